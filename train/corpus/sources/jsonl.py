@@ -1,0 +1,64 @@
+"""Source: our JSON lines, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from train.errors import InputError
+from train.files import written_aside
+
+
+def rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yields `(line number, decoded value or InputError)`; blank lines are passed over."""
+    with cast(BinaryIO, gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")) as file:
+        line = 0
+        try:
+            for line, raw in enumerate(file, start=1):
+                if raw.strip():
+                    yield line, _decode(raw, path, line)
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise InputError(
+                f"the gzip stream breaks after line {line}: {error}",
+                expected="a whole gzip file",
+                remedy="copy or compress the file again",
+                path=path,
+                rule="broken-gzip",
+            ) from None
+
+
+def _decode(raw: bytes, path: Path, line: int) -> Any:
+    def refuse(rule: str, found: str, remedy: str) -> InputError:
+        return InputError(found, expected="one UTF-8 JSON object a line", remedy=remedy, path=path, line=line, rule=rule)
+
+    try:
+        return json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        return refuse("bad-encoding", f"bytes that are not UTF-8: {error.reason} at byte {error.start}", "save the file as UTF-8")
+    except (ValueError, RecursionError) as error:
+        return refuse("bad-json", f"not JSON: {error}", "mend or delete the line, or run `make check` to set bad pages aside")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
+    """Writes records as JSON lines, gzipped when the name ends in .gz, whole or not at all; returns their number.
+
+    The bytes depend on the records alone (no time stamp in the gzip header), so the file's sha256 names its content.
+    """
+    count = 0
+    with written_aside(path) as aside, aside.open("wb") as plain:
+        packed = path.name.lower().endswith(".gz")
+        file = cast(BinaryIO, gzip.GzipFile(filename="", fileobj=plain, mode="wb", mtime=0, compresslevel=6)) if packed else plain
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n")
+            count += 1
+        if packed:
+            file.close()
+    return count

@@ -1,0 +1,263 @@
+"""Scores of predictions against labelled pages, with intervals over sites.
+
+Role, word, text, leak and boundary scores are the referee's (../shared/score_pages.py): segments of at least three words
+count for roles; text scores compare 4-gram shingles of the main story as the article-extraction-benchmark does (mean
+over pages of precision and of recall, F1 of the means). Everything is computed from counts that add up over pages, so
+that the bootstrap over sites (Efron & Tibshirani 1993, chapter 8) resamples sums and never rescores a page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from train.corpus.page import Page
+from train.errors import InputError
+from train.runtime.reading import ROLES, word_count
+
+_WORD = re.compile(r"\w+")
+MIN_WORDS = 3
+BODY_WORDS = 25
+"""A related segment of so many words is a related body, which reads like a main story; a story of fewer words is a teaser,
+whose headline alone often leaves its topic open: topic scores of teasers are reported apart."""
+SHINGLE = 4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one model on one set of pages.
+
+    Args:
+        values: Metric name -> value in 0..1.
+        intervals: Metric name -> `(low, high)` over sites.
+        n_pages: Pages scored.
+        n_sites: Sites they come from.
+        confidence: Level of the intervals.
+    """
+
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    n_pages: int
+    n_sites: int
+    confidence: float
+
+    def to_json(self, **more: Any) -> dict[str, Any]:
+        """Contract 5: one flat object; intervals under `intervals`."""
+        return {
+            **{name: round(value, 6) for name, value in self.values.items()},
+            "intervals": {name: [round(low, 6), round(high, 6)] for name, (low, high) in self.intervals.items()},
+            "confidence": self.confidence,
+            "n_pages": self.n_pages,
+            "n_sites": self.n_sites,
+            **more,
+        }
+
+
+def evaluate(
+    pages: Sequence[Page],
+    records: Iterable[Mapping[str, Any]],
+    *,
+    topics: Sequence[str] = (),
+    bootstrap_samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Evaluation:
+    """Scores `predict`'s records against labelled pages.
+
+    Args:
+        pages: Gold pages.
+        records: One record a page, in any order.
+        topics: The model's topics; topic scores are left out when the gold has none.
+        bootstrap_samples: Resamples of sites; 0 leaves the intervals out.
+        confidence: Level of the intervals.
+        seed: Of the resampling.
+
+    Raises:
+        InputError: A page has no record, or one with another number of segments.
+    """
+    if not pages:
+        raise InputError("no page to score", expected="at least one labelled page", remedy="check the corpus and its split")
+    gold_topics = sorted({s.topic for page in pages for s in page.segments if s.topic is not None})
+    labels = tuple(sorted({*gold_topics, *topics})) if gold_topics else ()
+    columns = _Columns(labels, frozenset(gold_topics))
+    by_id = {record["page_id"]: record for record in records}
+    rows = []
+    for page in pages:
+        record = by_id.get(page.page_id)
+        if record is None or len(record["segments"]) != len(page.segments):
+            found = "no record" if record is None else f"a record of {len(record['segments'])} segments"
+            raise InputError(
+                f"page {page.page_id!r} has {found}",
+                expected=f"one record of {len(page.segments)} segments a page",
+                remedy="label the very file that is scored",
+                rule="record-mismatch",
+            )
+        rows.append(columns.count(page, record))
+    counts = np.array(rows)
+    sites = sorted({page.site for page in pages})
+    index = {site: i for i, site in enumerate(sites)}
+    per_site = np.zeros((len(sites), counts.shape[1]))
+    np.add.at(per_site, [index[page.site] for page in pages], counts)
+    values = {name: float(value) for name, value in columns.metrics(per_site.sum(axis=0)).items()}
+    intervals: dict[str, tuple[float, float]] = {}
+    if bootstrap_samples:
+        rng = np.random.default_rng(seed)
+        weights = rng.multinomial(len(sites), np.full(len(sites), 1 / len(sites)), size=bootstrap_samples)
+        tails = [50 * (1 - confidence), 100 - 50 * (1 - confidence)]
+        for name, samples in columns.metrics(weights @ per_site).items():
+            low, high = np.percentile(samples, tails)
+            intervals[name] = (float(low), float(high))
+    return Evaluation(values, intervals, len(pages), len(sites), confidence)
+
+
+def _f1(true: np.ndarray, false_positive: np.ndarray, false_negative: np.ndarray) -> np.ndarray:
+    total = 2 * true + false_positive + false_negative
+    return np.where(total > 0, 2 * true / np.maximum(total, 1), 1.0)
+
+
+_TOPIC_KINDS = ("topic", "topic_teaser")
+
+
+class _Columns:
+    """Countable events of a page, each a column; and the metrics made of their sums."""
+
+    def __init__(self, topics: tuple[str, ...], gold_topics: frozenset[str]) -> None:
+        names = [f"{kind}/{role}/{event}" for kind in ("role", "body") for role in ROLES for event in ("tp", "fp", "fn")]
+        names += [f"words/{e}" for e in ("tp", "fp", "fn")] + [f"boundary/{e}" for e in ("tp", "fp", "fn", "pages")]
+        names += ["leak/n", "leak/hit", "text/p", "text/p/n", "text/r", "text/r/n"]
+        for kind in _TOPIC_KINDS:
+            names += [f"{kind}/{topic}/{event}" for topic in topics for event in ("tp", "fp", "fn")] + [f"{kind}/n", f"{kind}/right"]
+        self.topics, self.gold_topics = topics, gold_topics
+        self.at = {name: i for i, name in enumerate(names)}
+
+    def count(self, page: Page, record: Mapping[str, Any]) -> np.ndarray:
+        row = np.zeros(len(self.at))
+        main_gold: list[str] = []
+        main_predicted: list[str] = []
+        for segment, answer in zip(page.segments, record["segments"], strict=True):
+            gold, predicted, n = segment.role, answer["role"], word_count(segment.text)
+            if gold == "main":
+                main_gold.append(segment.text)
+            if predicted == "main":
+                main_predicted.append(segment.text)
+            kinds = ("role", "body") if n >= BODY_WORDS else ("role",) if n >= MIN_WORDS else ()
+            for kind in kinds:
+                if gold == predicted:
+                    row[self.at[f"{kind}/{gold}/tp"]] += 1
+                else:
+                    row[self.at[f"{kind}/{gold}/fn"]] += 1
+                    row[self.at[f"{kind}/{predicted}/fp"]] += 1
+            if n >= MIN_WORDS and gold == "related":
+                row[self.at["leak/n"]] += 1
+                row[self.at["leak/hit"]] += predicted == "main"
+            if "main" in (gold, predicted):
+                event = "tp" if gold == predicted else "fn" if gold == "main" else "fp"
+                row[self.at[f"words/{event}"]] += n
+        self._count_boundaries(row, page, record)
+        self._count_text(row, main_gold, main_predicted)
+        if self.topics:
+            self._count_topics(row, page, record)
+        return row
+
+    def _count_boundaries(self, row: np.ndarray, page: Page, record: Mapping[str, Any]) -> None:
+        if any(s.story not in (None, 0) for s in page.segments):
+            gold = _starts([s.story for s in page.segments])
+            predicted = _starts([s["story"] for s in record["segments"]])
+            row[self.at["boundary/tp"]] += len(gold & predicted)
+            row[self.at["boundary/fp"]] += len(predicted - gold)
+            row[self.at["boundary/fn"]] += len(gold - predicted)
+            row[self.at["boundary/pages"]] += 1
+
+    def _count_text(self, row: np.ndarray, gold: list[str], predicted: list[str]) -> None:
+        a, b = _shingles("\n".join(gold)), _shingles("\n".join(predicted))
+        shared = sum((a & b).values())
+        if b:
+            row[self.at["text/p"]] += shared / sum(b.values())
+            row[self.at["text/p/n"]] += 1
+        if a:
+            row[self.at["text/r"]] += shared / sum(a.values())
+            row[self.at["text/r/n"]] += 1
+
+    def _count_topics(self, row: np.ndarray, page: Page, record: Mapping[str, Any]) -> None:
+        topic_of = {story["story"]: story["topic"] for story in record["stories"]}
+        for gold, words in _stories(page).items():
+            topic = next((s.topic for s in page.segments if s.story == gold and s.topic is not None), None)
+            if topic is None:
+                continue
+            # The predicted story that covers most of the gold story's words answers for it.
+            cover: Counter[int] = Counter()
+            for i, n in words:
+                predicted = record["segments"][i]["story"]
+                if predicted is not None:
+                    cover[predicted] += n + 1
+            answer = topic_of.get(cover.most_common(1)[0][0]) if cover else None
+            kind = "topic" if sum(n for _, n in words) >= BODY_WORDS else "topic_teaser"
+            row[self.at[f"{kind}/n"]] += 1
+            row[self.at[f"{kind}/right"]] += answer == topic
+            if answer == topic:
+                row[self.at[f"{kind}/{topic}/tp"]] += 1
+            else:
+                row[self.at[f"{kind}/{topic}/fn"]] += 1
+                if answer is not None:
+                    row[self.at[f"{kind}/{answer}/fp"]] += 1
+
+    def metrics(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Metrics from counts `[…, columns]`."""
+
+        def c(name: str) -> np.ndarray:
+            return np.asarray(counts[..., self.at[name]])
+
+        def f1(prefix: str) -> np.ndarray:
+            return _f1(c(f"{prefix}/tp"), c(f"{prefix}/fp"), c(f"{prefix}/fn"))
+
+        roles = {role: f1(f"role/{role}") for role in ROLES}
+        answer = {"role/macro_f1": np.mean(list(roles.values()), axis=0)}
+        answer |= {f"role/f1/{role}": value for role, value in roles.items()}
+        answer["role/f1/related_body"] = f1("body/related")
+        answer["role/main_words_f1"] = f1("words")
+        answer["role/related_leak"] = c("leak/hit") / np.maximum(c("leak/n"), 1)
+        precision, recall = c("text/p") / np.maximum(c("text/p/n"), 1), c("text/r") / np.maximum(c("text/r/n"), 1)
+        answer["text/precision"], answer["text/recall"] = precision, recall
+        answer["text/f1"] = np.where(precision + recall > 0, 2 * precision * recall / np.maximum(precision + recall, 1e-12), 0.0)
+        answer["story/boundary_f1"] = f1("boundary")
+        if self.topics:
+            scored = [topic for topic in self.topics if topic in self.gold_topics]
+            for kind in _TOPIC_KINDS:
+                answer[f"{kind}/macro_f1"] = np.mean([f1(f"{kind}/{topic}") for topic in scored], axis=0)
+                answer[f"{kind}/accuracy"] = c(f"{kind}/right") / np.maximum(c(f"{kind}/n"), 1)
+            answer |= {f"topic/f1/{topic}": f1(f"topic/{topic}") for topic in scored}
+        return answer
+
+
+def _starts(stories: Sequence[int | None]) -> set[int]:
+    return {i for i, story in enumerate(stories) if story is not None and (i == 0 or stories[i - 1] != story)}
+
+
+def _shingles(text: str) -> Counter[tuple[str, ...]]:
+    words = [word.lower() for word in _WORD.findall(text)]
+    return Counter(tuple(words[i : i + SHINGLE]) for i in range(max(len(words) - SHINGLE + 1, 1))) if words else Counter()
+
+
+def _stories(page: Page) -> dict[int, list[tuple[int, int]]]:
+    answer: dict[int, list[tuple[int, int]]] = {}
+    for i, segment in enumerate(page.segments):
+        if segment.story is not None:
+            answer.setdefault(segment.story, []).append((i, word_count(segment.text)))
+    return answer
+
+
+def majority_records(train: Sequence[Page], pages: Sequence[Page]) -> list[dict[str, Any]]:
+    """What a model that always answers the commonest role (and topic) of the training segments would say."""
+    role = Counter(s.role for page in train for s in page.segments if word_count(s.text) >= MIN_WORDS).most_common(1)[0][0]
+    topics = Counter(page_topic for page in train for page_topic in {s.topic for s in page.segments if s.topic is not None})
+    topic = topics.most_common(1)[0][0] if topics else None
+    story = {"main": 0, "related": 1}.get(str(role))
+    stories = [] if story is None else [{"story": story, "topic": topic}]
+    return [
+        {"page_id": page.page_id, "segments": [{"role": role, "story": story} for _ in page.segments], "stories": stories} for page in pages
+    ]

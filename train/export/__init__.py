@@ -1,0 +1,1 @@
+"""Models leave the house: the bundle, its MLflow flavor."""

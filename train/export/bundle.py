@@ -1,0 +1,109 @@
+"""Writing a bundle: one folder with weights, settings, the reading code, and the sha256 of every file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import train.runtime
+from train.errors import InputError
+from train.files import sha256_file, write_json
+from train.runtime import BundleError
+from train.runtime.decoding import Decoder
+from train.runtime.labeler import MANIFEST, SCHEMA, read_manifest, version_of
+from train.runtime.reading import ROLES
+
+NAME = "newsparts"
+RUNTIME = "newsparts_runtime"
+"""The reading code's package name inside a bundle."""
+_REQUIREMENTS = {
+    "baseline": ("numpy", "scipy", "scikit-learn", "skops"),
+    "encoder": ("numpy", "scipy", "onnxruntime", "tokenizers"),
+}
+
+
+def requirements(family: str) -> list[str]:
+    """What a service must install to load a bundle, pinned to the versions it was made with."""
+    return [f"{name}=={version(name)}" for name in _REQUIREMENTS[family]]
+
+
+def write_bundle(folder: Path, family: str, decoder: Decoder, write: Callable[[Path], dict[str, Any]]) -> Path:
+    """Writes a bundle aside and puts it in place of `folder` when it is whole.
+
+    Args:
+        folder: Where the bundle is to be; an older bundle there is replaced.
+        family: `baseline` or `encoder`.
+        decoder: The page decoder.
+        write: Writes the weights into the folder it is given and returns the family's part of the manifest.
+
+    Returns:
+        `folder`.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        os.chmod(aside, 0o755)
+        part = write(aside)
+        source = Path(train.runtime.__file__).parent
+        (aside / RUNTIME).mkdir()
+        for path in sorted(source.glob("*.py")):
+            shutil.copyfile(path, aside / RUNTIME / path.name)
+        (aside / "requirements.txt").write_text("\n".join(requirements(family)) + "\n", encoding="utf-8")
+        files = {p.relative_to(aside).as_posix(): sha256_file(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+        manifest = {"schema": SCHEMA, "name": NAME, "family": family, "roles": list(ROLES), **part, "decoder": decoder.to_json(), "files": files}
+        write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest})
+        _replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
+    """Copies a bundle to another folder, whole or not at all, after checking it; returns its manifest.
+
+    Raises:
+        InputError: The source is no sound bundle, or the target is a folder that is not one.
+    """
+    manifest = checked_manifest(source)
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(
+            "something that is not a bundle is there already", expected="a new folder or an older bundle", remedy="name another folder", path=target
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        os.chmod(aside, 0o755)
+        for name in (MANIFEST, *manifest["files"]):
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, aside / name)
+        _replace(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return manifest
+
+
+def checked_manifest(folder: Path) -> dict[str, Any]:
+    """`read_manifest` with the CLI's kind of error."""
+    try:
+        return read_manifest(folder)
+    except BundleError as error:
+        raise InputError(str(error), expected="a bundle as `fit` and `export` write it", remedy="see above", rule="bad-bundle") from None
+
+
+def size_mb(folder: Path) -> float:
+    """Size of a bundle's files in MB (10^6 bytes)."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _replace(aside: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

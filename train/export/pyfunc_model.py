@@ -1,0 +1,48 @@
+"""Models from code: MLflow runs this file in the service, where `train` is not installed.
+
+The reading code is the bundle's own copy, so what was measured is what serves.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class PageLabeler(PythonModel):
+    """One row a page: column `segments` (array of strings), optionally `page_id`; answers the record that `predict` prints."""
+
+    def load_context(self, context: Any) -> None:
+        """Loads the bundle with the bundle's own reading code."""
+        folder = Path(context.artifacts["bundle"])
+        package = folder / "newsparts_runtime"
+        # A name of its own for each bundle: two versions can be loaded side by side.
+        name = f"newsparts_runtime_{abs(hash(str(folder.resolve()))):x}"
+        spec = importlib.util.spec_from_file_location(name, package / "__init__.py", submodule_search_locations=[str(package)])
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{package} holds no reading code; export the bundle again")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        self.labeler = module.Labeler.load(folder)
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Labels pages.
+
+        Args:
+            context: MLflow's.
+            model_input: DataFrame with `segments` and, if wished, `page_id`; else pages are called page-0, page-1, ….
+            params: None are known.
+        """
+        given = model_input["page_id"] if "page_id" in model_input else [None] * len(model_input)
+        ids = [page_id if isinstance(page_id, str) else f"page-{i}" for i, page_id in enumerate(given)]
+        pages = [[str(text) for text in segments] for segments in model_input["segments"]]
+        return list(self.labeler.label(zip(ids, pages, strict=True)))
+
+
+set_model(PageLabeler())

@@ -1,0 +1,62 @@
+"""Files in, records out: what `predict`, `show` and `evaluate` share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from train.corpus.read import Refusal, scan
+from train.errors import InputError
+from train.registry import bundle_folder
+from train.runtime import BundleError, Labeler
+
+STDIN = "-"
+
+
+def load_labeler(model: str) -> Labeler:
+    """Loads a model by folder or URI.
+
+    Raises:
+        InputError: There is no such model, or its bundle must not be loaded.
+    """
+    try:
+        return Labeler.load(bundle_folder(model))
+    except BundleError as error:
+        raise InputError(str(error), expected="a bundle as it was exported", remedy="see above", rule="bad-bundle") from None
+
+
+def read_texts(files: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yields `(page_id, segment texts)` of each page.
+
+    Args:
+        files: `.txt` holds one page, a segment a line, empty lines ignored, named by the file's stem; `-` is such a page on
+            standard input; `.jsonl`, `.jsonl.gz` and `.parquet` hold pages, labelled or not.
+
+    Raises:
+        InputError: A file is missing, of unknown format, not UTF-8, or holds a line that is no page.
+    """
+    for name in files:
+        path = Path(name)
+        if name == STDIN or name.lower().endswith(".txt"):
+            yield (path.stem if name != STDIN else "stdin"), _lines(name)
+            continue
+        for _, item in scan(path, labelled=False):
+            if isinstance(item, Refusal):
+                raise item.error
+            yield item.page_id, item.texts
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError("no such file", expected="a page's text, a segment a line", remedy="check the path", path=name, rule="no-file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"bytes that are not UTF-8: {error.reason} at byte {error.start}", expected="UTF-8 text", remedy="save the file as UTF-8",
+            path=name, rule="bad-encoding",
+        ) from None  # fmt: skip
+    # Only line ends cut segments: str.splitlines would also cut at form feeds and U+2028.
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    return [line for line in lines if line]

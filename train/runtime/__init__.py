@@ -1,0 +1,9 @@
+"""What a service needs to label a page. Copied whole into every bundle: training and serving read alike.
+
+Imports nothing outside this package but the standard library, numpy and, per family, scikit-learn + skops or
+onnxruntime + tokenizers. No torch, no transformers, no mlflow, no `train`.
+"""
+
+from .labeler import BundleError, Labeler, Scores
+
+__all__ = ["BundleError", "Labeler", "Scores"]

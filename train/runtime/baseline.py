@@ -1,0 +1,240 @@
+"""The TF-IDF family at work: a first reading of each segment and its neighbours, a second one that knows the first.
+
+The second reading is stacked sequential learning (Cohen & Carvalho 2005): what the first model thinks of the segments
+around, and of all before and after, are features of the second. On pages of unseen sites that is worth more than the
+neighbours' words, which mostly teach the templates of the training sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .decoding import STATES
+from .reading import LONG_WORDS, SHAPE_NAMES, place, shape
+from .trees import Trees
+
+BATCH_SEGMENTS = 20_000
+"""Pages are read in batches of about this many segments, so memory stays flat however many pages come."""
+
+SIMILARITY_NAMES = ("to_last_long", "to_next_long", "to_first_long", "to_long_centroid")
+_PARTS = ("words", "chars", "neighbours", "scaler", "linear", "topic_words", "topic_linear")
+
+
+@dataclass
+class Baseline:
+    """The fitted parts: stock scikit-learn types, so that skops loads them with an empty trust list, and plain arrays.
+
+    Args:
+        words: Fitted TfidfVectorizer of words.
+        chars: Fitted TfidfVectorizer of character n-grams, read at both ends of a segment.
+        neighbours: Fitted TfidfVectorizer of the words that are read of neighbours, or None.
+        scaler: Fitted scaler of the numeric features, or None when `numbers` is off.
+        linear: Fitted LogisticRegression over decoder states: the first reading.
+        second: Trees of the second reading, or None.
+        topic_words: Fitted TfidfVectorizer of stories, or None without topics.
+        topic_linear: Fitted LogisticRegression over topics, or None.
+        before: How many preceding neighbours are read.
+        after: How many following neighbours are read.
+        numbers: Whether shape, place and similarity numbers are read.
+        reach: How many neighbours to each side the second reading looks at.
+        topics: Topic names in the order of the scores.
+    """
+
+    words: Any
+    chars: Any
+    neighbours: Any
+    scaler: Any
+    linear: Any
+    second: Trees | None
+    topic_words: Any
+    topic_linear: Any
+    before: int
+    after: int
+    numbers: bool
+    reach: int
+    topics: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path, manifest: dict[str, Any]) -> Baseline:
+        """Loads the parts that `write` stored."""
+        import skops.io
+
+        parts = skops.io.load(folder / "model.skops", trusted=[])
+        second = Trees.load(folder / "trees.npz") if manifest["baseline"]["reach"] else None
+        return cls(**parts, second=second, **manifest["baseline"], topics=tuple(manifest["topics"]))
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Stores the parts in `folder` and returns what the manifest must say of them."""
+        import skops.io
+
+        skops.io.dump({name: getattr(self, name) for name in _PARTS}, folder / "model.skops")
+        if self.second is not None:
+            self.second.write(folder / "trees.npz")
+        return {"baseline": {name: getattr(self, name) for name in ("before", "after", "numbers", "reach")}}
+
+    @property
+    def offsets(self) -> list[int]:
+        """Positions of the neighbours that are read, relative to the segment."""
+        return [*range(-self.before, 0), *range(1, self.after + 1)]
+
+    def features(self, pages: Sequence[Sequence[str]], numbers: np.ndarray | None = None) -> sp.csr_matrix:
+        """Feature rows of the first reading.
+
+        Args:
+            pages: Cleaned segments, page by page.
+            numbers: What `numbers_of` says of these pages, when it is known already.
+
+        Returns:
+            CSR float32 `[segments, features]`, rows in page order.
+        """
+        texts = list(chain.from_iterable(pages))
+        lengths = [len(page) for page in pages]
+        blocks: list[Any] = [self.words.transform(texts), self.chars.transform([ends(text) for text in texts])]
+        if self.neighbours is not None:
+            around = self.neighbours.transform(texts)
+            blocks += [shifted(around, offset, lengths) for offset in self.offsets]
+        if self.numbers:
+            numbers = self.numbers_of(pages) if numbers is None else numbers
+            blocks.append(sp.csr_matrix(self.scaler.transform(self.with_neighbours(numbers, lengths)).astype(np.float32)))
+        return sp.hstack(blocks, format="csr", dtype=np.float32)
+
+    def numbers_of(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
+        """Shape, place and similarity of each segment, `[segments, numbers]`."""
+        words = self.words.transform(list(chain.from_iterable(pages)))
+        parts = [np.concatenate([of(page) for page in pages]) for of in (shape, place)]
+        return np.hstack([*parts, similarity(pages, words)])
+
+    def with_neighbours(self, numbers: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+        """The numbers of each segment, and the shape of its neighbours."""
+        shapes = numbers[:, :SHAPES]
+        return np.hstack([numbers, *(shifted(shapes, offset, lengths) for offset in self.offsets)])
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
+        """State probabilities `[n, 4]` page by page; topics need the stories first, hence the None."""
+        answers: list[np.ndarray] = []
+        for batch in _batches(pages):
+            lengths = [len(page) for page in batch]
+            rows = np.zeros((0, len(STATES)))
+            if any(lengths):
+                numbers = self.numbers_of(batch)
+                rows = all_states(self.linear.predict_proba(self.features(batch, numbers)), self.linear.classes_)
+                if self.second is not None:
+                    rows = self.second.predict_proba(second_features(rows, numbers, lengths, self.reach))
+            answers += np.split(rows, np.cumsum(lengths)[:-1])
+        return answers, None
+
+    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
+        """Topic probabilities `[stories, topics]` of whole stories' texts."""
+        if not stories:
+            return np.zeros((0, len(self.topics)))
+        return np.asarray(self.topic_linear.predict_proba(self.topic_words.transform(stories)))
+
+
+SHAPES = len(SHAPE_NAMES)
+ENDS = (200, 100)
+"""Characters read by the character n-grams at a segment's beginning and end: where headlines, credits and calls stand."""
+
+
+def ends(text: str) -> str:
+    """The two ends of a long segment."""
+    head, tail = ENDS
+    return text if len(text) <= head + tail else f"{text[:head]} {text[-tail:]}"
+
+
+def all_states(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Probabilities of the states seen in training `[n, seen]` as `[n, 4]`."""
+    full = np.zeros((len(rows), len(STATES)))
+    full[:, classes] = rows
+    return full
+
+
+def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[int], reach: int) -> np.ndarray:
+    """What the second reading knows of each segment.
+
+    Args:
+        states: `[segments, 4]` the first reading.
+        numbers: `[segments, numbers]` shape, place, similarity.
+        lengths: Segments of each page.
+        reach: Neighbours to each side.
+
+    Returns:
+        float32 `[segments, features]`: own states (log), numbers, neighbours' states, expected number of segments in each
+        state before and after on the page (log).
+    """
+    around = [shifted(states, offset, lengths) for offset in range(-reach, reach + 1) if offset]
+    before, after = np.zeros_like(states), np.zeros_like(states)
+    start = 0
+    for length in lengths:
+        page = states[start : start + length]
+        running = page.cumsum(axis=0)
+        before[start : start + length] = running - page
+        after[start : start + length] = page.sum(axis=0) - running
+        start += length
+    own = np.log(np.clip(states, 1e-4, 1))
+    return np.hstack([own, numbers, *around, np.log1p(before), np.log1p(np.maximum(after, 0))]).astype(np.float32)
+
+
+def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarray:
+    """Cosine of each segment with the running text around it: the last, the next and the first long segment, and all.
+
+    Running text that resembles what came before it goes on with the same story; where it does not, a new one begins.
+    """
+    answer = np.zeros((words.shape[0], len(SIMILARITY_NAMES)), dtype=np.float32)
+    start = 0
+    for page in pages:
+        end = start + len(page)
+        long = start + np.flatnonzero([len(text.split()) >= LONG_WORDS for text in page])
+        if len(long):
+            own = words[start:end]
+            rows = np.arange(start, end)
+            where = np.searchsorted(long, rows)
+            last = long[np.maximum(where - 1, 0)]
+            after = np.searchsorted(long, rows, side="right")
+            following = long[np.minimum(after, len(long) - 1)]
+            answer[start:end, 0] = _row_dots(own, words[last]) * (where > 0)
+            answer[start:end, 1] = _row_dots(own, words[following]) * (after < len(long))
+            answer[start:end, 2] = (own @ words[long[0]].T).toarray()[:, 0] * (rows != long[0])
+            centroid = np.asarray(words[long].mean(axis=0)).ravel()
+            answer[start:end, 3] = own @ (centroid / max(float(np.linalg.norm(centroid)), 1e-9))
+        start = end
+    return answer
+
+
+def _row_dots(left: sp.csr_matrix, right: sp.csr_matrix) -> np.ndarray:
+    return np.asarray(left.multiply(right).sum(axis=1)).ravel()
+
+
+def shifted(rows: Any, offset: int, lengths: Sequence[int]) -> Any:
+    """Row i becomes the row of i + offset on the same page; zero where the page has none."""
+    total = rows.shape[0]
+    source = np.arange(total) + offset
+    page = np.repeat(np.arange(len(lengths)), lengths)
+    inside = (source >= 0) & (source < total)
+    inside[inside] = page[source[inside]] == page[inside]
+    if isinstance(rows, np.ndarray):
+        answer = np.zeros_like(rows)
+        answer[inside] = rows[source[inside]]
+        return answer
+    pick = sp.csr_matrix(
+        (np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total)
+    )
+    return pick @ rows
+
+
+def _batches(pages: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+    batches: list[list[Sequence[str]]] = []
+    size = BATCH_SEGMENTS
+    for page in pages:
+        if size >= BATCH_SEGMENTS:
+            batches.append([])
+            size = 0
+        batches[-1].append(page)
+        size += len(page)
+    return batches

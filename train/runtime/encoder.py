@@ -1,0 +1,100 @@
+"""The packed page encoder at work: windows in, averaged scores of every segment out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN
+from .reading import ROLES
+from .windows import WindowPlan, batches, collate, pack
+
+BATCH_TOKENS = 4096
+FILES = ("model.onnx", "tokenizer.json")
+INPUTS = ("input_ids", "attention_mask", "is_marker", "numbers")
+OUTPUTS = ("role_logits", "begins_logits", "topic_logits")
+
+Forward = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+@dataclass
+class Encoder:
+    """The encoder behind any engine.
+
+    Args:
+        forward: Maps a collated batch to `role_logits` `[batch, length, 3]`, `begins_logits` `[batch, length]` and, with topics,
+            `topic_logits` `[batch, length, topics]`.
+        tokenizer: A `tokenizers.Tokenizer`.
+        plan: How pages are packed.
+        topics: Topic names in the order of the scores; empty without a topic head.
+    """
+
+    forward: Forward
+    tokenizer: Any
+    plan: WindowPlan
+    topics: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None) -> Encoder:
+        """Loads a bundle's ONNX model and tokenizer. `threads` defaults to the cores at hand."""
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+
+        def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return dict(zip(names, session.run(names, batch), strict=True))
+
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(forward, tokenizer, WindowPlan(**manifest["windows"]), tuple(manifest["topics"]))
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """Scores of every segment; where windows overlap, their mean.
+
+        Args:
+            pages: Cleaned segments, page by page.
+
+        Returns:
+            State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without topics).
+        """
+        states = [np.zeros((len(page), 4)) for page in pages]
+        topics = [np.zeros((len(page), len(self.topics))) for page in pages]
+        seen = [np.zeros((len(page), 1)) for page in pages]
+        for batch in batches(pack(pages, self.tokenizer, self.plan), BATCH_TOKENS):
+            answer = self.forward(collate(batch, self.plan))
+            for row, window in enumerate(batch):
+                where = slice(window.first, window.first + len(window.markers))
+                roles = softmax(answer["role_logits"][row, window.markers].astype(np.float64))
+                begins = 1 / (1 + np.exp(-answer["begins_logits"][row, window.markers].astype(np.float64)))
+                states[window.page][where] += _states(roles, begins)
+                seen[window.page][where] += 1
+                if self.topics:
+                    topics[window.page][where] += answer["topic_logits"][row, window.markers]
+        states = [s / n for s, n in zip(states, seen, strict=True)]
+        return states, [t / n for t, n in zip(topics, seen, strict=True)] if self.topics else None
+
+
+def _states(roles: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    answer = np.empty((len(roles), 4))
+    related = roles[:, ROLES.index("related")]
+    answer[:, MAIN] = roles[:, ROLES.index("main")]
+    answer[:, BOILERPLATE] = roles[:, ROLES.index("boilerplate")]
+    answer[:, BEGINS] = related * begins
+    answer[:, GOES_ON] = related * (1 - begins)
+    return answer
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))

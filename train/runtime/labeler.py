@@ -1,0 +1,206 @@
+"""The labeler: a loaded bundle; page text in, labelled segments and stories out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from .baseline import Baseline
+from .decoding import Decoder, read_stories, role_scores
+from .encoder import Encoder, softmax
+from .reading import ROLES, clean
+
+SCHEMA = 1
+MANIFEST = "bundle.json"
+BATCH_PAGES = 32
+
+
+class BundleError(ValueError):
+    """A bundle that must not be loaded; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A family's reading of one page, before and after decoding.
+
+    Args:
+        local: `[n, 4]` state probabilities of the segments by themselves.
+        posterior: `[n, 4]` the same after reading the page as a chain.
+        topic_logits: `[n, topics]` per segment, or None where topics are read from whole stories.
+    """
+
+    local: np.ndarray
+    posterior: np.ndarray
+    topic_logits: np.ndarray | None
+
+
+@dataclass
+class Labeler:
+    """A model ready to label pages.
+
+    Args:
+        reader: The family at work.
+        decoder: The page decoder.
+        name: Model name.
+        version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
+        family: `baseline` or `encoder`.
+        topics: Topic names; empty without topics.
+    """
+
+    reader: Baseline | Encoder
+    decoder: Decoder
+    name: str
+    version: str
+    family: str
+    topics: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path | str, *, threads: int | None = None) -> Labeler:
+        """Loads a bundle after checking its schema, label order and the sha256 of every file.
+
+        Raises:
+            BundleError: Something is missing, changed, unlisted or of another version.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        reader: Baseline | Encoder
+        if manifest["family"] == "baseline":
+            reader = Baseline.load(folder, manifest)
+        else:
+            reader = Encoder.load(folder, manifest, threads=threads)
+        decoder = Decoder.from_json(manifest["decoder"])
+        return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]))
+
+    def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
+        """Scores of some pages, given as raw segment texts."""
+        local, topics = self.reader.states([[clean(text) for text in page] for page in pages])
+        return [
+            Scores(states, self.decoder.posterior(states), None if topics is None else topics[i]) for i, states in enumerate(local)
+        ]
+
+    def label(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[dict[str, Any]]:
+        """Labels pages, a batch at a time, in the order they come.
+
+        Args:
+            pages: `(page_id, segment texts)`.
+
+        Yields:
+            The contract's record of each page.
+        """
+        iterator = iter(pages)
+        while batch := list(islice(iterator, BATCH_PAGES)):
+            texts = [list(page) for _, page in batch]
+            scores = self.score(texts)
+            readings = [read_stories(s.posterior) for s in scores]
+            topics = self._topics(texts, scores, [stories for _, stories in readings])
+            for (page_id, _), page, score, (roles, stories), topic in zip(batch, texts, scores, readings, topics, strict=True):
+                yield self._record(page_id, page, score, roles, stories, topic)
+
+    def _topics(
+        self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]
+    ) -> list[dict[int, np.ndarray]]:
+        """Topic probabilities of every story, page by page."""
+        if not self.topics:
+            return [{} for _ in pages]
+        members = [_members(page_stories) for page_stories in stories]
+        if isinstance(self.reader, Encoder):
+            return [
+                {story: softmax(np.asarray(s.topic_logits)[list(where)].mean(axis=0)) for story, where in page.items()}
+                for s, page in zip(scores, members, strict=True)
+            ]
+        texts = [
+            "\n".join(clean(page[i]) for i in where)
+            for page, page_members in zip(pages, members, strict=True)
+            for where in page_members.values()
+        ]
+        rows = iter(self.reader.story_topics(texts))
+        return [{story: next(rows) for story in page_members} for page_members in members]
+
+    def _record(
+        self,
+        page_id: str,
+        texts: list[str],
+        scores: Scores,
+        roles: np.ndarray,
+        stories: list[int | None],
+        topics: dict[int, np.ndarray],
+    ) -> dict[str, Any]:
+        by_role = role_scores(scores.posterior)
+        segments = [
+            {
+                "text": text,
+                "role": ROLES[role],
+                "confidence": round(float(row[role]), 6),
+                "scores": {name: round(float(p), 6) for name, p in zip(ROLES, row, strict=True)},
+                "story": story,
+            }
+            for text, role, row, story in zip(texts, roles, by_role, stories, strict=True)
+        ]
+        answers = []
+        for story, where in sorted(_members(stories).items()):
+            topic = topics.get(story)
+            confidence = np.mean([by_role[i, roles[i]] for i in where]) if topic is None else topic.max()
+            answers.append(
+                {
+                    "story": story,
+                    "role": "related" if story else "main",
+                    "topic": None if topic is None else self.topics[int(topic.argmax())],
+                    "confidence": round(float(confidence), 6),
+                    "segments": where,
+                }
+            )
+        model = {"name": self.name, "version": self.version, "family": self.family}
+        return {"page_id": page_id, "segments": segments, "stories": answers, "model": model}
+
+
+def _members(stories: Sequence[int | None]) -> dict[int, list[int]]:
+    members: dict[int, list[int]] = {}
+    for i, story in enumerate(stories):
+        if story is not None:
+            members.setdefault(story, []).append(i)
+    return members
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A bundle's manifest, once everything it says has been found true.
+
+    Raises:
+        BundleError: See `Labeler.load`.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Train with `make train` or export with `make export` first.")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        schema, roles, files = manifest["schema"], manifest["roles"], dict(manifest["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} is not a bundle manifest ({error!r}). Export the model again.") from None
+    if schema != SCHEMA:
+        raise BundleError(f"{path} has schema {schema}, this runtime reads schema {SCHEMA}. Export the model again with this version.")
+    if roles != list(ROLES):
+        raise BundleError(f"{path} orders roles as {roles}, this runtime as {list(ROLES)}. Export the model again.")
+    if manifest.get("version") != version_of(manifest):
+        raise BundleError(f"{path} was changed after export: its version does not match its content. Export the model again.")
+    for name, digest in files.items():
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or name.startswith("/") or not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise BundleError(f"{path} lists {name!r}, which lies outside the bundle. Do not use this bundle.")
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name} is missing. Copy the bundle again.")
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise BundleError(f"{folder / name} is not the file that was exported (sha256 differs). Copy the bundle again.")
+    return manifest
+
+
+def version_of(manifest: dict[str, Any]) -> str:
+    """The content's name: the first 12 hex digits of the sha256 of the manifest without its version."""
+    body = {key: value for key, value in manifest.items() if key != "version"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]

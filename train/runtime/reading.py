@@ -1,0 +1,117 @@
+"""Reading a page as both families see it: clean text, the shape of each segment, its place on the page."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+ROLES = ("main", "related", "boilerplate")
+"""Fixed label order of every score vector in the project."""
+
+HEAD_CHARS, TAIL_CHARS = 4000, 1000
+"""A longer segment is read by its two ends, which bounds time and memory for hostile pages."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
+_WORD = re.compile(r"\w+")
+
+
+def clean(text: str) -> str:
+    """The text a model reads: bounded length, NFKC, no control characters, single spaces."""
+    if len(text) > HEAD_CHARS + TAIL_CHARS:
+        text = f"{text[:HEAD_CHARS]} {text[-TAIL_CHARS:]}"
+    return " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFKC", text)).split())
+
+
+def word_count(text: str) -> int:
+    r"""Number of `\w+` words, as the referee counts them."""
+    return len(_WORD.findall(text))
+
+
+SHAPE_NAMES = (
+    "log_words", "log_chars", "word_length", "digit_share", "capital_word_share", "all_capitals",
+    "ends_sentence", "starts_capital", "sentences", "has_colon", "has_bar", "has_quote", "has_bracket",
+)  # fmt: skip
+PLACE_NAMES = (
+    "segments_before", "words_before", "log_segments_before", "log_segments_after",
+    "since_long", "until_long", "long_words_before", "is_repeat", "repeats_later", "log_page_words",
+)  # fmt: skip
+LONG_WORDS = 20
+"""A segment of that many words counts as running text when distances to running text are measured."""
+
+
+def shape(texts: Sequence[str]) -> np.ndarray:
+    """What a segment looks like, whatever its words and place.
+
+    Args:
+        texts: Cleaned segments of one page.
+
+    Returns:
+        float32 `[len(texts), len(SHAPE_NAMES)]`, each value roughly in 0..1.
+    """
+    rows = np.zeros((len(texts), len(SHAPE_NAMES)), dtype=np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        words = text.split()
+        n, chars = len(words), len(text)
+        if not n:
+            continue
+        capitals = sum(word[0].isupper() for word in words)
+        row[:] = (
+            np.log1p(n) / 6,
+            np.log1p(chars) / 8,
+            min(chars / n, 20) / 20,
+            sum(c.isdigit() for c in text) / chars,
+            capitals / n,
+            text.isupper(),
+            text[-1] in ".!?…\"”'’)" and n > 3,
+            text[0].isupper(),
+            min(text.count(". ") + text.count("? ") + text.count("! "), 10) / 10,
+            ":" in text,
+            "|" in text,
+            any(c in text for c in '"“”«»'),
+            any(c in text for c in "[]{}<>"),
+        )
+    return rows
+
+
+def place(texts: Sequence[str]) -> np.ndarray:
+    """Where each segment stands on its page.
+
+    Args:
+        texts: Cleaned segments of one page, in page order.
+
+    Returns:
+        float32 `[len(texts), len(PLACE_NAMES)]`, each value roughly in 0..1.
+    """
+    n = len(texts)
+    rows = np.zeros((n, len(PLACE_NAMES)), dtype=np.float32)
+    if not n:
+        return rows
+    words = np.array([len(text.split()) for text in texts], dtype=np.float64)
+    is_long = words >= LONG_WORDS
+    long_words = np.where(is_long, words, 0)
+    index = np.arange(n)
+    last_long = np.maximum.accumulate(np.where(is_long, index, -1))
+    next_long = np.minimum.accumulate(np.where(is_long, index, 2 * n)[::-1])[::-1]
+    folded = [text.casefold() for text in texts]
+    counts: dict[str, int] = {}
+    seen = np.zeros(n)
+    for i, text in enumerate(folded):
+        seen[i] = counts.get(text, 0) > 0
+        counts[text] = counts.get(text, 0) + 1
+    later = np.array([counts[text] > 1 for text in folded]) & (seen == 0)
+    columns = (
+        index / n,
+        (words.cumsum() - words) / max(words.sum(), 1),
+        np.log1p(index) / 6,
+        np.log1p(n - 1 - index) / 6,
+        np.log1p(np.where(last_long >= 0, index - last_long, 50)) / 4,
+        np.log1p(np.where(next_long < n, next_long - index, 50)) / 4,
+        (long_words.cumsum() - long_words) / max(long_words.sum(), 1),
+        seen,
+        later,
+        np.full(n, np.log1p(words.sum()) / 9),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
