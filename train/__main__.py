@@ -26,11 +26,11 @@ ConfigOption = Annotated[Path, typer.Option("--config", help="A YAML file as in 
 
 
 @app.command()
-def demo() -> None:
+def demo(short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False) -> None:
     """The whole chain on the embedded corpus; redoes only what its inputs changed."""
-    from train.demo import run
+    from train.demo import FULL, SHORT, run
 
-    run(out)
+    run(out, SHORT if short else FULL)
 
 
 @app.command()
@@ -83,7 +83,7 @@ def fit(config: ConfigOption, overrides: Overrides = None) -> None:
     from train.recipe import fit as run
     from train.reports.terminal import comparison
 
-    outcome = run(load_config(config, overrides or ()))
+    outcome = run(load_config(config, overrides or ()), name=config.stem)
     out.print(comparison([(config.stem, outcome.metrics)], "Test pages"))
     out.print(f"model    {outcome.output} (--model {outcome.output})")
     if outcome.run_id:
@@ -119,7 +119,9 @@ def evaluate(
 
 
 @app.command()
-def predict(model: ModelOption, files: Annotated[list[str], typer.Argument(help=".txt (a segment a line), -, .jsonl, .jsonl.gz or .parquet")]) -> None:
+def predict(
+    model: ModelOption, files: Annotated[list[str], typer.Argument(help=".txt (a segment a line), -, .jsonl, .jsonl.gz or .parquet")]
+) -> None:
     """Labels pages and prints one JSON line a page."""
     from train.labelling import load_labeler, read_texts
 
@@ -146,9 +148,7 @@ def show(
 
 
 @app.command()
-def export(
-    model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")
-) -> None:
+def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
     """Copies a model's bundle to a folder of its own, after checking every file."""
     from train.export.bundle import copy_bundle, size_mb
     from train.registry import bundle_folder

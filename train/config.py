@@ -82,7 +82,8 @@ class EncoderConfig:
     tail_tokens: int
     dropout: float
     freeze_embeddings: bool
-    epochs: float
+    epochs: int
+    recombined: bool
     batch_windows: int
     learning_rate: float
     head_learning_rate: float
@@ -286,7 +287,9 @@ def _build(kind: type, values: Any, prefix: str, tree: _Tree) -> Any:
     for key in values:
         if key not in hints:
             near = difflib.get_close_matches(str(key), list(hints), n=1, cutoff=0.0)
-            raise tree.error(dotted[key], f"unknown key {dotted[key]!r}", f"one of {', '.join(hints)}", f"did you mean {dotted[near[0]]!r}?")
+            raise tree.error(
+                dotted[key], f"unknown key {dotted[key]!r}", f"one of {', '.join(hints)}", f"did you mean {dotted[near[0]]!r}?"
+            )
     for key in hints:
         if key not in values:
             raise tree.error(prefix, f"key {dotted[key]!r} is missing", "every key of the run", "copy it from a shipped config")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,44 +19,58 @@ from train.evaluation import evaluate, majority_records
 from train.export.bundle import checked_manifest, copy_bundle, size_mb
 from train.files import write_text
 from train.labelling import load_labeler, read_texts
-from train.recipe import Outcome, corpus_sha256, finished, fit, split_corpus
+from train.recipe import Outcome, finished, fit, split_corpus
 from train.registry import register
 from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
 
-PAGES, SEED = 1040, 13
-CONFIGS = {
-    "TF-IDF, segment alone": "demo-segment-alone",
-    "baseline": "demo-baseline",
-    "encoder": "demo-encoder",
-}
+SEED = 13
+CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}
 CANDIDATES = ("baseline", "encoder")
 PAGE = "configs/demo-page.txt"
-BUNDLE = Path("outputs/bundle")
 
 
-def run(out: Console, *, pages: int = PAGES, overrides: Mapping[str, list[str]] | None = None) -> None:
-    """Runs the chain and prints what it finds.
+@dataclass(frozen=True)
+class Size:
+    """How big a demo is.
 
     Args:
-        out: Where answers go.
-        pages: Size of the composed corpus.
-        overrides: Config overrides by row of the table, for a short demo.
+        pages: Of the composed corpus.
+        folder: Where everything is written.
+        overrides: Config overrides by family.
     """
+
+    pages: int = 1040
+    folder: Path = Path("outputs")
+    overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+FULL = Size()
+SHORT = Size(
+    pages=208,
+    folder=Path("outputs/short"),
+    overrides={"baseline": ["baseline.max_iterations=20"], "encoder": ["encoder.layers=2", "encoder.epochs=1"]},
+)
+"""Every step on a fifth of the pages, for CI: it shows that the chain runs, its scores mean little."""
+
+
+def run(out: Console, size: Size = FULL) -> None:
+    """Runs the chain and prints what it finds."""
     started = time.monotonic()
-    configs = {
-        name: load_config(Path(f"configs/{file}.yaml"), (overrides or {}).get(name, [])) for name, file in CONFIGS.items()
-    }
+    configs = {name: _config(file, size) for name, file in CONFIGS.items()}
     first = configs["baseline"]
+    bundle = size.folder / "bundle"
 
     _title(out, 1, "corpus: real articles on this project's site templates")
-    built = build(Path(str(first.corpus.path)), seed=SEED, pages=pages)
+    built = build(Path(str(first.corpus.path)), seed=SEED, pages=size.pages)
     out.print(f"{built.path}, sha256 {built.sha256[:12]}, {'composed' if built.was_built else 'unchanged'}")
 
     _title(out, 2, "check")
-    report, read = check_corpus(built.path, quarantine=Path("outputs/quarantine.jsonl"))
+    report, read = check_corpus(built.path, quarantine=size.folder / "quarantine.jsonl")
     out.print(check_view(report))
     if report.errors:
-        raise InputError("the composed corpus breaks rules", expected="no error", remedy="report this: it is a fault of ours", path=built.path)
+        raise InputError(
+            "the composed corpus breaks rules", expected="no error", remedy="report this: it is a fault of ours", path=built.path
+        )
 
     _title(out, 3, "split: no site, no template and no article in two parts")
     split = split_corpus(first, {"path": read})
@@ -67,12 +82,17 @@ def run(out: Console, *, pages: int = PAGES, overrides: Mapping[str, list[str]] 
     for name, config in configs.items():
         known = finished(config)
         out.print(f"{name}: {'unchanged' if known else 'training'} ({config.output})")
-        outcomes[name] = known or fit(config)
+        outcomes[name] = known or fit(config, name=CONFIGS[name])
         rows[name] = outcomes[name].metrics
     if len({outcome.split_sha256 for outcome in outcomes.values()}) != 1:
         raise InputError("the demo's configs split differently", expected="one split", remedy="give them the same corpus section")
-    out.print(comparison(list(rows.items()), f"Test pages: {len(split.parts['test'])} of {len({p.site for p in split.parts['test']})} unseen sites; 95 % interval over sites"))
-    _keep(rows, first, outcomes)
+    out.print(
+        comparison(
+            list(rows.items()),
+            f"Test pages: {len(split.parts['test'])} of {len({p.site for p in split.parts['test']})} unseen sites; 95 % interval over sites",
+        )
+    )
+    _keep(size.folder / "demo-table.md", rows, outcomes)
 
     _title(out, 5, "register the better one, by validation pages")
     best = max(CANDIDATES, key=lambda name: outcomes[name].metrics["validation/role/macro_f1"])
@@ -85,12 +105,12 @@ def run(out: Console, *, pages: int = PAGES, overrides: Mapping[str, list[str]] 
 
     _title(out, 6, "export: a folder that needs neither this repository nor torch")
     source = outcomes[best].output / "bundle"
-    if not BUNDLE.is_dir() or checked_manifest(BUNDLE)["version"] != checked_manifest(source)["version"]:
-        copy_bundle(source, BUNDLE)
-    out.print(f"{BUNDLE}: {outcomes[best].version}, {size_mb(BUNDLE):.1f} MB, sha256 of every file checked")
+    if not bundle.is_dir() or checked_manifest(bundle)["version"] != checked_manifest(source)["version"]:
+        copy_bundle(source, bundle)
+    out.print(f"{bundle}: {outcomes[best].version}, {size_mb(bundle):.1f} MB, sha256 of every file checked")
 
     _title(out, 7, f"label {PAGE}")
-    for record in load_labeler(str(BUNDLE)).label(read_texts([PAGE])):
+    for record in load_labeler(str(bundle)).label(read_texts([PAGE])):
         out.print(page_view(record, width=out.width))
 
     out.print(f"\n[bold]Done in {time.monotonic() - started:.0f} s.[/bold] Next:")
@@ -111,11 +131,18 @@ def _majority(split: Split, config: Config) -> dict[str, float]:
     return row
 
 
-def _keep(rows: Mapping[str, Mapping[str, float]], config: Config, outcomes: Mapping[str, Outcome]) -> None:
+def _config(name: str, size: Size) -> Config:
+    path = Path(f"configs/{name}.yaml")
+    family = load_config(path).family
+    own = [] if size is FULL else [f"output={size.folder / name}", f"corpus.path={size.folder / 'composed.jsonl.gz'}"]
+    return load_config(path, [*own, *size.overrides.get(family, ())])
+
+
+def _keep(path: Path, rows: Mapping[str, Mapping[str, float]], outcomes: Mapping[str, Outcome]) -> None:
     """The table as Markdown, with the command, corpus hash and date that a results table must name."""
-    split = next(iter(outcomes.values())).split_sha256
-    note = f"`make demo`, corpus sha256 `{corpus_sha256(config)[:12]}`, split `{split[:12]}`, {datetime.now(UTC):%Y-%m-%d}\n"
-    write_text(Path("outputs/demo-table.md"), f"{markdown(list(rows.items()))}\n{note}")
+    one = next(iter(outcomes.values()))
+    note = f"`make demo`, corpus sha256 `{one.corpus_sha256[:12]}`, split `{one.split_sha256[:12]}`, {datetime.now(UTC):%Y-%m-%d}\n"
+    write_text(path, f"{markdown(list(rows.items()))}\n{note}")
 
 
 def _title(out: Console, number: int, text: str) -> None:

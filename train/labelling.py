@@ -51,7 +51,9 @@ def _lines(name: str) -> list[str]:
     try:
         text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError("no such file", expected="a page's text, a segment a line", remedy="check the path", path=name, rule="no-file") from None
+        raise InputError(
+            "no such file", expected="a page's text, a segment a line", remedy="check the path", path=name, rule="no-file"
+        ) from None
     except UnicodeDecodeError as error:
         raise InputError(
             f"bytes that are not UTF-8: {error.reason} at byte {error.start}", expected="UTF-8 text", remedy="save the file as UTF-8",

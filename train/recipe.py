@@ -23,8 +23,9 @@ from train.export.bundle import size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
 from train.models.family import Family, choose_decoder
 from train.progress import console, track
-from train.runtime import Labeler
-from train.tracking import Tracker, peak_memory_mb, tracked_run
+from train.runtime import BundleError, Labeler
+from train.runtime.labeler import read_manifest
+from train.tracking import Tracker, has_model, peak_memory_mb, tracked_run
 
 PARITY_PAGES = 8
 OUTCOME = "outcome.json"
@@ -53,8 +54,12 @@ class Outcome:
     split_sha256: str
 
 
-def fit(config: Config) -> Outcome:
+def fit(config: Config, *, name: str | None = None) -> Outcome:
     """Trains one model and leaves it, its scores and its split in `config.output`.
+
+    Args:
+        config: The resolved config.
+        name: What the config is called, usually its file's stem; the run's tag `config`, and its name unless the config gives one.
 
     A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output folder
     and go on in the same MLflow run. A finished output folder is overwritten.
@@ -69,13 +74,13 @@ def fit(config: Config) -> Outcome:
     require_roles(split.parts["train"], "training")
     state = run_fingerprint(config, corpus_hash)
     resume = _unfinished_run(output, state)
-    name = f"{config.family} {Path(config.corpus.path or str(config.corpus.train_path)).name.partition('.')[0]}"
+    name = name or config.family
     with tracked_run(config, resume=resume, fallback_name=name) as tracker:
         write_json(output / "unfinished.json", {"state": state, "run_id": tracker.run_id})
         (output / OUTCOME).unlink(missing_ok=True)
         write_text(output / "config.yaml", config.to_yaml())
         write_json(output / "split.json", split.to_json())
-        tracker.tags({"corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
+        tracker.tags({"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
         tracker.datasets(split, config.corpus.path or str(config.corpus.train_path))
         for file in ("config.yaml", "split.json"):
             tracker.file(output / file)
@@ -89,8 +94,7 @@ def fit(config: Config) -> Outcome:
 
         sample = split.parts["validation"][:PARITY_PAGES]
         bundle = write_bundle(output / "bundle", config.family, decoder, lambda folder: family.write(folder, sample))
-        if hasattr(family, "write_weights"):
-            family.write_weights(output / "weights")
+        family.write_weights(output / "weights")
         labeler = Labeler.load(bundle)
 
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
@@ -136,9 +140,18 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
                     remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
                 )  # fmt: skip
             if len(kept) < len(pages[key]):
-                console.print(f"{len(kept)} of {len(pages[key])} pages of {path} are in {', '.join(corpus.languages)}; the rest is left out")
+                console.print(
+                    f"{len(kept)} of {len(pages[key])} pages of {path} are in {', '.join(corpus.languages)}; the rest is left out"
+                )
             pages[key] = kept
     return pages, corpus_sha256(config)
+
+
+def _bundle_version(folder: Path) -> str | None:
+    try:
+        return str(read_manifest(folder)["version"])
+    except BundleError:
+        return None
 
 
 def corpus_sha256(config: Config) -> str:
@@ -176,7 +189,12 @@ def score(labeler: Labeler, pages: Sequence[Page], config: Config, part: str) ->
     seconds = time.monotonic() - started
     settings = config.evaluation
     report = evaluate(
-        pages, records, topics=labeler.topics, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
+        pages,
+        records,
+        topics=labeler.topics,
+        bootstrap_samples=settings.bootstrap_samples,
+        confidence=settings.confidence,
+        seed=config.seed,
     )
     return report, seconds
 
@@ -237,12 +255,14 @@ def _finish(outcome: Outcome, state: str) -> None:
 
 
 def finished(config: Config) -> Outcome | None:
-    """The outcome in `config.output`, when it is of this very config, corpus and code and its files are whole."""
+    """The outcome in `config.output`, when it is of this very config, corpus and code, its bundle is whole and MLflow has its model."""
     output = Path(config.output)
     if not (output / OUTCOME).is_file():
         return None
     found: dict[str, Any] = read_json(output / OUTCOME)
     if found.get("state") != run_fingerprint(config, corpus_sha256(config)):
+        return None
+    if found["version"] != _bundle_version(output / "bundle") or not (found["model_uri"] is None or has_model(found["model_uri"])):
         return None
     names = ("metrics", "run_id", "model_uri", "version", "corpus_sha256", "split_sha256")
     return Outcome(output, **{name: found[name] for name in names})

@@ -35,7 +35,7 @@ def tracking_uri() -> str:
 def connect(experiment: str = EXPERIMENT) -> str:
     """Points MLflow at the store, makes the experiment when it is new, and returns its id.
 
-    Artifacts of the default store go beside it, to `mlartifacts/`.
+    Artifacts of a SQLite store go beside its file, to `mlartifacts/`; a server decides for itself.
 
     Raises:
         InputError: The store does not answer.
@@ -55,8 +55,8 @@ def connect(experiment: str = EXPERIMENT) -> str:
             if known is not None:
                 mlflow.set_experiment(experiment_id=known.experiment_id)
                 return str(known.experiment_id)
-            place = None if os.environ.get("MLFLOW_TRACKING_URI") else (ROOT / "mlartifacts").as_uri()
-            number = mlflow.create_experiment(experiment, artifact_location=place)
+            file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+            number = mlflow.create_experiment(experiment, artifact_location=(file.parent / "mlartifacts").as_uri() if file else None)
             mlflow.set_experiment(experiment_id=number)
             return str(number)
     except (MlflowException, OSError) as error:
@@ -66,6 +66,19 @@ def connect(experiment: str = EXPERIMENT) -> str:
             remedy="start the server, mend or unset MLFLOW_TRACKING_URI, or set tracking.enabled=false",
             rule="no-mlflow",
         ) from None
+
+
+def has_model(uri: str) -> bool:
+    """Whether the store has the logged model of a `models:/m-…` URI."""
+    connect()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.get_logged_model(uri.removeprefix("models:/"))
+    except MlflowException:
+        return False
+    return True
 
 
 class Tracker:
@@ -130,7 +143,7 @@ class MlflowTracker(Tracker):
             frame = pd.DataFrame([{"page_id": p.page_id, "site": p.site, "segments": len(p.segments)} for p in pages])
             with _quiet():  # a local path "can be interpreted in multiple ways": it is a file here
                 # MLflow's own digest reads only the first 10,000 rows; ours covers the split.
-                data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=split.sha256[:8] + _digest(pages))  # type: ignore[attr-defined]
+                data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=split.sha256[:8] + _digest(pages))
                 mlflow.log_input(data, context=part)
             self._datasets[part] = data
 

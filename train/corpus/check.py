@@ -64,9 +64,7 @@ class CheckReport:
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in self.__dict__.items()}
 
 
-def check_corpus(
-    path: Path, *, quarantine: Path, keep: Path | None = None, report: Path | None = None
-) -> tuple[CheckReport, list[Page]]:
+def check_corpus(path: Path, *, quarantine: Path, keep: Path | None = None, report: Path | None = None) -> tuple[CheckReport, list[Page]]:
     """Reads a corpus to its end, whatever is in it.
 
     Args:

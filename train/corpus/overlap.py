@@ -26,9 +26,7 @@ SHARED_PRINTS = 4
 def prints(text: str) -> set[int]:
     """Sampled shingle hashes of a text; empty when it has fewer than 8 words."""
     words = _WORD.findall(text.casefold())
-    hashes = (
-        zlib.crc32(" ".join(words[i : i + SHINGLE_WORDS]).encode("utf-8", "replace")) for i in range(len(words) - SHINGLE_WORDS + 1)
-    )
+    hashes = (zlib.crc32(" ".join(words[i : i + SHINGLE_WORDS]).encode("utf-8", "replace")) for i in range(len(words) - SHINGLE_WORDS + 1))
     return {h for h in hashes if h % SAMPLE == 0}
 
 

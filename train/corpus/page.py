@@ -106,7 +106,9 @@ def parse_page(record: Any, *, labelled: bool) -> Page:
         raise _refuse("no-segments", f"{name} {found}", 'a list of {"text": …, "role": …}', "cut the page into segments, or drop it")
     site = record.get("site") or ""
     if labelled and (not isinstance(site, str) or not site):
-        raise _refuse("no-site", f"{name} has no site", "the registered domain it comes from", "splits are by site: name it, e.g. 'example.org'")
+        raise _refuse(
+            "no-site", f"{name} has no site", "the registered domain it comes from", "splits are by site: name it, e.g. 'example.org'"
+        )
     for key in ("lang", "title", "url", "date"):
         if record.get(key) is not None and not isinstance(record[key], str):
             raise _refuse("bad-key", f"{name}: {key} is {record[key]!r}", "a string or null", f"write {key} as a string")
@@ -127,12 +129,14 @@ def _parse_segment(record: Any, name: str, labelled: bool) -> Segment:
         found = "no role" if role is None else f"role {role!r}"
         raise _refuse("unknown-role", f"{name} has {found}", f"one of {', '.join(ROLES)}", "map your labels onto these three roles")
     if story is not None and (isinstance(story, bool) or not isinstance(story, int) or story < 0):
-        raise _refuse("bad-story", f"{name}: story is {story!r}", "an integer from 0, or null", "number the main story 0 and related items 1, 2, …")
+        raise _refuse(
+            "bad-story", f"{name}: story is {story!r}", "an integer from 0, or null", "number the main story 0 and related items 1, 2, …"
+        )
     if topic is not None and not isinstance(topic, str):
         raise _refuse("bad-topic", f"{name}: topic is {topic!r}", "a string or null", "name topics by strings")
     if role == "main":
         story = 0
-    elif role == "boilerplate" and story is not None or role == "related" and story == 0:
+    elif (role == "boilerplate" and story is not None) or (role == "related" and story == 0):
         raise _refuse(
             "story-role-mismatch",
             f"{name} is {role} and has story {story}",

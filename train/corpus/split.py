@@ -50,9 +50,7 @@ class Split:
 
 def story_prints(page: Page) -> set[int]:
     """Prints of a page's running story text; boilerplate is left out, for many sites rightly share it."""
-    return set().union(
-        *(prints(s.text) for s in page.segments if s.role in ("main", "related") and len(s.text.split()) >= _STORY_WORDS)
-    )
+    return set().union(*(prints(s.text) for s in page.segments if s.role in ("main", "related") and len(s.text.split()) >= _STORY_WORDS))
 
 
 def split_by_site(pages: Sequence[Page], *, validation_share: float, test_share: float, seed: int) -> Split:

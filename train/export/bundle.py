@@ -55,7 +55,15 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, write: Callable[[P
             shutil.copyfile(path, aside / RUNTIME / path.name)
         (aside / "requirements.txt").write_text("\n".join(requirements(family)) + "\n", encoding="utf-8")
         files = {p.relative_to(aside).as_posix(): sha256_file(p) for p in sorted(aside.rglob("*")) if p.is_file()}
-        manifest = {"schema": SCHEMA, "name": NAME, "family": family, "roles": list(ROLES), **part, "decoder": decoder.to_json(), "files": files}
+        manifest = {
+            "schema": SCHEMA,
+            "name": NAME,
+            "family": family,
+            "roles": list(ROLES),
+            **part,
+            "decoder": decoder.to_json(),
+            "files": files,
+        }
         write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest})
         _replace(aside, folder)
     finally:
@@ -72,7 +80,10 @@ def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
     manifest = checked_manifest(source)
     if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(
-            "something that is not a bundle is there already", expected="a new folder or an older bundle", remedy="name another folder", path=target
+            "something that is not a bundle is there already",
+            expected="a new folder or an older bundle",
+            remedy="name another folder",
+            path=target,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

@@ -14,7 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 
-class PageLabeler(PythonModel):
+class PageLabeler(PythonModel):  # type: ignore[misc]
     """One row a page: column `segments` (array of strings), optionally `page_id`; answers the record that `predict` prints."""
 
     def load_context(self, context: Any) -> None:

@@ -49,7 +49,9 @@ class BaselineFamily:
         states = np.concatenate([page_states(page) for page in train])
         with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
             fitted.linear = self._linear(features, states)
-        log({"train/segments": features.shape[0], "train/features": features.shape[1], "train/iterations": int(fitted.linear.n_iter_[0])}, 0)
+        log(
+            {"train/segments": features.shape[0], "train/features": features.shape[1], "train/iterations": int(fitted.linear.n_iter_[0])}, 0
+        )
         if fitted.reach:
             sites = np.repeat([page.site for page in train], lengths)
             first = self._out_of_fold(features, states, sites)
@@ -111,6 +113,9 @@ class BaselineFamily:
         assert self._fitted is not None, "fit first"
         return self._fitted
 
+    def write_weights(self, folder: Path) -> None:
+        """Writes nothing: the bundle holds all there is."""
+
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `model.skops` and `trees.npz`."""
         return {**self.reader().write(folder), "topics": list(self.reader().topics)}
@@ -161,7 +166,9 @@ def _boosted(rows: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
     answer = Trees(baseline, **arrays, roots=roots, depth=depth, features=rows.shape[1])
     sample = rows[:500]
     if not np.allclose(answer.predict_proba(sample)[:, classes], model.predict_proba(sample), atol=1e-6):
-        raise RuntimeError("scikit-learn's boosted trees are laid out in another way than this version knows; pin scikit-learn as in constraints.txt")
+        raise RuntimeError(
+            "scikit-learn's boosted trees are laid out in another way than this version knows; pin scikit-learn as in constraints.txt"
+        )
     return answer
 
 

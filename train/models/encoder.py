@@ -24,6 +24,7 @@ from train.config import EncoderConfig
 from train.corpus.page import Page
 from train.errors import InputError
 from train.files import sha256_json, write_text
+from train.models.augment import Recombiner
 from train.models.family import Log, page_states, topics_of
 from train.models.network import IGNORED, PageEncoder, PageEncoderConfig
 from train.models.onnx import export_onnx
@@ -87,7 +88,15 @@ class EncoderFamily:
             self.network.backbone.get_input_embeddings().requires_grad_(False)
 
     def _adapt(self, config: Any) -> None:
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "hidden_dropout", "mlp_dropout", "embedding_dropout", "dropout"):
+        for name in (
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
+            "attention_dropout",
+            "hidden_dropout",
+            "mlp_dropout",
+            "embedding_dropout",
+            "dropout",
+        ):
             if hasattr(config, name):
                 setattr(config, name, self.config.dropout)
         if self.config.layers:
@@ -106,22 +115,29 @@ class EncoderFamily:
             )
 
     def _windows(self, pages: Sequence[Page]) -> datasets.Dataset:
-        """The training windows as a memory-mapped Arrow table under `work`; built once for the same pages and plan."""
+        """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings.
+
+        Each page is there once an epoch: the first time as it is, then, if the config says so, recombined each time anew.
+        """
 
         def rows() -> Iterator[dict[str, Any]]:
-            for page in track(pages, "cutting pages into windows"):
-                yield from labelled_windows(page, self.tokenizer, self.plan, self.topics)
+            recombiner = Recombiner(pages, self.seed)
+            readings = [(page, epoch) for epoch in range(self.config.epochs) for page in pages]
+            for page, epoch in track(readings, "cutting pages into windows"):
+                shown = recombiner.page(page) if epoch and self.config.recombined else page
+                yield from labelled_windows(shown, self.tokenizer, self.plan, self.topics)
 
-        name = sha256_json([self.plan.to_json(), self.topics, self.config.backbone, [page.to_json() for page in pages]])[:16]
+        settings = [self.plan.to_json(), self.topics, self.config.backbone, self.config.epochs, self.config.recombined, self.seed]
+        name = sha256_json([settings, [page.to_json() for page in pages]])[:16]
         return datasets.Dataset.from_generator(rows, cache_dir=str(self.work / "windows"), fingerprint=name)
 
     def _train(self, windows: datasets.Dataset, log: Log) -> None:
         config, network = self.config, self.network
         assert network is not None
-        steps = math.ceil(len(windows) / config.batch_windows) * config.epochs
+        steps = math.ceil(len(windows) / config.batch_windows)
         arguments = TrainingArguments(
             output_dir=str(self.work / "checkpoints"),
-            num_train_epochs=config.epochs,
+            num_train_epochs=1,
             per_device_train_batch_size=config.batch_windows,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
@@ -136,36 +152,36 @@ class EncoderFamily:
             train_sampling_strategy="group_by_length",
             length_column_name="length",
             remove_unused_columns=False,
-            logging_steps=max(1, int(steps) // 50),
+            logging_steps=max(1, steps // 50),
             save_strategy="steps",
             save_steps=max(1, math.ceil(steps / config.checkpoints)),
             save_total_limit=2,
             report_to=[],
             disable_tqdm=True,
         )
+        progress = _Progress(log, sum(windows["length"]))
         trainer = Trainer(
             model=network,
             args=arguments,
             train_dataset=windows,
             data_collator=Collator(self.plan),
-            optimizers=(self._optimizer(network), None),  # type: ignore[arg-type]
-            callbacks=[_Progress(log, sum(windows["length"]))],
+            optimizers=(self._optimizer(network), None),
+            callbacks=[progress],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         last = last_checkpoint(Path(arguments.output_dir))
         if last is not None:
             logging.getLogger("newsparts").warning("resuming from %s", last)
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        with progress.display:
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
         network.eval()
 
     def _optimizer(self, network: PageEncoder) -> torch.optim.Optimizer:
         groups = []
         for heads in (False, True):
             rate = self.config.head_learning_rate if heads else self.config.learning_rate
-            named = [
-                (name, p) for name, p in network.named_parameters() if p.requires_grad and name.startswith("backbone.") != heads
-            ]
+            named = [(name, p) for name, p in network.named_parameters() if p.requires_grad and name.startswith("backbone.") != heads]
             for decayed in (True, False):
                 group = [p for _, p in named if (p.ndim > 1) == decayed]
                 groups.append({"params": group, "lr": rate, "weight_decay": self.config.weight_decay if decayed else 0.0})
@@ -304,14 +320,13 @@ def last_checkpoint(folder: Path) -> Path | None:
 class _Progress(TrainerCallback):
     """A progress bar, step metrics, and the mark of a whole checkpoint."""
 
-    def __init__(self, log: Log, tokens_an_epoch: int) -> None:
-        self.log, self.tokens_an_epoch = log, tokens_an_epoch
+    def __init__(self, log: Log, tokens: int) -> None:
+        self.log, self.tokens = log, tokens
         self.display = bar()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.started, self.start_step = time.monotonic(), state.global_step
         self.task = self.display.add_task("training", total=state.max_steps, completed=state.global_step)
-        self.display.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.display.update(self.task, completed=state.global_step)
@@ -319,14 +334,11 @@ class _Progress(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:
         if logs and "loss" in logs:
             self.display.update(self.task, description=f"training, loss {logs['loss']:.3f}")
-            done = (state.global_step - self.start_step) / max(state.max_steps, 1) * args.num_train_epochs
-            speed = done * self.tokens_an_epoch / max(time.monotonic() - self.started, 1e-9)
+            done = (state.global_step - self.start_step) / max(state.max_steps, 1)
+            speed = done * self.tokens / max(time.monotonic() - self.started, 1e-9)
             metrics = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"], "train/tokens_per_second": speed}
             self.log(metrics, state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.display.stop()

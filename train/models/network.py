@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from train.runtime.reading import PLACE_NAMES, ROLES, SHAPE_NAMES
+from train.runtime.reading import NUMBER_NAMES, ROLES
 
 IGNORED = -100
 
@@ -19,7 +19,9 @@ class PageEncoderConfig(PreTrainedConfig):
 
     model_type = "newsparts-page-encoder"
 
-    def __init__(self, backbone: dict[str, Any] | None = None, topics: list[str] | None = None, topic_weight: float = 1.0, **more: Any) -> None:
+    def __init__(
+        self, backbone: dict[str, Any] | None = None, topics: list[str] | None = None, topic_weight: float = 1.0, **more: Any
+    ) -> None:
         self.backbone = backbone or {}
         self.topics = topics or []
         self.topic_weight = topic_weight
@@ -37,14 +39,14 @@ class PageEncoder(PreTrainedModel):
     config_class = PageEncoderConfig
     base_model_prefix = "backbone"
 
-    def __init__(self, config: PageEncoderConfig, backbone: nn.Module | None = None) -> None:
+    def __init__(self, config: PageEncoderConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         if backbone is None:
             inner = dict(config.backbone)
             backbone = AutoModel.from_config(AutoConfig.for_model(inner.pop("model_type"), **inner))
         self.backbone = backbone
         width = backbone.config.hidden_size
-        self.numbers_read = nn.Sequential(nn.Linear(len(SHAPE_NAMES) + len(PLACE_NAMES), 64), nn.GELU())
+        self.numbers_read = nn.Sequential(nn.Linear(len(NUMBER_NAMES), 64), nn.GELU())
         self.numbers_below = nn.Linear(64, width)
         self.numbers_above = nn.Linear(64, width)
         self.role_head = nn.Linear(width, len(ROLES))
@@ -88,13 +90,15 @@ class PageEncoder(PreTrainedModel):
         read = self.numbers_read(numbers)
         embedded = self.backbone.get_input_embeddings()(input_ids) + self.numbers_below(read) * is_marker.unsqueeze(-1)
         hidden = self.backbone(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state
-        hidden = hidden + self.numbers_above(read)
+        hidden = segment_means(hidden, is_marker, attention_mask) + self.numbers_above(read)
         answer = ModelOutput(role_logits=self.role_head(hidden), begins_logits=self.begins_head(hidden).squeeze(-1))
         if self.topic_head is not None:
             answer["topic_logits"] = self.topic_head(hidden)
         if role_labels is not None:
             loss = nn.functional.cross_entropy(answer.role_logits.flatten(0, 1), role_labels.flatten(), ignore_index=IGNORED)
-            assert begins_labels is not None and story_index is not None and story_topics is not None
+            assert begins_labels is not None
+            assert story_index is not None
+            assert story_topics is not None
             related = begins_labels != IGNORED
             if related.any():
                 loss = loss + nn.functional.binary_cross_entropy_with_logits(
@@ -113,6 +117,16 @@ class PageEncoder(PreTrainedModel):
         sums = logits.new_zeros(len(story_topics), logits.shape[-1]).index_add(0, index, logits[where])
         counts = torch.bincount(index, minlength=len(story_topics)).clamp(min=1)
         return nn.functional.cross_entropy(sums / counts.unsqueeze(1).to(sums.dtype), story_topics, ignore_index=IGNORED)
+
+
+def segment_means(hidden: torch.Tensor, is_marker: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Mean of the hidden states of each token's own segment, marker included: `[batch, length, width]`.
+
+    As one matrix product with the "same segment" matrix, so that it exports to ONNX with dynamic shapes.
+    """
+    segment = is_marker.cumsum(dim=1) * attention_mask - (1 - attention_mask.to(is_marker.dtype))
+    same = (segment.unsqueeze(2) == segment.unsqueeze(1)).to(hidden.dtype)
+    return (same @ hidden) / same.sum(dim=2, keepdim=True)
 
 
 AutoConfig.register(PageEncoderConfig.model_type, PageEncoderConfig)

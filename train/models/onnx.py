@@ -15,7 +15,7 @@ from torch.export import Dim
 
 from train.models.network import PageEncoder
 from train.runtime.encoder import INPUTS, OUTPUTS, Encoder
-from train.runtime.reading import PLACE_NAMES, SHAPE_NAMES, clean
+from train.runtime.reading import NUMBER_NAMES, clean
 
 MAX_DIFFERENCE = 1e-3
 MIN_AGREEMENT = 0.999
@@ -55,7 +55,7 @@ def export_onnx(network: PageEncoder, reader: Encoder, folder: Path, manifest: d
         torch.ones(2, 16, dtype=torch.int64),
         torch.ones(2, 16, dtype=torch.int64),
         torch.ones(2, 16),
-        torch.zeros(2, 16, len(SHAPE_NAMES) + len(PLACE_NAMES)),
+        torch.zeros(2, 16, len(NUMBER_NAMES)),
     )
     loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loud]

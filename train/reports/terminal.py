@@ -34,7 +34,12 @@ def page_view(record: Mapping[str, Any], *, width: int = 100) -> RenderableType:
     for story in record["stories"]:
         words = " ".join(record["segments"][i]["text"] for i in story["segments"])
         stories.add_row(
-            str(story["story"]), story["role"], story["topic"] or "-", f"{story['confidence']:.2f}", str(len(story["segments"])), escape(_short(words, 52))
+            str(story["story"]),
+            story["role"],
+            story["topic"] or "-",
+            f"{story['confidence']:.2f}",
+            str(len(story["segments"])),
+            escape(_short(words, 52)),
         )
     model = record["model"]
     return Group(lines, Text(), stories, Text(f"by {model['name']} {model['version']} ({model['family']})", "dim"))

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .decoding import STATES
-from .reading import LONG_WORDS, SHAPE_NAMES, place, shape
+from .reading import LONG_WORDS, SHAPE_NAMES, numbers
 from .trees import Trees
 
 BATCH_SEGMENTS = 20_000
@@ -106,10 +106,9 @@ class Baseline:
         return sp.hstack(blocks, format="csr", dtype=np.float32)
 
     def numbers_of(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
-        """Shape, place and similarity of each segment, `[segments, numbers]`."""
+        """Shape, place, likeness and similarity of each segment, `[segments, numbers]`."""
         words = self.words.transform(list(chain.from_iterable(pages)))
-        parts = [np.concatenate([of(page) for page in pages]) for of in (shape, place)]
-        return np.hstack([*parts, similarity(pages, words)])
+        return np.hstack([np.concatenate([numbers(page) for page in pages]), similarity(pages, words)])
 
     def with_neighbours(self, numbers: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
         """The numbers of each segment, and the shape of its neighbours."""
@@ -222,9 +221,7 @@ def shifted(rows: Any, offset: int, lengths: Sequence[int]) -> Any:
         answer = np.zeros_like(rows)
         answer[inside] = rows[source[inside]]
         return answer
-    pick = sp.csr_matrix(
-        (np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total)
-    )
+    pick = sp.csr_matrix((np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total))
     return pick @ rows
 
 

@@ -83,7 +83,7 @@ class Decoder:
         n = len(probabilities)
         local = np.log(np.clip(probabilities.astype(np.float64), _TINY, 1.0))
         if n == 0 or self.weight == 0:
-            return probabilities.astype(np.float64) / np.maximum(probabilities.sum(axis=1, keepdims=True), _TINY)
+            return _normalised(probabilities.astype(np.float64))
         local -= self.weight * self.prior_weight * self.log_prior
         # Scaled forward-backward in probability space: one small matrix product a segment.
         emission = np.exp(local - local.max(axis=1, keepdims=True))
@@ -97,8 +97,7 @@ class Decoder:
         for i in range(n - 2, -1, -1):
             row = transition @ (emission[i + 1] * backward[i + 1])
             backward[i] = row / row.sum()
-        both = forward * backward
-        return both / both.sum(axis=1, keepdims=True)
+        return _normalised(forward * backward)
 
     def to_json(self) -> dict[str, object]:
         """Plain numbers for the bundle's manifest."""
@@ -118,6 +117,10 @@ class Decoder:
             raise ValueError(f"decoder states are {value.get('states')}, this runtime knows {list(STATES)}")
         arrays = {k: np.array(value[k], dtype=np.float64) for k in ("log_start", "log_transition", "log_prior")}
         return cls(**arrays, weight=float(value["weight"]), prior_weight=float(value["prior_weight"]))  # type: ignore[arg-type]
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.maximum(rows.sum(axis=1, keepdims=True), _TINY))
 
 
 def role_scores(posterior: np.ndarray) -> np.ndarray:

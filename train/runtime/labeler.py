@@ -70,20 +70,15 @@ class Labeler:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        reader: Baseline | Encoder
-        if manifest["family"] == "baseline":
-            reader = Baseline.load(folder, manifest)
-        else:
-            reader = Encoder.load(folder, manifest, threads=threads)
+        baseline = manifest["family"] == "baseline"
+        reader = Baseline.load(folder, manifest) if baseline else Encoder.load(folder, manifest, threads=threads)
         decoder = Decoder.from_json(manifest["decoder"])
         return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]))
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
         local, topics = self.reader.states([[clean(text) for text in page] for page in pages])
-        return [
-            Scores(states, self.decoder.posterior(states), None if topics is None else topics[i]) for i, states in enumerate(local)
-        ]
+        return [Scores(states, self.decoder.posterior(states), None if topics is None else topics[i]) for i, states in enumerate(local)]
 
     def label(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[dict[str, Any]]:
         """Labels pages, a batch at a time, in the order they come.
@@ -103,9 +98,7 @@ class Labeler:
             for (page_id, _), page, score, (roles, stories), topic in zip(batch, texts, scores, readings, topics, strict=True):
                 yield self._record(page_id, page, score, roles, stories, topic)
 
-    def _topics(
-        self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]
-    ) -> list[dict[int, np.ndarray]]:
+    def _topics(self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]) -> list[dict[int, np.ndarray]]:
         """Topic probabilities of every story, page by page."""
         if not self.topics:
             return [{} for _ in pages]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,6 +39,7 @@ PLACE_NAMES = (
     "segments_before", "words_before", "log_segments_before", "log_segments_after",
     "since_long", "until_long", "long_words_before", "is_repeat", "repeats_later", "log_page_words",
 )  # fmt: skip
+LIKENESS_NAMES = ("like_before", "like_last", "like_next", "like_after", "like_first")
 LONG_WORDS = 20
 """A segment of that many words counts as running text when distances to running text are measured."""
 
@@ -115,3 +117,51 @@ def place(texts: Sequence[str]) -> np.ndarray:
         np.full(n, np.log1p(words.sum()) / 9),
     )
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+NEAR = 3
+"""So many segments of running text to each side are "last" and "next"."""
+TELLING_LETTERS = 5
+"""Words of so many letters tell what a text is about; shorter ones mostly hold it together."""
+
+
+def likeness(texts: Sequence[str]) -> np.ndarray:
+    """How many of a segment's telling words the running text around it uses: where that breaks off, another story begins.
+
+    Args:
+        texts: Cleaned segments of one page, in page order.
+
+    Returns:
+        float32 `[len(texts), len(LIKENESS_NAMES)]`: the share of the segment's telling words that all running text before it
+        uses, the last three long segments, the next three, all after it, and the page's first long segment.
+    """
+    n = len(texts)
+    rows = np.zeros((n, len(LIKENESS_NAMES)), dtype=np.float32)
+    telling = [{w for w in _WORD.findall(text.casefold()) if len(w) >= TELLING_LETTERS} for text in texts]
+    long = [i for i, text in enumerate(texts) if len(text.split()) >= LONG_WORDS]
+    remaining = Counter(word for i in long for word in telling[i])
+    before: set[str] = set()
+    position = 0  # number of long segments passed
+    for i, own in enumerate(telling):
+        is_long = position < len(long) and long[position] == i
+        if is_long:
+            remaining.subtract(own)
+        following = position + is_long
+        last = set().union(*(telling[k] for k in long[max(0, position - NEAR) : position]))
+        coming = set().union(*(telling[k] for k in long[following : following + NEAR]))
+        if own:
+            first = telling[long[0]] if long and long[0] != i else set()
+            counts = (len(own & before), len(own & last), len(own & coming), sum(remaining[word] > 0 for word in own), len(own & first))
+            rows[i] = np.array(counts) / len(own)
+        if is_long:
+            before |= own
+            position += 1
+    return rows
+
+
+def numbers(texts: Sequence[str]) -> np.ndarray:
+    """Everything countable about the segments of one page: shape, place, likeness; float32 `[len(texts), len(NUMBER_NAMES)]`."""
+    return np.hstack([shape(texts), place(texts), likeness(texts)])
+
+
+NUMBER_NAMES = (*SHAPE_NAMES, *PLACE_NAMES, *LIKENESS_NAMES)

@@ -41,7 +41,11 @@ class Trees:
         nodes = len(self.feature)
         indices = (self.left, self.right, self.roots)
         inside = all(((i >= 0) & (i < nodes)).all() for i in indices) and ((self.feature >= 0) & (self.feature < self.features)).all()
-        if not inside or not 0 <= self.depth <= 64 or len({len(a) for a in (self.feature, self.threshold, self.left, self.right, self.value)}) != 1:
+        if (
+            not inside
+            or not 0 <= self.depth <= 64
+            or len({len(a) for a in (self.feature, self.threshold, self.left, self.right, self.value)}) != 1
+        ):
             raise ValueError("trees point outside their arrays; do not use this file")
 
     def predict_proba(self, rows: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .reading import place, shape
+from .reading import numbers
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Window:
         first: Index of its first segment on the page.
         input_ids: `[length]` token ids.
         markers: `[segments]` positions of the markers in `input_ids`.
-        numbers: float32 `[segments, features]` what the window cannot see: the segment's place on the page, and its shape.
+        numbers: float32 `[segments, features]` what the window cannot see: its shape, place and likeness.
     """
 
     page: int
@@ -68,7 +68,7 @@ def pack(pages: Sequence[Sequence[str]], tokenizer: Any, plan: WindowPlan) -> It
     for index, page in enumerate(pages):
         encodings = tokenizer.encode_batch(list(page), add_special_tokens=False)
         ids = [_kept(encoding.ids, plan) for encoding in encodings]
-        numbers = np.hstack([shape(page), place(page)])
+        page_numbers = numbers(page)
         for first, last in spans([len(i) + 1 for i in ids], plan):
             packed: list[int] = []
             markers = []
@@ -76,7 +76,7 @@ def pack(pages: Sequence[Sequence[str]], tokenizer: Any, plan: WindowPlan) -> It
                 markers.append(len(packed))
                 packed += [plan.marker, *ids[i]]
             packed.append(plan.closing)
-            yield Window(index, first, np.array(packed, np.int64), np.array(markers, np.int64), numbers[first:last])
+            yield Window(index, first, np.array(packed, np.int64), np.array(markers, np.int64), page_numbers[first:last])
 
 
 def _kept(ids: list[int], plan: WindowPlan) -> list[int]:

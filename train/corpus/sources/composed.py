@@ -122,9 +122,7 @@ def _pools(articles: list[Article], count: int, rng: random.Random) -> list[list
 class _Composer:
     """Lays out one page."""
 
-    def __init__(
-        self, site: dict[str, Any], main: Article, pool: list[Article], sites: list[dict[str, Any]], rng: random.Random
-    ) -> None:
+    def __init__(self, site: dict[str, Any], main: Article, pool: list[Article], sites: list[dict[str, Any]], rng: random.Random) -> None:
         self.site, self.main, self.rng = site, main, rng
         self.unused = [article for article in pool if article is not main]
         self.rng.shuffle(self.unused)
@@ -259,24 +257,67 @@ class _Composer:
 
     def _ago(self) -> str:
         n = self.rng.randint(2, 55)
-        choices = (f"{n} minutes ago", f"{n % 22 + 2} hours ago", f"{n}m ago", f"{n % 6 + 2} days ago", "an hour ago", "yesterday", f"{n % 22 + 2}h")
+        choices = (
+            f"{n} minutes ago",
+            f"{n % 22 + 2} hours ago",
+            f"{n}m ago",
+            f"{n % 6 + 2} days ago",
+            "an hour ago",
+            "yesterday",
+            f"{n % 22 + 2}h",
+        )
         return self.rng.choice(choices)
 
     def _long_date(self) -> str:
-        months = "January February March April May June July August September October November December".split()
+        months = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
         year, month, day = self.date.split("-")
         name = months[int(month) - 1]
-        return self.rng.choice((f"{int(day)} {name} {year}", f"{name} {int(day)}, {year}", f"{day}/{month}/{year}", f"{name[:3]} {int(day)}, {year}"))
+        return self.rng.choice(
+            (f"{int(day)} {name} {year}", f"{name} {int(day)}, {year}", f"{day}/{month}/{year}", f"{name[:3]} {int(day)}, {year}")
+        )
 
 
-_PEOPLE = (
-    "Ada Linwood, Ravi Menon, Grace Oduya, Tom Verhoeven, Mei Tanaka, Luis Ferrer, Nora Kjellberg, Samir Haddad, Ivy Castellan, "
-    "Joseph Mbeki, Priya Nadkarni, Anders Holt, Zainab Yusuf, Peter Quill, Clara Benedek, Hiro Matsuda, Lena Vogt, Omar Rashid"
-).split(", ")
-_CITIES = (
-    "London, Harare, Singapore, Oslo, Lagos, Manila, Toronto, Dublin, Warsaw, Nairobi, Doha, Mumbai, Lisbon, Sydney, Seoul, Accra, Lima, Riga"
-).split(", ")
-_AGENCIES = "Meridian Press, PanWire, Northern News Agency, GlobeDesk, Atlas Photos, UNA, CoastWire, Orient News Service".split(", ")
+_PEOPLE = [
+    "Ada Linwood",
+    "Ravi Menon",
+    "Grace Oduya",
+    "Tom Verhoeven",
+    "Mei Tanaka",
+    "Luis Ferrer",
+    "Nora Kjellberg",
+    "Samir Haddad",
+    "Ivy Castellan",
+    "Joseph Mbeki",
+    "Priya Nadkarni",
+    "Anders Holt",
+    "Zainab Yusuf",
+    "Peter Quill",
+    "Clara Benedek",
+    "Hiro Matsuda",
+    "Lena Vogt",
+    "Omar Rashid",
+]
+_CITIES = [
+    "London",
+    "Harare",
+    "Singapore",
+    "Oslo",
+    "Lagos",
+    "Manila",
+    "Toronto",
+    "Dublin",
+    "Warsaw",
+    "Nairobi",
+    "Doha",
+    "Mumbai",
+    "Lisbon",
+    "Sydney",
+    "Seoul",
+    "Accra",
+    "Lima",
+    "Riga",
+]
+_AGENCIES = ["Meridian Press", "PanWire", "Northern News Agency", "GlobeDesk", "Atlas Photos", "UNA", "CoastWire", "Orient News Service"]
 
 
 class _Fields(dict[str, str]):

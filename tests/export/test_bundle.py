@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import make_page
+from train.config import Config
+from train.errors import InputError
+from train.export.bundle import copy_bundle
+from train.export.flavor import EXAMPLE
+from train.files import read_json, write_json
+from train.labelling import load_labeler
+from train.models.onnx import ParityError, compare
+from train.recipe import Outcome, fit
+from train.registry import register
+from train.runtime import BundleError, Labeler
+from train.runtime.labeler import version_of
+
+ConfigMaker = Callable[..., Config]
+PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
+
+
+@pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder"])
+def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    from tests.conftest import shrunk
+
+    return fit(shrunk(request.param, corpus, backbone, tmp_path_factory.mktemp("bundle")))
+
+
+def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    copy_bundle(outcome.output / "bundle", bundle)
+    code = (
+        "import sys, json; sys.path.insert(0, sys.argv[1])\n"
+        "from newsparts_runtime import Labeler\n"
+        "print(json.dumps(next(Labeler.load(sys.argv[1]).label([('p', json.loads(sys.argv[2]))]))))\n"
+        "assert not {'torch', 'transformers', 'mlflow', 'train'} & set(sys.modules), 'a training library was imported'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(bundle), json.dumps(EXAMPLE)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == next(iter(load_labeler(str(outcome.output)).label([("p", EXAMPLE)])))
+
+
+def test_a_bundle_holds_no_pickle_and_lists_every_file(outcome: Outcome) -> None:
+    bundle = outcome.output / "bundle"
+    found = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    assert found == {"bundle.json", *read_json(bundle / "bundle.json")["files"]}
+    assert not {p.suffix for p in bundle.rglob("*")} & PICKLES
+    for path in bundle.rglob("*"):
+        assert not path.is_file() or path.read_bytes()[:2] not in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    assert all("==" in line for line in (bundle / "requirements.txt").read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 99}, "schema 99"),
+        ({"roles": ["related", "main", "boilerplate"]}, "orders roles"),
+        ({"decoder": {}}, "changed after export"),
+    ],
+)
+def test_a_changed_manifest_is_refused(outcome: Outcome, tmp_path: Path, change: dict[str, object], message: str) -> None:
+    copy_bundle(outcome.output / "bundle", tmp_path / "b")
+    manifest = read_json(tmp_path / "b" / "bundle.json")
+    write_json(tmp_path / "b" / "bundle.json", {**manifest, **change})
+    with pytest.raises(BundleError, match=message):
+        Labeler.load(tmp_path / "b")
+
+
+def test_a_path_out_of_the_bundle_is_refused(outcome: Outcome, tmp_path: Path) -> None:
+    copy_bundle(outcome.output / "bundle", tmp_path / "b")
+    manifest = read_json(tmp_path / "b" / "bundle.json")
+    manifest["files"]["../outside"] = "0" * 64
+    write_json(tmp_path / "b" / "bundle.json", {**manifest, "version": version_of(manifest)})
+    with pytest.raises(BundleError, match="outside the bundle"):
+        Labeler.load(tmp_path / "b")
+
+
+def test_export_never_overwrites_what_is_no_bundle(outcome: Outcome, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="not a bundle"):
+        copy_bundle(outcome.output / "bundle", tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: ConfigMaker, pages: object) -> None:
+    from train.corpus.read import read_pages
+    from train.models.encoder import EncoderFamily
+
+    config = make_config("demo-encoder")
+    assert config.encoder is not None
+    family = EncoderFamily(config.encoder, 1, Path(config.output) / "work")
+    some = read_pages(Path(str(config.corpus.path)))[:20]
+    family.fit(some, [], lambda metrics, step: None)
+    folder = Path(config.output) / "weights"
+    folder.mkdir(parents=True)
+    manifest = family.write(folder, some[:5])
+    assert manifest["parity"]["agreement"] == 1.0
+    assert manifest["parity"]["max_difference"] < 1e-4
+
+    reader, other = family.reader(), family.reader()
+    inner = other.forward
+    other.forward = lambda batch: {k: v + (0.1 * np.arange(3) if k == "role_logits" else 0) for k, v in inner(batch).items()}
+    with pytest.raises(ParityError, match="differs from torch by up to"):
+        compare(reader, other, [page.texts for page in some])
+
+
+def test_pyfunc_answers_the_record_that_predict_prints(make_config: ConfigMaker, store: Path) -> None:
+    import mlflow
+    import pandas as pd
+
+    for name in ("demo-baseline", "demo-encoder"):
+        outcome = fit(make_config(name, "tracking.enabled=true", "tracking.experiment=test"))
+        made = register(str(outcome.model_uri), bundle_version=outcome.version)
+        pages = [make_page("asked", n) for n in range(3)]
+        frame = pd.DataFrame({"segments": [page.texts for page in pages], "page_id": [page.page_id for page in pages]})
+        model = mlflow.pyfunc.load_model(made.uri)
+        by_pyfunc = model.predict(frame)
+        assert by_pyfunc == list(load_labeler(made.uri).label((page.page_id, page.texts) for page in pages))
+        assert [r["page_id"] for r in model.predict(frame[["segments"]])] == ["page-0", "page-1", "page-2"]
+        with pytest.raises(Exception, match="segments"):
+            model.predict(pd.DataFrame({"text": ["no such column"]}))
+        again = register(str(outcome.model_uri), bundle_version=outcome.version)
+        assert (again.version, again.was_new) == (made.version, False)
+
+
+def test_the_pyfunc_loads_without_the_repository(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    import mlflow
+
+    outcome = fit(make_config("demo-baseline", "tracking.enabled=true", "tracking.experiment=test"))
+    folder = tmp_path / "served"
+    shutil.copytree(mlflow.artifacts.download_artifacts(artifact_uri=str(outcome.model_uri)), folder)
+    code = (
+        "import sys; sys.modules['train'] = None\n"
+        "import mlflow, pandas\n"
+        "answer = mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame({'segments': [['A headline', 'A text.']]}))\n"
+        "print(answer[0]['segments'][0]['role'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(folder)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in ("main", "related", "boilerplate")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from train.runtime.baseline import shifted
+from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
+from train.runtime.reading import LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, clean, likeness, place, shape
+from train.runtime.trees import Trees
+from train.runtime.windows import WindowPlan, batches, collate, pack, spans
+
+PLAN = WindowPlan(tokens=40, overlap=0.25, head=6, tail=2, marker=1, closing=2, pad=0)
+TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
+
+
+@pytest.mark.parametrize("module", ["train.runtime", "train.runtime.baseline", "train.runtime.encoder"])
+def test_reading_needs_no_training_library(module: str) -> None:
+    code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'onnxruntime'}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@given(TEXT)
+def test_clean_is_a_fixed_point(text: str) -> None:
+    once = clean(text)
+    assert clean(once) == once
+    assert "\n" not in once
+    assert once == once.strip()
+
+
+def test_a_megabyte_in_one_segment_is_read_by_its_ends() -> None:
+    assert len(clean("word " * 250_000 + "end")) < 6000
+    assert clean("word " * 250_000 + "end").endswith("end")
+
+
+@given(st.lists(TEXT, max_size=12))
+def test_numbers_are_finite_and_small_for_any_page(texts: list[str]) -> None:
+    page = [clean(text) for text in texts]
+    for rows, names in ((shape(page), SHAPE_NAMES), (place(page), PLACE_NAMES), (likeness(page), LIKENESS_NAMES)):
+        assert rows.shape == (len(page), len(names))
+        assert np.isfinite(rows).all()
+        assert (np.abs(rows) <= 2).all()
+
+
+def test_neighbours_stop_at_the_page_edge() -> None:
+    rows = np.array([[1.0], [2.0], [3.0], [4.0]])
+    assert shifted(rows, -1, [2, 2]).ravel().tolist() == [0, 1, 0, 3]
+    assert shifted(rows, 1, [2, 2]).ravel().tolist() == [2, 0, 4, 0]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60))
+def test_windows_cover_every_segment_and_fit(costs: list[int]) -> None:
+    found = list(spans(costs, PLAN))
+    covered = [i for first, last in found for i in range(first, last)]
+    assert set(covered) == set(range(len(costs)))
+    assert all(sum(costs[first:last]) + 1 <= PLAN.tokens for first, last in found)
+    assert all(b[0] > a[0] and b[1] > a[1] for a, b in pairwise(found))
+
+
+def _tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordLevel({"[PAD]": 0, "[M]": 1, "[E]": 2, "[UNK]": 3, **{f"w{i}": i + 4 for i in range(50)}}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
+
+
+def test_a_window_holds_markers_heads_and_tails() -> None:
+    page = ["w0 w1", " ".join(f"w{i}" for i in range(20)), ""]
+    (window,) = pack([page], _tokenizer(), PLAN)
+    assert window.input_ids.tolist() == [1, 4, 5, 1, 4, 5, 6, 7, 8, 9, 22, 23, 1, 2]
+    assert window.markers.tolist() == [0, 3, 12]
+    assert (window.input_ids[window.markers] == PLAN.marker).all()
+
+
+def test_batches_pad_little_and_lose_nothing() -> None:
+    pages = [[" ".join(["w1"] * (i % 6 + 1))] * (i % 9 + 1) for i in range(40)]
+    windows = list(pack(pages, _tokenizer(), PLAN))
+    made = list(batches(windows, 160))
+    assert sum(map(len, made)) == len(windows)
+    for batch in made:
+        arrays = collate(batch, PLAN)
+        assert arrays["input_ids"].size <= max(160, PLAN.tokens)
+        assert arrays["is_marker"].sum() == sum(len(w.markers) for w in batch)
+        assert (arrays["attention_mask"].sum(axis=1) == [len(w.input_ids) for w in batch]).all()
+
+
+def test_states_of_a_page() -> None:
+    roles = ["main", "related", "related", "boilerplate", "related", "related"]
+    assert states_of(roles, [0, 1, 1, None, 1, 2]).tolist() == [0, 2, 3, 1, 3, 2]
+
+
+def _decoder(**settings: float) -> Decoder:
+    chains = [np.array([1, 0, 0, 0, 1, 2, 3, 2, 3, 1])] * 20
+    return Decoder.from_states(chains, **settings)
+
+
+def test_without_weight_the_local_scores_stand() -> None:
+    local = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]])
+    assert np.allclose(_decoder(weight=0.0).posterior(local), local)
+
+
+def test_context_overrules_a_doubtful_segment() -> None:
+    local = np.array([[0.9, 0.1, 0, 0], [0.9, 0.1, 0, 0], [0.4, 0, 0.3, 0.3], [0.9, 0.1, 0, 0]]) + 1e-3
+    posterior = _decoder(weight=1.0, prior_weight=0.5).posterior(local)
+    assert np.allclose(posterior.sum(axis=1), 1)
+    assert role_scores(posterior)[2].argmax() == 0
+
+
+@given(st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_stories_are_numbered_in_page_order(n: int, seed: int) -> None:
+    local = np.random.default_rng(seed).dirichlet([0.3] * 4, size=n)
+    posterior = _decoder().posterior(local)
+    roles, stories = read_stories(posterior)
+    assert [s is None for s in stories] == [r == 2 for r in roles]
+    assert [s == 0 for s in stories] == [r == 0 for r in roles]
+    related = [s for s in stories if s]
+    assert related == sorted(related)
+    assert sorted(set(related)) == list(range(1, len(set(related)) + 1))
+    assert (role_scores(posterior).argmax(axis=1) == roles).all()
+
+
+def test_a_long_page_does_not_underflow() -> None:
+    local = np.random.default_rng(0).dirichlet([0.05] * 4, size=10_000)
+    assert np.isfinite(_decoder().posterior(local)).all()
+
+
+def test_a_decoder_survives_json() -> None:
+    again = Decoder.from_json(_decoder(weight=0.5).to_json())
+    local = np.random.default_rng(0).dirichlet([1] * 4, size=5)
+    assert (again.posterior(local) == _decoder(weight=0.5).posterior(local)).all()
+    with pytest.raises(ValueError, match="decoder states"):
+        Decoder.from_json({**_decoder().to_json(), "states": ["a"]})
+
+
+def test_trees_that_point_outside_are_refused() -> None:
+    one = np.array([0])
+    with pytest.raises(ValueError, match="outside"):
+        Trees(np.zeros(4), one, np.zeros(1), one + 5, one, np.zeros(1), np.zeros((1, 4), int), 1, 3)
+    with pytest.raises(ValueError, match="outside"):
+        Trees(np.zeros(4), one + 3, np.zeros(1), one, one, np.zeros(1), np.zeros((1, 4), int), 1, 3)

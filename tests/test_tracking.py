@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from train.config import Config
+from train.files import read_json
+from train.models.encoder import COMPLETE, last_checkpoint
+from train.recipe import fit
+from train.tracking import tracked_run
+
+ConfigMaker = Callable[..., Config]
+ON = ("tracking.enabled=true", "tracking.experiment=test")
+
+
+def _runs() -> list[Any]:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+
+def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: Path) -> None:
+    import mlflow
+
+    config = make_config("demo-baseline", *ON)
+    outcome = fit(config)
+    client = mlflow.MlflowClient()
+    run = client.get_run(str(outcome.run_id))
+    assert run.info.status == "FINISHED"
+    assert run.data.params["baseline.neighbours_before"] == "3"
+    assert len(run.data.params) == len(config.flat())
+    assert run.data.tags["corpus.sha256"] == outcome.corpus_sha256
+    assert run.data.tags["split.sha256"] == outcome.split_sha256
+    assert {"git.sha", "git.dirty", "family", "config", "python", "version.scikit-learn"} <= set(run.data.tags)
+    assert {
+        "test/role/macro_f1",
+        "test/role/macro_f1/low",
+        "validation/role/macro_f1",
+        "cost/train_s",
+        "cost/peak_memory_mb",
+        "size/mb",
+    } <= set(run.data.metrics)
+    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {"newsparts-train", "newsparts-validation", "newsparts-test"}
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"config.yaml", "split.json", "test.json", "validation.json", "decoding.json"} <= artifacts
+
+    model = mlflow.get_logged_model(str(outcome.model_uri).removeprefix("models:/"))
+    assert {m.key: m.value for m in model.metrics}["test/role/macro_f1"] == outcome.metrics["test/role/macro_f1"]
+    info = mlflow.models.get_model_info(str(outcome.model_uri))
+    assert info.signature.inputs.input_names() == ["segments", "page_id"]
+    assert info.saved_input_example_info is not None
+
+
+def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path) -> None:
+    with pytest.raises(RuntimeError), tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x"):
+        raise RuntimeError("broken")
+    (run,) = _runs()
+    assert run.info.status == "FAILED"
+    assert "broken" in run.data.tags["ended_by"]
+
+
+def test_a_run_whose_process_is_gone_is_closed_by_the_next(make_config: ConfigMaker, store: Path) -> None:
+    import mlflow
+
+    config = make_config("demo-baseline", *ON)
+    with tracked_run(config, resume=None, fallback_name="dead") as tracker:
+        dead = str(tracker.run_id)
+    client = mlflow.MlflowClient()
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    client.update_run(dead, status="RUNNING")
+    client.set_tag(dead, "pid", gone.stdout.strip())
+    with tracked_run(config, resume=None, fallback_name="alive"):
+        pass
+    assert {run.info.run_id: run.info.status for run in _runs()}[dead] == "FAILED"
+
+
+def _start(config: Config, tmp_path: Path, store: Path) -> subprocess.Popen[str]:
+    path = tmp_path / "run.yaml"
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{store}", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "train", "fit", "--config", str(path)]
+    return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def _wait_for_checkpoint(config: Config, process: subprocess.Popen[str]) -> None:
+    folder = Path(config.output) / "work" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while last_checkpoint(folder) is None:
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline, "no checkpoint in two minutes"
+        time.sleep(0.05)
+
+
+def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    undisturbed = fit(make_config("demo-encoder", "encoder.epochs=6", "encoder.checkpoints=6", f"output={tmp_path / 'whole'}"))
+    config = make_config("demo-encoder", *ON, "encoder.epochs=6", "encoder.checkpoints=6")
+    process = _start(config, tmp_path, store)
+    _wait_for_checkpoint(config, process)
+    process.kill()
+    process.wait()
+    (run,) = _runs()
+    assert run.info.status == "RUNNING"  # killed outright, it could not say so
+
+    # A checkpoint that was being written when the process died is not resumed from.
+    half = Path(config.output) / "work" / "checkpoints" / "checkpoint-9999"
+    half.mkdir()
+    resumed = fit(config)
+    (run,) = _runs()
+    assert run.info.run_id == resumed.run_id
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["resumed"] == "true"
+    for name, value in undisturbed.metrics.items():
+        if name.startswith(("test/", "validation/")):
+            assert resumed.metrics[name] == pytest.approx(value, abs=0.02), name
+    assert not (Path(config.output) / "unfinished.json").exists()
+
+
+def test_a_signal_ends_the_run_as_killed_and_keeps_the_checkpoint(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    config = make_config("demo-encoder", *ON, "encoder.epochs=200", "encoder.checkpoints=400")
+    process = _start(config, tmp_path, store)
+    _wait_for_checkpoint(config, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in errors
+    assert "Traceback" not in errors
+    (run,) = _runs()
+    assert run.info.status == "KILLED"
+    assert read_json(Path(config.output) / "unfinished.json")["run_id"] == run.info.run_id
+    assert list((Path(config.output) / "work" / "checkpoints").glob(f"*/{COMPLETE}"))
+
+
+def test_another_config_does_not_go_on_with_the_work(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    work = tmp_path / "demo-baseline" / "work"
+    work.mkdir(parents=True)
+    (work / "left.txt").write_text("over")
+    (tmp_path / "demo-baseline" / "unfinished.json").write_text('{"state": "another", "run_id": "none"}')
+    fit(make_config("demo-baseline", *ON))
+    assert not work.exists()
+    assert len(_runs()) == 1
