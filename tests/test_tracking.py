@@ -25,7 +25,7 @@ ON = ("tracking.enabled=true", "tracking.experiment=test")
 def _runs() -> list[Any]:
     import mlflow
 
-    client = mlflow.MlflowClient()
+    client = mlflow.MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
     return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
 
 

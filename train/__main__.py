@@ -17,7 +17,7 @@ from train.errors import InputError
 from train.progress import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-out = Console(highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 ModelOption = Annotated[str, typer.Option("--model", help="A bundle, a run's output folder, or a URI: models:/newsparts@champion.")]
 CorpusArgument = Annotated[Path, typer.Argument(help="A .jsonl, .jsonl.gz or .parquet corpus.")]
@@ -176,9 +176,7 @@ def main() -> int:
     from train.interrupt import Interrupted
 
     try:
-        app(standalone_mode=False)
-    except typer.Exit as error:
-        return int(error.exit_code)
+        code = app(standalone_mode=False)
     except InputError as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True, style="red")
         return 2
@@ -196,7 +194,7 @@ def main() -> int:
             error.show()
             return int(getattr(error, "exit_code", 2))
         raise
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

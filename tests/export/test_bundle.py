@@ -39,9 +39,12 @@ def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, 
     copy_bundle(outcome.output / "bundle", bundle)
     code = (
         "import sys, json; sys.path.insert(0, sys.argv[1])\n"
+        "class NotInstalled:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in {'torch', 'transformers', 'mlflow', 'train', 'datasets', 'pandas'}: raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NotInstalled())\n"
         "from newsparts_runtime import Labeler\n"
         "print(json.dumps(next(Labeler.load(sys.argv[1]).label([('p', json.loads(sys.argv[2]))]))))\n"
-        "assert not {'torch', 'transformers', 'mlflow', 'train'} & set(sys.modules), 'a training library was imported'\n"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(bundle), json.dumps(EXAMPLE)], cwd=tmp_path, capture_output=True, text=True, check=False

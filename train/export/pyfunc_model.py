@@ -31,7 +31,7 @@ class PageLabeler(PythonModel):  # type: ignore[misc]
         spec.loader.exec_module(module)
         self.labeler = module.Labeler.load(folder)
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as a schema
         """Labels pages.
 
         Args:

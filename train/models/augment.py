@@ -2,14 +2,12 @@
 
 A site repeats its menus, headings and order on every page, and a few dozen sites are quickly known by heart. A recombined
 page keeps its main story; runs of boilerplate and of related items are exchanged for runs of other pages that stood between
-the same neighbours, now and then the heading above related items is left out, and a related body that a site shows as one line
-is cut into paragraphs as another site would show it.
+the same neighbours, and now and then the heading above related items is left out.
 """
 
 from __future__ import annotations
 
 import random
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,10 +17,6 @@ from train.corpus.page import Page, Segment
 
 EXCHANGED = 0.5
 HEADING_DROPPED = 0.2
-BODY_CUT = 0.4
-BODY_WORDS = 60
-
-_SENTENCE = re.compile(r"(?<=[.!?]) (?=[\"“A-Z])")
 
 Run = tuple[Segment, ...]
 Place = tuple[str | None, str, str | None]
@@ -55,7 +49,6 @@ class Recombiner:
             if role == "boilerplate" and before == "main" and after == "related" and self.rng.random() < HEADING_DROPPED:
                 chosen = chosen[:-1]
             if role == "related":
-                chosen = tuple(piece for segment in chosen for piece in self._cut(segment))
                 numbers: dict[int | None, int] = {}
                 for segment in chosen:
                     if segment.story is None or segment.story not in numbers:
@@ -65,17 +58,6 @@ class Recombiner:
             else:
                 segments.extend(chosen)
         return page.with_segments(tuple(segments))
-
-    def _cut(self, segment: Segment) -> list[Segment]:
-        """A long segment as several of one to three sentences, or as it is."""
-        if len(segment.text.split()) < BODY_WORDS or self.rng.random() >= BODY_CUT:
-            return [segment]
-        sentences, pieces = _SENTENCE.split(segment.text), []
-        while sentences:
-            size = self.rng.randint(1, 3)
-            pieces.append(replace(segment, text=" ".join(sentences[:size])))
-            sentences = sentences[size:]
-        return pieces
 
 
 def _runs(page: Page) -> list[tuple[Place, Run]]:

@@ -15,12 +15,12 @@ ROLES = ("main", "related", "boilerplate")
 HEAD_CHARS, TAIL_CHARS = 4000, 1000
 """A longer segment is read by its two ends, which bounds time and memory for hostile pages."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
 _WORD = re.compile(r"\w+")
 
 
 def clean(text: str) -> str:
-    """The text a model reads: bounded length, NFKC, no control characters, single spaces."""
+    """The text a model reads: bounded length, NFKC, no control characters or lone surrogates, single spaces."""
     if len(text) > HEAD_CHARS + TAIL_CHARS:
         text = f"{text[:HEAD_CHARS]} {text[-TAIL_CHARS:]}"
     return " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFKC", text)).split())
