@@ -74,6 +74,10 @@ class Baseline:
         """Stores the parts in `folder` and returns what the manifest must say of them."""
         import skops.io
 
+        for vectoriser in (self.words, self.chars, self.neighbours, self.topic_words):
+            if vectoriser is not None:
+                # numpy integers would become a file each in the archive, tens of thousands of them.
+                vectoriser.vocabulary_ = {term: int(i) for term, i in vectoriser.vocabulary_.items()}
         skops.io.dump({name: getattr(self, name) for name in _PARTS}, folder / "model.skops")
         if self.second is not None:
             self.second.write(folder / "trees.npz")
