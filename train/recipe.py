@@ -22,7 +22,7 @@ from train.evaluation import Evaluation, evaluate
 from train.export.bundle import size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
 from train.models.family import Family, choose_decoder
-from train.progress import console, track
+from train.progress import console, track, waiting
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
 from train.tracking import Tracker, has_model, peak_memory_mb, tracked_run
@@ -89,11 +89,13 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         fit_started = time.monotonic()
         family.fit(split.parts["train"], split.parts["validation"], tracker.step_metrics)
         train_s = time.monotonic() - fit_started
-        decoder, tried = choose_decoder(family.reader(), split.parts["train"], split.parts["validation"], config.decoding)
+        with waiting("choosing the decoder on validation pages"):
+            decoder, tried = choose_decoder(family.reader(), split.parts["train"], split.parts["validation"], config.decoding)
         write_json(output / "decoding.json", tried)
 
         sample = split.parts["validation"][:PARITY_PAGES]
-        bundle = write_bundle(output / "bundle", config.family, decoder, lambda folder: family.write(folder, sample))
+        with waiting("writing the bundle and checking it"):
+            bundle = write_bundle(output / "bundle", config.family, decoder, lambda folder: family.write(folder, sample))
         family.write_weights(output / "weights")
         labeler = Labeler.load(bundle)
 
@@ -109,7 +111,8 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
                 metrics["cost/segments_per_s"] = sum(len(p.segments) for p in split.parts[part]) / seconds
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
-        model_uri = tracker.model(bundle, metrics)
+        with waiting("logging the model"):
+            model_uri = tracker.model(bundle, metrics)
         outcome = Outcome(output, metrics, tracker.run_id, model_uri, labeler.version, corpus_hash, split.sha256)
         _finish(outcome, state)
     return outcome
