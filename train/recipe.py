@@ -81,7 +81,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         write_text(output / "config.yaml", config.to_yaml())
         write_json(output / "split.json", split.to_json())
         tracker.tags({"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
-        tracker.datasets(split, config.corpus.path or str(config.corpus.train_path))
+        tracker.datasets(split, config.corpus.path or str(config.corpus.train_path), corpus_hash)
         for file in ("config.yaml", "split.json"):
             tracker.file(output / file)
 

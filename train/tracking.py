@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from train.config import Config
-from train.corpus.page import Page
 from train.corpus.split import PARTS, Split
 from train.errors import InputError
 from train.files import sha256_json
@@ -99,7 +98,7 @@ class Tracker:
     def file(self, path: Path, folder: str | None = None) -> None:
         """A file as artifact."""
 
-    def datasets(self, split: Split, source: str) -> None:
+    def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
         """What the run read."""
 
     def model(self, bundle: Path, metrics: Mapping[str, float]) -> str | None:
@@ -134,17 +133,17 @@ class MlflowTracker(Tracker):
 
         mlflow.log_artifact(str(path), folder)
 
-    def datasets(self, split: Split, source: str) -> None:
+    def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
         import mlflow
         import pandas as pd
-        from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource  # noqa: F401  (registers local sources)
 
         for part in PARTS:
             pages = split.parts[part]
             frame = pd.DataFrame([{"page_id": p.page_id, "site": p.site, "segments": len(p.segments)} for p in pages])
             with _quiet():  # a local path "can be interpreted in multiple ways": it is a file here
-                # MLflow's own digest reads only the first 10,000 rows; ours covers the split.
-                data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=split.sha256[:8] + _digest(pages))
+                # MLflow's own digest reads only the first 10,000 rows; ours names the file's bytes, the split and the part.
+                digest = sha256_json([corpus_sha256, split.sha256, part])[:16]
+                data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=digest)
                 mlflow.log_input(data, context=part)
             self._datasets[part] = data
 
@@ -159,10 +158,6 @@ class MlflowTracker(Tracker):
         if test:
             mlflow.log_metrics(test, model_id=info.model_id, dataset=self._datasets.get("test"))
         return str(info.model_uri)
-
-
-def _digest(pages: list[Page]) -> str:
-    return sha256_json([page.page_id for page in pages])[:8]
 
 
 @contextmanager
