@@ -19,6 +19,7 @@ from train.evaluation import evaluate, majority_records
 from train.export.bundle import checked_manifest, copy_bundle, size_mb
 from train.files import write_text
 from train.labelling import load_labeler, read_texts
+from train.progress import waiting
 from train.recipe import Outcome, finished, fit, split_corpus
 from train.registry import register
 from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
@@ -65,7 +66,8 @@ def run(out: Console, size: Size = FULL) -> None:
     out.print(f"{built.path}, sha256 {built.sha256[:12]}, {'composed' if built.was_built else 'unchanged'}")
 
     _title(out, 2, "check")
-    report, read = check_corpus(built.path, quarantine=size.folder / "quarantine.jsonl")
+    with waiting("checking pages"):
+        report, read = check_corpus(built.path, quarantine=size.folder / "quarantine.jsonl")
     out.print(check_view(report))
     if report.errors:
         raise InputError(
@@ -73,8 +75,10 @@ def run(out: Console, size: Size = FULL) -> None:
         )
 
     _title(out, 3, "split: no site, no template and no article in two parts")
-    split = split_corpus(first, {"path": read})
-    out.print(split_view(describe(split), len(split.linked_sites), split.shared_stories()))
+    with waiting("looking for stories that sites share"):
+        split = split_corpus(first, {"path": read})
+        shared = split.shared_stories()
+    out.print(split_view(describe(split), len(split.linked_sites), shared))
 
     _title(out, 4, "train and evaluate, on sites and articles not seen in training")
     rows: dict[str, Mapping[str, float]] = {"majority class": _majority(split, first)}
