@@ -1,4 +1,4 @@
-"""The packed page encoder as a torch module: a Hub backbone, a reading of page numbers, linear heads at the markers."""
+"""The packed page encoder as a torch module: a Hub backbone, a reading of page numbers, linear heads over segments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class PageEncoderConfig(PreTrainedConfig):
 class PageEncoder(PreTrainedModel):
     """Labels every segment of a window in one forward pass.
 
-    Each token is computed once and each segment sees its neighbours. At a marker, small numbers the window cannot show
+    Each token is computed once and each segment sees its neighbours. A segment is classified from the mean over its tokens, not
+    from its marker alone: the default backbone was trained to be mean-pooled, and learns much faster so. At a marker, small numbers the window cannot show
     (place on the page, shape of the segment) are read by a small network and added to the marker's embedding, so that
     attention sees them, and to its last hidden state, so that the heads learn from them at once.
     """

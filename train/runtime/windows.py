@@ -20,7 +20,7 @@ class WindowPlan:
         overlap: Share of a window that the next one reads again.
         head: Tokens kept from a segment's beginning.
         tail: Tokens kept from its end when it is longer than head + tail.
-        marker: Token id put before each segment; it is classified there (as BertSum does, Liu & Lapata 2019, section 3.1).
+        marker: Token id put before each segment (as BertSum does, Liu & Lapata 2019, section 3.1); the segment's scores are read there.
         closing: Token id that ends a window.
         pad: Token id of padding.
     """
