@@ -129,10 +129,7 @@ def _majority(split: Split, config: Config) -> dict[str, float]:
     report = evaluate(
         split.parts["test"], records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
     )
-    row = {f"test/{name}": value for name, value in report.values.items()}
-    for name, (low, high) in report.intervals.items():
-        row |= {f"test/{name}/low": low, f"test/{name}/high": high}
-    return row
+    return report.metrics("test")
 
 
 def _config(name: str, size: Size) -> Config:

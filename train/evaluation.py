@@ -46,6 +46,13 @@ class Evaluation:
     n_sites: int
     confidence: float
 
+    def metrics(self, part: str) -> dict[str, float]:
+        """Contract 7's names: `<part>/<metric>`, and `/low` and `/high` of those with an interval."""
+        answer = {f"{part}/{name}": value for name, value in self.values.items()}
+        for name, (low, high) in self.intervals.items():
+            answer |= {f"{part}/{name}/low": low, f"{part}/{name}/high": high}
+        return answer
+
     def to_json(self, **more: Any) -> dict[str, Any]:
         """Contract 5: one flat object; intervals under `intervals`."""
         return {

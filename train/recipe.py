@@ -102,11 +102,9 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
         for part in ("validation", "test"):
             report, seconds = score(labeler, split.parts[part], config, part)
-            metrics |= {f"{part}/{name}": value for name, value in report.values.items()}
+            metrics |= report.metrics(part)
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
-            for name, (low, high) in report.intervals.items():
-                metrics |= {f"{part}/{name}/low": low, f"{part}/{name}/high": high}
             if part == "test":
                 metrics["cost/segments_per_s"] = sum(len(p.segments) for p in split.parts[part]) / seconds
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}

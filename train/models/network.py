@@ -31,10 +31,10 @@ class PageEncoderConfig(PreTrainedConfig):
 class PageEncoder(PreTrainedModel):
     """Labels every segment of a window in one forward pass.
 
-    Each token is computed once and each segment sees its neighbours. A segment is classified from the mean over its tokens, not
-    from its marker alone: the default backbone was trained to be mean-pooled, and learns much faster so. At a marker, small numbers the window cannot show
-    (place on the page, shape of the segment) are read by a small network and added to the marker's embedding, so that
-    attention sees them, and to its last hidden state, so that the heads learn from them at once.
+    Each token is computed once and each segment sees its neighbours. A segment is classified from the mean over its tokens,
+    not from its marker alone: the default backbone was trained to be mean-pooled, and learns much faster so. At a marker,
+    small numbers the window cannot show (place on the page, shape, likeness to the text around) are read by a small network
+    and added to the marker's embedding, so that attention sees them, and to the mean, so that the heads learn from them at once.
     """
 
     config_class = PageEncoderConfig
