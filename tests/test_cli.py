@@ -88,7 +88,7 @@ def test_check_exits_0_on_good_and_2_on_bad_pages(corpus: Path, tmp_path: Path) 
     bad.write_text(corpus.read_text(encoding="utf-8") + "{]\n", encoding="utf-8")
     done = train("check", str(bad), "--quarantine", quarantine)
     assert done.returncode == 2
-    assert "73 lines = 72 pages kept + 1 quarantined" in done.stdout
+    assert "73 pages in = 72 kept + 1 quarantined" in done.stdout
     assert json.loads(Path(quarantine).read_text())["rule"] == "bad-json"
 
 

@@ -20,7 +20,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 ModelOption = Annotated[str, typer.Option("--model", help="A bundle, a run's output folder, or a URI: models:/newsparts@champion.")]
-CorpusArgument = Annotated[Path, typer.Argument(help="A .jsonl, .jsonl.gz or .parquet corpus.")]
+CorpusArgument = Annotated[str, typer.Argument(help="A .jsonl, .jsonl.gz, .parquet, .csv or .tsv corpus, or SOURCE:PATH (see `sources`).")]
+ColumnsOption = Annotated[str, typer.Option(help='Their columns and keys, e.g. "content=text domain=site".')]
+RolesOption = Annotated[str, typer.Option(help='Their labels, e.g. "article=main teaser=related".')]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value overrides, e.g. seed=7 corpus.path=my.jsonl")]
 ConfigOption = Annotated[Path, typer.Option("--config", help="A YAML file as in configs/.")]
 
@@ -49,31 +51,95 @@ def compose(
 @app.command()
 def check(
     corpus: CorpusArgument,
-    quarantine: Annotated[Path, typer.Option(help="Where refused lines go.")] = Path("outputs/quarantine.jsonl"),
+    quarantine: Annotated[Path, typer.Option(help="Where refused pages go.")] = Path("outputs/quarantine.jsonl"),
     keep: Annotated[Path | None, typer.Option(help="Where to write the kept pages; the suffix names the format.")] = None,
-    json_: Annotated[Path | None, typer.Option("--json", help="Where to write the report as JSON.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the report as JSON; - prints it instead of the summary.")
+    ] = None,
+    columns: ColumnsOption = "",
+    roles: RolesOption = "",
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Pages need neither roles nor sites.")] = False,
 ) -> None:
-    """Checks a corpus by named rules. Exit code 2 when lines were refused, 0 on warnings."""
+    """Checks a corpus by named rules, and converts it with --keep. Exit code 2 when pages were refused, 0 on warnings."""
     from train.corpus.check import check_corpus
+    from train.corpus.naming import Naming
     from train.reports.terminal import check_view
 
-    report, _ = check_corpus(corpus, quarantine=quarantine, keep=keep, report=json_)
-    out.print(check_view(report))
+    printed = json_ is not None and str(json_) == "-"
+    report = check_corpus(
+        corpus,
+        quarantine=quarantine,
+        keep=keep,
+        report=None if printed else json_,
+        naming=Naming.parse(columns, roles),
+        labelled=not unlabelled,
+    )
+    if printed:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        out.print(check_view(report))
+        if keep is not None:
+            out.print(f"kept pages are in {keep}")
     if report.errors:
         raise typer.Exit(2)
 
 
 @app.command()
-def split(config: ConfigOption, overrides: Overrides = None) -> None:
-    """Shows how a config's corpus is split, and what the parts share."""
+def sources() -> None:
+    """Lists the formats of labelled pages and of topic texts that are read."""
+    from train.corpus.sources import SOURCES
+    from train.corpus.topic_texts import KINDS
+
+    for name, source in SOURCES.items():
+        out.print(f"{name:13} {source.what}")
+    out.print(f"\ntopic texts (topics.path): {', '.join(KINDS)}")
+
+
+@app.command()
+def topics(
+    texts: Annotated[str, typer.Argument(help="KIND:PATH, e.g. ag-news:train.csv, folders:bbc, newsgroups:20news, dataset:ID.")],
+    mapping: Annotated[str | None, typer.Option(help="A topic mapping: a file, or iptc for the 17 IPTC Media Topics.")] = None,
+    quarantine: Annotated[Path, typer.Option(help="Where refused texts go.")] = Path("outputs/quarantine-topics.jsonl"),
+) -> None:
+    """Reads a set of loose texts with topics and counts it."""
+    from train.corpus.topic_texts import TopicMapping, count_topics, read_texts
+
+    quarantine.unlink(missing_ok=True)
+    pages = read_texts(texts, TopicMapping.load(mapping), quarantine)
+    for topic, count in count_topics(pages).most_common():
+        out.print(f"{count:8,} {topic}")
+    refused = sum(1 for _ in quarantine.open("rb")) if quarantine.exists() else 0
+    out.print(f"{len(pages) + refused:,} texts in = {len(pages):,} kept + {refused:,} quarantined{f' in {quarantine}' if refused else ''}")
+    if refused:
+        raise typer.Exit(2)
+
+
+@app.command()
+def split(
+    config: ConfigOption,
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option(help="Where to save the split; give it to runs as corpus.split_path.")] = None,
+) -> None:
+    """Splits a config's corpus, shows who is in which part and what the parts share, and saves it. With corpus.folds, all folds."""
+    from dataclasses import replace
+
     from train.config import load_config
-    from train.corpus.split import describe
-    from train.recipe import read_corpus, split_corpus
+    from train.files import write_json
+    from train.recipe import corpus_sha256, split_corpus, stream_corpus
     from train.reports.terminal import split_view
 
     loaded = load_config(config, overrides or ())
-    made = split_corpus(loaded, read_corpus(loaded, Path(loaded.output))[0])
-    out.print(split_view(describe(made), len(made.linked_sites), made.shared_stories()))
+    pages = stream_corpus(loaded)
+    count = loaded.corpus.folds
+    for fold in range(count) if count else (None,):
+        chosen = loaded if fold is None else replace(loaded, corpus=replace(loaded.corpus, fold=fold))
+        made = split_corpus(chosen, pages)
+        out.print(f"{'' if fold is None else f'fold {fold}: '}split {made.sha256[:12]}, corpus {corpus_sha256(loaded)[:12]}")
+        out.print(split_view(made))
+        if output is not None:
+            path = output if fold is None else output.with_name(f"{output.stem}-{fold}{output.suffix}")
+            write_json(path, {"corpus_sha256": corpus_sha256(loaded), **made.to_json()})
+            out.print(f"saved in {path}; use it by corpus.split_path={path}")
 
 
 @app.command()
@@ -95,15 +161,16 @@ def fit(config: ConfigOption, overrides: Overrides = None) -> None:
 @app.command()
 def evaluate(
     model: ModelOption,
-    corpus: Annotated[Path, typer.Option(help="Labelled pages.")],
+    corpus: Annotated[str, typer.Option(help="Labelled pages.")],
     json_: Annotated[Path, typer.Option("--json", help="Where to write the scores.")],
     samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
     from train.corpus.read import read_pages
+    from train.corpus.sources import digest
     from train.evaluation import evaluate as run
-    from train.files import sha256_file, write_json
+    from train.files import write_json
     from train.labelling import load_labeler
     from train.progress import track
 
@@ -111,7 +178,7 @@ def evaluate(
     records = list(labeler.label(track(((p.page_id, p.texts) for p in pages), "labelling pages", total=len(pages))))
     report = run(pages, records, topics=labeler.topics, bootstrap_samples=samples, seed=seed)
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
-    write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=sha256_file(corpus), model=named))
+    write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), model=named))
     for name, value in report.values.items():
         low, high = report.intervals.get(name, (value, value))
         out.print(f"{name:28} {value:.4f}  ({low:.4f}-{high:.4f})")

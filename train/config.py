@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from train.errors import InputError
+from train.runtime.reading import ROLES
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,25 @@ class CorpusConfig:
     validation_path: str | None
     test_path: str | None
     languages: tuple[str, ...]
+    columns: dict[str, str]
+    roles: dict[str, str]
     on_bad_page: Literal["stop", "quarantine"]
+    split_path: str | None
+    split_by: Literal["site", "time"]
+    folds: int | None
+    fold: int
     validation_share: float
     test_share: float
     split_seed: int
 
     def __post_init__(self) -> None:
+        if self.folds is not None and not 0 <= self.fold < self.folds:
+            raise ValueError(f"corpus.fold is {self.fold}, expected 0 to {self.folds - 1}: corpus.folds is {self.folds}")
+        if self.folds is not None and (self.folds < 2 or self.split_path is not None or self.split_by == "time"):
+            raise ValueError("corpus.folds needs at least 2 folds, corpus.split_path: null and corpus.split_by: site")
+        unknown = sorted(set(self.roles.values()) - set(ROLES))
+        if unknown:
+            raise ValueError(f"corpus.roles maps to {unknown[0]!r}, expected one of {', '.join(ROLES)}")
         parts = (self.train_path, self.validation_path, self.test_path)
         if (self.path is None) == (None in parts) or (self.path is not None and any(parts)):
             raise ValueError(
@@ -43,6 +57,14 @@ class CorpusConfig:
         for name in ("validation_share", "test_share"):
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"corpus.{name} is {getattr(self, name)}, expected a share between 0 and 0.5")
+
+
+@dataclass(frozen=True)
+class TopicsConfig:
+    """Loose texts that teach topics besides the corpus' own stories, and how topics are named."""
+
+    path: str | None
+    mapping: str | None
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,7 @@ class Config:
     seed: int
     output: str
     corpus: CorpusConfig
+    topics: TopicsConfig
     baseline: BaselineConfig | None
     encoder: EncoderConfig | None
     decoding: DecodingConfig
@@ -313,6 +336,10 @@ def _value(hint: Any, value: Any, dotted: str, tree: _Tree) -> Any:
             near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1, cutoff=0.0)
             raise tree.error(dotted, f"{dotted} is {value!r}", f"one of {', '.join(arguments)}", f"did you mean {near[0]!r}?")
         return value
+    if origin is dict:
+        if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+            raise tree.error(dotted, f"{dotted} is {value!r}", "a mapping of names to names", "write {theirs: ours}, or {}")
+        return dict(value)
     if origin is tuple:
         if not isinstance(value, list):
             raise tree.error(dotted, f"{dotted} is {value!r}", "a list", f"write [{value}]")

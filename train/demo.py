@@ -13,7 +13,7 @@ from rich.console import Console
 from train.config import Config, load_config
 from train.corpus.build import build
 from train.corpus.check import check_corpus
-from train.corpus.split import Split, describe
+from train.corpus.page import Page
 from train.errors import InputError
 from train.evaluation import evaluate, majority_records
 from train.export.bundle import checked_manifest, copy_bundle, size_mb
@@ -67,7 +67,8 @@ def run(out: Console, size: Size = FULL) -> None:
 
     _title(out, 2, "check")
     with waiting("checking pages"):
-        report, read = check_corpus(built.path, quarantine=size.folder / "quarantine.jsonl")
+        read: list[Page] = []
+        report = check_corpus(built.path, quarantine=size.folder / "quarantine.jsonl", on_page=read.append)
     out.print(check_view(report))
     if report.errors:
         raise InputError(
@@ -77,11 +78,11 @@ def run(out: Console, size: Size = FULL) -> None:
     _title(out, 3, "split: no site, no template and no article in two parts")
     with waiting("looking for stories that sites share"):
         split = split_corpus(first, {"path": read})
-        shared = split.shared_stories()
-    out.print(split_view(describe(split), len(split.linked_sites), shared))
+    out.print(split_view(split))
+    parts = split.select(read)
 
     _title(out, 4, "train and evaluate, on sites and articles not seen in training")
-    rows: dict[str, Mapping[str, float]] = {"majority class": _majority(split, first)}
+    rows: dict[str, Mapping[str, float]] = {"majority class": _majority(parts, first)}
     outcomes: dict[str, Outcome] = {}
     for name, config in configs.items():
         known = finished(config)
@@ -93,7 +94,7 @@ def run(out: Console, size: Size = FULL) -> None:
     out.print(
         comparison(
             list(rows.items()),
-            f"Test pages: {len(split.parts['test'])} of {len({p.site for p in split.parts['test']})} unseen sites; 95 % interval over sites",
+            f"Test pages: {len(parts['test'])} of {len({p.site for p in parts['test']})} unseen sites; 95 % interval over sites",
         )
     )
     _keep(size.folder / "demo-table.md", rows, outcomes)
@@ -123,11 +124,11 @@ def run(out: Console, size: Size = FULL) -> None:
     out.print('  make train CONFIG=configs/pages-baseline.yaml SET="corpus.path=YOUR.jsonl"', soft_wrap=True)
 
 
-def _majority(split: Split, config: Config) -> dict[str, float]:
+def _majority(parts: Mapping[str, list[Page]], config: Config) -> dict[str, float]:
     settings = config.evaluation
-    records = majority_records(split.parts["train"], split.parts["test"])
+    records = majority_records(parts["train"], parts["test"])
     report = evaluate(
-        split.parts["test"], records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
+        parts["test"], records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
     )
     return report.metrics("test")
 

@@ -31,6 +31,10 @@ class InputError(Exception):
         self.path, self.line, self.rule = path, line, rule
         super().__init__(str(self))
 
+    def at(self, path: Path | str | None, line: int | None) -> InputError:
+        """The same error, placed in a file."""
+        return InputError(self.found, expected=self.expected, remedy=self.remedy, path=path, line=line, rule=self.rule)
+
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}:{self.line}: " if self.line else f"{self.path}: "
         return f"{where}{self.found}\n  expected: {self.expected}\n  remedy:   {self.remedy}"

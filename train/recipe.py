@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +13,19 @@ from typing import Any
 
 import train
 from train.config import Config
+from train.corpus import topic_texts
 from train.corpus.check import check_corpus, require_roles
+from train.corpus.facts import all_facts
+from train.corpus.naming import Naming
 from train.corpus.page import Page
-from train.corpus.read import read_pages
-from train.corpus.split import PARTS, Split, given_split, split_by_site
+from train.corpus.read import Corpus, read_pages
+from train.corpus.sources import digest
+from train.corpus.split import PARTS, Split, folds, given_split, read_split, split_by_site
+from train.corpus.topic_texts import TopicMapping
 from train.errors import InputError
 from train.evaluation import Evaluation, evaluate
 from train.export.bundle import size_mb, write_bundle
-from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
+from train.files import read_json, sha256_files, sha256_json, write_json, write_text
 from train.models.family import Family, choose_decoder
 from train.progress import console, track, waiting
 from train.runtime import BundleError, Labeler
@@ -71,7 +76,11 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
     output = Path(config.output)
     pages_by_file, corpus_hash = read_corpus(config, output)
     split = split_corpus(config, pages_by_file)
-    require_roles(split.parts["train"], "training")
+    parts = parts_of(split, pages_by_file)
+    require_roles(parts["train"], "training")
+    for warning in split.warnings():
+        console.print(f"warning: {warning}", style="yellow")
+    texts = _read_topic_texts(config, output)
     state = run_fingerprint(config, corpus_hash)
     resume = _unfinished_run(output, state)
     name = name or config.family
@@ -87,13 +96,13 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
         family = _family(config, output / "work")
         fit_started = time.monotonic()
-        family.fit(split.parts["train"], split.parts["validation"], tracker.step_metrics)
+        family.fit(parts["train"], parts["validation"], tracker.step_metrics, texts)
         train_s = time.monotonic() - fit_started
         with waiting("choosing the decoder on validation pages"):
-            decoder, tried = choose_decoder(family.reader(), split.parts["train"], split.parts["validation"], config.decoding)
+            decoder, tried = choose_decoder(family.reader(), parts["train"], parts["validation"], config.decoding)
         write_json(output / "decoding.json", tried)
 
-        sample = split.parts["validation"][:PARITY_PAGES]
+        sample = parts["validation"][:PARITY_PAGES]
         with waiting("writing the bundle and checking it"):
             bundle = write_bundle(output / "bundle", config.family, decoder, lambda folder: family.write(folder, sample))
         family.write_weights(output / "weights")
@@ -101,12 +110,12 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
         for part in ("validation", "test"):
-            report, seconds = score(labeler, split.parts[part], config, part)
+            report, seconds = score(labeler, parts[part], config, part)
             metrics |= report.metrics(part)
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
             if part == "test":
-                metrics["cost/segments_per_s"] = sum(len(p.segments) for p in split.parts[part]) / seconds
+                metrics["cost/segments_per_s"] = sum(len(p.segments) for p in parts[part]) / seconds
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
         with waiting("logging the model"):
@@ -117,35 +126,71 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
 
 def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
-    """Reads the corpus files of a config, keeps the wished languages, and hashes the files.
+    """Reads the corpora of a config, keeps the wished languages, and hashes them.
 
     Returns:
         Pages by key (`path`, or the three parts), and the sha256.
     """
     corpus = config.corpus
-    paths = {"path": corpus.path} if corpus.path else {part: getattr(corpus, f"{part}_path") for part in PARTS}
     pages: dict[str, list[Page]] = {}
-    for key, path in paths.items():
+    topics = TopicMapping.load(config.topics.mapping)
+    for key, path in _corpus_paths(config).items():
+        naming = Naming(corpus.columns, corpus.roles)
         if corpus.on_bad_page == "quarantine":
-            report, pages[key] = check_corpus(Path(path), quarantine=output / f"quarantine-{key}.jsonl")
+            found: list[Page] = []
+            report = check_corpus(path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=found.append)
             if report.errors:
-                console.print(f"{sum(report.errors.values())} of {report.lines} lines of {path} refused, see {report.quarantine}")
+                console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
         else:
-            pages[key] = read_pages(Path(path))
-        if corpus.languages:
-            kept = [page for page in pages[key] if page.lang in corpus.languages]
-            if not kept:
-                found = ", ".join(sorted({str(page.lang) for page in pages[key]}))
-                raise InputError(
-                    f"no page in {', '.join(corpus.languages)}; there are {found}", expected="pages in corpus.languages",
-                    remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
-                )  # fmt: skip
-            if len(kept) < len(pages[key]):
-                console.print(
-                    f"{len(kept)} of {len(pages[key])} pages of {path} are in {', '.join(corpus.languages)}; the rest is left out"
-                )
-            pages[key] = kept
+            found = read_pages(path, naming=naming)
+        pages[key] = [topics.page(page, path) for page in _in_languages(found, corpus.languages, path)]
     return pages, corpus_sha256(config)
+
+
+def stream_corpus(config: Config) -> dict[str, Iterable[Page]]:
+    """As `read_corpus`, but pages are read one by one each time they are iterated over; a bad page stops it."""
+    corpus = config.corpus
+    naming = Naming(corpus.columns, corpus.roles)
+    return {key: _Wished(Corpus(path, naming), corpus.languages) for key, path in _corpus_paths(config).items()}
+
+
+@dataclass(frozen=True)
+class _Wished:
+    """Pages in the wished languages."""
+
+    pages: Iterable[Page]
+    languages: Sequence[str]
+
+    def __iter__(self) -> Iterator[Page]:
+        return (page for page in self.pages if not self.languages or page.lang in self.languages)
+
+
+def _read_topic_texts(config: Config, output: Path) -> list[Page]:
+    if config.topics.path is None:
+        return []
+    quarantine = output / "quarantine-topics.jsonl" if config.corpus.on_bad_page == "quarantine" else None
+    texts = topic_texts.read_texts(config.topics.path, TopicMapping.load(config.topics.mapping), quarantine)
+    counts = topic_texts.count_topics(texts)
+    console.print(f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)))
+    return texts
+
+
+def _in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
+    kept = [page for page in pages if not languages or page.lang in languages]
+    if not kept:
+        found = ", ".join(sorted({str(page.lang) for page in pages}))
+        raise InputError(
+            f"no page in {', '.join(languages)}; there are {found or 'no pages'}", expected="pages in corpus.languages",
+            remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
+        )  # fmt: skip
+    if len(kept) < len(pages):
+        console.print(f"{len(kept)} of {len(pages)} pages of {path} are in {', '.join(languages)}; the rest is left out")
+    return kept
+
+
+def _corpus_paths(config: Config) -> dict[str, str]:
+    corpus = config.corpus
+    return {"path": corpus.path} if corpus.path else {part: getattr(corpus, f"{part}_path") for part in PARTS}
 
 
 def _bundle_version(folder: Path) -> str | None:
@@ -156,19 +201,38 @@ def _bundle_version(folder: Path) -> str | None:
 
 
 def corpus_sha256(config: Config) -> str:
-    """sha256 of the corpus file as `sha256sum` prints it; of the three files' hashes, where three are given."""
-    corpus = config.corpus
-    paths = [corpus.path] if corpus.path else [getattr(corpus, f"{part}_path") for part in PARTS]
-    digests = [sha256_file(Path(path)) for path in paths]
+    """sha256 of the corpus file as `sha256sum` prints it; over all of them, where parts, topic texts or a mapping are given too."""
+    paths = list(_corpus_paths(config).values())
+    digests = [digest(path) for path in paths]
+    if config.topics.path:
+        digests.append(topic_texts.digest(config.topics.path))
+    if config.topics.mapping:
+        digests.append(TopicMapping.load(config.topics.mapping).sha256)
     return digests[0] if len(digests) == 1 else sha256_json(digests)
 
 
-def split_corpus(config: Config, pages: Mapping[str, list[Page]]) -> Split:
-    """The split of a config: by site when one file was given, else as given and checked."""
+def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
+    """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and checked."""
     if "path" not in pages:
-        return given_split(pages)
-    corpus = config.corpus
-    return split_by_site(pages["path"], validation_share=corpus.validation_share, test_share=corpus.test_share, seed=corpus.split_seed)
+        return given_split({part: list(all_facts(found)) for part, found in pages.items()})
+    corpus, facts = config.corpus, list(all_facts(pages["path"]))
+    if corpus.split_path is not None:
+        return read_split(Path(corpus.split_path), facts)
+    if corpus.folds is not None:
+        every = folds(facts, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
+        return every[corpus.fold]
+    return split_by_site(
+        facts,
+        validation_share=corpus.validation_share,
+        test_share=corpus.test_share,
+        seed=corpus.split_seed,
+        by_time=corpus.split_by == "time",
+    )
+
+
+def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
+    """The pages of each part of a split, where `pages` are as `read_corpus` gives them."""
+    return split.select(page for found in pages.values() for page in found)
 
 
 def _family(config: Config, work: Path) -> Family:

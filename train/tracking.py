@@ -139,7 +139,7 @@ class MlflowTracker(Tracker):
 
         for part in PARTS:
             pages = split.parts[part]
-            frame = pd.DataFrame([{"page_id": p.page_id, "site": p.site, "segments": len(p.segments)} for p in pages])
+            frame = pd.DataFrame([{"page_id": p.page_id, "site": p.site, "segments": p.segments} for p in pages])
             with _quiet():  # a local path "can be interpreted in multiple ways": it is a file here
                 # MLflow's own digest reads only the first 10,000 rows; ours names the file's bytes, the split and the part.
                 digest = sha256_json([corpus_sha256, split.sha256, part])[:16]

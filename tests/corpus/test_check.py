@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import make_page
 from train.corpus.check import check_corpus, require_roles
 from train.corpus.page import Page, Segment
 from train.corpus.read import read_pages, write_pages
@@ -40,7 +42,8 @@ def test_every_line_is_kept_or_quarantined(corpus: Path, tmp_path_factory: pytes
     lines = [_mutated(line, rng) for line in corpus.read_text(encoding="utf-8").splitlines()[:12]]
     path, quarantine = folder / "mutated.jsonl", folder / "quarantine.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
-    report, pages = check_corpus(path, quarantine=quarantine)
+    pages: list[Page] = []
+    report = check_corpus(path, quarantine=quarantine, on_page=pages.append)
     assert report.lines == sum(1 for line in lines if line.strip()) == report.kept + sum(report.errors.values())
     assert len(pages) == report.kept
     refused = [json.loads(line) for line in quarantine.read_text(encoding="utf-8").splitlines()] if quarantine.exists() else []
@@ -51,7 +54,7 @@ def test_every_line_is_kept_or_quarantined(corpus: Path, tmp_path_factory: pytes
 def test_a_clean_corpus_leaves_no_quarantine(corpus: Path, tmp_path: Path) -> None:
     quarantine = tmp_path / "q.jsonl"
     quarantine.write_text("stale")
-    report, _ = check_corpus(corpus, quarantine=quarantine, keep=tmp_path / "kept.parquet", report=tmp_path / "r.json")
+    report = check_corpus(corpus, quarantine=quarantine, keep=tmp_path / "kept.parquet", report=tmp_path / "r.json")
     assert not report.errors
     assert not quarantine.exists()
     assert read_pages(tmp_path / "kept.parquet") == read_pages(corpus)
@@ -67,14 +70,58 @@ def test_a_clean_corpus_leaves_no_quarantine(corpus: Path, tmp_path: Path) -> No
         ([Segment("a" * 60_000, "main", 0), Segment("b", "main", 0)], "long-segment"),
         ([Segment("itâ€™s", "main", 0), Segment("b", "main", 0)], "encoding-debris"),
         ([Segment("a", "main", 0), Segment("b", "related")], "story-without-number"),
+        ([Segment("a", "main", 0), Segment("b", "boilerplate")], "short-main"),
+        ([Segment("Tom &amp; Ann", "main", 0), Segment("b", "main", 0)], "markup-debris"),
+        ([Segment("Tom<br/>Ann", "main", 0), Segment("b", "main", 0)], "markup-debris"),
+        ([Segment("a", "main", 0), Segment("b", "related", 2)], "story-number-gap"),
+        ([Segment("a", "related", 1), Segment("b", "related", 2), Segment("c", "related", 1)], "story-interrupted"),
+        ([Segment("a", "main", 0, "sport"), Segment("b", "main", 0, "tech")], "story-of-two-topics"),
     ],
 )
 def test_each_warning_has_its_rule_and_keeps_the_page(tmp_path: Path, segments: list[Segment], rule: str) -> None:
     path = tmp_path / "c.jsonl"
     write_pages(path, [Page("p", "s.example", tuple(segments))])
-    report, pages = check_corpus(path, quarantine=tmp_path / "q.jsonl")
+    report = check_corpus(path, quarantine=tmp_path / "q.jsonl")
     assert report.warnings[rule] == 1
-    assert len(pages) == 1
+    assert report.examples[rule] == "p"
+    assert report.kept == 1
+
+
+def _corpus_rule(tmp_path: Path, pages: list[Page]) -> tuple[dict[str, int], dict[str, str]]:
+    write_pages(tmp_path / "c.jsonl", pages)
+    report = check_corpus(tmp_path / "c.jsonl", quarantine=tmp_path / "q.jsonl")
+    assert report.kept == len(pages)
+    return dict(report.warnings), report.examples
+
+
+def test_a_sound_corpus_breaks_no_rule(pages: list[Page], tmp_path: Path) -> None:
+    varied = [page for i, page in enumerate(pages) if i % 6] + [make_page(f"site{c}", 90, related=4) for c in "abcdefghijkl"]
+    assert _corpus_rule(tmp_path, varied)[0] == {}
+
+
+def test_the_same_page_under_another_id_is_told(pages: list[Page], tmp_path: Path) -> None:
+    warnings, examples = _corpus_rule(tmp_path, [*pages[:9], replace(pages[0], page_id="copy")])
+    assert warnings["same-page"] == 1
+    assert examples["same-page"] == "copy, as sitea-0"
+
+
+def test_a_site_whose_pages_are_all_alike_is_told(tmp_path: Path) -> None:
+    alike = [make_page("alike", n) for n in range(5)]
+    other = [make_page("other", n, related=n % 3) for n in range(6)]
+    assert _corpus_rule(tmp_path, alike + other)[1]["uniform-site"] == "alike.example, 5 pages"
+
+
+def test_a_site_with_most_pages_is_told(tmp_path: Path) -> None:
+    pages = [make_page("big", n, related=n % 3) for n in range(6)] + [make_page(f"s{i}", 0) for i in range(5)]
+    assert _corpus_rule(tmp_path, pages)[1]["dominant-site"] == "big.example, 6 of 11 pages"
+
+
+def test_roles_and_topics_on_too_few_sites_are_told(tmp_path: Path) -> None:
+    pages = [make_page(f"s{i}", 0, related=0) for i in range(4)]
+    pages[0] = pages[0].with_segments((*pages[0].segments, Segment("Comet seen over the bay", "related", 1, "science")))
+    warnings, examples = _corpus_rule(tmp_path, pages)
+    assert examples["rare-role"] == "related, on 1 site"
+    assert "science, on 1 site" in examples["rare-topic"] or warnings["rare-topic"] > 1
 
 
 def test_one_class_is_refused() -> None:

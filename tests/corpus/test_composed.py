@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from train.corpus.build import build
+from train.corpus.facts import all_facts
 from train.corpus.overlap import prints, relatives
 from train.corpus.page import Page
 from train.corpus.sources.composed import SITES_PER_NETWORK, compose, read_articles, read_sites
@@ -81,10 +82,11 @@ def test_every_shape_of_the_design_is_there(composed: list[Page]) -> None:
 
 
 def test_a_split_keeps_sites_and_articles_apart(composed: list[Page]) -> None:
-    split = split_by_site(composed, validation_share=0.15, test_share=0.25, seed=13)
+    split = split_by_site(list(all_facts(composed)), validation_share=0.15, test_share=0.25, seed=13)
     assert split.shared_stories() == 0
+    parts = split.select(composed)
     sets = [
-        {part: {read(item) for page in split.parts[part] for item in items(page)} for part in PARTS}
+        {part: {read(item) for page in parts[part] for item in items(page)} for part in PARTS}
         for items, read in (
             (lambda page: [page], lambda page: str(page.title).rpartition(" - ")[0]),
             (lambda page: [s for s in page.segments if s.role != "boilerplate" and len(s.text.split()) >= 25], lambda s: s.text),

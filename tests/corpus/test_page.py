@@ -118,7 +118,7 @@ def test_a_half_file_is_refused(pages: list[Page], tmp_path: Path, name: str, ru
 
 def test_missing_file_folder_and_format(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
-    for name in ("none.jsonl", "folder.jsonl", "pages.csv"):
+    for name in ("none.jsonl", "folder.jsonl", "pages.xls"):
         with pytest.raises(InputError, match=name):
             read_pages(tmp_path / name)
 

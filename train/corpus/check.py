@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from train.corpus.naming import Naming
 from train.corpus.page import Page
 from train.corpus.read import Refusal, duplicate_page, scan, write_pages
+from train.corpus.rules import CORPUS_RULES, PAGE_RULES, CorpusWatch
+from train.corpus.sources import digest
 from train.errors import InputError
-from train.files import sha256_file, write_json, written_aside
-from train.runtime.reading import ROLES, clean
+from train.files import write_json, written_aside
+from train.runtime.reading import ROLES
 
-WARNINGS: dict[str, tuple[str, Callable[[Page], bool]]] = {
-    "no-main": ("page without a main segment", lambda page: all(s.role != "main" for s in page.segments)),
-    "empty-segment": ("page with a segment that has no visible text", lambda page: any(not clean(s.text) for s in page.segments)),
-    "one-segment": ("page of a single segment: it has no context to read", lambda page: len(page.segments) == 1),
-    "long-segment": ("page with a segment over 50,000 characters", lambda page: any(len(s.text) > 50_000 for s in page.segments)),
-    "encoding-debris": (
-        "page with encoding debris (U+FFFD, Ã¤, â€™)",
-        lambda page: any(mark in s.text for s in page.segments for mark in ("\ufffd", "Ã¤", "Ã¼", "â€™", "â€œ")),
-    ),
-    "story-without-number": (
-        "page with a related segment that has no story number",
-        lambda page: any(s.role == "related" and s.story is None for s in page.segments),
-    ),
-}
-"""Rules that a page may break and still be kept: name -> (what it says, test)."""
+WARNINGS: dict[str, str] = {name: says for name, (says, _) in PAGE_RULES.items()} | CORPUS_RULES
+"""Rules that may be broken and nothing is refused: name -> what it says."""
 
 
 @dataclass
 class CheckReport:
-    """What a check found. Every line is kept or quarantined: `lines == kept + sum(errors.values())`.
+    """What a check found. Every page is kept or quarantined: `lines == kept + sum(errors.values())`.
 
     Args:
-        path: The corpus.
-        sha256: Of the file's bytes.
-        lines: Non-blank lines (rows) in it.
+        path: The corpus, as the user named it.
+        sha256: Of the file's bytes (of a folder: over its files).
+        lines: Pages in it: non-blank lines, rows, tasks or files, by source.
         kept: Pages kept.
-        errors: Quarantined lines by rule.
-        warnings: Kept pages by warning rule; a page may count under several.
-        examples: First message of each error rule, and first page id of each warning rule.
+        segments: Segments of kept pages.
+        sites: Sites of kept pages.
+        roles: Segments of kept pages by role.
+        topics: Segments of kept pages by topic.
+        errors: Quarantined pages by rule.
+        warnings: Findings by warning rule: pages, sites, roles or topics. A page may count under several.
+        examples: First message of each error rule, and what first broke each warning rule.
+        quarantine: The file of what was refused, or None.
     """
 
     path: str
@@ -64,62 +59,96 @@ class CheckReport:
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in self.__dict__.items()}
 
 
-def check_corpus(path: Path, *, quarantine: Path, keep: Path | None = None, report: Path | None = None) -> tuple[CheckReport, list[Page]]:
-    """Reads a corpus to its end, whatever is in it.
+def check_corpus(
+    corpus: str | Path,
+    *,
+    quarantine: Path,
+    keep: Path | None = None,
+    report: Path | None = None,
+    naming: Naming | None = None,
+    labelled: bool = True,
+    on_page: Callable[[Page], object] | None = None,
+) -> CheckReport:
+    """Reads a corpus to its end, whatever is in it, with one page in memory at a time.
 
     Args:
-        path: The corpus.
-        quarantine: JSON lines of what was refused, `{"line", "rule", "message", "record"}`; written only when there is some,
-            and a stale one is removed.
+        corpus: A path or `SOURCE:PATH`.
+        quarantine: JSON lines of what was refused, `{"line", "rule", "message", "path", "record"}`; written only when there is
+            some, and a stale one is removed.
         keep: Where to write the kept pages, in the format its suffix names.
         report: Where to write the report as JSON.
-
-    Returns:
-        The report, and the kept pages.
+        naming: How its columns and labels become ours.
+        labelled: Whether roles and sites are required.
+        on_page: Is given each kept page.
 
     Raises:
-        InputError: The file as a whole cannot be read.
+        InputError: The corpus as a whole cannot be read.
     """
-    found = CheckReport(str(path), "")
-    pages: list[Page] = []
-    refused: list[dict[str, Any]] = []
-    first: dict[str, int] = {}
-    for line, item in scan(path, labelled=True):
-        found.lines += 1
-        if isinstance(item, Page) and item.page_id in first:
-            item = Refusal(duplicate_page(item.page_id, first[item.page_id], path, line), item.to_json())
-        if isinstance(item, Refusal):
-            found.errors[item.error.rule] += 1
-            found.examples.setdefault(item.error.rule, str(item.error).splitlines()[0])
-            refused.append({"line": line, "rule": item.error.rule, "message": item.error.found, "record": item.record})
-            continue
-        first[item.page_id] = line
-        pages.append(item)
-        for rule, (_, breaks) in WARNINGS.items():
-            if breaks(item):
-                found.warnings[rule] += 1
-                found.examples.setdefault(rule, item.page_id)
-    found.sha256 = sha256_file(path)
-    found.kept, found.sites = len(pages), len({page.site for page in pages})
-    found.segments = sum(len(page.segments) for page in pages)
+    found = CheckReport(str(corpus), digest(corpus))
     found.roles.update({role: 0 for role in ROLES})
-    found.roles.update(str(s.role) for page in pages for s in page.segments)
-    found.topics.update(s.topic for page in pages for s in page.segments if s.topic is not None)
-    if refused:
-        found.quarantine = str(quarantine)
-        with written_aside(quarantine) as aside, aside.open("wb") as file:
-            for record in refused:
-                file.write(json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n")
+    watch = CorpusWatch()
+    with written_aside(quarantine) as aside, aside.open("wb") as refused:
+        pages = _kept(scan(corpus, labelled=labelled, naming=naming), found, watch, refused, corpus)
+        seen = _watched(pages, on_page) if on_page else pages
+        if keep is not None:
+            write_pages(keep, seen)
+        else:
+            deque(seen, maxlen=0)
+    if not found.errors:
+        quarantine.unlink()
     else:
-        quarantine.unlink(missing_ok=True)
-    if keep is not None:
-        write_pages(keep, pages)
+        found.quarantine = str(quarantine)
+    if labelled:
+        for rule, what in watch.findings():
+            found.warnings[rule] += 1
+            found.examples.setdefault(rule, what)
+    found.sites = watch.sites
     if report is not None:
         write_json(report, found.to_json())
-    return found, pages
+    return found
 
 
-def require_roles(pages: list[Page], what: str) -> None:
+def _kept(
+    scanned: Iterator[tuple[int, Page | Refusal]], found: CheckReport, watch: CorpusWatch, refused: BinaryIO, corpus: str | Path
+) -> Iterator[Page]:
+    first: dict[str, int] = {}
+    for line, item in scanned:
+        found.lines += 1
+        if isinstance(item, Page) and item.page_id in first:
+            item = Refusal(duplicate_page(item.page_id, first[item.page_id], corpus, line), item.to_json())
+        if isinstance(item, Refusal):
+            error = item.error
+            found.errors[error.rule] += 1
+            found.examples.setdefault(error.rule, str(error).splitlines()[0])
+            row = {"line": line, "rule": error.rule, "message": error.found, "path": str(error.path), "record": item.record}
+            refused.write(json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n")
+            continue
+        first[item.page_id] = line
+        found.kept += 1
+        found.segments += len(item.segments)
+        found.roles.update(str(s.role) for s in item.segments if s.role is not None)
+        found.topics.update(s.topic for s in item.segments if s.topic is not None)
+        _warn(item, found, watch)
+        yield item
+
+
+def _warn(page: Page, found: CheckReport, watch: CorpusWatch) -> None:
+    broken = [(rule, page.page_id) for rule, (_, breaks) in PAGE_RULES.items() if (page.labelled or "main" not in rule) and breaks(page)]
+    earlier = watch.page(page)
+    if earlier is not None:
+        broken.append(("same-page", f"{page.page_id}, as {earlier}"))
+    for rule, what in broken:
+        found.warnings[rule] += 1
+        found.examples.setdefault(rule, what)
+
+
+def _watched(pages: Iterator[Page], on_page: Callable[[Page], object]) -> Iterator[Page]:
+    for page in pages:
+        on_page(page)
+        yield page
+
+
+def require_roles(pages: Sequence[Page], what: str) -> None:
     """Refuses a training set that a classifier cannot learn from.
 
     Raises:

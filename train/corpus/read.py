@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train.corpus.naming import Naming
 from train.corpus.page import Page, parse_page
-from train.corpus.sources import READERS, format_of, jsonl, parquet
+from train.corpus.sources import jsonl, locate, parquet
 from train.errors import InputError
 
 
@@ -25,46 +26,60 @@ class Refusal:
     record: Any
 
 
-def scan(path: Path, *, labelled: bool) -> Iterator[tuple[int, Page | Refusal]]:
-    """Streams a corpus file: `(line, page or refusal)` for every non-blank line, in order.
+def scan(corpus: str | Path, *, labelled: bool, naming: Naming | None = None) -> Iterator[tuple[int, Page | Refusal]]:
+    """Streams a corpus: `(line, page or refusal)` for every page, in order; one page is in memory at a time.
 
     Args:
-        path: `.jsonl`, `.jsonl.gz` or `.parquet`.
+        corpus: A path or `SOURCE:PATH` (`train.corpus.sources`).
         labelled: Whether roles and sites are required.
+        naming: How its columns and labels become ours.
 
     Raises:
-        InputError: The file is missing, a folder, of unknown format, or broken as a whole.
+        InputError: It is missing, of unknown format, or broken as a whole.
     """
-    rows = READERS[format_of(path)]
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise InputError(what, expected="a corpus file", remedy="check the path (for the demo: `make corpus`)", path=path, rule="no-file")
-    for line, record in rows(path):
+    source, path = locate(corpus)
+    for line, record in source.rows(path, naming or Naming()):
         if isinstance(record, InputError):
             yield line, Refusal(record, None)
             continue
         try:
             yield line, parse_page(record, labelled=labelled)
-        except InputError as e:
-            placed = InputError(e.found, expected=e.expected, remedy=e.remedy, path=path, line=line, rule=e.rule)
-            yield line, Refusal(placed, record)
+        except InputError as error:
+            yield line, Refusal(error.at(path, line), record)
 
 
-def read_pages(path: Path, *, labelled: bool = True) -> list[Page]:
-    """All pages of a corpus file.
+@dataclass(frozen=True)
+class Corpus:
+    """The pages of a corpus, read anew each time they are iterated over: any number of them in little memory.
+
+    Args:
+        path: As for `scan`.
+        naming: As for `scan`.
+        labelled: As for `scan`.
+    """
+
+    path: str | Path
+    naming: Naming | None = None
+    labelled: bool = True
+
+    def __iter__(self) -> Iterator[Page]:
+        first: dict[str, int] = {}
+        for line, item in scan(self.path, labelled=self.labelled, naming=self.naming):
+            if isinstance(item, Refusal):
+                raise item.error
+            if item.page_id in first:
+                raise duplicate_page(item.page_id, first[item.page_id], self.path, line)
+            first[item.page_id] = line
+            yield item
+
+
+def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None = None) -> list[Page]:
+    """All pages of a corpus.
 
     Raises:
         InputError: At the first line that is not a page, a page id that comes twice, or when there is no page at all.
     """
-    pages: list[Page] = []
-    first: dict[str, int] = {}
-    for line, item in scan(path, labelled=labelled):
-        if isinstance(item, Refusal):
-            raise item.error
-        if item.page_id in first:
-            raise duplicate_page(item.page_id, first[item.page_id], path, line)
-        first[item.page_id] = line
-        pages.append(item)
+    pages = list(Corpus(path, naming, labelled))
     if not pages:
         raise InputError(
             "no page in it", expected="at least one page, one JSON object a line", remedy="check the export", path=path, rule="empty-corpus"
@@ -72,7 +87,7 @@ def read_pages(path: Path, *, labelled: bool = True) -> list[Page]:
     return pages
 
 
-def duplicate_page(page_id: str, first: int, path: Path, line: int) -> InputError:
+def duplicate_page(page_id: str, first: int, path: str | Path, line: int) -> InputError:
     """The refusal of a page id that was there before."""
     return InputError(
         f"page_id {page_id!r} was on line {first} already",
@@ -85,6 +100,16 @@ def duplicate_page(page_id: str, first: int, path: Path, line: int) -> InputErro
 
 
 def write_pages(path: Path, pages: Iterable[Page]) -> int:
-    """Writes pages in the format the suffix names, whole or not at all; returns their number."""
-    write = parquet.write if format_of(path) == ".parquet" else jsonl.write
+    """Writes pages as `.jsonl`, `.jsonl.gz` or `.parquet`, whole or not at all; returns their number.
+
+    Raises:
+        InputError: The suffix is another.
+    """
+    name = path.name.lower()
+    if not name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
+        raise InputError(
+            f"a file named {path.name!r}", expected="a name that ends in .jsonl, .jsonl.gz or .parquet", remedy="name it so", path=path,
+            rule="unknown-format",
+        )  # fmt: skip
+    write = parquet.write if name.endswith(".parquet") else jsonl.write
     return write(path, (page.to_json() for page in pages))

@@ -36,12 +36,12 @@ class BaselineFamily:
         self.config, self.seed = config, seed
         self._fitted: Baseline | None = None
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log) -> None:
-        """Trains on labelled pages; validation pages are not looked at."""
+    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
+        """Trains on labelled pages, topics on `topic_texts` too; validation pages are not looked at."""
         pages = [[clean(text) for text in page.texts] for page in train]
         lengths = [len(page) for page in pages]
         with waiting("reading segments"):
-            fitted = self._vocabularies(pages, topics_of(train))
+            fitted = self._vocabularies(pages, topics_of([*train, *topic_texts]))
             numbers = fitted.numbers_of(pages)
             if self.config.numbers:
                 fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
@@ -59,7 +59,7 @@ class BaselineFamily:
                 fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, self.seed)
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
-                self._fit_topics(fitted, train)
+                self._fit_topics(fitted, [*train, *topic_texts])
         else:
             fitted.topics = ()
         self._fitted = fitted

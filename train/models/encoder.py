@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,13 @@ class EncoderFamily:
         if config.threads:
             torch.set_num_threads(config.threads)
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log) -> None:
-        """Trains on labelled pages; goes on from the last whole checkpoint in `work`, if there is one."""
+    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
+        """Trains on labelled pages, topics on `topic_texts` too; goes on from the last whole checkpoint in `work`, if there is one."""
         transformers.set_seed(self.seed)
-        self.topics = topics_of(train)
+        self.topics = topics_of([*train, *topic_texts])
         self.topics = self.topics if len(self.topics) > 1 else ()
         self._load_backbone()
-        windows = self._windows(train)
+        windows = self._windows(train, topic_texts)
         self._train(windows, log)
 
     def _load_backbone(self) -> None:
@@ -114,22 +115,23 @@ class EncoderFamily:
                 rule="bad-config",
             )
 
-    def _windows(self, pages: Sequence[Page]) -> datasets.Dataset:
+    def _windows(self, pages: Sequence[Page], topic_texts: Sequence[Page]) -> datasets.Dataset:
         """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings.
 
         Each page is there once an epoch: the first time as it is, then, if the config says so, recombined each time anew.
         """
+        recombiner = Recombiner(pages, self.seed) if self.config.recombined and self.config.epochs > 1 else None
 
-        def rows() -> Iterator[dict[str, Any]]:
-            recombiner = Recombiner(pages, self.seed)
-            readings = [(page, epoch) for epoch in range(self.config.epochs) for page in pages]
-            for page, epoch in track(readings, "cutting pages into windows"):
-                shown = recombiner.page(page) if epoch and self.config.recombined else page
-                yield from labelled_windows(shown, self.tokenizer, self.plan, self.topics)
+        def shown() -> Iterator[Page]:
+            readings = ((page, epoch) for epoch in range(self.config.epochs) for page in pages)
+            for page, epoch in track(readings, "cutting pages into windows", total=self.config.epochs * len(pages)):
+                yield recombiner.page(page) if epoch and recombiner else page
+            for _ in range(self.config.epochs):
+                yield from topic_texts
 
         settings = [self.plan.to_json(), self.topics, self.config.backbone, self.config.epochs, self.config.recombined, self.seed]
-        name = sha256_json([settings, [page.to_json() for page in pages]])[:16]
-        return datasets.Dataset.from_generator(rows, cache_dir=str(self.work / "windows"), fingerprint=name)
+        name = sha256_json([settings, _labels_sha256(pages), _labels_sha256(topic_texts)])[:16]
+        return window_table(shown(), self.tokenizer, self.plan, self.topics, self.work / "windows", name)
 
     def _train(self, windows: datasets.Dataset, log: Log) -> None:
         config, network = self.config, self.network
@@ -264,9 +266,38 @@ def window_plan(config: EncoderConfig, hf_tokenizer: Any, backbone_config: Any) 
     )
 
 
+def window_table(
+    pages: Iterable[Page], tokenizer: Tokenizer, plan: WindowPlan, topics: tuple[str, ...], folder: Path, name: str
+) -> datasets.Dataset:
+    """Windows of labelled pages as a memory-mapped Arrow table; pages are taken one by one.
+
+    Args:
+        pages: Labelled pages, or texts with topics alone.
+        tokenizer: Of the backbone, without truncation and padding.
+        plan: How windows are cut.
+        topics: In label order.
+        folder: Where the table is kept.
+        name: Names the table; a whole one of the same name is taken as it is.
+    """
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for page in pages:
+            yield from labelled_windows(page, tokenizer, plan, topics)
+
+    return datasets.Dataset.from_generator(rows, cache_dir=str(folder), fingerprint=name)
+
+
+def _labels_sha256(pages: Iterable[Page]) -> str:
+    """Hash over texts and labels, page by page."""
+    total = hashlib.sha256()
+    for page in pages:
+        total.update(sha256_json([[s.text, s.role, s.story, s.topic] for s in page.segments]).encode())
+    return total.hexdigest()
+
+
 def labelled_windows(page: Page, tokenizer: Tokenizer, plan: WindowPlan, topics: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The windows of a labelled page as rows of a table; stories of a window are numbered from 0."""
-    states = page_states(page)
+    """The windows of a labelled page as rows of a table; stories of a window are numbered from 0. A page without roles teaches none."""
+    begins = [{BEGINS: 1, GOES_ON: 0}.get(int(state), IGNORED) for state in page_states(page)] if page.labelled else []
     for window in pack([[clean(text) for text in page.texts]], tokenizer, plan):
         last = window.first + len(window.markers)
         segments = page.segments[window.first : last]
@@ -276,8 +307,8 @@ def labelled_windows(page: Page, tokenizer: Tokenizer, plan: WindowPlan, topics:
             "markers": window.markers.astype(np.int32),
             "numbers": window.numbers.ravel(),
             "length": len(window.input_ids),
-            "roles": [ROLES.index(str(s.role)) for s in segments],
-            "begins": [{BEGINS: 1, GOES_ON: 0}.get(int(state), IGNORED) for state in states[window.first : last]],
+            "roles": [IGNORED if s.role is None else ROLES.index(s.role) for s in segments],
+            "begins": begins[window.first : last] or [IGNORED] * len(segments),
             "stories": [-1 if s.story is None else numbered.setdefault(s.story, len(numbered)) for s in segments],
             "topics": [topics.index(s.topic) if s.topic in topics else IGNORED for s in segments],
         }

@@ -24,8 +24,8 @@ Log = Callable[[dict[str, float], int], None]
 class Family(Protocol):
     """A kind of model."""
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log) -> None:
-        """Trains on labelled pages; may look at validation pages to stop early."""
+    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
+        """Trains on labelled pages; may look at validation pages to stop early. Topics are learnt from `topic_texts` too."""
 
     def reader(self) -> Baseline | Encoder:
         """The fitted model as the runtime runs it, in the engine it was trained with."""

@@ -96,7 +96,11 @@ class PageEncoder(PreTrainedModel):
         if self.topic_head is not None:
             answer["topic_logits"] = self.topic_head(hidden)
         if role_labels is not None:
-            loss = nn.functional.cross_entropy(answer.role_logits.flatten(0, 1), role_labels.flatten(), ignore_index=IGNORED)
+            # A batch of topic texts has no roles, and a mean over nothing is not a number: sum, then divide.
+            roles = nn.functional.cross_entropy(
+                answer.role_logits.flatten(0, 1), role_labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+            loss = roles / (role_labels != IGNORED).sum().clamp(min=1)
             assert begins_labels is not None
             assert story_index is not None
             assert story_topics is not None

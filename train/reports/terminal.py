@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from train.corpus.check import WARNINGS, CheckReport
+from train.corpus.split import Split, describe
+from train.runtime.reading import ROLES
 
 STYLE = {"main": ("█", "bold green"), "related": ("▒", "yellow"), "boilerplate": ("·", "bright_black")}
 """Sign and colour of each role: the sign alone must tell it too."""
@@ -50,7 +52,7 @@ def check_view(report: CheckReport) -> RenderableType:
     rows: list[RenderableType] = [
         Text(f"{report.path}  sha256 {report.sha256[:12]}"),
         Text(
-            f"{report.lines:,} lines = {report.kept:,} pages kept + {sum(report.errors.values()):,} quarantined; "
+            f"{report.lines:,} pages in = {report.kept:,} kept + {sum(report.errors.values()):,} quarantined; "
             f"{report.sites:,} sites, {report.segments:,} segments"
         ),
         Text("roles: " + ", ".join(f"{role} {count:,}" for role, count in report.roles.most_common())),
@@ -60,23 +62,30 @@ def check_view(report: CheckReport) -> RenderableType:
     for rule, count in report.errors.most_common():
         rows.append(Text(f"error   {rule}: {count:,}, first {report.examples[rule]}", "red"))
     for rule, count in report.warnings.most_common():
-        rows.append(Text(f"warning {rule}: {count:,} × {WARNINGS[rule][0]}, first {report.examples[rule]}", "yellow"))
+        rows.append(Text(f"warning {rule}: {count:,} × {WARNINGS[rule]}, first {report.examples[rule]}", "yellow"))
     if report.quarantine:
-        rows.append(Text(f"refused lines are in {report.quarantine}", "red"))
+        rows.append(Text(f"refused pages are in {report.quarantine}", "red"))
     elif not report.warnings:
         rows.append(Text("no finding", "green"))
     return Group(*rows)
 
 
-def split_view(parts: Iterable[tuple[str, int, int, int]], linked: int, shared: int) -> RenderableType:
-    """Sites, pages and segments of each part, and what they share."""
+def split_view(split: Split) -> RenderableType:
+    """Sites, pages, segments and mix of roles of each part, and what the parts share."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("part", "sites", "pages", "segments"):
+    for name in ("part", "sites", "pages", "segments", *ROLES):
         table.add_column(name, justify="left" if name == "part" else "right")
-    for part, *counts in parts:
-        table.add_row(part, *(f"{count:,}" for count in counts))
-    note = f"{linked} pairs of sites share stories and stay together; pages of different parts that share a story: {shared}"
-    return Group(table, Text(note, "green" if shared == 0 else "red"))
+    for part, sites, pages, segments, roles in describe(split):
+        shares = (f"{count / segments:.1%}" if segments else "-" for count in roles)
+        table.add_row(part, *(f"{count:,}" for count in (sites, pages, segments)), *shares)
+    shared = split.shared_stories()
+    linked = sum(map(len, split.linked_sites))
+    lines = [Text(f"{linked} sites share stories with others and stay with them, in {len(split.linked_sites)} groups")] if linked else []
+    lines.append(Text(f"pages of different parts that share a story: {shared}", "green" if shared == 0 else "red"))
+    if split.left_out:
+        lines.append(Text(f"{len(split.left_out)} pages are in no part: they are of the wrong days, or have no date", "yellow"))
+    lines += [Text(f"warning: {warning}", "yellow") for warning in split.warnings()]
+    return Group(table, *lines)
 
 
 COLUMNS = (

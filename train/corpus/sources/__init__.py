@@ -1,36 +1,96 @@
 """Where pages come from: one file a source, one small interface.
 
-A source turns a path into `(line, record)` pairs, lazily; `line` is 1-based (the row for tables) and `record` a decoded
-JSON value, or an InputError when that line cannot be decoded. Parsing and refusing is the reader's (`train.corpus.read`).
+A source is a function `rows(path, naming)` that yields `(line, record)` lazily: `line` is 1-based (the page's number where
+there are no lines) and `record` a page in the contract's JSON form, or an InputError when that one cannot be read. What is
+wrong with the whole file is raised. Parsing, refusing and counting is the reader's (`train.corpus.read`).
+
+A corpus is named by its path, whose suffix tells the source, or by `SOURCE:PATH`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.corpus.sources import jsonl, parquet
+from train.corpus.naming import Naming
+from train.corpus.sources import aeb, cleaneval, csv_table, doccano, html_folder, hub, jsonl, l3s, label_studio, parquet, prodigy
 from train.errors import InputError
+from train.files import sha256_file, sha256_files, sha256_json
 
 Rows = Iterator[tuple[int, Any]]
 
-READERS: dict[str, Callable[[Path], Rows]] = {
-    ".jsonl": jsonl.rows,
-    ".jsonl.gz": jsonl.rows,
-    ".parquet": parquet.rows,
+
+@dataclass(frozen=True)
+class Source:
+    """A format of labelled pages.
+
+    Args:
+        rows: Reads it.
+        what: In a few words, for help and errors.
+        folder: Whether its path is a folder (True), a file (False) or either (None).
+    """
+
+    rows: Callable[[Path, Naming], Rows]
+    what: str
+    folder: bool | None = False
+
+
+SOURCES: dict[str, Source] = {
+    "jsonl": Source(jsonl.rows, "our JSON lines, .jsonl or .jsonl.gz"),
+    "parquet": Source(parquet.rows, "the same as a table, .parquet"),
+    "csv": Source(csv_table.rows, "a table with one segment a row, .csv or .tsv, plain or .gz"),
+    "dataset": Source(hub.rows, "a Hugging Face data set: a Hub id (ID@REVISION#SPLIT) or a local folder", None),
+    "label-studio": Source(label_studio.rows, "Label Studio's JSON export"),
+    "doccano": Source(doccano.rows, "doccano's JSONL export of sequence labelling"),
+    "prodigy": Source(prodigy.rows, "Prodigy's JSONL of spans"),
+    "l3s": Source(l3s.rows, "the folder of L3S-GN1: annotated/*.html and url-mapping.txt", True),
+    "aeb": Source(aeb.rows, "the folder of article-extraction-benchmark: html/*.html.gz and ground-truth.json", True),
+    "cleaneval": Source(cleaneval.rows, "a folder of CleanEval: HTML files and gold .txt files of the same names", True),
+    "html": Source(html_folder.rows, "a folder of HTML files, without labels", True),
 }
+SUFFIXES = {
+    ".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".parquet": "parquet",
+    ".csv": "csv", ".tsv": "csv", ".csv.gz": "csv", ".tsv.gz": "csv",
+}  # fmt: skip
+HELP = "a corpus: .jsonl, .jsonl.gz, .parquet, .csv, .tsv, or SOURCE:PATH with one of " + ", ".join(SOURCES)
 
 
-def format_of(path: Path) -> str:
-    """The file's format by its suffix.
+def locate(corpus: str | Path) -> tuple[Source, Path]:
+    """The source and path of a corpus as the user names it.
 
     Raises:
-        InputError: No reader knows the suffix.
+        InputError: No source knows it, or nothing is there.
     """
-    for suffix in READERS:
-        if path.name.lower().endswith(suffix):
-            return suffix
-    raise InputError(
-        f"a file named {path.name!r}", expected=f"a corpus ending in {', '.join(READERS)}", remedy="convert or rename it", path=path
-    )
+    named, colon, rest = str(corpus).partition(":")
+    if colon and named in SOURCES:
+        source, path = SOURCES[named], Path(rest)
+    else:
+        path = Path(corpus)
+        suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
+        if suffix is None:
+            what = "a folder" if path.is_dir() else f"a file named {path.name!r}"
+            raise InputError(what, expected=HELP, remedy="name its source, e.g. label-studio:export.json", path=path, rule="unknown-format")
+        source = SOURCES[SUFFIXES[suffix]]
+    if source.folder is not None and not (path.is_dir() if source.folder else path.is_file()):
+        what = "a folder" if path.is_dir() else "a file" if path.is_file() else "no such folder" if source.folder else "no such file"
+        raise InputError(
+            what, expected=source.what, remedy="check the path (for the demo's corpus: `make corpus`)", path=path, rule="no-file"
+        )
+    return source, path
+
+
+def digest(corpus: str | Path) -> str:
+    """The sha256 that names a corpus: of a file as `sha256sum` prints it, of a folder over its files' names and bytes.
+
+    Raises:
+        InputError: Nothing is there.
+    """
+    source, path = locate(corpus)
+    if path.is_file():
+        return sha256_file(path)
+    if path.is_dir():
+        return sha256_files((p for p in path.rglob("*") if p.is_file() and not p.is_symlink()), path)
+    assert source.rows is hub.rows, "every other source's path was checked"
+    return sha256_json(hub.fingerprint(path))

@@ -5,16 +5,22 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from train.corpus.naming import Naming
 from train.errors import InputError
 from train.files import written_aside
 
 
-def rows(path: Path) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(line number, decoded value or InputError)`; blank lines are passed over."""
+    return ((line, naming.page(record) if isinstance(record, dict) else record) for line, record in lines(path))
+
+
+def lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yields `(line number, decoded value or InputError)` of any JSON lines, plain or gzipped."""
     with cast(BinaryIO, gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")) as file:
         line = 0
         try:
@@ -41,6 +47,21 @@ def _decode(raw: bytes, path: Path, line: int) -> Any:
         return refuse("bad-encoding", f"bytes that are not UTF-8: {error.reason} at byte {error.start}", "save the file as UTF-8")
     except (ValueError, RecursionError) as error:
         return refuse("bad-json", f"not JSON: {error}", "mend or delete the line, or run `make check` to set bad pages aside")
+
+
+def converted(record: Any, convert: Callable[[Mapping[str, Any]], dict[str, Any]], path: Path, line: int) -> Any:
+    """What `convert` makes of a line's object, or an InputError that names the line; an InputError is passed on."""
+    if isinstance(record, InputError):
+        return record
+    if not isinstance(record, dict):
+        return InputError(
+            f"a JSON {type(record).__name__}", expected="one JSON object a line", remedy="export again", path=path, line=line,
+            rule="not-an-object",
+        )  # fmt: skip
+    try:
+        return convert(record)
+    except InputError as error:
+        return error.at(path, line)
 
 
 def _no_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Source: Parquet, one page a row, `segments` a list of structs (the JSON lines' shape as a table)."""
+"""Source: Parquet, one page a row (`segments` a list of structs, the JSON lines' shape as a table) or one segment a row."""
 
 from __future__ import annotations
 
@@ -7,28 +7,39 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from train.corpus.naming import Naming
+from train.corpus.sources.rows import check_columns, pages
 from train.errors import InputError
 from train.files import written_aside
 
 _BATCH_ROWS = 256
 
 
-def rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yields `(row number from 1, record)`, a batch at a time. Nulls of optional keys are left as None."""
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(row number from 1, page record)`, a batch at a time. Nulls of optional keys are left as None."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield number, record
-    except pa.ArrowException as error:
+            names = file.schema_arrow.names
+            if "segments" in {naming.columns.get(name, name) for name in names}:
+                yield from ((number, naming.page(record)) for number, record in _records(file))
+            else:
+                check_columns(names, path, naming)
+                yield from pages(_records(file), path, naming)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise InputError(
             f"not readable as Parquet: {error}", expected="a whole Parquet file", remedy="write it again", path=path, rule="broken-parquet"
         ) from None
+
+
+def _records(file: Any) -> Iterator[tuple[int, Any]]:
+    number = 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        for record in batch.to_pylist():
+            number += 1
+            yield number, record
 
 
 def write(path: Path, records: Iterable[dict[str, Any]]) -> int:

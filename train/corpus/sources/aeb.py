@@ -1,0 +1,63 @@
+"""Source: scrapinghub's article-extraction-benchmark: `html/ID.html.gz` and `ground-truth.json` (`{ID: {"articleBody", "url"}}`).
+
+Blocks inside the gold body are main, all others boilerplate: the benchmark does not label related items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.corpus.sources.align import main_blocks
+from train.corpus.sources.html_blocks import Html, read_html, read_within
+from train.corpus.sources.html_folder import page_record
+from train.errors import InputError
+
+
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(number from 1, page record or InputError)`, in the order of the ground truth; it is never whole in memory."""
+    import ijson
+
+    truth, number = path / "ground-truth.json", 0
+    read_within(truth, path)  # refuses a link that leads out
+    try:
+        with truth.open("rb") as file:
+            for number, (page_id, gold) in enumerate(ijson.kvitems(file, "", use_float=True), start=1):
+                try:
+                    yield number, _page(path, page_id, gold, naming)
+                except InputError as error:
+                    yield number, error.at(truth, number)
+    except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"not JSON after page {number}: {error}", expected="one object, a page a key", remedy="copy it again", path=truth,
+            rule="broken-json",
+        ) from None  # fmt: skip
+
+
+def _page(path: Path, page_id: str, gold: Any, naming: Naming) -> dict[str, Any]:
+    body = gold.get("articleBody") if isinstance(gold, dict) else None
+    if not isinstance(body, str):
+        raise InputError(
+            f"page {page_id!r} has no articleBody", expected='{"articleBody": …, "url": …}', remedy="complete it", rule="no-gold"
+        )
+    if "/" in page_id or "\\" in page_id or "\x00" in page_id or page_id in ("", ".", ".."):
+        raise InputError(f"the id {page_id!r}", expected="a file's name", remedy="rename it: ids name files", rule="outside-folder")
+    html = next((f for f in (path / "html" / f"{page_id}{s}" for s in (".html.gz", ".html")) if f.is_file()), None)
+    if html is None:
+        raise InputError(f"no html/{page_id}.html.gz", expected="one file a page", remedy="complete the data set", rule="no-file")
+    page = read_html(read_within(html, path))
+    url = gold.get("url")
+    record = naming.with_site(page_record(page_id, page, url if isinstance(url, str) else page.url))
+    record["segments"] = aligned(page, body)
+    return record
+
+
+def aligned(page: Html, gold: str) -> list[dict[str, Any]]:
+    """Segments of a page whose main story's text is known."""
+    roles = main_blocks([block.text for block in page.blocks], gold)
+    return [
+        {"text": block.text, "role": "main" if is_main else "boilerplate", "story": 0 if is_main else None, "topic": None}
+        for block, is_main in zip(page.blocks, roles, strict=True)
+    ]

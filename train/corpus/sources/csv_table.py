@@ -1,0 +1,55 @@
+"""Source: a CSV table with one segment a row (tab-separated when the name says .tsv), plain or gzipped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.corpus.sources.rows import check_columns, pages
+from train.errors import InputError
+
+
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(line of the page's first row, page record or InputError)`."""
+    return pages(_cells(path, naming), path, naming)
+
+
+def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, dict[str, str] | InputError]]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # Python's default of 128 KiB is shorter than real segments
+    name = path.name.lower()
+    delimiter = "\t" if ".tsv" in name else ","
+    with gzip.open(path, "rb") if name.endswith(".gz") else path.open("rb") as raw:
+        # NUL and bad bytes must not end the file: they are let through and their row is refused.
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(text, delimiter=delimiter, strict=False)
+        try:
+            header = next(reader, [])
+            check_columns(header, path, naming)
+            line = reader.line_num + 1
+            for cells in reader:
+                if cells:
+                    yield line, _row(header, cells, path, line)
+                line = reader.line_num + 1
+        except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
+            raise InputError(
+                f"the table breaks after line {reader.line_num}: {error}", expected="a whole CSV table",
+                remedy="write or copy it again", path=path, rule="broken-csv",
+            ) from None  # fmt: skip
+
+
+def _row(header: list[str], cells: list[str], path: Path, line: int) -> dict[str, str] | InputError:
+    def refuse(rule: str, found: str, expected: str, remedy: str) -> InputError:
+        return InputError(found, expected=expected, remedy=remedy, path=path, line=line, rule=rule)
+
+    if len(cells) != len(header):
+        return refuse("bad-row", f"{len(cells)} cells", f"{len(header)}, as in the header", "quote cells that hold commas or line ends")
+    if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
+        return refuse("bad-encoding", "bytes that are not UTF-8", "UTF-8 text", "save the table as UTF-8")
+    return dict(zip(header, cells, strict=True))

@@ -1,0 +1,50 @@
+"""Source: a folder of HTML files without labels, to be labelled by a model or by people.
+
+The site is taken from the page's own address (canonical link, og:url), else from the folder a file is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.corpus.sources.html_blocks import Html, files, read_html, read_within
+from train.errors import InputError
+
+SUFFIXES = (".html", ".htm", ".xhtml", ".html.gz", ".htm.gz")
+
+
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+
+    def convert(file: Path) -> dict[str, Any]:
+        page = read_html(read_within(file, path))
+        inner = file.relative_to(path)
+        record = naming.with_site(page_record(stem(inner), page, page.url))
+        record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
+        record["segments"] = [{"text": block.text} for block in page.blocks]
+        return record
+
+    return numbered(files(path, SUFFIXES), convert)
+
+
+def page_record(page_id: str, page: Html, url: str | None) -> dict[str, Any]:
+    """What is known of a page, without its segments."""
+    return {"page_id": page_id, "site": "", "lang": page.lang, "title": page.title, "url": url, "date": None}
+
+
+def stem(file: Path) -> str:
+    """A file's name without its suffixes, with its folders."""
+    name = file.as_posix()
+    return next((name[: -len(suffix)] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), name)
+
+
+def numbered(paths: Iterable[Path], convert: Callable[[Path], dict[str, Any]]) -> Iterator[tuple[int, Any]]:
+    """`(number from 1, what `convert` makes of the file, or its InputError with the file's name)`."""
+    for number, file in enumerate(paths, start=1):
+        try:
+            yield number, convert(file)
+        except InputError as error:
+            yield number, error.at(file, None)

@@ -1,0 +1,251 @@
+"""Source: Label Studio's JSON export, and tasks for it with pre-annotations.
+
+Two labelling interfaces are read: `Paragraphs` with `ParagraphLabels`, where each segment is a paragraph (what `write_tasks`
+makes, `INTERFACE` is its configuration), and `Text` with `Labels` over a page's text, a segment a line. Format: Label Studio
+documentation, "Label Studio JSON format of annotated tasks" and "Import pre-annotated data".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.corpus.page import Page
+from train.corpus.sources.spans import Span, segments, span, split_lines
+from train.errors import InputError
+from train.files import written_aside
+from train.runtime.reading import ROLES
+
+_KEYS = ("page_id", "site", "lang", "title", "url", "date")
+_SEGMENTS, _TEXT = "segments", "text"
+
+
+def interface(topics: Sequence[str] = ()) -> str:
+    """The labelling configuration (XML) that `write_tasks`'s tasks need: Settings > Labeling Interface > Code."""
+    from xml.sax.saxutils import quoteattr
+
+    colours = {"main": "#2e7d32", "related": "#f9a825", "boilerplate": "#9e9e9e"}
+    labels = "\n".join(f'    <Label value="{role}" background="{colours[role]}" hotkey="{i}"/>' for i, role in enumerate(ROLES, start=1))
+    choices = "\n".join(f"    <Choice value={quoteattr(topic)}/>" for topic in topics)
+    topic = f'  <Choices name="topic" toName="page" perRegion="true">\n{choices}\n  </Choices>\n' if topics else ""
+    return (
+        '<View>\n  <Header value="$title"/>\n  <ParagraphLabels name="role" toName="page">\n' + labels + "\n  </ParagraphLabels>\n"
+        '  <Paragraphs name="page" value="$segments" layout="dialogue" nameKey="number" textKey="text"/>\n'
+        '  <Number name="story" toName="page" perRegion="true" min="0"/>\n' + topic + "</View>\n"
+    )
+
+
+def task(page: Page, record: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A page as a Label Studio task.
+
+    Args:
+        page: The page. When it is labelled, its labels become an annotation.
+        record: `predict`'s answer for it; becomes a prediction, which Label Studio shows as pre-annotation.
+        more: Further keys of the task's data, e.g. why it was picked.
+    """
+    data = {key: getattr(page, key) or "" for key in _KEYS}
+    data |= {_SEGMENTS: [{"number": str(i), "text": s.text} for i, s in enumerate(page.segments)], **more}
+    answer: dict[str, Any] = {"data": data}
+    if page.labelled:
+        rows = [(s.role, s.story, s.topic, None) for s in page.segments]
+        answer["annotations"] = [{"result": _result(page, rows), "was_cancelled": False, "ground_truth": False}]
+    if record is not None:
+        topics = {i: story["topic"] for story in record["stories"] for i in story["segments"]}
+        rows = [(s["role"], s["story"], topics.get(i), s["confidence"]) for i, s in enumerate(record["segments"])]
+        model = record["model"]
+        answer["predictions"] = [
+            {
+                "model_version": f"{model['name']} {model['version']} ({model['family']})",
+                "score": min((s["confidence"] for s in record["segments"]), default=0.0),
+                "result": _result(page, rows),
+            }
+        ]
+    return answer
+
+
+def _result(page: Page, rows: Iterable[tuple[Any, Any, Any, Any]]) -> list[dict[str, Any]]:
+    result = []
+    for i, (segment, (role, story, topic, confidence)) in enumerate(zip(page.segments, rows, strict=True)):
+        if not segment.text.strip():
+            continue  # nothing to mark
+        region = {"start": str(i), "end": str(i), "startOffset": 0, "endOffset": _utf16(segment.text)}
+        common = {"id": f"s{i}", "to_name": "page", "origin": "manual" if confidence is None else "prediction"}
+        scored = {} if confidence is None else {"score": confidence}
+        value = {**region, "text": segment.text, "paragraphlabels": [role]}
+        result.append({**common, "from_name": "role", "type": "paragraphlabels", "value": value, **scored})
+        if story is not None and role == "related":
+            result.append({**common, "from_name": "story", "type": "number", "value": {**region, "number": story}})
+        if topic is not None:
+            result.append({**common, "from_name": "topic", "type": "choices", "value": {**region, "choices": [topic]}})
+    return result
+
+
+def write_tasks(path: Path, tasks: Iterable[dict[str, Any]]) -> int:
+    """Writes tasks as one JSON array, whole or not at all; returns their number."""
+    import json
+
+    count = 0
+    with written_aside(path) as aside, aside.open("wb") as file:
+        file.write(b"[")
+        for count, one in enumerate(tasks, start=1):
+            text = json.dumps(one, ensure_ascii=False).encode("utf-8", "backslashreplace")
+            file.write((b",\n" if count > 1 else b"\n") + text)
+        file.write(b"\n]\n")
+    return count
+
+
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(task number from 1, page record or InputError)`; one task is in memory at a time.
+
+    Of several annotations the ground truth is taken, else the last that was not skipped. A task that was skipped only is
+    refused; one that nobody opened is an unlabelled page.
+    """
+    import ijson
+
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, item in enumerate(ijson.items(file, "item", use_float=True), start=1):
+                try:
+                    yield number, _page(item, naming)
+                except InputError as error:
+                    yield number, error.at(path, number)
+    except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"not JSON after task {number}: {error}", expected="Label Studio's JSON export, one array of tasks",
+            remedy="export again as JSON", path=path, rule="broken-json",
+        ) from None  # fmt: skip
+    if number == 0:
+        raise InputError(
+            "no task in it", expected="Label Studio's JSON export, one array of tasks", remedy="export as JSON, not JSON-MIN or CSV",
+            path=path, rule="empty-corpus",
+        )  # fmt: skip
+
+
+def _page(item: Any, naming: Naming) -> dict[str, Any]:
+    data = item.get("data") if isinstance(item, dict) else None
+    if not isinstance(data, dict):
+        raise _refuse("a task without data", "Label Studio's JSON export; JSON-MIN leaves out where labels stand", "export as JSON")
+    paragraphs = data.get(_SEGMENTS)
+    result = _chosen(item)
+    if isinstance(paragraphs, list):
+        texts = [p["text"] for p in paragraphs if isinstance(p, dict) and isinstance(p.get("text"), str)]
+        if len(texts) < len(paragraphs):
+            raise _refuse("a paragraph without text", 'data.segments: [{"text": …}]', "import the tasks this project writes")
+        # A line end inside a segment would cut it in two; offsets keep their meaning when it becomes a space.
+        lines = [text.replace("\n", " ") for text in texts]
+        begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        found = [_region(r, begins, texts) for r in result if _type(r) == "paragraphlabels"]
+    elif isinstance(data.get(_TEXT), str):
+        text = data[_TEXT]
+        texts = lines = split_lines(text)
+        found = [_stretch(r, text) for r in result if _type(r) == "labels"]
+    else:
+        raise _refuse(
+            f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}", "data.segments or data.text", "see README, 'Sources'"
+        )
+    extras = _of_regions(result)
+    spans = [_with_extras(start, end, label, region, lines, extras) for start, end, label, region in found]
+    page = {"page_id": f"task-{item.get('id')}", **{k: v for k, v in naming.record(data).items() if k not in (_SEGMENTS, _TEXT)}}
+    page = {key: value for key, value in page.items() if value != "" or key not in _KEYS}
+    page["segments"] = segments(lines, spans, naming, texts)
+    return naming.with_site(page)
+
+
+def _chosen(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    annotations = item.get("annotations", item.get("completions")) or []
+    if not isinstance(annotations, list):
+        raise _refuse("annotations that are no list", "Label Studio's JSON export", "export as JSON")
+    whole = [a for a in annotations if isinstance(a, dict)]
+    kept = [a for a in whole if not a.get("was_cancelled")]
+    if whole and not kept:
+        raise InputError("every annotation was skipped", expected="one that was submitted", remedy="label the task", rule="not-accepted")
+    if not kept:
+        return []
+    chosen = next((a for a in reversed(kept) if a.get("ground_truth")), kept[-1]).get("result") or []
+    if not isinstance(chosen, list) or not all(isinstance(r, dict) and isinstance(r.get("value"), dict) for r in chosen):
+        raise _refuse("a result that is no list of regions", "Label Studio's JSON export", "export as JSON")
+    return chosen
+
+
+def _type(region: Mapping[str, Any]) -> str:
+    return str(region.get("type"))
+
+
+def _label(region: Mapping[str, Any]) -> Any:
+    labels = region["value"].get(_type(region))
+    if not isinstance(labels, list) or len(labels) != 1:
+        raise _refuse(f"a region with the labels {labels!r:.60}", "one label a region", "set choice=single in the interface")
+    return labels[0]
+
+
+def _region(region: Mapping[str, Any], before: Sequence[int], texts: Sequence[str]) -> tuple[Any, Any, Any, Mapping[str, Any]]:
+    """A region of paragraphs as character offsets over all lines."""
+    value = region["value"]
+    try:
+        first, last = int(value["start"]), int(value["end"])
+        begins, ends = int(value["startOffset"]), int(value["endOffset"])
+    except (KeyError, TypeError, ValueError):
+        raise _refuse(f"a region without place: {value!r:.80}", "start, end, startOffset, endOffset", "export as JSON") from None
+    if not 0 <= first <= last < len(texts):
+        raise InputError(
+            f"a region over paragraphs {first} to {last}", expected=f"0..{len(texts) - 1}", remedy="export again", rule="bad-span"
+        )
+    start, end = before[first] + _from_utf16(texts[first], begins), before[last] + _from_utf16(texts[last], ends)
+    return start, end, _label(region), region
+
+
+def _stretch(region: Mapping[str, Any], text: str) -> tuple[Any, Any, Any, Mapping[str, Any]]:
+    """A region of a text. Label Studio counts UTF-16 units, as browsers do; the text it stores beside tells."""
+    value = region["value"]
+    start, end, said = value.get("start"), value.get("end"), value.get("text")
+    if isinstance(start, int) and isinstance(end, int) and isinstance(said, str) and text[start:end] != said:
+        there = _from_utf16(text, start), _from_utf16(text, end)
+        if text[slice(*there)] != said:
+            raise InputError(
+                f"a label at {start}-{end} over {said[:40]!r}", expected=f"what stands there: {text[start:end][:40]!r}",
+                remedy="export again; the text was changed since", rule="bad-span",
+            )  # fmt: skip
+        start, end = there
+    return start, end, _label(region), region
+
+
+def _of_regions(result: Iterable[Mapping[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Story number and topic of each region, by its id."""
+    answer: dict[Any, dict[str, Any]] = {}
+    for region in result:
+        name, value = region.get("from_name"), region["value"]
+        if name == "story" and _type(region) == "number":
+            answer.setdefault(str(region.get("id")), {})["story"] = value.get("number")
+        elif name == "topic" and _type(region) == "choices" and isinstance(value.get("choices"), list) and value["choices"]:
+            answer.setdefault(str(region.get("id")), {})["topic"] = value["choices"][0]
+    return answer
+
+
+def _with_extras(
+    start: Any, end: Any, label: Any, region: Mapping[str, Any], lines: Sequence[str], extras: Mapping[Any, Mapping[str, Any]]
+) -> Span:
+    return span(start, end, label, sum(map(len, lines)) + len(lines) - 1, **extras.get(str(region.get("id")), {}))
+
+
+def _utf16(text: str) -> int:
+    return len(text) + sum(char > "\uffff" for char in text)
+
+
+def _from_utf16(text: str, units: int) -> int:
+    """The character at which a text has so many UTF-16 units; past its end, its length plus the rest."""
+    if units <= 0 or text.isascii():
+        return units
+    position = 0
+    for position, char in enumerate(text):
+        if units <= 0:
+            return position
+        units -= 1 + (char > "\uffff")
+    return position + 1 + units
+
+
+def _refuse(found: str, expected: str, remedy: str) -> InputError:
+    return InputError(found, expected=expected, remedy=remedy, rule="bad-label-studio")

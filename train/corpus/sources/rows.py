@@ -1,0 +1,105 @@
+"""Tables with one segment a row: rows that follow each other and have the same page_id become one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.errors import InputError
+
+PAGE_COLUMNS = ("page_id", "site", "lang", "title", "url", "date")
+SEGMENT_COLUMNS = ("text", "role", "story", "topic")
+
+
+def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
+    """Refuses a table that lacks what a segment needs.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    found = list(columns)
+    named = {naming.columns.get(column, column) for column in found}
+    missing = [name for name in ("page_id", "text") if name not in named]
+    if missing:
+        raise InputError(
+            f"no column {' and no column '.join(missing)}; there are {', '.join(found[:12]) or 'none'}",
+            expected=f"the columns page_id and text, and of {', '.join((*PAGE_COLUMNS[1:], *SEGMENT_COLUMNS[1:]))} what there is",
+            remedy='map yours, e.g. corpus.columns={url: page_id, content: text}, or COLUMNS="url=page_id content=text"',
+            path=path,
+            rule="no-column",
+        )
+
+
+def pages(rows: Iterable[tuple[int, Mapping[str, Any] | InputError]], path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Groups rows into page records; a page holds the line of its first row. One page is in memory at a time.
+
+    Args:
+        rows: `(line, row)`, or an error in the row's place: the page it stands in is refused.
+        path: For messages.
+        naming: Renames columns and roles.
+    """
+    seen: set[str] = set()
+    line, page, fault = 0, None, None  # the page being gathered, and what is wrong with it
+    for number, row in rows:
+        if isinstance(row, InputError):
+            if page is None:
+                yield number, row
+            else:
+                fault = fault or row
+            continue
+        record = naming.record(row)
+        page_id = "" if record.get("page_id") is None else str(record["page_id"])
+        if page is None or page_id != page["page_id"]:
+            if page is not None:
+                yield line, fault or page
+            line, fault = number, None
+            page = naming.with_site({"page_id": page_id, **{key: _text(record.get(key)) for key in PAGE_COLUMNS[1:]}, "segments": []})
+            if page_id in seen:
+                fault = InputError(
+                    f"page {page_id!r} begins again", expected="the rows of a page one after the other", remedy="sort the table by page",
+                    path=path, line=number, rule="split-page",
+                )  # fmt: skip
+            seen.add(page_id)
+        fault = fault or _page_fault(page, record, path, number)
+        page["segments"].append(_segment(record, naming))
+    if page is not None:
+        yield line, fault or page
+
+
+def _page_fault(page: Mapping[str, Any], record: Mapping[str, Any], path: Path, line: int) -> InputError | None:
+    for key in PAGE_COLUMNS[1:]:
+        value = _text(record.get(key))
+        if value is not None and page[key] is not None and value != page[key]:
+            return InputError(
+                f"page {page['page_id']!r} has {key} {page[key]!r} and now {value!r}", expected="one value a page", remedy="correct the row",
+                path=path, line=line, rule="page-mismatch",
+            )  # fmt: skip
+    return None
+
+
+def _segment(record: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
+    segment: dict[str, Any] = {"text": record.get("text"), "topic": _text(record.get("topic"))}
+    if segment["text"] is None:
+        segment["text"] = ""  # an empty cell is an empty segment, which `check` reports
+    if _text(record.get("role")) is not None:
+        segment["role"] = naming.role(record["role"])
+    segment["story"] = _number(record.get("story"))
+    known = {*PAGE_COLUMNS, *SEGMENT_COLUMNS}
+    return segment | {key: value for key, value in record.items() if key not in known and value not in (None, "")}
+
+
+def _text(value: Any) -> Any:
+    return None if value in (None, "") else value
+
+
+def _number(value: Any) -> Any:
+    """A whole number as it may stand in a cell (`3`, `"3"`, `3.0` from pandas); anything else is left for the reader to refuse."""
+    if value in (None, ""):
+        return None
+    try:
+        number = float(value)
+        return int(number) if number.is_integer() else value
+    except (TypeError, ValueError, OverflowError):
+        return value

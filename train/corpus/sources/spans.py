@@ -1,0 +1,131 @@
+"""Labelled stretches of a text become labelled segments: what doccano, Prodigy and Label Studio share.
+
+A segment is a line of the text. It has the label that covers more than half of its visible characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.errors import InputError
+
+_STORY_SIGN = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A labelled stretch `text[start:end]`; `label` may say the story, as in `related#2`."""
+
+    start: int
+    end: int
+    label: str
+    story: int | None = None
+    topic: str | None = None
+
+
+def span(start: Any, end: Any, label: Any, length: int, *, story: Any = None, topic: Any = None) -> Span:
+    """A span of values as a file holds them.
+
+    Raises:
+        InputError: They are no stretch of a text of `length` characters.
+    """
+    whole = [isinstance(value, int) and not isinstance(value, bool) for value in (start, end)]
+    if not (all(whole) and 0 <= start < end <= length):
+        raise _refuse("bad-span", f"a label from {start!r} to {end!r}", f"character offsets within 0..{length}", "export again")
+    if not isinstance(label, str):
+        raise _refuse("bad-span", f"a label {label!r}", "a string", "export again")
+    if isinstance(story, float) and story.is_integer():
+        story = int(story)
+    if story is not None and (isinstance(story, bool) or not isinstance(story, int) or story < 0):
+        raise _refuse("bad-story", f"story {story!r}", "a whole number from 0", "number the page's stories")
+    if story is None and _STORY_SIGN in label:
+        label, _, number = label.rpartition(_STORY_SIGN)
+        if not (number.isascii() and number.isdigit()):
+            raise _refuse("bad-story", f"label {label + _STORY_SIGN + number!r}", "ROLE#NUMBER, e.g. related#2", "rename the label")
+        story = int(number[:9])
+    return Span(start, end, label, story, topic if isinstance(topic, str) else None)
+
+
+def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Segment records of a text's lines; blank lines are no segments.
+
+    Without any span the page is unlabelled. A line without a label is boilerplate, unless somebody labelled boilerplate on
+    this page: then it was forgotten, and stays without a role. Each related span is a story of its own unless it says which.
+
+    Args:
+        lines: The text's lines, without line ends; offsets of spans count one character for each line end.
+        spans: In any order.
+        naming: Maps labels to roles.
+        texts: What each line says where it is not the line itself (a line end inside a segment).
+
+    Raises:
+        InputError: Two roles cover the same line.
+    """
+    ordered = sorted(spans, key=lambda s: (s.start, s.end))
+    roles = [naming.role(s.label) for s in ordered]
+    everything_labelled = "boilerplate" in roles
+    numbers = _story_numbers(ordered, roles)
+    records: list[dict[str, Any]] = []
+    active: list[int] = []
+    coming = begin = 0
+    for line, text in zip(lines, texts or lines, strict=True):
+        end = begin + len(line)
+        while coming < len(ordered) and ordered[coming].start < end:
+            active.append(coming)
+            coming += 1
+        active = [i for i in active if ordered[i].end > begin]
+        if line.strip():
+            record: dict[str, Any] = {"text": text.strip()}
+            holder = _holder(line, begin, [(i, ordered[i]) for i in active], roles)
+            if holder is not None:
+                found = ordered[holder]
+                record |= {"role": roles[holder], "story": numbers[holder], "topic": found.topic}
+            elif ordered and not everything_labelled:
+                record |= {"role": "boilerplate", "story": None, "topic": None}
+            records.append(record)
+        begin = end + 1
+    return records
+
+
+def _holder(line: str, begin: int, spans: Sequence[tuple[int, Span]], roles: Sequence[Any]) -> int | None:
+    """The span that covers more than half of a line's visible characters."""
+    visible = sum(not char.isspace() for char in line)
+    holders = []
+    for i, s in spans:
+        covered = line[max(0, s.start - begin) : max(0, s.end - begin)]
+        if sum(not char.isspace() for char in covered) * 2 > visible:
+            holders.append(i)
+    if len({roles[i] for i in holders}) > 1:
+        raise _refuse(
+            "overlapping-labels", f"the line {line.strip()[:40]!r} is {' and '.join(sorted({str(roles[i]) for i in holders}))}",
+            "one role a line", "delete one of the labels",
+        )  # fmt: skip
+    return holders[0] if holders else None
+
+
+def _story_numbers(spans: Sequence[Span], roles: Sequence[Any]) -> list[int | None]:
+    """Main is story 0; related spans keep their number, the others take the next free ones in page order."""
+    taken = {s.story for s, role in zip(spans, roles, strict=True) if role == "related" and s.story is not None}
+    answer: list[int | None] = []
+    following = 1
+    for s, role in zip(spans, roles, strict=True):
+        if role == "related" and s.story is None:
+            while following in taken:
+                following += 1
+            answer.append(following)
+            following += 1
+        else:
+            answer.append(0 if role == "main" else s.story)
+    return answer
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines of a text whose offsets count one character a line end; `\\r` stays at a line's end, where it is stripped later."""
+    return text.split("\n")
+
+
+def _refuse(rule: str, found: str, expected: str, remedy: str) -> InputError:
+    return InputError(found, expected=expected, remedy=remedy, rule=rule)
