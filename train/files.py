@@ -66,4 +66,5 @@ def sha256_files(paths: Iterable[Path], root: Path) -> str:
 
 def sha256_json(value: Any) -> str:
     """sha256 of a value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    # JSON may hold lone surrogates, which UTF-8 cannot.
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")).hexdigest()

@@ -105,4 +105,8 @@ def site_of(url: str) -> str:
         found = _extract()(url.strip())
     except ValueError:  # e.g. an unclosed IPv6 bracket
         return ""
-    return str(found.top_domain_under_public_suffix or found.fqdn or found.ipv4 or found.ipv6)
+    if found.top_domain_under_public_suffix:
+        return str(found.top_domain_under_public_suffix)
+    # An unknown suffix counts as one label, the list's own default rule; addresses and lone names stay as they are.
+    host = ".".join(part for part in (found.subdomain, found.domain, found.suffix) if part)
+    return "" if "[" in host else host if found.ipv4 or found.ipv6 else ".".join(host.split(".")[-2:])

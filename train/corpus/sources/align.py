@@ -1,8 +1,8 @@
 """Which blocks of a page are the main story, when a benchmark gives the story's text alone.
 
-A block of six words or more is main when 70 % of its word 3-grams are in the gold text. A shorter one is main when it is a whole
-line of the gold, or when the gold has its words between those of the main blocks around it. Related items are not labelled by
-such benchmarks: they come out as boilerplate.
+A block of six words or more is main when 70 % of its word 3-grams are in the gold text. A shorter one is main when the gold has its
+words between those of the long main blocks around it; before the first and after the last of them, when it is a whole line of
+the gold there, and near. Related items are not labelled by such benchmarks: they come out as boilerplate.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 _WORD = re.compile(r"\w+")
 LONG, SHARE, GRAM = 6, 0.7, 3
+REACH = 10
+"""So many blocks before the first and after the last long main block may be short ones of the story."""
 
 
 def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:
@@ -31,13 +33,17 @@ def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:
         return [tuple(w) in lines for w in words]
     body = " ".join(gold_words)
     places = _places(words, long, body)
-    for i in range(long[0], min(long[-1] + 2, len(texts))):
+    begin, end = places[long[0]][0], places[long[-1]][1]
+    for i in range(max(0, long[0] - REACH), min(long[-1] + REACH + 1, len(texts))):
         if answer[i] or not 0 < len(words[i]) < LONG:
             continue
-        before = max(k for k in long if k <= i)
-        after = min((k for k in long if k > i), default=None)
-        gap = body[places[before][1] : places[after][0] if after is not None else None]
-        answer[i] = tuple(words[i]) in lines or f" {' '.join(words[i])} " in f" {gap} "
+        own = f" {' '.join(words[i])} "
+        if long[0] < i < long[-1]:
+            before, after = max(k for k in long if k < i), min(k for k in long if k > i)
+            answer[i] = own in f" {body[places[before][1] : places[after][0]]} "
+        else:
+            there = body[:begin] if i < long[0] else body[end:]
+            answer[i] = tuple(words[i]) in lines and own in f" {there} "
     return answer
 
 

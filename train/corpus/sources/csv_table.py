@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.rows import check_columns, pages
+from train.corpus.sources.rows import Row, check_columns, pages
 from train.errors import InputError
 
 
@@ -21,7 +21,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     return pages(_cells(path, naming), path, naming)
 
 
-def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, dict[str, str] | InputError]]:
+def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # Python's default of 128 KiB is shorter than real segments
     name = path.name.lower()
     delimiter = "\t" if ".tsv" in name else ","
@@ -44,12 +44,22 @@ def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, dict[str, str] | I
             ) from None  # fmt: skip
 
 
-def _row(header: list[str], cells: list[str], path: Path, line: int) -> dict[str, str] | InputError:
-    def refuse(rule: str, found: str, expected: str, remedy: str) -> InputError:
-        return InputError(found, expected=expected, remedy=remedy, path=path, line=line, rule=rule)
-
+def _row(header: list[str], cells: list[str], path: Path, line: int) -> Row:
+    found = dict(zip(header, cells, strict=False))
     if len(cells) != len(header):
-        return refuse("bad-row", f"{len(cells)} cells", f"{len(header)}, as in the header", "quote cells that hold commas or line ends")
+        return Row(
+            found,
+            InputError(
+                f"{len(cells)} cells", expected=f"{len(header)}, as in the header", remedy="quote cells that hold commas or line ends",
+                path=path, line=line, rule="bad-row",
+            ),
+        )  # fmt: skip
     if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
-        return refuse("bad-encoding", "bytes that are not UTF-8", "UTF-8 text", "save the table as UTF-8")
-    return dict(zip(header, cells, strict=True))
+        return Row(
+            found,
+            InputError(
+                "bytes that are not UTF-8", expected="UTF-8 text", remedy="save the table as UTF-8", path=path, line=line,
+                rule="bad-encoding",
+            ),
+        )  # fmt: skip
+    return Row(found)

@@ -275,7 +275,7 @@ def _encoding(name: str) -> str | None:
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Files below a folder, in sorted order; links to folders are not followed."""
+    """Files below a folder, sorted, those of a folder before those of the folders in it; links to folders are not followed."""
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
         for name in sorted(names):

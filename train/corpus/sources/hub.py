@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.rows import check_columns, pages
+from train.corpus.sources.rows import Row, check_columns, pages
 from train.errors import InputError
 
 TABLES = ("parquet", "arrow", "json", "csv")
@@ -47,7 +47,7 @@ def _rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         yield from ((number, naming.page(row)) for number, row in numbered)
     else:
         check_columns(columns, path, naming)
-        yield from pages(numbered, path, naming)
+        yield from pages(((number, Row(row)) for number, row in numbered), path, naming)
 
 
 def open_table(path: Path) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.rows import check_columns, pages
+from train.corpus.sources.rows import Row, check_columns, pages
 from train.errors import InputError
 from train.files import written_aside
 
@@ -27,7 +27,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
                 yield from ((number, naming.page(record)) for number, record in _records(file))
             else:
                 check_columns(names, path, naming)
-                yield from pages(_records(file), path, naming)
+                yield from pages(((number, Row(record)) for number, record in _records(file)), path, naming)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise InputError(
             f"not readable as Parquet: {error}", expected="a whole Parquet file", remedy="write it again", path=path, rule="broken-parquet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +33,26 @@ def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
         )
 
 
-def pages(rows: Iterable[tuple[int, Mapping[str, Any] | InputError]], path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Groups rows into page records; a page holds the line of its first row. One page is in memory at a time.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table, and what is wrong with it: its page is refused, so its `page_id` must be right as far as it can be read."""
+
+    cells: Mapping[str, Any]
+    fault: InputError | None = None
+
+
+def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Groups rows into page records; a page has the line of its first row. One page is in memory at a time.
 
     Args:
-        rows: `(line, row)`, or an error in the row's place: the page it stands in is refused.
+        rows: `(line, row)`.
         path: For messages.
         naming: Renames columns and roles.
     """
     seen: set[str] = set()
     line, page, fault = 0, None, None  # the page being gathered, and what is wrong with it
     for number, row in rows:
-        if isinstance(row, InputError):
-            if page is None:
-                yield number, row
-            else:
-                fault = fault or row
-            continue
-        record = naming.record(row)
+        record = naming.record(row.cells)
         page_id = "" if record.get("page_id") is None else str(record["page_id"])
         if page is None or page_id != page["page_id"]:
             if page is not None:
@@ -62,7 +65,7 @@ def pages(rows: Iterable[tuple[int, Mapping[str, Any] | InputError]], path: Path
                     path=path, line=number, rule="split-page",
                 )  # fmt: skip
             seen.add(page_id)
-        fault = fault or _page_fault(page, record, path, number)
+        fault = fault or row.fault or _page_fault(page, record, path, number)
         page["segments"].append(_segment(record, naming))
     if page is not None:
         yield line, fault or page

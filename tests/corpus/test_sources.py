@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SHARED, make_page
+from tests.corpus import formats
+from train.corpus.check import CheckReport, check_corpus
+from train.corpus.naming import Naming, site_of
+from train.corpus.page import Page
+from train.corpus.read import read_pages
+from train.corpus.sources import SOURCES, digest, label_studio, locate
+from train.corpus.sources.align import main_blocks
+from train.corpus.sources.cleaneval import read_gold
+from train.errors import InputError
+
+
+def check(name: str, folder: Path, *, labelled: bool = True) -> tuple[dict[str, Page], CheckReport, list[dict[str, Any]]]:
+    """Kept pages by id, the report, and what was refused."""
+    pages: list[Page] = []
+    quarantine = folder / "quarantine.jsonl"
+    naming = Naming.parse(*formats.NAMING.get(name, ("", "")))
+    report = check_corpus(formats.FORMATS[name](folder), quarantine=quarantine, naming=naming, labelled=labelled, on_page=pages.append)
+    refused = [json.loads(line) for line in quarantine.read_text().splitlines()] if quarantine.exists() else []
+    assert report.lines == report.kept + len(refused) == len(pages) + sum(report.errors.values())
+    return {page.page_id: page for page in pages}, report, refused
+
+
+def labels(page: Page) -> list[tuple[str | None, int | None]]:
+    return [(s.role, s.story) for s in page.segments]
+
+
+B, M = ("boilerplate", None), ("main", 0)
+
+
+@pytest.mark.parametrize("name", ["jsonl", "jsonl.gz", "parquet"])
+def test_our_own_formats(name: str, tmp_path: Path) -> None:
+    pages, report, _ = check(name, tmp_path)
+    assert list(pages.values()) == [make_page("own", n) for n in range(3)]
+    assert report.sha256 == digest(tmp_path / f"own.{name}")
+
+
+def test_doccano(tmp_path: Path) -> None:
+    pages, report, refused = check("doccano", tmp_path)
+    assert pages["d1"].site == "harbour.example"
+    assert pages["d1"].texts == formats.LINES
+    assert labels(pages["d1"]) == [B, M, M, B, ("related", 1)]
+    assert labels(pages["doccano-2"]) == [B, M, M, B, B]
+    assert dict(report.errors) == {"bad-span": 1, "bad-doccano": 2, "unknown-role": 1, "bad-json": 1}
+    assert [row["line"] for row in refused] == [3, 4, 5, 6, 7]
+
+
+def test_prodigy(tmp_path: Path) -> None:
+    pages, report, refused = check("prodigy", tmp_path)
+    assert labels(pages["p1"]) == [B, M, M, B, ("related", 1)]
+    assert dict(report.errors) == {"unknown-role": 1, "not-accepted": 1, "overlapping-labels": 1, "bad-prodigy": 1}
+    assert next(row for row in refused if row["rule"] == "unknown-role")["record"]["page_id"] == "p2", (
+        "boilerplate was labelled, this was forgotten"
+    )
+
+
+def test_label_studio(tmp_path: Path) -> None:
+    pages, report, _ = check("label-studio", tmp_path)
+    for n in range(2):
+        assert pages[f"a-{n}"].to_json() == make_page("a", n).to_json()
+    assert labels(pages["task-7"]) == [B, M, M, B, B]
+    assert labels(pages["task-8"]) == [B, M, M, B, B], "offsets are UTF-16 units"
+    assert dict(report.errors) == {"not-accepted": 1, "bad-label-studio": 3}
+
+
+def test_label_studio_takes_the_ground_truth_and_reads_multi_paragraph_regions(tmp_path: Path) -> None:
+    task = label_studio.task(make_page("a", 1))
+    del task["annotations"]
+    region = {"id": "x", "from_name": "role", "to_name": "page", "type": "paragraphlabels"}
+    value = {"start": "3", "end": "4", "startOffset": 0, "endOffset": 30, "paragraphlabels": ["related"]}
+    number = {**region, "from_name": "story", "type": "number", "value": {**value, "number": 4}}
+    task["annotations"] = [
+        {"ground_truth": True, "result": [{**region, "value": value}, number]},
+        {"ground_truth": False, "result": []},
+    ]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps([task]))
+    page = read_pages(f"label-studio:{path}")[0]
+    assert [s.story for s in page.segments[3:5]] == [4, None], "offset 30 covers less than half of the second paragraph"
+    assert page.segments[3].role == "related"
+
+
+def test_csv(tmp_path: Path) -> None:
+    pages, report, refused = check("csv", tmp_path)
+    assert labels(pages["c1"]) == [(role, 0 if role == "main" else None) for role in formats.ROLES]
+    assert pages["c1"].site == "a.example"
+    assert pages["c3"].texts[1] == 'Two\nlines, "quoted"'
+    assert labels(pages["c3"]) == [M, ("related", 3)]
+    assert dict(report.errors) == {"bad-row": 1, "split-page": 1, "unknown-role": 1, "page-mismatch": 1, "bad-encoding": 1}
+    assert [(row["line"], row["rule"]) for row in refused][:2] == [(7, "bad-row"), (12, "split-page")]
+    assert pages["c7"].texts == ["nul\x00"]
+
+
+def test_csv_without_the_columns_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"no column page_id and no column text; there are a, b"):
+        read_pages(tmp_path / "c.csv")
+
+
+def test_dataset_with_mapped_columns_and_class_names(tmp_path: Path) -> None:
+    pages, report, _ = check("dataset", tmp_path)
+    assert labels(pages["h1"]) == [B, M, ("related", None), B, M]
+    assert pages["h1"].site == "a.example"
+    assert not report.errors
+
+
+def test_datasets_of_folders_and_of_pages(tmp_path: Path) -> None:
+    import datasets
+
+    pages = [make_page("a", n) for n in range(3)]
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    datasets.Dataset.from_list([page.to_json() for page in pages]).to_parquet(folder / "train-0.parquet")
+    assert read_pages(f"dataset:{folder}") == pages
+    both = datasets.DatasetDict({"test": datasets.Dataset.from_list([page.to_json() for page in pages])})
+    both.save_to_disk(str(tmp_path / "dict"))
+    assert read_pages(f"dataset:{tmp_path / 'dict'}#test") == pages
+    with pytest.raises(InputError, match="no split 'train'; there are test"):
+        read_pages(f"dataset:{tmp_path / 'dict'}")
+
+
+@pytest.mark.parametrize("name", ["code.py", "archive.tar", "picture.png", "state.pkl"])
+def test_a_data_set_of_code_or_archives_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"import os; os.system('touch hacked')")
+    with pytest.raises(InputError) as caught:
+        read_pages(f"dataset:{tmp_path}")
+    assert caught.value.rule == "no-table"
+
+
+def test_l3s(tmp_path: Path) -> None:
+    pages, report, refused = check("l3s", tmp_path)
+    page = pages["aaaa-1"]
+    assert page.site == "harbour.co.uk"
+    assert [(s.text, s.role, s.story, s.extra.get("sub_label")) for s in page.segments] == [
+        ("Menu", "boilerplate", None, None),
+        ("Ferry sails again", "main", 0, "headline"),
+        ("The night ferry sails again.", "main", 0, "full text"),
+        ("Fares stay.", "main", 0, "full text"),
+        ("Photo: N. N., for the Harbour Post", "boilerplate", None, "supplemental"),
+        ("Boats get dearer", "related", 1, "related"),
+        ("in spring", "related", 1, "related"),
+        ("More", "boilerplate", None, None),
+        ("Bridge closed", "related", 2, "related"),
+        ("Nice!", "boilerplate", None, "comment"),
+        ("Imprint", "boilerplate", None, "not content"),
+    ]
+    assert pages["cccc-3"].texts[0] == "Menü"
+    assert dict(report.errors) == {"no-segments": 1, "outside-folder": 1}
+    assert "secret" not in json.dumps(refused).replace("secret.html", "")
+
+
+def test_article_extraction_benchmark(tmp_path: Path) -> None:
+    pages, report, _ = check("aeb", tmp_path)
+    found = {s.text: s.role for s in pages["one"].segments}
+    assert [text for text, role in found.items() if role == "main"] == [
+        "Ferry sails again", "The night ferry sails again from Friday, the council said on Monday evening.", "Fares stay.", "It will carry cars.",
+    ]  # fmt: skip
+    assert found["Fares"] == "boilerplate"
+    assert dict(report.errors) == {"no-file": 1, "broken-gzip": 1, "outside-folder": 1, "no-gold": 1}
+
+
+def test_cleaneval(tmp_path: Path) -> None:
+    pages, report, _ = check("cleaneval", tmp_path)
+    assert [page.site for page in pages.values()] == ["a.example", "b.example"]
+    assert all([s.role for s in page.segments].count("main") == 4 for page in pages.values())
+    assert dict(report.errors) == {"no-gold": 1}
+    assert read_gold("no address<p>one\n<l>two") == (None, "no address\none\ntwo")
+
+
+def test_unlabelled_html(tmp_path: Path) -> None:
+    pages, report, _ = check("html", tmp_path, labelled=False)
+    assert [(page.page_id, page.site, len(page.segments)) for page in pages.values()] == [
+        ("empty", "", 0), ("a.example/one", "a.example", 8), ("a.example/two", "a.example", 8),
+    ]  # fmt: skip
+    assert not any(page.labelled for page in pages.values() if page.segments)
+    assert report.lines == 3
+
+
+def test_short_gold_lines_count_only_where_they_stand() -> None:
+    texts = ["Fares stay", "The ferry sails again from Friday evening on", "Fares stay", "and cars go too with all the others", "Fares"]
+    gold = "The ferry sails again from Friday evening on\nFares stay\nand cars go too with all the others"
+    assert main_blocks(texts, gold) == [False, True, True, True, False]
+    assert main_blocks(["Nothing", "here"], gold) == [False, False]
+    assert main_blocks([], gold) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "site"),
+    [
+        ("https://www.bbc.co.uk/news", "bbc.co.uk"), ("http://blog.example.com:80/x", "example.com"), ("localhost", "localhost"),
+        ("http://127.0.0.1/x", "127.0.0.1"), ("", ""), ("http://[broken", ""), ("ftp://münchen.de/", "münchen.de"),
+    ],
+)  # fmt: skip
+def test_the_site_of_an_address(url: str, site: str) -> None:
+    assert site_of(url) == site
+
+
+def test_naming_faults_are_told() -> None:
+    with pytest.raises(InputError, match="mapped to 'article'"):
+        Naming.parse("", "text=article")
+    with pytest.raises(InputError, match="THEIRS=OURS"):
+        Naming.parse("text", "")
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_every_source_tells_what_is_missing(name: str, tmp_path: Path) -> None:
+    if name == "dataset":
+        pytest.skip("an id of the Hub needs no file")
+    with pytest.raises(InputError) as caught:
+        locate(f"{name}:{tmp_path / 'nothing'}")
+    assert caught.value.rule == "no-file"
+    wrong = tmp_path / "wrong"
+    if SOURCES[name].folder:
+        wrong.write_text("a file")
+    else:
+        wrong.mkdir()
+    with pytest.raises(InputError, match=r"a folder|a file"):
+        locate(f"{name}:{wrong}")
+
+
+def test_a_folder_without_a_source_names_the_sources(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name its source"):
+        locate(tmp_path)
+
+
+@pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="the shared pages are not here")
+def test_all_shared_pages_load(tmp_path: Path) -> None:
+    sites: Counter[str] = Counter()
+    for name, count in (("aeb", 180), ("fundus", 256)):
+        found: list[Page] = []
+        report = check_corpus(SHARED / f"data/pages-{name}.jsonl.gz", quarantine=tmp_path / "q.jsonl", on_page=found.append)
+        assert (report.kept, dict(report.errors)) == (count, {})
+        sites.update({page.site for page in found})
+    assert len(sites) == 293
