@@ -143,6 +143,38 @@ def split(
 
 
 @app.command()
+def leakage(
+    config: Annotated[Path | None, typer.Option("--config", help="A YAML file as in configs/; or give --model alone.")] = None,
+    overrides: Overrides = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A run's output folder: its split is looked at, and scored without leaks.")
+    ] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Where to write what leaked, item by item.")] = None,
+) -> None:
+    """Shows exact and near duplicates across the parts of a split; with --model, test scores with and without them."""
+    from train.config import load_config
+    from train.leaks import look, scores
+    from train.reports.terminal import leakage_view, with_and_without_view
+
+    if config is None and model is None:
+        raise InputError("neither --config nor --model", expected="one of them", remedy="make leakage CONFIG=… or MODEL=outputs/…")
+    loaded = load_config(config or Path(str(model)) / "config.yaml", overrides or ())
+    found, split, parts = look(loaded, None if model is None else model / "split.json")
+    out.print(leakage_view(found, split.shared_stories()))
+    answer = found.to_json() | {"split_sha256": split.sha256, "pages_sharing_stories": split.shared_stories()}
+    if model is not None:
+        whole, kept = scores(str(model), parts["test"], found.items.get("test", {}), loaded)
+        leaked = sum(map(len, found.items.get("test", {}).values()))
+        out.print(with_and_without_view(whole.values, kept.values, leaked))
+        answer |= {"test_with": whole.to_json(), "test_without": kept.to_json()}
+    if json_ is not None:
+        from train.files import write_json
+
+        write_json(json_, answer)
+        out.print(f"every leaked segment is named in {json_}")
+
+
+@app.command()
 def fit(config: ConfigOption, overrides: Overrides = None) -> None:
     """Trains one model; goes on where a killed run of the same config, corpus and code stopped."""
     from train.config import load_config
@@ -172,10 +204,10 @@ def evaluate(
     from train.evaluation import evaluate as run
     from train.files import write_json
     from train.labelling import load_labeler
-    from train.progress import track
+    from train.recipe import label_pages
 
     labeler, pages = load_labeler(model), read_pages(corpus)
-    records = list(labeler.label(track(((p.page_id, p.texts) for p in pages), "labelling pages", total=len(pages))))
+    records = label_pages(labeler, pages, "labelling pages")
     report = run(pages, records, topics=labeler.topics, bootstrap_samples=samples, seed=seed)
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
     write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), model=named))

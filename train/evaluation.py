@@ -258,6 +258,33 @@ def _stories(page: Page) -> dict[int, list[tuple[int, int]]]:
     return answer
 
 
+def without(
+    pages: Sequence[Page], records: Iterable[Mapping[str, Any]], left_out: Mapping[str, Iterable[int]]
+) -> tuple[list[Page], list[dict[str, Any]]]:
+    """Pages and records without some segments, to score what remains.
+
+    Args:
+        pages: Gold pages.
+        records: One record a page, in any order.
+        left_out: Page id -> indices of segments to leave out; a page with none left is left out.
+    """
+    by_id = {record["page_id"]: record for record in records}
+    kept_pages, kept_records = [], []
+    for page in pages:
+        gone = set(left_out.get(page.page_id, ()))
+        places = [i for i in range(len(page.segments)) if i not in gone]
+        if not places:
+            continue
+        record = by_id[page.page_id]
+        new = {old: i for i, old in enumerate(places)}
+        stories = [{**story, "segments": [new[i] for i in story["segments"] if i in new]} for story in record["stories"]]
+        kept_pages.append(page.with_segments(tuple(page.segments[i] for i in places)))
+        kept_records.append(
+            {**record, "segments": [record["segments"][i] for i in places], "stories": [story for story in stories if story["segments"]]}
+        )
+    return kept_pages, kept_records
+
+
 def majority_records(train: Sequence[Page], pages: Sequence[Page]) -> list[dict[str, Any]]:
     """What a model that always answers the commonest role (and topic) of the training segments would say."""
     role = Counter(s.role for page in train for s in page.segments if word_count(s.text) >= MIN_WORDS).most_common(1)[0][0]

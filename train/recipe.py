@@ -110,7 +110,10 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
         for part in ("validation", "test"):
-            report, seconds = score(labeler, parts[part], config, part)
+            labelling_started = time.monotonic()
+            records = label_pages(labeler, parts[part], f"labelling {part} pages")
+            seconds = time.monotonic() - labelling_started
+            report = score(labeler, parts[part], records, config)
             metrics |= report.metrics(part)
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
@@ -247,13 +250,15 @@ def _family(config: Config, work: Path) -> Family:
     return EncoderFamily(config.encoder, config.seed, work)
 
 
-def score(labeler: Labeler, pages: Sequence[Page], config: Config, part: str) -> tuple[Evaluation, float]:
-    """Labels and scores labelled pages; returns the scores and the seconds that labelling took."""
-    started = time.monotonic()
-    records = list(labeler.label(track(((p.page_id, p.texts) for p in pages), f"labelling {part} pages", total=len(pages))))
-    seconds = time.monotonic() - started
+def label_pages(labeler: Labeler, pages: Sequence[Page], what: str) -> list[dict[str, Any]]:
+    """`predict`'s records of pages, under a progress bar that says `what`."""
+    return list(labeler.label(track(((page.page_id, page.texts) for page in pages), what, total=len(pages))))
+
+
+def score(labeler: Labeler, pages: Sequence[Page], records: Sequence[Mapping[str, Any]], config: Config) -> Evaluation:
+    """Scores records against labelled pages, as the config's section `evaluation` says."""
     settings = config.evaluation
-    report = evaluate(
+    return evaluate(
         pages,
         records,
         topics=labeler.topics,
@@ -261,7 +266,6 @@ def score(labeler: Labeler, pages: Sequence[Page], config: Config, part: str) ->
         confidence=settings.confidence,
         seed=config.seed,
     )
-    return report, seconds
 
 
 def _named(labeler: Labeler) -> dict[str, str]:

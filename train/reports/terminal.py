@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from train.corpus.check import WARNINGS, CheckReport
+from train.corpus.leakage import LeakReport
 from train.corpus.split import Split, describe
 from train.runtime.reading import ROLES
 
@@ -86,6 +87,35 @@ def split_view(split: Split) -> RenderableType:
         lines.append(Text(f"{len(split.left_out)} pages are in no part: they are of the wrong days, or have no date", "yellow"))
     lines += [Text(f"warning: {warning}", "yellow") for warning in split.warnings()]
     return Group(table, *lines)
+
+
+def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
+    """Copies between parts by role, and what many sites rightly share."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("from", "into", "role", "exact", "near", "of", "share", "shared phrases"):
+        table.add_column(name, justify="left" if name in ("from", "into", "role") else "right")
+    for row in report.rows():
+        style = "red" if row["role"] != "boilerplate" and row["share"] > 0.01 else "yellow" if row["exact"] + row["near"] else None
+        counts = (f"{row[name]:,}" for name in ("exact", "near", "of"))
+        table.add_row(row["from"], row["into"], row["role"], *counts, f"{row['share']:.2%}", f"{row['shared_phrases']:,}", style=style)
+    lines: list[RenderableType] = [table]
+    for (source, into, role, kind), found in sorted(report.examples.items()):
+        one, other, text = found[0]
+        lines.append(Text(f"{kind} {role}, {source} {one} -> {into} {other}: {_short(' '.join(text.split()), 70)}", "dim"))
+    lines.append(Text(f"pages of different parts that share a story: {sharing_pages}", "red" if sharing_pages else "green"))
+    lines.append(Text("shared phrases: boilerplate, or fewer than 8 words of any role, on 3 sites or more; rightly shared, and left out"))
+    return Group(*lines)
+
+
+def with_and_without_view(whole: Mapping[str, float], kept: Mapping[str, float], segments: int) -> RenderableType:
+    """Test scores with all segments and without the leaked ones."""
+    table = Table(title=f"Test scores with and without {segments:,} leaked segments", title_justify="left", title_style="bold")
+    for name in ("score", "with", "without", "difference"):
+        table.add_column(name, justify="left" if name == "score" else "right")
+    for name, value in whole.items():
+        if name in kept:
+            table.add_row(name, f"{value:.4f}", f"{kept[name]:.4f}", f"{kept[name] - value:+.4f}")
+    return table
 
 
 COLUMNS = (
