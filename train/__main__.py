@@ -84,6 +84,29 @@ def check(
         raise typer.Exit(2)
 
 
+@app.command(name="corpus-report")
+def corpus_report(
+    corpus: CorpusArgument,
+    output: Annotated[Path, typer.Option(help="The HTML file.")] = Path("outputs/corpus-report.html"),
+    quarantine: Annotated[Path, typer.Option(help="Where refused pages go.")] = Path("outputs/quarantine.jsonl"),
+    columns: ColumnsOption = "",
+    roles: RolesOption = "",
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Pages need neither roles nor sites.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the 20 pages shown.")] = 0,
+) -> None:
+    """Writes a corpus as one HTML page: figures, findings, duplicates, label conflicts, and 20 random pages."""
+    from train.corpus.naming import Naming
+    from train.progress import waiting
+    from train.reports.corpus_report import corpus_report as write
+
+    with waiting("looking at the corpus"):
+        report = write(corpus, output, quarantine=quarantine, naming=Naming.parse(columns, roles), labelled=not unlabelled, seed=seed)
+    out.print(f"{output}: {report.kept:,} pages; open it in a browser")
+    if report.errors:
+        out.print(f"{sum(report.errors.values()):,} pages refused, see {report.quarantine}", style="red")
+        raise typer.Exit(2)
+
+
 @app.command()
 def sources() -> None:
     """Lists the formats of labelled pages and of topic texts that are read."""

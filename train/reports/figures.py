@@ -1,0 +1,115 @@
+"""Figures in one style, as SVG for HTML: readable on light and dark, told apart by line and hatch as well as by colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from train.reports.html import escape
+
+COLOURS = {"main": "#2e9e5b", "related": "#d08c00", "boilerplate": "#7f8c9b", "unlabelled": "#b05fb0"}
+_LINES = {"main": "-", "related": "--", "boilerplate": ":", "unlabelled": "-."}
+_HATCHES = {"main": "", "related": "//", "boilerplate": "..", "unlabelled": "xx"}
+_INK = "#808890"
+"""A grey that reads on white and on black."""
+_PLAIN = "#4a90c4"
+
+
+@contextmanager
+def _axes(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    ink: dict[Any, Any] = {name: _INK for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")}
+    style: dict[Any, Any] = {
+        "font.size": 9,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "newsparts",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with matplotlib.rc_context({**ink, **style}):
+        figure = Figure(figsize=size, layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.subplots()
+        axes.patch.set_alpha(0)
+        yield figure, axes
+
+
+def _finish(figure: Any, caption: str, alternative: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1)
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>"
+
+
+def bars(
+    counts: Mapping[str, int], caption: str, *, coloured: bool = False, most: int = 12, rest: bool = True, ordered: bool = False
+) -> str:
+    """Horizontal bars.
+
+    Args:
+        counts: Name -> number.
+        caption: Stands above.
+        coloured: Names are roles, and have their colours.
+        most: So many bars at most.
+        rest: Whether what is beyond `most` is summed up in a last bar.
+        ordered: Keep the order of `counts`; otherwise the largest is on top.
+    """
+    shown = list(counts.items()) if ordered else sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if len(shown) > most:
+        others = shown[most - 1 :]
+        shown = [*shown[: most - 1], (f"{len(others):,} others", sum(n for _, n in others))] if rest else shown[:most]
+    names, values = [_short(name) for name, _ in shown], [n for _, n in shown]
+    with _axes((5.2, 0.7 + 0.24 * max(3, len(shown)))) as (figure, axes):
+        colours = [COLOURS.get(name, _PLAIN) if coloured else _PLAIN for name, _ in shown]
+        drawn = axes.barh(range(len(shown)), values, color=colours)
+        if coloured:
+            for bar, (name, _) in zip(drawn, shown, strict=True):
+                bar.set_hatch(_HATCHES.get(name, ""))
+        axes.bar_label(drawn, labels=[f"{n:,}" for n in values], padding=3, color=_INK)
+        axes.set_yticks(range(len(shown)), [name.replace("$", r"\\$") for name in names])
+        axes.set_ylim(max(3, len(shown)) - 0.5, -0.5)
+        axes.margins(x=0.15)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        return _finish(figure, caption, f"{caption}: " + ", ".join(f"{name} {n}" for name, n in zip(names[:8], values[:8], strict=True)))
+
+
+def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *, along: str, up: str, logarithmic: bool = False) -> str:
+    """Stepped outlines of one histogram a role."""
+    with _axes((5.2, 2.9)) as (figure, axes):
+        for name, values in heights.items():
+            axes.stairs(values, edges, label=name, color=COLOURS.get(name, _PLAIN), linestyle=_LINES.get(name, "-"), linewidth=1.8)
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xlabel(along)
+        axes.set_ylabel(up)
+        axes.legend(frameon=False)
+        peaks = ", ".join(
+            f"{name} peaks at {edges[int(np.argmax(values))]:.3g}" for name, values in heights.items() if max(values, default=0)
+        )
+        return _finish(figure, caption, f"{caption}: {peaks}")
+
+
+def histogram(values: Sequence[float], caption: str, *, along: str, up: str) -> str:
+    """One histogram of whole numbers."""
+    top = max(values, default=1)
+    edges = np.arange(0.5, top + 1.5) if top <= 40 else np.linspace(0.5, top + 0.5, 41)
+    heights, _ = np.histogram(values, edges)
+    with _axes((5.2, 2.6)) as (figure, axes):
+        axes.stairs(heights, edges, fill=True, color=_PLAIN)
+        axes.locator_params(integer=True)
+        axes.set_xlabel(along)
+        axes.set_ylabel(up)
+        return _finish(figure, caption, f"{caption}: median {np.median(values) if len(values) else 0:.0f}, largest {top:.0f}")
+
+
+def _short(name: str) -> str:
+    name = "".join(c if c.isprintable() else "?" for c in name)
+    return name if len(name) <= 32 else f"{name[:31]}…"

@@ -1,0 +1,86 @@
+"""Static HTML that works offline: one style for light and dark, every text escaped, no script, nothing loaded."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from train.files import write_text
+
+SIGNS = {"main": "█", "related": "▒", "boilerplate": "·", None: "?"}
+"""Sign of each role, so that colour is not needed to tell it."""
+SHOWN_CHARS = 600
+
+_STYLE = """
+:root { color-scheme: light dark; --fg: #1c1f23; --bg: #ffffff; --soft: #f1f3f5; --line: #d5d9de; --dim: #6a727c;
+  --main: #1b7f45; --related: #a86b00; --boilerplate: #6a727c; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --fg: #e3e6ea; --bg: #14171a; --soft: #1f2428; --line: #363d44; --dim: #98a1ab;
+  --main: #5fce8f; --related: #e8b04b; --boilerplate: #98a1ab; --bad: #ff8a80; } }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--fg); background: var(--bg); max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; margin: .6rem 0; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
+th { color: var(--dim); font-weight: 600; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.dim { color: var(--dim); } .bad { color: var(--bad); } code { overflow-wrap: anywhere; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(460px, 1fr)); gap: 1.4rem; align-items: start; } figure { margin: 0; }
+figure svg { width: 100%; height: auto; } figcaption { font-weight: 600; }
+details { border: 1px solid var(--line); border-radius: 6px; margin: .6rem 0; padding: .4rem .8rem; } summary { cursor: pointer; }
+.page { display: grid; grid-template-columns: 1.2rem 6.2rem 2rem 1fr; column-gap: .5rem; font-size: .92rem; }
+.page > * { padding: .1rem 0; overflow-wrap: anywhere; } .page .main { color: var(--main); } .page .related { color: var(--related); }
+.page .boilerplate { color: var(--boilerplate); } .page b { font-weight: 600; }
+"""
+
+
+def escape(value: Any) -> str:
+    """Text for HTML; characters that no page may hold are replaced."""
+    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(value)))
+
+
+def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
+    """Writes a page of HTML parts, whole or not at all. Its policy forbids scripts and every address."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    head = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
+    )
+    write_text(path, "\n".join([head, f"<h1>{escape(title)}</h1>", *parts, "</body></html>\n"]))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table; numbers stand right."""
+    cells = ["<table><tr>" + "".join(f"<th>{escape(name)}</th>" for name in header) + "</tr>"]
+    for row in rows:
+        cells.append("<tr>" + "".join(_cell(value) for value in row) + "</tr>")
+    return "".join([*cells, "</table>"])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"<td>{escape(value)}</td>"
+    return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{value:.3f}</td>'
+
+
+def listing(segments: Sequence[Mapping[str, Any]]) -> str:
+    """A page as a coloured listing: sign, role, story and text of each segment; topics stand where a story begins.
+
+    Args:
+        segments: `{"text", "role", "story", "topic"}`, as on disk; labels may be missing.
+    """
+    rows, told = [], set()
+    for segment in segments:
+        role, story, topic = (segment.get(key) for key in ("role", "story", "topic"))
+        text = " ".join(str(segment["text"]).split())
+        text = text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} … ({len(text):,} characters)"
+        topical = ""
+        if topic is not None and story not in told:
+            told.add(story)
+            topical = f" <b>[{escape(topic)}]</b>"
+        style = escape(role or "")
+        number = "" if story is None else str(story)
+        rows.append(
+            f'<span class="{style}">{SIGNS.get(role, "?")}</span><span class="{style}">{escape(role or "unlabelled")}</span>'
+            f'<span class="{style}">{escape(number)}</span><span class="{style}">{escape(text)}{topical}</span>'
+        )
+    return f'<div class="page">{"".join(rows)}</div>'
