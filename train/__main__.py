@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
@@ -195,6 +196,89 @@ def leakage(
 
         write_json(json_, answer)
         out.print(f"every leaked segment is named in {json_}")
+
+
+@app.command(name="label-errors")
+def label_errors(
+    config: ConfigOption,
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("outputs/label-errors"),
+    folds: Annotated[int, typer.Option(help="Of the cross-validation by site.")] = 5,
+    most: Annotated[int, typer.Option(help="Label Studio tasks are the pages of the first so many errors.")] = 200,
+) -> None:
+    """Ranks probable label errors by models that have not seen the site, and writes them for Label Studio."""
+    from train.config import load_config
+    from train.crossval import out_of_fold
+    from train.label_quality import label_errors as find
+    from train.label_quality import write_label_errors
+    from train.recipe import read_corpus
+    from train.reports.terminal import label_errors_view
+
+    loaded = load_config(config, overrides or ())
+    by_file, digest = read_corpus(loaded, output)
+    pages = [page for found in by_file.values() for page in found]
+    records = out_of_fold(loaded, pages, digest, count=folds, work=output / "folds")
+    errors = find(pages, records)
+    listed, tasks, count = write_label_errors(output, pages, records, errors, most=most)
+    out.print(label_errors_view(errors, pages))
+    out.print(f"{listed}: {len(errors):,} probable errors, the surest first")
+    out.print(f"{tasks}: {count:,} Label Studio tasks with both labels; interface in {output / 'interface.xml'}")
+
+
+@app.command()
+def suggest(
+    model: ModelOption,
+    corpus: Annotated[str, typer.Option(help="Unlabelled pages, e.g. html:FOLDER or pages.jsonl.")],
+    n: Annotated[int, typer.Option("--n", help="How many pages.")] = 50,
+    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("outputs/suggest"),
+    columns: ColumnsOption = "",
+    roles: RolesOption = "",
+) -> None:
+    """Picks the unlabelled pages worth labelling next and writes them, pre-annotated, for Label Studio."""
+    from train.corpus.naming import Naming
+    from train.label_quality import suggest as pick
+    from train.label_quality import write_suggestions
+    from train.labelling import load_labeler
+    from train.progress import waiting
+
+    labeler, naming = load_labeler(model), Naming.parse(columns, roles)
+    with waiting("labelling pages"):
+        picked = pick(corpus, labeler, count=n, naming=naming)
+        tasks, count = write_suggestions(output, corpus, labeler, picked, naming=naming)
+    for suggestion in picked[:10]:
+        out.print(f"{suggestion.uncertainty:.3f}  {suggestion.site:30} {suggestion.page_id}", markup=False)
+    out.print(f"{tasks}: {count:,} Label Studio tasks of {len({s.site for s in picked}):,} sites, pre-annotated")
+    out.print(f"Label Studio: a project with the interface {output / 'interface.xml'}, import the tasks, label, export as JSON, then")
+    out.print("  make check CORPUS=label-studio:export.json KEEP=labelled.jsonl", soft_wrap=True)
+
+
+@app.command(name="label-studio")
+def label_studio(
+    corpus: CorpusArgument,
+    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("outputs/label-studio"),
+    model: Annotated[str | None, typer.Option("--model", help="Its answers become pre-annotations.")] = None,
+    columns: ColumnsOption = "",
+    roles: RolesOption = "",
+) -> None:
+    """Writes pages as Label Studio tasks: labels as annotations, a model's answers as pre-annotations."""
+    from train.corpus.naming import Naming
+    from train.corpus.read import Corpus
+    from train.corpus.sources import label_studio as studio
+    from train.files import write_text
+    from train.labelling import load_labeler
+
+    pages = Corpus(corpus, Naming.parse(columns, roles), labelled=False)
+    labeler = None if model is None else load_labeler(model)
+    found: set[str] = set(labeler.topics if labeler else ())
+
+    def tasks() -> Iterator[dict[str, Any]]:
+        for page in pages:
+            found.update(s.topic for s in page.segments if s.topic is not None)
+            yield studio.task(page, None if labeler is None else next(labeler.label([(page.page_id, page.texts)])))
+
+    count = studio.write_tasks(output / "tasks.json", tasks())
+    write_text(output / "interface.xml", studio.interface(sorted(found)))
+    out.print(f"{output / 'tasks.json'}: {count:,} tasks; interface in {output / 'interface.xml'}")
 
 
 @app.command()

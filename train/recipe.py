@@ -94,7 +94,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         for file in ("config.yaml", "split.json"):
             tracker.file(output / file)
 
-        family = _family(config, output / "work")
+        family = family_of(config, output / "work")
         fit_started = time.monotonic()
         family.fit(parts["train"], parts["validation"], tracker.step_metrics, texts)
         train_s = time.monotonic() - fit_started
@@ -238,7 +238,8 @@ def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, lis
     return split.select(page for found in pages.values() for page in found)
 
 
-def _family(config: Config, work: Path) -> Family:
+def family_of(config: Config, work: Path) -> Family:
+    """The family a config trains, not fitted yet; `work` is for its windows and checkpoints."""
     if config.family == "baseline":
         from train.models.baseline import BaselineFamily
 

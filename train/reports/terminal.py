@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ from rich.text import Text
 
 from train.corpus.check import WARNINGS, CheckReport
 from train.corpus.leakage import LeakReport
+from train.corpus.page import Page
 from train.corpus.split import Split, describe
-from train.runtime.reading import ROLES
+from train.label_quality import MIN_WORDS, LabelError
+from train.runtime.reading import ROLES, word_count
 
 STYLE = {"main": ("█", "bold green"), "related": ("▒", "yellow"), "boilerplate": ("·", "bright_black")}
 """Sign and colour of each role: the sign alone must tell it too."""
@@ -105,6 +108,23 @@ def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
     lines.append(Text(f"pages of different parts that share a story: {sharing_pages}", "red" if sharing_pages else "green"))
     lines.append(Text("shared phrases: boilerplate, or fewer than 8 words of any role, on 3 sites or more; rightly shared, and left out"))
     return Group(*lines)
+
+
+def label_errors_view(errors: Sequence[LabelError], pages: Sequence[Page], *, shown: int = 20) -> RenderableType:
+    """How many probable label errors there are by role, and the surest of them."""
+    roles = Counter(str(s.role) for page in pages for s in page.segments if word_count(s.text) >= MIN_WORDS)
+    by_role = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("given", "suggested", "segments", "of the given role"):
+        by_role.add_column(name, justify="left" if name in ("given", "suggested") else "right")
+    for (given, suggested), count in Counter((e.given, e.suggested) for e in errors).most_common():
+        by_role.add_row(given, suggested, f"{count:,}", f"{count / roles[given]:.1%}")
+    surest = Table(box=None, header_style="dim", pad_edge=False, title=f"The {min(shown, len(errors))} surest", title_justify="left")
+    for name in ("quality", "given", "suggested", "page", "text"):
+        surest.add_column(name, no_wrap=True)
+    for error in errors[:shown]:
+        text = escape(_short(" ".join(error.text.split()), 60))
+        surest.add_row(f"{error.quality:.3f}", error.given, error.suggested, escape(f"{error.page_id}:{error.segment}"), text)
+    return Group(by_role, Text(), surest)
 
 
 def with_and_without_view(whole: Mapping[str, float], kept: Mapping[str, float], segments: int) -> RenderableType:
