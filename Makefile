@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
-	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n'
+	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n             COLUMNS="theirs=ours …" ROLES="their-label=main …" KEEP=ours.jsonl JSON=report.json N=50\n'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"found Python {v.major}.{v.minor}; expected 3.11 or newer; remedy: make PYTHON=/path/to/python3.11 …")'
@@ -42,13 +42,37 @@ demo-short: $(READY) ## The same chain on a fifth of the pages, with a store of 
 corpus: $(READY) ## Compose the embedded corpus only (outputs/corpus/composed.jsonl.gz)
 	@$(RUN) compose --output outputs/corpus/composed.jsonl.gz
 
+.PHONY: sources
+sources: $(READY) ## List the formats that CORPUS= may have
+	@$(RUN) sources
+
 .PHONY: check
-check: $(READY) ## Check CORPUS=pages.jsonl by named rules; refused lines go to outputs/quarantine.jsonl
-	@$(RUN) check $(call need,CORPUS,a labelled corpus)
+check: $(READY) ## Check CORPUS= by named rules; KEEP=ours.jsonl converts it; refused pages go to outputs/quarantine.jsonl
+	@$(RUN) check "$(call need,CORPUS,a labelled corpus)" $(NAMING) $(if $(KEEP),--keep "$(KEEP)") $(if $(JSON),--json "$(JSON)")
+
+.PHONY: corpus-report
+corpus-report: $(READY) ## Show CORPUS= as one HTML page of figures, findings and random pages (outputs/corpus-report.html)
+	@$(RUN) corpus-report "$(call need,CORPUS,a labelled corpus)" $(NAMING)
 
 .PHONY: split
-split: $(READY) ## Show how CONFIG= splits its corpus; SET= overrides keys
-	@$(RUN) split --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET)
+split: $(READY) ## Split the corpus of CONFIG= by site and save it as outputs/split.json; SET= overrides keys
+	@$(RUN) split --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --output outputs/split.json
+
+.PHONY: leakage
+leakage: $(READY) ## Show what the parts of a split share: of CONFIG=, or of MODEL=outputs/x with test scores without it
+	@$(RUN) leakage $(if $(CONFIG),--config $(CONFIG)) $(if $(MODEL),--model $(MODEL)) $(SET) --json outputs/leakage.json
+
+.PHONY: label-errors
+label-errors: $(READY) ## Rank probable label errors of the corpus of CONFIG=, by 5-fold cross-validation (outputs/label-errors)
+	@$(RUN) label-errors --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET)
+
+.PHONY: suggest
+suggest: $(READY) ## Pick N=50 unlabelled pages of CORPUS= to label next with MODEL=; Label Studio tasks in outputs/suggest
+	@$(RUN) suggest --model $(or $(MODEL),models:/newsparts@champion) --corpus "$(call need,CORPUS,unlabelled pages)" --n $(or $(N),50) $(NAMING)
+
+.PHONY: label-studio
+label-studio: $(READY) ## Write CORPUS= as Label Studio tasks; MODEL= pre-annotates them (outputs/label-studio)
+	@$(RUN) label-studio "$(call need,CORPUS,a corpus)" $(if $(MODEL),--model $(MODEL)) $(NAMING)
 
 .PHONY: train
 train: $(READY) ## Train CONFIG=configs/x.yaml with SET="key=value …"; a killed run goes on
@@ -66,6 +90,10 @@ show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (defau
 export: $(READY) ## Copy the bundle of MODEL= to outputs/bundle, every file checked
 	@$(RUN) export --model $(call need,MODEL,a model folder or URI)
 
+.PHONY: bench
+bench: $(READY) ## Measure time and memory of check, split, leakage, report and windows on 10k, 100k and 1M segments
+	@$(RUN) bench
+
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 	@test -n "$$MLFLOW_TRACKING_URI" -o -f mlflow.db || { echo "no runs yet: run make demo first"; exit 2; }
@@ -75,6 +103,10 @@ ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 .PHONY: test
 test: $(READY) ## Run all tests (sets up when needed; no network)
 	@$(BIN)/python -m pytest
+
+# Label Studio's own code checks our tasks in a test; it needs an older numpy than we do.
+.venv-label-studio:
+	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check label-studio-sdk==2.1.2
 
 .PHONY: lint
 lint: $(READY) ## Check style (ruff) and types (mypy --strict)
@@ -86,7 +118,8 @@ format: $(READY) ## Format the code and sort imports
 
 .PHONY: clean
 clean: ## Undo everything: .venv, outputs, MLflow's store and artifacts
-	rm -rf $(VENV) outputs mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts newsparts.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-label-studio outputs mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts newsparts.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find train tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+NAMING = $(if $(COLUMNS),--columns "$(COLUMNS)") $(if $(ROLES),--roles "$(ROLES)")
 need = $(or $($(1)),$(error make $@ needs $(1)=…: $(2)))

@@ -354,6 +354,29 @@ def show(
 
 
 @app.command()
+def bench(
+    sizes: Annotated[
+        list[int] | None, typer.Option("--segments", help="Sizes of the corpus; again for each (10,000, 100,000, 1,000,000).")
+    ] = None,
+    steps: Annotated[list[str] | None, typer.Option("--step", help="What to measure; again for each (all).")] = None,
+    folder: Annotated[Path, typer.Option(help="Where corpora and results go.")] = Path("outputs/bench"),
+) -> None:
+    """Measures time and memory of the data's way as the corpus grows."""
+    from datetime import UTC, datetime
+
+    from train.bench import SIZES, STEPS, growth, machine, table, to_json
+    from train.files import write_json, write_text
+
+    rows = growth(folder, sizes or SIZES, steps or tuple(STEPS))
+    note = ", ".join(f"{name} {value}" for name, value in machine().items())
+    text = f"{table(rows)}\n`make bench`, composed corpus, {note}, {datetime.now(UTC):%Y-%m-%d}\n"
+    write_json(folder / "growth.json", to_json(rows))
+    write_text(folder / "growth.md", text)
+    out.print(text, markup=False)
+    out.print(f"{folder / 'growth.json'}, {folder / 'growth.md'}")
+
+
+@app.command()
 def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
     """Copies a model's bundle to a folder of its own, after checking every file."""
     from train.export.bundle import copy_bundle, size_mb

@@ -62,11 +62,16 @@ class EncoderFamily:
         transformers.set_seed(self.seed)
         self.topics = topics_of([*train, *topic_texts])
         self.topics = self.topics if len(self.topics) > 1 else ()
-        self._load_backbone()
+        self.load_backbone()
         windows = self._windows(train, topic_texts)
         self._train(windows, log)
 
-    def _load_backbone(self) -> None:
+    def load_backbone(self) -> None:
+        """Loads tokenizer and network, and plans windows for them.
+
+        Raises:
+            InputError: There is no such backbone, or it does not fit the config.
+        """
         source, revision = backbone_source(self.config.backbone), self.config.revision
         where: dict[str, Any] = {"revision": revision} if revision else {}
         try:

@@ -187,14 +187,17 @@ def _region(region: Mapping[str, Any], before: Sequence[int], texts: Sequence[st
     value = region["value"]
     try:
         first, last = int(value["start"]), int(value["end"])
-        begins, ends = int(value["startOffset"]), int(value["endOffset"])
-    except (KeyError, TypeError, ValueError):
+        begins, ends = value.get("startOffset"), value.get("endOffset")
+        begins = 0 if begins is None else int(begins)
+        ends = None if ends is None else int(ends)
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _refuse(f"a region without place: {value!r:.80}", "start, end, startOffset, endOffset", "export as JSON") from None
     if not 0 <= first <= last < len(texts):
         raise InputError(
             f"a region over paragraphs {first} to {last}", expected=f"0..{len(texts) - 1}", remedy="export again", rule="bad-span"
         )
-    start, end = before[first] + _from_utf16(texts[first], begins), before[last] + _from_utf16(texts[last], ends)
+    start = before[first] + _from_utf16(texts[first], begins)
+    end = before[last] + (len(texts[last]) if ends is None else _from_utf16(texts[last], ends))  # without offsets: to the paragraph's end
     return start, end, _label(region), region
 
 

@@ -1,0 +1,196 @@
+"""`make bench`: what the steps of the data's way cost as a corpus grows. Each measurement is a process of its own.
+
+Memory is the process' peak (resident set); time is the step's alone, imports not counted. Slopes are those of a straight line
+through the logarithms: 1.0 grows with the corpus, 2.0 with its square.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from train.errors import InputError
+from train.progress import track
+
+SIZES = (10_000, 100_000, 1_000_000)
+SEGMENTS_A_PAGE = 52.84
+"""Of the composed corpus: 54,956 segments on 1,040 pages."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One step on one size.
+
+    Args:
+        step: Its name.
+        segments: Of the corpus.
+        seconds: Wall time of the step.
+        peak_mb: Peak resident memory of its process.
+        imported_mb: The same when the step began: the libraries alone.
+    """
+
+    step: str
+    segments: int
+    seconds: float
+    peak_mb: float
+    imported_mb: float
+
+
+def _check(corpus: Path, folder: Path) -> Callable[[], object]:
+    from train.corpus.check import check_corpus
+
+    return lambda: check_corpus(corpus, quarantine=folder / "quarantine.jsonl")
+
+
+def _split(corpus: Path, folder: Path) -> Callable[[], object]:
+    from train.corpus.facts import all_facts
+    from train.corpus.read import Corpus
+    from train.corpus.split import split_by_site
+    from train.files import write_json
+
+    def run() -> None:
+        split = split_by_site(list(all_facts(Corpus(corpus))), validation_share=0.15, test_share=0.25, seed=13)
+        assert split.shared_stories() == 0
+        write_json(folder / "split.json", split.to_json())
+
+    return run
+
+
+def _leakage(corpus: Path, folder: Path) -> Callable[[], object]:
+    from train.corpus.facts import all_facts
+    from train.corpus.leakage import find_leaks
+    from train.corpus.read import Corpus
+    from train.corpus.split import PARTS, split_by_site
+
+    split = split_by_site(list(all_facts(Corpus(corpus))), validation_share=0.15, test_share=0.25, seed=13)
+    home = {fact.page_id: part for part in PARTS for fact in split.parts[part]}
+    parts = {part: (page for page in Corpus(corpus) if home[page.page_id] == part) for part in PARTS}
+    return lambda: find_leaks(parts)
+
+
+def _report(corpus: Path, folder: Path) -> Callable[[], object]:
+    from train.reports.corpus_report import corpus_report
+
+    return lambda: corpus_report(str(corpus), folder / "report.html", quarantine=folder / "quarantine.jsonl")
+
+
+def _windows(corpus: Path, folder: Path) -> Callable[[], object]:
+    from train.config import load_config
+    from train.corpus.read import Corpus
+    from train.models.encoder import EncoderFamily, window_table
+
+    config = load_config(Path("configs/demo-encoder.yaml")).encoder
+    assert config is not None
+    family = EncoderFamily(config, 13, folder)
+    family.topics = ("business", "entertainment", "politics", "sport", "tech")
+    family.load_backbone()
+    return lambda: window_table(Corpus(corpus), family.tokenizer, family.plan, family.topics, folder / "windows", "bench")
+
+
+STEPS = {"check": _check, "split": _split, "leakage": _leakage, "corpus-report": _report, "windows": _windows}
+
+
+def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tuple(STEPS)) -> list[Measurement]:
+    """Measures each step on composed corpora of each size, one after the other.
+
+    Args:
+        folder: Where the corpora are kept.
+        sizes: Numbers of segments, about.
+        steps: Names in `STEPS`.
+
+    Raises:
+        InputError: There is no such step.
+    """
+    from train.corpus.build import build
+
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown:
+        raise InputError(f"step {unknown[0]!r}", expected=f"one of {', '.join(STEPS)}", remedy="name one of them", rule="no-step")
+    found = []
+    corpora = [build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path for size in sizes]
+    wanted = [(step, corpus) for corpus in corpora for step in steps]
+    for step, corpus in track(wanted, "measuring", total=len(wanted)):
+        command = [sys.executable, "-m", "train.bench", step, str(corpus)]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "true"})
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        found.append(Measurement(**json.loads(done.stdout.splitlines()[-1])))
+    return found
+
+
+def measure(step: str, corpus: Path) -> Measurement:
+    """Runs one step in this process."""
+    from train.corpus.sources import jsonl
+
+    segments = sum(len(record["segments"]) for _, record in jsonl.lines(corpus))
+    with TemporaryDirectory(prefix=".bench-", dir=corpus.parent) as name:
+        run = STEPS[step](corpus, Path(name))
+        imported, started = _peak_mb(), time.perf_counter()
+        run()
+        return Measurement(step, segments, round(time.perf_counter() - started, 2), _peak_mb(), imported)
+
+
+def _peak_mb() -> float:
+    """This process' peak. `getrusage` would count the parent's too, which is inherited through fork and exec."""
+    try:
+        text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return round(int(re.search(r"VmHWM:\s+(\d+)", text).group(1)) / 1024, 1)  # type: ignore[union-attr]
+    except (OSError, AttributeError):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def slope(rows: Sequence[Measurement], value: Callable[[Measurement], float]) -> float:
+    """Slope of the line through the logarithms of size and value."""
+    x, y = (np.log([f(row) for row in rows]) for f in (lambda row: row.segments, value))
+    return float(np.polyfit(x, y, 1)[0]) if len(rows) > 1 else float("nan")
+
+
+def table(rows: Sequence[Measurement]) -> str:
+    """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added."""
+    sizes = sorted({row.segments for row in rows})
+    lines = [
+        "| step | " + " | ".join(f"{n:,} segments" for n in sizes) + " | segments/s at the largest | slope of time |",
+        "|---" * (len(sizes) + 3) + "|",
+    ]
+    for step in dict.fromkeys(row.step for row in rows):
+        own = sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
+        cells = [f"{row.seconds:,.1f} s, {row.peak_mb:,.0f} MB ({row.peak_mb - row.imported_mb:+,.0f})" for row in own]
+        speed = own[-1].segments / own[-1].seconds
+        lines.append(f"| {step} | {' | '.join(cells)} | {speed:,.0f} | {slope(own, lambda row: row.seconds):.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> dict[str, str | int]:
+    """What was measured on."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        model = next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor()
+    return {
+        "cpu": model,
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+    }
+
+
+def to_json(rows: Sequence[Measurement]) -> dict[str, object]:
+    """Plain values."""
+    return {"machine": machine(), "growth": [asdict(row) for row in rows]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure(sys.argv[1], Path(sys.argv[2])))))
