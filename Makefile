@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
-	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n             COLUMNS="theirs=ours …" ROLES="their-label=main …" KEEP=ours.jsonl JSON=report.json N=50\n'
+	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n             COLUMNS="theirs=ours …" ROLES="their-label=main …" KEEP=ours.jsonl JSON=report.json UNLABELLED=1 N=50\n'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"found Python {v.major}.{v.minor}; expected 3.11 or newer; remedy: make PYTHON=/path/to/python3.11 …")'
@@ -48,11 +48,11 @@ sources: $(READY) ## List the formats that CORPUS= may have
 
 .PHONY: check
 check: $(READY) ## Check CORPUS= by named rules; KEEP=ours.jsonl converts it; refused pages go to outputs/quarantine.jsonl
-	@$(RUN) check "$(call need,CORPUS,a labelled corpus)" $(NAMING) $(if $(KEEP),--keep "$(KEEP)") $(if $(JSON),--json "$(JSON)")
+	@$(RUN) check "$(call need,CORPUS,a labelled corpus)" $(NAMING) $(if $(UNLABELLED),--unlabelled) $(if $(KEEP),--keep "$(KEEP)") $(if $(JSON),--json "$(JSON)")
 
 .PHONY: corpus-report
 corpus-report: $(READY) ## Show CORPUS= as one HTML page of figures, findings and random pages (outputs/corpus-report.html)
-	@$(RUN) corpus-report "$(call need,CORPUS,a labelled corpus)" $(NAMING)
+	@$(RUN) corpus-report "$(call need,CORPUS,a labelled corpus)" $(NAMING) $(if $(UNLABELLED),--unlabelled)
 
 .PHONY: split
 split: $(READY) ## Split the corpus of CONFIG= by site and save it as outputs/split.json; SET= overrides keys

@@ -92,6 +92,88 @@ def test_check_exits_0_on_good_and_2_on_bad_pages(corpus: Path, tmp_path: Path) 
     assert json.loads(Path(quarantine).read_text())["rule"] == "bad-json"
 
 
+def test_check_converts_what_another_tool_labelled(tmp_path: Path) -> None:
+    rows = ["id,url,block,kind", "1,https://a.example/1,Ferry sails again,article", "1,https://a.example/1,Boats get dearer,teaser"]
+    (tmp_path / "blocks.csv").write_text("\n".join([*rows, "2,https://a.example/2,Buy a boat,advert"]))
+    columns = ("--columns", "id=page_id block=text kind=role")
+    done = train(
+        "check", "blocks.csv", *columns, "--roles", "article=main teaser=related", "--keep", "ours.jsonl", "--json", "-", cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["lines"], report["kept"], report["errors"]) == (2, 1, {"unknown-role": 1})
+    page = json.loads((tmp_path / "ours.jsonl").read_text())
+    assert (page["site"], [s["role"] for s in page["segments"]]) == ("a.example", ["main", "related"])
+    roles = "article=main teaser=related advert=boilerplate"
+    assert train("check", "blocks.csv", *columns, "--roles", roles, cwd=tmp_path).returncode == 0
+
+
+def test_sources_and_topics_are_listed(tmp_path: Path) -> None:
+    done = train("sources")
+    assert all(name in done.stdout for name in ("label-studio", "l3s", "cleaneval", "ag-news", "newsgroups"))
+    (tmp_path / "ag.csv").write_text('"3","Oil dearer","Oil rose."\n"2","Cup final","They won."\n"7","x","y"\n')
+    done = train("topics", "ag-news:ag.csv", "--mapping", "iptc", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "1 economy, business and finance" in done.stdout
+    assert "3 texts in = 2 kept + 1 quarantined" in done.stdout
+
+
+def test_split_saves_and_leakage_looks(corpus: Path, model: Path, tmp_path: Path) -> None:
+    done = train("split", "--config", BASELINE, f"corpus.path={corpus}", "--output", "split.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pages of different parts that share a story: 0" in done.stdout
+    saved = json.loads((tmp_path / "split.json").read_text())
+    assert sum(len(part["page_ids"]) for part in saved["parts"].values()) == 72
+    done = train("split", "--config", BASELINE, f"corpus.path={corpus}", "corpus.folds=3", "--output", "fold.json", cwd=tmp_path)
+    assert [(tmp_path / f"fold-{i}.json").is_file() for i in range(4)] == [True, True, True, False]
+    done = train("leakage", "--model", str(model), "--json", "leaks.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "role/macro_f1" in done.stdout
+    found = json.loads((tmp_path / "leaks.json").read_text())
+    assert found["pages_sharing_stories"] == 0
+    assert {row["role"] for row in found["rows"]} == {"main", "related", "boilerplate"}
+    assert found["test_with"].keys() == found["test_without"].keys()
+    assert train("leakage", "--config", BASELINE, f"corpus.path={corpus}", cwd=tmp_path).returncode == 0
+
+
+def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path, tmp_path: Path) -> None:
+    done = train("corpus-report", str(corpus), "--output", "report.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    few = [
+        f"corpus.path={corpus}",
+        "baseline.max_words=500",
+        "baseline.max_chars=500",
+        "baseline.max_iterations=5",
+        "baseline.second_reading=0",
+    ]
+    done = train("label-errors", "--config", BASELINE, *few, "--output", "errors", "--folds", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "errors/interface.xml").is_file()
+    done = train("label-studio", str(corpus), "--output", "studio", "--model", str(model), cwd=tmp_path)
+    assert "72 tasks" in done.stdout, done.stderr
+    done = train("check", "label-studio:studio/tasks.json", "--keep", "again.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "again.jsonl").read_bytes() == corpus.read_bytes(), "there and back is the same corpus, byte for byte"
+    html = tmp_path / "html"
+    html.mkdir()
+    for i in range(3):
+        (html / f"{i}.html").write_text(f"<nav>Home</nav><h1>Story {i}</h1><p>It rained in town number {i} on Monday.</p>")
+    done = train("suggest", "--model", str(model), "--corpus", "html:html", "--n", "2", "--output", "next", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((tmp_path / "next/tasks.json").read_text())) == 2
+
+
+def test_bench_measures_each_step_in_its_own_process(tmp_path: Path) -> None:
+    done = train("bench", "--segments", "100", "--step", "check", "--step", "split", "--folder", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "growth.json").read_text())["growth"]
+    assert [row["step"] for row in rows] == ["check", "split"]
+    assert all(row["seconds"] > 0 and row["peak_mb"] >= row["imported_mb"] > 10 for row in rows)
+    assert "| check |" in (tmp_path / "growth.md").read_text()
+    _is_clear(train("bench", "--step", "chec", "--folder", str(tmp_path)), "step 'chec'")
+
+
 def _two_parts(pages: list[Page], tmp_path: Path) -> list[str]:
     for part in ("train", "validation", "test"):
         write_pages(tmp_path / f"{part}.jsonl", pages[:6] if part == "train" else pages[5:12])

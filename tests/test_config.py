@@ -23,6 +23,14 @@ def test_shipped_configs_load_and_say_how_to_start_them(path: Path, tmp_path: Pa
     assert load_config(again) == config
 
 
+def test_names_are_mapped_by_overrides_and_folds_are_checked() -> None:
+    config = load_config(BASELINE, ["corpus.columns={content: text}", "corpus.roles={teaser: related}", "corpus.folds=5", "corpus.fold=4"])
+    assert (config.corpus.columns, config.corpus.roles) == ({"content": "text"}, {"teaser": "related"})
+    assert config.flat()["corpus.columns.content"] == "text"
+    with pytest.raises(InputError, match=r"corpus\.fold is 5, expected 0 to 4"):
+        load_config(BASELINE, ["corpus.folds=5", "corpus.fold=5"])
+
+
 def test_overrides_win_and_are_typed() -> None:
     config = load_config(BASELINE, ["seed=7", "corpus.languages=[en, de]", "baseline.regularisation=1e-2", "tracking.run_name=x=y"])
     assert (config.seed, config.corpus.languages, config.tracking.run_name) == (7, ("en", "de"), "x=y")
@@ -48,6 +56,11 @@ def test_overrides_win_and_are_typed() -> None:
         ("  test_share: 0.25", "  test_share: 0.9", 0, "corpus.test_share is 0.9"),
         ("  test_path: null", "  test_path: a.jsonl", 0, "either corpus.path alone"),
         ("tracking:", "trackin:", 0, "did you mean 'tracking'"),
+        ("  columns: {}", "  columns: [a]", 0, "a mapping of names to names"),
+        ("  columns: {}", "  columns: {a: 3}", 0, "a mapping of names to names"),
+        ("  roles: {}", "  roles: {teaser: sidebar}", 0, "corpus.roles maps to 'sidebar'"),
+        ("  split_by: site", "  split_by: sites", 0, "did you mean 'site'"),
+        ("  folds: null", "  folds: 1", 0, "at least 2 folds"),
     ],
 )
 def test_faults_name_file_line_and_remedy(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:

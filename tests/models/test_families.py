@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, make_page
+from tests.conftest import ROOT, WORDS, make_page, sentence
 from train.config import Config
 from train.corpus.page import Page
 from train.errors import InputError
@@ -141,6 +141,57 @@ def test_a_corpus_without_topics_or_related_items_trains(make_config: ConfigMake
         assert "test/topic/macro_f1" not in outcome.metrics
         record = next(iter(Labeler.load(outcome.output / "bundle").label([("p", plain[0].texts)])))
         assert all(story["topic"] is None for story in record["stories"])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_loose_texts_teach_topics_the_pages_lack(make_config: ConfigMaker, tmp_path: Path, name: str) -> None:
+    rng = random.Random(4)
+    words = ["city", "week", "year", "many", "first", "later", "people", "again"]  # the tiny backbone knows no others
+    rows = [f"{' '.join(rng.choices(words, k=12))},{'daily'}" for _ in range(60)] + [
+        f"{sentence(rng, t)},{t}" for t in WORDS for _ in range(20)
+    ]
+    (tmp_path / "texts.csv").write_text("text,topic\n" + "\n".join(rows) + "\n,empty\n", encoding="utf-8")
+    config = make_config(name, f"topics.path=csv:{tmp_path / 'texts.csv'}", "corpus.on_bad_page=quarantine", "decoding.weights=[0.5]")
+    outcome = fit(config)
+    labeler = Labeler.load(outcome.output / "bundle")
+    assert labeler.topics == ("business", "daily", "sport")
+    assert (outcome.output / "quarantine-topics.jsonl").is_file()
+    page = make_page("unseen", 3, related=0)
+    texts = [f"{' '.join(rng.choices(words, k=14)).capitalize()}. {s.text}" if s.role == "main" else s.text for s in page.segments]
+    record = next(labeler.label([("page", texts)]))
+    topics = {s["topic"] for s in record["stories"] if s["role"] == "main"}
+    assert topics <= set(labeler.topics)
+    assert topics, "topics and roles are learnt together"
+    daily = [" ".join(rng.choices(words, k=12)) for _ in range(4)]
+    assert _topic_of(labeler, daily) == "daily"
+    assert all(np.isfinite(list(s["scores"].values())).all() for s in record["segments"])
+    assert outcome.corpus_sha256 != fit(make_config(name, "decoding.weights=[0.5]")).corpus_sha256, (
+        "what taught the topics is part of the corpus' name"
+    )
+
+
+def _topic_of(labeler: Labeler, texts: list[str]) -> str:
+    """The topic of texts taken as one story, whatever their roles."""
+    if labeler.family == "baseline":
+        return labeler.topics[int(labeler.reader.story_topics(["\n".join(texts)])[0].argmax())]
+    logits = labeler.score([texts])[0].topic_logits
+    return labeler.topics[int(np.asarray(logits).mean(axis=0).argmax())]
+
+
+def test_topics_are_named_by_a_mapping(make_config: ConfigMaker) -> None:
+    outcome = fit(make_config("demo-baseline", "topics.mapping=iptc", "baseline.max_iterations=5"))
+    assert Labeler.load(outcome.output / "bundle").topics == ("economy, business and finance", "sport")
+
+
+def test_a_fold_and_a_saved_split_are_trained_on(make_config: ConfigMaker, tmp_path: Path) -> None:
+    few = ("baseline.max_iterations=5", "corpus.folds=3")
+    first, second = (fit(make_config("pages-baseline", *few, f"corpus.fold={i}", f"output={tmp_path / str(i)}")) for i in range(2))
+    parts = [read_json(outcome.output / "split.json") for outcome in (first, second)]
+    assert not set(parts[0]["parts"]["test"]["sites"]) & set(parts[1]["parts"]["test"]["sites"])
+    assert parts[1]["made_by"]["fold"] == 1
+    again = fit(make_config("pages-baseline", few[0], f"corpus.split_path={second.output / 'split.json'}", f"output={tmp_path / 'again'}"))
+    assert again.split_sha256 == second.split_sha256 != first.split_sha256
+    assert again.metrics["test/role/macro_f1"] == second.metrics["test/role/macro_f1"]
 
 
 def test_the_segment_alone_is_told_nothing_of_its_page(make_config: ConfigMaker) -> None:
