@@ -227,6 +227,11 @@ def test_every_source_tells_what_is_missing(name: str, tmp_path: Path) -> None:
         locate(f"{name}:{wrong}")
 
 
+def test_a_mistyped_source_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean doccano:x.jsonl"):
+        locate("docano:x.jsonl")
+
+
 def test_a_folder_without_a_source_names_the_sources(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name its source"):
         locate(tmp_path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_page
 from train.corpus.facts import all_facts, facts, story_passages
-from train.corpus.overlap import components, passages, prints, relatives, shared_passages
+from train.corpus.overlap import components, passages, prints, relatives, shared_passages, words
 from train.corpus.page import Page, Segment
 from train.corpus.split import PARTS, describe, folds, given_split, read_split, split_by_site
 from train.errors import InputError
@@ -180,3 +180,9 @@ def test_texts_share_a_passage_when_they_share_28_running_words_and_not_below_20
     assert set(passages(one)) & set(passages(other))
     short = story[:19]
     assert not set(passages(" ".join(["x"] * 20 + short))) & set(passages(" ".join(short + ["q"] * 20)))
+
+
+def test_stories_without_spaces_leave_passages_too() -> None:
+    story = "港の夜行フェリーは金曜日から再び島へ向けて出航すると市議会が月曜の夜に発表した乗客は二年ぶりに船で帰れる"
+    assert set(passages(story)) & set(passages("写真：" + story + "続きを読む"))
+    assert words("Ferry 船が") == ["ferry", "船", "が"]

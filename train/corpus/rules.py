@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from train.corpus.overlap import words
 from train.corpus.page import Page
 from train.files import sha256_json
 from train.runtime.reading import CONTROL, ROLES
@@ -58,7 +59,7 @@ CORPUS_RULES: dict[str, str] = {
 
 
 def _main_words(page: Page) -> int:
-    return sum(len(s.text.split()) for s in page.segments if s.role == "main")
+    return sum(len(words(s.text)) for s in page.segments if s.role == "main")
 
 
 def _related(page: Page) -> list[int]:

@@ -9,6 +9,8 @@ A corpus is named by its path, whose suffix tells the source, or by `SOURCE:PATH
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +70,12 @@ def locate(corpus: str | Path) -> tuple[Source, Path]:
         source, path = SOURCES[named], Path(rest)
     else:
         path = Path(corpus)
+        if colon and re.fullmatch(r"[a-z][a-z0-9_-]+", named) and not path.exists():
+            near = difflib.get_close_matches(named, SOURCES, n=1, cutoff=0.0)
+            raise InputError(
+                f"the source {named!r}", expected=f"one of {', '.join(SOURCES)}", remedy=f"did you mean {near[0]}:{rest}?",
+                rule="unknown-format",
+            )  # fmt: skip
         suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
         if suffix is None:
             what = "a folder" if path.is_dir() else f"a file named {path.name!r}"
