@@ -78,6 +78,10 @@ label-studio: $(READY) ## Write CORPUS= as Label Studio tasks; MODEL= pre-annota
 train: $(READY) ## Train CONFIG=configs/x.yaml with SET="key=value …"; a killed run goes on
 	@$(RUN) fit --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET)
 
+.PHONY: crossval
+crossval: $(READY) ## Score CONFIG= by 5-fold cross-validation over sites (outputs/crossval); SET= overrides keys
+	@$(RUN) crossval --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(if $(SLICE),--slice $(SLICE))
+
 .PHONY: evaluate
 evaluate: $(READY) ## Score MODEL= on labelled CORPUS=; scores go to outputs/evaluation.json
 	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) --json outputs/evaluation.json

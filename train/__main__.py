@@ -198,6 +198,27 @@ def leakage(
         out.print(f"every leaked segment is named in {json_}")
 
 
+@app.command()
+def crossval(
+    config: ConfigOption,
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/crossval/CONFIG by default.")] = None,
+    folds: Annotated[int, typer.Option(help="How many, by site.")] = 5,
+    slice_by: Annotated[
+        str | None, typer.Option("--slice", help="A key of pages whose values are scored apart too: lang, source, …")
+    ] = None,
+) -> None:
+    """Scores a config on every page, by models that have not seen the page's site; with 95 % intervals over sites."""
+    from train.config import load_config
+    from train.crossval import cross_validate
+    from train.reports.terminal import crossval_view
+
+    folder = output or Path("outputs/crossval") / config.stem
+    found = cross_validate(load_config(config, overrides or ()), config.stem, folder, count=folds, slice_by=slice_by)
+    out.print(crossval_view(config.stem, found.whole, found.slices))
+    out.print(f"{folder / 'crossval.json'}, records in {folder / 'records.jsonl.gz'}")
+
+
 @app.command(name="label-errors")
 def label_errors(
     config: ConfigOption,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from train.corpus.page import Page
 from train.corpus.sources import jsonl
 from train.corpus.split import folds
 from train.errors import InputError
+from train.evaluation import Evaluation
 from train.files import read_json, sha256_json, write_json
-from train.models.family import choose_decoder
+from train.models.family import choose_decoder, topics_of
 from train.progress import console
-from train.recipe import family_of, label_pages, run_fingerprint
+from train.recipe import code_sha256, family_of, label_pages, read_corpus, run_fingerprint, score
 from train.runtime import Labeler
+from train.tracking import tracked_run
 
 
 def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path) -> list[dict[str, Any]]:
@@ -50,6 +54,64 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
             jsonl.write(path, _label_fold(config, parts, work / f"fold-{i}"))
         by_id |= {record["page_id"]: record for record in _read(path)}
     return [by_id[page.page_id] for page in pages]
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What cross-validation found.
+
+    Args:
+        records: Out-of-fold records, in the corpus' order.
+        whole: Scores over all pages, intervals over sites.
+        slices: Scores of the pages of each value of the sliced key.
+    """
+
+    records: list[dict[str, Any]]
+    whole: Evaluation
+    slices: dict[str, Evaluation]
+
+
+def cross_validate(config: Config, name: str, output: Path, *, count: int, slice_by: str | None = None) -> CrossValidation:
+    """Scores a config on every page of its corpus by models that have not seen the page's site; one MLflow run.
+
+    Args:
+        config: The model to train.
+        name: What the config is called: the run's name unless the config gives one.
+        output: Folder for folds, records and scores.
+        count: How many folds.
+        slice_by: A key of pages (`lang`, or one that came with the corpus, e.g. `source`) whose values are scored apart too.
+
+    Raises:
+        InputError: The corpus is missing, or has fewer groups of sites than folds.
+    """
+    by_file, corpus_sha256 = read_corpus(config, output)
+    pages = [page for found in by_file.values() for page in found]
+    with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds") as tracker:
+        tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
+        started = time.monotonic()
+        records = out_of_fold(config, pages, corpus_sha256, count=count, work=output / "folds")
+        topics = topics_of(pages)
+        whole = score(topics, pages, records, config)
+        slices = {
+            value: score(topics, *_only(pages, records, slice_by, value), config)
+            for value in sorted({_value(page, slice_by) for page in pages} if slice_by else ())
+        }
+        jsonl.write(output / "records.jsonl.gz", records)
+        details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
+        sliced = {value: found.to_json() for value, found in slices.items()}
+        write_json(output / "crossval.json", whole.to_json(**details, slices=sliced))
+        tracker.metrics(whole.metrics("crossval") | {"cost/total_s": time.monotonic() - started})
+        tracker.file(output / "crossval.json")
+    return CrossValidation(records, whole, slices)
+
+
+def _value(page: Page, key: str | None) -> str:
+    return str(page.lang if key == "lang" else page.site if key == "site" else page.extra.get(str(key), "none"))
+
+
+def _only(pages: Sequence[Page], records: Sequence[dict[str, Any]], key: str | None, value: str) -> tuple[list[Page], list[dict[str, Any]]]:
+    chosen = [(page, record) for page, record in zip(pages, records, strict=True) if _value(page, key) == value]
+    return [page for page, _ in chosen], [record for _, record in chosen]
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

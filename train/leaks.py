@@ -38,4 +38,4 @@ def scores(model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]
     labeler = load_labeler(model)
     records = label_pages(labeler, pages, "labelling test pages")
     kept_pages, kept_records = without(pages, records, leaked)
-    return score(labeler, pages, records, config), score(labeler, kept_pages, kept_records, config)
+    return score(labeler.topics, pages, records, config), score(labeler.topics, kept_pages, kept_records, config)

@@ -228,7 +228,7 @@ def test_every_source_tells_what_is_missing(name: str, tmp_path: Path) -> None:
 
 
 def test_a_mistyped_source_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="did you mean doccano:x.jsonl"):
+    with pytest.raises(InputError, match=r"did you mean doccano:x\.jsonl"):
         locate("docano:x.jsonl")
 
 

@@ -15,6 +15,7 @@ from train.corpus.check import WARNINGS, CheckReport
 from train.corpus.leakage import LeakReport
 from train.corpus.page import Page
 from train.corpus.split import Split, describe
+from train.evaluation import Evaluation
 from train.label_quality import MIN_WORDS, LabelError
 from train.runtime.reading import ROLES, word_count
 
@@ -108,6 +109,18 @@ def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
     lines.append(Text(f"pages of different parts that share a story: {sharing_pages}", "red" if sharing_pages else "green"))
     lines.append(Text("shared phrases: boilerplate, or fewer than 8 words of any role, on 3 sites or more; rightly shared, and left out"))
     return Group(*lines)
+
+
+def crossval_view(name: str, whole: Evaluation, slices: Mapping[str, Evaluation]) -> RenderableType:
+    """Scores over all pages with their intervals, and those of each slice."""
+    table = Table(title=f"{name}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", title_justify="left", title_style="bold")
+    for heading in ("score", "value", "95 % interval over sites", *(f"{value} ({found.n_pages:,})" for value, found in slices.items())):
+        table.add_column(escape(heading), justify="left" if heading == "score" else "right")
+    for metric, value in whole.values.items():
+        low, high = whole.intervals.get(metric, (value, value))
+        others = (f"{found.values[metric]:.3f}" if metric in found.values else "-" for found in slices.values())
+        table.add_row(metric, f"{value:.4f}", f"{low:.3f}-{high:.3f}", *others)
+    return table
 
 
 def label_errors_view(errors: Sequence[LabelError], pages: Sequence[Page], *, shown: int = 20) -> RenderableType:
