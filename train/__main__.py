@@ -216,6 +216,10 @@ def crossval(
     folder = output or Path("outputs/crossval") / config.stem
     found = cross_validate(load_config(config, overrides or ()), config.stem, folder, count=folds, slice_by=slice_by)
     out.print(crossval_view(config.stem, found.whole, found.slices))
+    sure = found.reliability
+    out.print(
+        f"calibrated role probabilities: ECE {sure['ece']:.4f}, Brier {sure['brier']:.4f}, the surest half {sure['coverage']['50%']:.1%} right"
+    )
     out.print(f"{folder / 'crossval.json'}, records in {folder / 'records.jsonl.gz'}")
 
 
@@ -347,12 +351,16 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: ModelOption, files: Annotated[list[str], typer.Argument(help=".txt (a segment a line), -, .jsonl, .jsonl.gz or .parquet")]
+    model: ModelOption,
+    files: Annotated[list[str], typer.Argument(help=".txt (a segment a line), -, .jsonl, .jsonl.gz or .parquet")],
+    unsure: Annotated[
+        bool, typer.Option("--unsure", help="Say of each segment whether its confidence is below its role's threshold.")
+    ] = False,
 ) -> None:
     """Labels pages and prints one JSON line a page."""
     from train.labelling import load_labeler, read_texts
 
-    for record in load_labeler(model).label(read_texts(files)):
+    for record in load_labeler(model).label(read_texts(files), unsure=unsure):
         sys.stdout.buffer.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
         sys.stdout.flush()
 

@@ -143,6 +143,17 @@ class DecodingConfig:
 
 
 @dataclass(frozen=True)
+class CalibrationConfig:
+    """When a model calls itself unsure."""
+
+    precision: float
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.precision < 1:
+            raise ValueError(f"calibration.precision is {self.precision}, expected a share of right answers from 0.5 to 1, e.g. 0.95")
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """How test scores are made."""
 
@@ -176,6 +187,7 @@ class Config:
     baseline: BaselineConfig | None
     encoder: EncoderConfig | None
     decoding: DecodingConfig
+    calibration: CalibrationConfig
     evaluation: EvaluationConfig
     tracking: TrackingConfig
 

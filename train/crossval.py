@@ -17,7 +17,8 @@ from train.corpus.split import folds
 from train.errors import InputError
 from train.evaluation import Evaluation
 from train.files import read_json, sha256_json, write_json
-from train.models.family import choose_decoder, topics_of
+from train.models.calibrating import reliability
+from train.models.family import choose, topics_of
 from train.progress import console
 from train.recipe import code_sha256, family_of, label_pages, read_corpus, run_fingerprint, score
 from train.runtime import Labeler
@@ -64,11 +65,13 @@ class CrossValidation:
         records: Out-of-fold records, in the corpus' order.
         whole: Scores over all pages, intervals over sites.
         slices: Scores of the pages of each value of the sliced key.
+        reliability: How well confidence tells accuracy (`train.models.calibrating.reliability`).
     """
 
     records: list[dict[str, Any]]
     whole: Evaluation
     slices: dict[str, Evaluation]
+    reliability: dict[str, Any]
 
 
 def cross_validate(config: Config, name: str, output: Path, *, count: int, slice_by: str | None = None) -> CrossValidation:
@@ -92,6 +95,7 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
         records = out_of_fold(config, pages, corpus_sha256, count=count, work=output / "folds")
         topics = topics_of(pages)
         whole = score(topics, pages, records, config)
+        certainty = reliability(pages, records)
         slices = {
             value: score(topics, *_only(pages, records, slice_by, value), config)
             for value in sorted({_value(page, slice_by) for page in pages} if slice_by else ())
@@ -99,10 +103,11 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
         jsonl.write(output / "records.jsonl.gz", records)
         details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
         sliced = {value: found.to_json() for value, found in slices.items()}
-        write_json(output / "crossval.json", whole.to_json(**details, slices=sliced))
-        tracker.metrics(whole.metrics("crossval") | {"cost/total_s": time.monotonic() - started})
+        write_json(output / "crossval.json", whole.to_json(**details, slices=sliced, reliability=certainty))
+        sure = {f"crossval/role/{name}": certainty[name] for name in ("ece", "brier")}
+        tracker.metrics(whole.metrics("crossval") | sure | {"cost/total_s": time.monotonic() - started})
         tracker.file(output / "crossval.json")
-    return CrossValidation(records, whole, slices)
+    return CrossValidation(records, whole, slices, certainty)
 
 
 def _value(page: Page, key: str | None) -> str:
@@ -125,8 +130,8 @@ def _label_fold(config: Config, parts: Mapping[str, list[Page]], work: Path) -> 
     family = family_of(config, work)
     family.fit(parts["train"], parts["validation"], lambda metrics, step: None)
     reader = family.reader()
-    decoder, _ = choose_decoder(reader, parts["train"], parts["validation"], config.decoding)
-    labeler = Labeler(reader, decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics))
+    chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
+    labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration)
     records = label_pages(labeler, parts["test"], "labelling pages of unseen sites")
     shutil.rmtree(work, ignore_errors=True)
     return records

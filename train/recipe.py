@@ -26,7 +26,8 @@ from train.errors import InputError
 from train.evaluation import Evaluation, evaluate
 from train.export.bundle import size_mb, write_bundle
 from train.files import read_json, sha256_files, sha256_json, write_json, write_text
-from train.models.family import Family, choose_decoder
+from train.models.calibrating import reliability
+from train.models.family import Family, choose
 from train.progress import console, track, waiting
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
@@ -98,17 +99,20 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         fit_started = time.monotonic()
         family.fit(parts["train"], parts["validation"], tracker.step_metrics, texts)
         train_s = time.monotonic() - fit_started
-        with waiting("choosing the decoder on validation pages"):
-            decoder, tried = choose_decoder(family.reader(), parts["train"], parts["validation"], config.decoding)
-        write_json(output / "decoding.json", tried)
+        with waiting("choosing decoder and calibration on validation pages"):
+            chosen = choose(family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration)
+        write_json(output / "decoding.json", chosen.tried)
 
         sample = parts["validation"][:PARITY_PAGES]
         with waiting("writing the bundle and checking it"):
-            bundle = write_bundle(output / "bundle", config.family, decoder, lambda folder: family.write(folder, sample))
+            bundle = write_bundle(
+                output / "bundle", config.family, chosen.decoder, chosen.calibration, lambda folder: family.write(folder, sample)
+            )
         family.write_weights(output / "weights")
         labeler = Labeler.load(bundle)
 
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
+        certainty: dict[str, Any] = {"calibration": chosen.calibration.to_json(), "validation": chosen.reliability}
         for part in ("validation", "test"):
             labelling_started = time.monotonic()
             records = label_pages(labeler, parts[part], f"labelling {part} pages")
@@ -118,7 +122,15 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
             if part == "test":
+                undone = 1 / chosen.calibration.role_temperature
+                before, after = reliability(parts[part], records, temperature=undone), reliability(parts[part], records)
+                certainty[part] = {"before": before, "after": after}
                 metrics["cost/segments_per_s"] = sum(len(p.segments) for p in parts[part]) / seconds
+        for part in ("validation", "test"):
+            found = certainty[part]
+            metrics |= {f"{part}/role/ece": found["after"]["ece"], f"{part}/role/ece_uncalibrated": found["before"]["ece"]}
+            metrics |= {f"{part}/role/brier": found["after"]["brier"], f"{part}/role/brier_uncalibrated": found["before"]["brier"]}
+        write_json(output / "calibration.json", certainty)
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
         with waiting("logging the model"):
@@ -275,7 +287,7 @@ def _named(labeler: Labeler) -> dict[str, str]:
 
 def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:
     tracker.metrics(metrics)
-    for file in ("validation.json", "test.json", "decoding.json"):
+    for file in ("validation.json", "test.json", "decoding.json", "calibration.json"):
         tracker.file(output / file)
 
 

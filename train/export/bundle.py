@@ -14,6 +14,7 @@ import train.runtime
 from train.errors import InputError
 from train.files import sha256_file, write_json
 from train.runtime import BundleError
+from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
 from train.runtime.labeler import MANIFEST, SCHEMA, read_manifest, version_of
 from train.runtime.reading import ROLES
@@ -32,13 +33,14 @@ def requirements(family: str) -> list[str]:
     return [f"{name}=={version(name)}" for name in _REQUIREMENTS[family]]
 
 
-def write_bundle(folder: Path, family: str, decoder: Decoder, write: Callable[[Path], dict[str, Any]]) -> Path:
+def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calibration, write: Callable[[Path], dict[str, Any]]) -> Path:
     """Writes a bundle aside and puts it in place of `folder` when it is whole.
 
     Args:
         folder: Where the bundle is to be; an older bundle there is replaced.
         family: `baseline` or `encoder`.
         decoder: The page decoder.
+        calibration: Temperatures and thresholds.
         write: Writes the weights into the folder it is given and returns the family's part of the manifest.
 
     Returns:
@@ -62,6 +64,7 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, write: Callable[[P
             "roles": list(ROLES),
             **part,
             "decoder": decoder.to_json(),
+            "calibration": calibration.to_json(),
             "files": files,
         }
         write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest})

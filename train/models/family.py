@@ -1,18 +1,21 @@
-"""What a family must do to be trained, and how the decoder both share is chosen."""
+"""What a family must do to be trained, and what both families choose on validation pages: decoder and calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from train.config import DecodingConfig
+from train.config import CalibrationConfig, DecodingConfig
 from train.corpus.page import Page
 from train.evaluation import evaluate
+from train.models.calibrating import calibrate, reliability
 from train.runtime import Labeler
 from train.runtime.baseline import Baseline
+from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder, states_of
 from train.runtime.encoder import Encoder
 from train.runtime.reading import clean
@@ -48,36 +51,72 @@ def page_states(page: Page) -> np.ndarray:
     return states_of([str(s.role) for s in page.segments], stories)
 
 
-def choose_decoder(
-    reader: Baseline | Encoder, train: Sequence[Page], validation: Sequence[Page], config: DecodingConfig
-) -> tuple[Decoder, list[dict[str, float]]]:
-    """Learns transitions on training pages and chooses their weight on validation pages.
+@dataclass(frozen=True)
+class Chosen:
+    """What validation pages decided.
 
-    Returns:
-        The decoder of the best validation role macro-F1 (the first of equals), and every candidate with its score.
+    Args:
+        decoder: That of the best validation role macro-F1, the first of equals.
+        tried: Every candidate with its score.
+        calibration: Temperatures and thresholds.
+        reliability: Of roles on the validation pages, `before` and `after` calibration.
     """
+
+    decoder: Decoder
+    tried: list[dict[str, float]]
+    calibration: Calibration
+    reliability: dict[str, Any]
+
+
+def choose(
+    reader: Baseline | Encoder,
+    train: Sequence[Page],
+    validation: Sequence[Page],
+    decoding: DecodingConfig,
+    calibration: CalibrationConfig,
+) -> Chosen:
+    """Learns transitions on training pages; chooses how much they count, and calibrates, on validation pages, which are read once."""
     states = [page_states(page) for page in train]
-    local, _ = reader.states([[clean(text) for text in page.texts] for page in validation])
+    pages = [(page.page_id, page.texts) for page in validation]
+    known = _Known(reader, *reader.states([[clean(text) for text in texts] for _, texts in pages]))
     tried: list[dict[str, float]] = []
     best: tuple[float, Decoder] | None = None
-    for weight in config.weights:
-        for prior_weight in config.prior_weights if weight else config.prior_weights[:1]:
+    for weight in decoding.weights:
+        for prior_weight in decoding.prior_weights if weight else decoding.prior_weights[:1]:
             decoder = Decoder.from_states(states, weight=weight, prior_weight=prior_weight)
-            labeler = Labeler(_Scored(local), decoder, "", "", "", ())  # type: ignore[arg-type]
-            records = labeler.label((page.page_id, page.texts) for page in validation)
+            records = known.labeler(decoder, ()).label(pages)
             score = evaluate(validation, records, bootstrap_samples=0).values["role/macro_f1"]
             tried.append({"weight": weight, "prior_weight": prior_weight, "validation/role/macro_f1": score})
             if best is None or score > best[0]:
                 best = score, decoder
     assert best is not None, "DecodingConfig requires candidates"
-    return best[1], tried
+    labeler = known.labeler(best[1], tuple(reader.topics))
+    found = calibrate(labeler, validation, list(labeler.read(pages)), precision=calibration.precision)
+    answers = list(known.labeler(best[1], ()).label(pages))
+    before = reliability(validation, answers)
+    after = reliability(validation, answers, temperature=found.role_temperature)
+    return Chosen(best[1], tried, found, {"before": before, "after": after})
 
 
-class _Scored:
-    """A reader whose local scores are known already; hands them out in page order."""
+class _Known:
+    """Validation pages as a reader has read them, for one decoder after the other."""
 
-    def __init__(self, states: list[np.ndarray]) -> None:
-        self._states = iter(states)
+    def __init__(self, reader: Baseline | Encoder, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
+        self._reader, self._states, self._topics = reader, states, topics
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
-        return [next(self._states) for _ in pages], None
+    def labeler(self, decoder: Decoder, topics: tuple[str, ...]) -> Labeler:
+        """A labeler that is given the validation pages once, in their order."""
+        return Labeler(_Replay(self._reader, self._states, self._topics), decoder, "", "", "", topics)  # type: ignore[arg-type]
+
+
+class _Replay:
+    def __init__(self, reader: Baseline | Encoder, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
+        self._reader, self._states, self._topics, self._at = reader, states, topics, 0
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        begin, self._at = self._at, self._at + len(pages)
+        return self._states[begin : self._at], None if self._topics is None else self._topics[begin : self._at]
+
+    def story_topics(self, texts: list[str]) -> np.ndarray:
+        assert isinstance(self._reader, Baseline), "the encoder reads topics with its states"
+        return self._reader.story_topics(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .baseline import Baseline
+from .calibration import Calibration
 from .decoding import Decoder, read_stories, role_scores
 from .encoder import Encoder, softmax
 from .reading import ROLES, clean
@@ -41,6 +42,27 @@ class Scores:
     topic_logits: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a model reads on one page, before it is calibrated.
+
+    Args:
+        page_id: The page.
+        texts: Its segments.
+        scores: Of its segments.
+        roles: Role index of each segment.
+        stories: Story number of each segment, or None.
+        topics: Story -> topic scores; empty without topics.
+    """
+
+    page_id: str
+    texts: list[str]
+    scores: Scores
+    roles: np.ndarray
+    stories: list[int | None]
+    topics: dict[int, np.ndarray]
+
+
 @dataclass
 class Labeler:
     """A model ready to label pages.
@@ -52,6 +74,7 @@ class Labeler:
         version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
         family: `baseline` or `encoder`.
         topics: Topic names; empty without topics.
+        calibration: Turns scores into probabilities, and says when to be unsure.
     """
 
     reader: Baseline | Encoder
@@ -60,6 +83,7 @@ class Labeler:
     version: str
     family: str
     topics: tuple[str, ...]
+    calibration: Calibration = field(default_factory=Calibration)
 
     @classmethod
     def load(cls, folder: Path | str, *, threads: int | None = None) -> Labeler:
@@ -73,37 +97,44 @@ class Labeler:
         baseline = manifest["family"] == "baseline"
         reader = Baseline.load(folder, manifest) if baseline else Encoder.load(folder, manifest, threads=threads)
         decoder = Decoder.from_json(manifest["decoder"])
-        return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]))
+        calibration = Calibration.from_json(manifest.get("calibration"))
+        return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]), calibration)
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
         local, topics = self.reader.states([[clean(text) for text in page] for page in pages])
         return [Scores(states, self.decoder.posterior(states), None if topics is None else topics[i]) for i, states in enumerate(local)]
 
-    def label(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[dict[str, Any]]:
+    def label(self, pages: Iterable[tuple[str, Sequence[str]]], *, unsure: bool = False) -> Iterator[dict[str, Any]]:
         """Labels pages, a batch at a time, in the order they come.
 
         Args:
             pages: `(page_id, segment texts)`.
+            unsure: Adds to each segment whether its confidence is below the threshold of its role.
 
         Yields:
             The contract's record of each page.
         """
+        for reading in self.read(pages):
+            yield self._record(reading, unsure)
+
+    def read(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Reading]:
+        """Reads pages, a batch at a time, in the order they come; see `label`."""
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
             texts = [list(page) for _, page in batch]
             scores = self.score(texts)
-            readings = [read_stories(s.posterior) for s in scores]
-            topics = self._topics(texts, scores, [stories for _, stories in readings])
-            for (page_id, _), page, score, (roles, stories), topic in zip(batch, texts, scores, readings, topics, strict=True):
-                yield self._record(page_id, page, score, roles, stories, topic)
+            stories = [read_stories(s.posterior) for s in scores]
+            topics = self._topics(texts, scores, [numbers for _, numbers in stories])
+            for (page_id, _), page, score, (roles, numbers), topic in zip(batch, texts, scores, stories, topics, strict=True):
+                yield Reading(page_id, page, score, roles, numbers, topic)
 
     def _topics(self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]) -> list[dict[int, np.ndarray]]:
         """Topic probabilities of every story, page by page."""
         if not self.topics:
             return [{} for _ in pages]
         members = [_members(page_stories) for page_stories in stories]
-        if isinstance(self.reader, Encoder):
+        if any(s.topic_logits is not None for s in scores):
             return [
                 {story: softmax(np.asarray(s.topic_logits)[list(where)].mean(axis=0)) for story, where in page.items()}
                 for s, page in zip(scores, members, strict=True)
@@ -113,44 +144,32 @@ class Labeler:
             for page, page_members in zip(pages, members, strict=True)
             for where in page_members.values()
         ]
-        rows = iter(self.reader.story_topics(texts))
+        rows = iter(self.reader.story_topics(texts))  # type: ignore[union-attr]
         return [{story: next(rows) for story in page_members} for page_members in members]
 
-    def _record(
-        self,
-        page_id: str,
-        texts: list[str],
-        scores: Scores,
-        roles: np.ndarray,
-        stories: list[int | None],
-        topics: dict[int, np.ndarray],
-    ) -> dict[str, Any]:
-        by_role = role_scores(scores.posterior)
-        segments = [
-            {
-                "text": text,
-                "role": ROLES[role],
-                "confidence": round(float(row[role]), 6),
-                "scores": {name: round(float(p), 6) for name, p in zip(ROLES, row, strict=True)},
-                "story": story,
-            }
-            for text, role, row, story in zip(texts, roles, by_role, stories, strict=True)
-        ]
+    def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
+        by_role = self.calibration.roles(role_scores(reading.scores.posterior))
+        segments = []
+        for text, role, row, story in zip(reading.texts, reading.roles, by_role, reading.stories, strict=True):
+            name, confidence = ROLES[role], round(float(row[role]), 6)
+            scores = {other: round(float(p), 6) for other, p in zip(ROLES, row, strict=True)}
+            segment = {"text": text, "role": name, "confidence": confidence, "scores": scores, "story": story}
+            segments.append(segment | {"unsure": self.calibration.unsure(name, confidence)} if unsure else segment)
         answers = []
-        for story, where in sorted(_members(stories).items()):
-            topic = topics.get(story)
-            confidence = np.mean([by_role[i, roles[i]] for i in where]) if topic is None else topic.max()
+        for story, where in sorted(_members(reading.stories).items()):
+            topic = self.calibration.topics(reading.topics[story]) if story in reading.topics else None
+            sure = np.mean([by_role[i, reading.roles[i]] for i in where]) if topic is None else topic.max()
             answers.append(
                 {
                     "story": story,
                     "role": "related" if story else "main",
                     "topic": None if topic is None else self.topics[int(topic.argmax())],
-                    "confidence": round(float(confidence), 6),
+                    "confidence": round(float(sure), 6),
                     "segments": where,
                 }
             )
         model = {"name": self.name, "version": self.version, "family": self.family}
-        return {"page_id": page_id, "segments": segments, "stories": answers, "model": model}
+        return {"page_id": reading.page_id, "segments": segments, "stories": answers, "model": model}
 
 
 def _members(stories: Sequence[int | None]) -> dict[int, list[int]]:

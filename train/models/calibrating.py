@@ -1,0 +1,137 @@
+"""Fitting a model's calibration on validation pages, and measuring it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from train.corpus.page import Page
+from train.evaluation import MIN_WORDS
+from train.runtime import Labeler
+from train.runtime.calibration import Calibration, tempered
+from train.runtime.decoding import role_scores
+from train.runtime.reading import ROLES, word_count
+
+COLDEST, HOTTEST = 0.2, 8.0
+BINS = 15
+LEAST = 30
+"""A threshold is chosen on so many answers at least: the precision of fewer is chance."""
+
+
+def calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float) -> Calibration:
+    """Chooses temperatures by the likelihood of validation labels, and each role's threshold by its precision.
+
+    Args:
+        labeler: The model, not calibrated.
+        pages: Labelled validation pages.
+        readings: `labeler.read`'s answers for them, in the same order.
+        precision: Wished precision of answers that are not unsure.
+    """
+    scores, gold = _roles(pages, readings)
+    temperature = fit_temperature(scores, gold)
+    topic_scores, topic_gold = _topics(labeler.topics, pages, readings)
+    topic_temperature = fit_temperature(topic_scores, topic_gold) if len(topic_gold) >= LEAST else 1.0
+    return Calibration(temperature, topic_temperature, thresholds(tempered(scores, temperature), gold, precision))
+
+
+def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
+    """The temperature under which the gold labels are most likely; 1.0 when there are none."""
+    if not len(gold):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        probabilities = tempered(scores, float(np.exp(log_temperature)))
+        return float(-np.log(np.maximum(probabilities[np.arange(len(gold)), gold], 1e-12)).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    return round(float(np.exp(found.x)), 4)
+
+
+def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[str, float]:
+    """Role -> the least confidence from which on its answers are right so often; 1.0 (always unsure) when they never are.
+
+    Args:
+        scores: Calibrated role probabilities `[n, 3]`.
+        gold: Role indices `[n]`.
+        precision: Wished share of right answers.
+    """
+    answer = {}
+    best = scores.argmax(axis=1)
+    for k, role in enumerate(ROLES):
+        own = best == k
+        order = np.argsort(-scores[own, k], kind="stable")
+        confidences, right = scores[own, k][order], (gold[own] == k)[order]
+        counts = np.arange(1, len(right) + 1)
+        good = (np.cumsum(right) / counts >= precision) & (counts >= min(LEAST, len(right)))
+        answer[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else 1.0
+    return answer
+
+
+def reliability(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], *, temperature: float = 1.0) -> dict[str, Any]:
+    """How well confidence tells accuracy, over segments of three words or more.
+
+    Args:
+        pages: Labelled pages.
+        records: `predict`'s records, in the same order.
+        temperature: Applied to their scores; that by which they were divided undoes it.
+
+    Returns:
+        `ece` (expected calibration error; Naeini, Cooper & Hauskrecht 2015; 15 equal bins), `brier` (sum of squares over roles, mean
+        over segments), `bins` of `[confidence, accuracy, segments]` and `coverage`: accuracy of the surest 10, 20, … 100 %.
+    """
+    rows = [
+        (gold, [answer["scores"][role] for role in ROLES])
+        for page, record in zip(pages, records, strict=True)
+        for gold, answer in zip(page.segments, record["segments"], strict=True)
+        if word_count(gold.text) >= MIN_WORDS
+    ]
+    gold = np.array([ROLES.index(str(segment.role)) for segment, _ in rows])
+    return reliability_of(tempered(np.array([scores for _, scores in rows]).reshape(-1, len(ROLES)), temperature), gold)
+
+
+def reliability_of(scores: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
+    """As `reliability`, of probabilities `[n, 3]` and role indices `[n]`."""
+    if not len(gold):
+        return {"ece": 0.0, "brier": 0.0, "bins": [], "coverage": {}}
+    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == gold
+    where = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = [
+        [float(confidence[where == b].mean()), float(right[where == b].mean()), int((where == b).sum())]
+        for b in range(BINS)
+        if (where == b).any()
+    ]
+    ece = sum(n * abs(c - a) for c, a, n in bins) / len(gold)
+    brier = float(((scores - np.eye(len(ROLES))[gold]) ** 2).sum(axis=1).mean())
+    ordered = right[np.argsort(-confidence, kind="stable")]
+    coverage = {f"{share}%": float(ordered[: max(1, len(ordered) * share // 100)].mean()) for share in range(10, 101, 10)}
+    return {"ece": ece, "brier": brier, "bins": bins, "coverage": coverage}
+
+
+def _roles(pages: Sequence[Page], readings: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    scores, gold = [], []
+    for page, reading in zip(pages, readings, strict=True):
+        for segment, row in zip(page.segments, role_scores(reading.scores.posterior), strict=True):
+            if word_count(segment.text) >= MIN_WORDS:
+                scores.append(row)
+                gold.append(ROLES.index(str(segment.role)))
+    return np.array(scores).reshape(-1, len(ROLES)), np.array(gold, dtype=int)
+
+
+def _topics(topics: Sequence[str], pages: Sequence[Page], readings: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Topic scores of predicted stories, and the topic that most of each one's segments have."""
+    scores, gold = [], []
+    for page, reading in zip(pages, readings, strict=True):
+        members: dict[int, Counter[str | None]] = {}
+        for segment, story in zip(page.segments, reading.stories, strict=True):
+            if story is not None:
+                members.setdefault(story, Counter())[segment.topic] += 1
+        for story, row in reading.topics.items():
+            topic = members[story].most_common(1)[0][0]
+            if topic in topics:
+                scores.append(row)
+                gold.append(topics.index(topic))
+    return np.array(scores).reshape(-1, max(1, len(topics))), np.array(gold, dtype=int)
