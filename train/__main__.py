@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -18,6 +19,10 @@ from train.errors import InputError
 from train.progress import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+for stream in (sys.stdout, sys.stderr):
+    # Text of pages may hold what the terminal's encoding cannot say.
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 ModelOption = Annotated[str, typer.Option("--model", help="A bundle, a run's output folder, or a URI: models:/newsparts@champion.")]
@@ -76,7 +81,7 @@ def check(
         labelled=not unlabelled,
     )
     if printed:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        sys.stdout.buffer.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
     else:
         out.print(check_view(report))
         if keep is not None:
@@ -128,11 +133,9 @@ def topics(
     """Reads a set of loose texts with topics and counts it."""
     from train.corpus.topic_texts import TopicMapping, count_topics, read_texts
 
-    quarantine.unlink(missing_ok=True)
-    pages = read_texts(texts, TopicMapping.load(mapping), quarantine)
+    pages, refused = read_texts(texts, TopicMapping.load(mapping), quarantine)
     for topic, count in count_topics(pages).most_common():
-        out.print(f"{count:8,} {topic}")
-    refused = sum(1 for _ in quarantine.open("rb")) if quarantine.exists() else 0
+        out.print(f"{count:8,} {topic}", markup=False)
     out.print(f"{len(pages) + refused:,} texts in = {len(pages):,} kept + {refused:,} quarantined{f' in {quarantine}' if refused else ''}")
     if refused:
         raise typer.Exit(2)
@@ -145,25 +148,21 @@ def split(
     output: Annotated[Path | None, typer.Option(help="Where to save the split; give it to runs as corpus.split_path.")] = None,
 ) -> None:
     """Splits a config's corpus, shows who is in which part and what the parts share, and saves it. With corpus.folds, all folds."""
-    from dataclasses import replace
-
     from train.config import load_config
     from train.files import write_json
-    from train.recipe import corpus_sha256, split_corpus, stream_corpus
+    from train.recipe import corpus_sha256, splits_of, stream_corpus
     from train.reports.terminal import split_view
 
     loaded = load_config(config, overrides or ())
-    pages = stream_corpus(loaded)
-    count = loaded.corpus.folds
-    for fold in range(count) if count else (None,):
-        chosen = loaded if fold is None else replace(loaded, corpus=replace(loaded.corpus, fold=fold))
-        made = split_corpus(chosen, pages)
-        out.print(f"{'' if fold is None else f'fold {fold}: '}split {made.sha256[:12]}, corpus {corpus_sha256(loaded)[:12]}")
-        out.print(split_view(made))
+    digest = corpus_sha256(loaded)
+    made = splits_of(loaded, stream_corpus(loaded))
+    for fold, one in enumerate(made):
+        out.print(f"{f'fold {fold}: ' if len(made) > 1 else ''}split {one.sha256[:12]}, corpus {digest[:12]}")
+        out.print(split_view(one))
         if output is not None:
-            path = output if fold is None else output.with_name(f"{output.stem}-{fold}{output.suffix}")
-            write_json(path, {"corpus_sha256": corpus_sha256(loaded), **made.to_json()})
-            out.print(f"saved in {path}; use it by corpus.split_path={path}")
+            path = output if len(made) == 1 else output.with_name(f"{output.stem}-{fold}{output.suffix}")
+            write_json(path, {"corpus_sha256": digest, **one.to_json()})
+            out.print(f"saved in {path}; use it by corpus.split_path={path}", markup=False)
 
 
 @app.command()
@@ -177,6 +176,7 @@ def leakage(
 ) -> None:
     """Shows exact and near duplicates across the parts of a split; with --model, test scores with and without them."""
     from train.config import load_config
+    from train.files import write_json
     from train.leaks import look, scores
     from train.reports.terminal import leakage_view, with_and_without_view
 
@@ -186,14 +186,14 @@ def leakage(
     found, split, parts = look(loaded, None if model is None else model / "split.json")
     out.print(leakage_view(found, split.shared_stories()))
     answer = found.to_json() | {"split_sha256": split.sha256, "pages_sharing_stories": split.shared_stories()}
+    if json_ is not None:
+        write_json(json_, answer)  # what leaked is kept even when nothing is left to score
     if model is not None:
-        whole, kept = scores(str(model), parts["test"], found.items.get("test", {}), loaded)
+        whole, kept = scores(str(model), list(parts["test"]), found.items.get("test", {}), loaded)
         leaked = sum(map(len, found.items.get("test", {}).values()))
         out.print(with_and_without_view(whole.values, kept.values, leaked))
         answer |= {"test_with": whole.to_json(), "test_without": kept.to_json()}
     if json_ is not None:
-        from train.files import write_json
-
         write_json(json_, answer)
         out.print(f"every leaked segment is named in {json_}")
 
@@ -447,6 +447,13 @@ def main() -> int:
         # The reader of our output is gone; Python would complain once more while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.filename is None:
+            raise
+        console.print(
+            f"error: {error.filename}: {error.strerror}\n  expected: a path one may read or write\n  remedy:   name another", markup=False
+        )
+        return 2
     except Exception as error:
         if type(error).__module__.startswith(("typer", "click")) and hasattr(error, "show"):
             error.show()

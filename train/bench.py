@@ -69,15 +69,11 @@ def _split(corpus: Path, folder: Path) -> Callable[[], object]:
 
 
 def _leakage(corpus: Path, folder: Path) -> Callable[[], object]:
-    from train.corpus.facts import all_facts
-    from train.corpus.leakage import find_leaks
-    from train.corpus.read import Corpus
-    from train.corpus.split import PARTS, split_by_site
+    from train.config import load_config
+    from train.leaks import look
 
-    split = split_by_site(list(all_facts(Corpus(corpus))), validation_share=0.15, test_share=0.25, seed=13)
-    home = {fact.page_id: part for part in PARTS for fact in split.parts[part]}
-    parts = {part: (page for page in Corpus(corpus) if home[page.page_id] == part) for part in PARTS}
-    return lambda: find_leaks(parts)
+    config = load_config(Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}"])
+    return lambda: look(config, None)
 
 
 def _report(corpus: Path, folder: Path) -> Callable[[], object]:

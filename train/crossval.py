@@ -20,7 +20,7 @@ from train.files import read_json, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose, topics_of
 from train.progress import console
-from train.recipe import code_sha256, family_of, label_pages, read_corpus, run_fingerprint, score
+from train.recipe import code_sha256, family_of, label_pages, read_corpus, read_topic_texts, run_fingerprint, score
 from train.runtime import Labeler
 from train.tracking import tracked_run
 
@@ -40,8 +40,23 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
     Raises:
         InputError: There are fewer groups of sites than folds.
     """
+    if count < 2:
+        raise InputError(f"{count} folds", expected="at least 2", remedy="name more folds", rule="bad-folds")
+    if len({page.page_id for page in pages}) < len(pages):
+        raise InputError(
+            "a page id in more than one file", expected="ids that are unique over all parts", remedy="rename them", rule="duplicate-page"
+        )
     state = sha256_json([run_fingerprint(config, corpus_sha256), count])
-    if work.is_dir() and not ((work / "state.json").is_file() and read_json(work / "state.json") == state):
+    marker = work / "state.json"
+    if work.is_dir() and not (marker.is_file() and read_json(marker) == state):
+        if any(work.iterdir()) and not marker.is_file():
+            raise InputError(
+                "a folder that is not ours",
+                expected="no folder, or one of an earlier run",
+                remedy="name another",
+                path=work,
+                rule="not-ours",
+            )
         shutil.rmtree(work)
     write_json(work / "state.json", state)
     corpus = config.corpus
@@ -52,7 +67,8 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
         if not path.is_file():
             console.print(f"fold {i + 1} of {count}")
             parts = split.select(pages)
-            jsonl.write(path, _label_fold(config, parts, work / f"fold-{i}"))
+            texts = read_topic_texts(config, work, parts)
+            jsonl.write(path, _label_fold(config, parts, texts, work / f"fold-{i}"))
         by_id |= {record["page_id"]: record for record in _read(path)}
     return [by_id[page.page_id] for page in pages]
 
@@ -126,9 +142,9 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def _label_fold(config: Config, parts: Mapping[str, list[Page]], work: Path) -> list[dict[str, Any]]:
+def _label_fold(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
     family = family_of(config, work)
-    family.fit(parts["train"], parts["validation"], lambda metrics, step: None)
+    family.fit(parts["train"], parts["validation"], lambda metrics, step: None, texts)
     reader = family.reader()
     chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
     labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration)

@@ -29,11 +29,20 @@ class InputError(Exception):
     ) -> None:
         self.found, self.expected, self.remedy = found, expected, remedy
         self.path, self.line, self.rule = path, line, rule
+        self.record: object = None
+        """What was refused, as far as it could be decoded; goes to the quarantine file."""
         super().__init__(str(self))
 
     def at(self, path: Path | str | None, line: int | None) -> InputError:
         """The same error, placed in a file."""
-        return InputError(self.found, expected=self.expected, remedy=self.remedy, path=path, line=line, rule=self.rule)
+        placed = InputError(self.found, expected=self.expected, remedy=self.remedy, path=path, line=line, rule=self.rule)
+        placed.record = self.record
+        return placed
+
+    def about(self, record: object) -> InputError:
+        """The same error, with what was refused."""
+        self.record = record
+        return self
 
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}:{self.line}: " if self.line else f"{self.path}: "

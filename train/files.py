@@ -28,7 +28,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all."""
     with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates, which UTF-8 cannot
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -45,9 +45,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError("no such file", expected="a JSON file", remedy="check the path", path=path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not JSON: {error}", expected="a JSON file", remedy="write it again", path=path) from None
+        raise InputError("no such file", expected="a JSON file", remedy="check the path", path=path, rule="no-file") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", expected="a JSON file", remedy="write it again", path=path, rule="bad-json") from None
 
 
 def sha256_file(path: Path) -> str:
@@ -60,11 +60,15 @@ def sha256_files(paths: Iterable[Path], root: Path) -> str:
     """One sha256 over the relative names and bytes of several files, in sorted order."""
     total = hashlib.sha256()
     for path in sorted(paths):
-        total.update(f"{path.relative_to(root).as_posix()} {sha256_file(path)}\n".encode())
+        total.update(f"{path.relative_to(root).as_posix()} {sha256_file(path)}\n".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 that names a file (as `sha256sum` prints it) or a folder (over its files' names and bytes; links are left out)."""
+    return sha256_file(path) if path.is_file() else sha256_files((p for p in path.rglob("*") if p.is_file() and not p.is_symlink()), path)
 
 
 def sha256_json(value: Any) -> str:
     """sha256 of a value's canonical JSON."""
-    # JSON may hold lone surrogates, which UTF-8 cannot.
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def suggest(corpus: str, labeler: Labeler, *, count: int, naming: Naming | None 
     sites: dict[str, str] = {}
 
     def unlabelled() -> Iterator[tuple[str, list[str]]]:
-        for page in Corpus(corpus, naming, labelled=False):
+        for page in Corpus(corpus, naming, labelled=False, skip_refused=True):
             if page.segments and not page.labelled:
                 prints[page.page_id] = passages(" ".join(page.texts))
                 sites[page.page_id] = page.site
@@ -194,18 +195,20 @@ def _spread(candidates: list[Suggestion], prints: Mapping[str, np.ndarray], coun
     by_site: defaultdict[str, list[Suggestion]] = defaultdict(list)
     for candidate in sorted(candidates, key=lambda c: (c.uncertainty, c.page_id)):
         by_site[candidate.site].append(candidate)
-    while count and by_site:
-        site = max(sorted(by_site), key=lambda s: by_site[s][-1].uncertainty * SITE_DISCOUNT ** picked_of[s])
+    waiting = [(-own[-1].uncertainty, site) for site, own in by_site.items()]
+    heapq.heapify(waiting)
+    while count and waiting:
+        _, site = heapq.heappop(waiting)
         best = by_site[site].pop()
-        if not by_site[site]:
-            del by_site[site]
         own = prints[best.page_id].tolist()
-        if own and sum(name in taken for name in own) > NEAR * len(own):
-            continue
-        taken.update(own)
-        picked_of[site] += 1
-        count -= 1
-        yield best
+        near = bool(own) and sum(name in taken for name in own) > NEAR * len(own)
+        picked_of[site] += not near
+        if by_site[site]:
+            heapq.heappush(waiting, (-by_site[site][-1].uncertainty * SITE_DISCOUNT ** picked_of[site], site))
+        if not near:
+            taken.update(own)
+            count -= 1
+            yield best
 
 
 def write_suggestions(
@@ -217,7 +220,7 @@ def write_suggestions(
         The tasks' file and their number.
     """
     rank = {s.page_id: i for i, s in enumerate(suggestions)}
-    pages = [page for page in Corpus(corpus, naming, labelled=False) if page.page_id in rank]
+    pages = [page for page in Corpus(corpus, naming, labelled=False, skip_refused=True) if page.page_id in rank]
     pages.sort(key=lambda page: rank[page.page_id])
     records = labeler.label((page.page_id, page.texts) for page in pages)
     tasks = (

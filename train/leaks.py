@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from train.config import Config
 from train.corpus.leakage import LeakReport, find_leaks
 from train.corpus.page import Page
-from train.corpus.split import Split
+from train.corpus.split import PARTS, Split
+from train.errors import InputError
 from train.evaluation import Evaluation, without
 from train.labelling import load_labeler
-from train.recipe import label_pages, parts_of, read_corpus, score, split_corpus
+from train.recipe import label_pages, score, split_corpus, stream_corpus
 
 
-def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, dict[str, list[Page]]]:
+@dataclass(frozen=True)
+class Part:
+    """The pages of one part of a split, read anew each time they are iterated over."""
+
+    corpora: Sequence[Iterable[Page]]
+    page_ids: frozenset[str]
+
+    def __iter__(self) -> Iterator[Page]:
+        return (page for corpus in self.corpora for page in corpus if page.page_id in self.page_ids)
+
+
+def streamed_parts(split: Split, corpora: Sequence[Iterable[Page]]) -> dict[str, Part]:
+    """The parts of a split, whose pages are not kept in memory."""
+    return {part: Part(corpora, frozenset(fact.page_id for fact in split.parts[part])) for part in PARTS}
+
+
+def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, dict[str, Part]]:
     """Looks for duplicates across the parts of a config's split.
 
     Args:
@@ -26,16 +43,22 @@ def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, d
         What was found, the split, and the pages of its parts.
     """
     if saved_split is not None and config.corpus.path is not None:
-        config = replace(config, corpus=replace(config.corpus, split_path=str(saved_split), folds=None))
-    pages, _ = read_corpus(config, Path(config.output))
-    split = split_corpus(config, pages)
-    parts = parts_of(split, pages)
+        config = replace(config, corpus=replace(config.corpus, split_path=str(saved_split), folds=None, split_by="site"))
+    corpora = stream_corpus(config)
+    split = split_corpus(config, corpora)
+    parts = streamed_parts(split, list(corpora.values()))
     return find_leaks(parts), split, parts
 
 
 def scores(model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]], config: Config) -> tuple[Evaluation, Evaluation]:
-    """Scores of a model on test pages, and on the same pages without the leaked segments."""
+    """Scores of a model on test pages, and on the same pages without the leaked segments.
+
+    Raises:
+        InputError: Every segment leaked.
+    """
     labeler = load_labeler(model)
     records = label_pages(labeler, pages, "labelling test pages")
     kept_pages, kept_records = without(pages, records, leaked)
+    if not kept_pages:
+        raise InputError("every test segment leaked", expected="some that did not", remedy="split the corpus again", rule="all-leaked")
     return score(labeler.topics, pages, records, config), score(labeler.topics, kept_pages, kept_records, config)

@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import train
 from train.config import Config
 from train.corpus import topic_texts
 from train.corpus.check import check_corpus, require_roles
 from train.corpus.facts import all_facts
 from train.corpus.naming import Naming
+from train.corpus.overlap import passages
 from train.corpus.page import Page
 from train.corpus.read import Corpus, read_pages
 from train.corpus.sources import digest
@@ -25,7 +28,7 @@ from train.corpus.topic_texts import TopicMapping
 from train.errors import InputError
 from train.evaluation import Evaluation, evaluate
 from train.export.bundle import size_mb, write_bundle
-from train.files import read_json, sha256_files, sha256_json, write_json, write_text
+from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
 from train.models.calibrating import reliability
 from train.models.family import Family, choose
 from train.progress import console, track, waiting
@@ -80,8 +83,8 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
     parts = parts_of(split, pages_by_file)
     require_roles(parts["train"], "training")
     for warning in split.warnings():
-        console.print(f"warning: {warning}", style="yellow")
-    texts = _read_topic_texts(config, output)
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    texts = read_topic_texts(config, output, parts)
     state = run_fingerprint(config, corpus_hash)
     resume = _unfinished_run(output, state)
     name = name or config.family
@@ -163,30 +166,51 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
 
 
 def stream_corpus(config: Config) -> dict[str, Iterable[Page]]:
-    """As `read_corpus`, but pages are read one by one each time they are iterated over; a bad page stops it."""
-    corpus = config.corpus
+    """As `read_corpus`, but pages are read one by one each time they are iterated over, and refused ones are passed over or stop it."""
+    corpus, topics = config.corpus, TopicMapping.load(config.topics.mapping)
     naming = Naming(corpus.columns, corpus.roles)
-    return {key: _Wished(Corpus(path, naming), corpus.languages) for key, path in _corpus_paths(config).items()}
+    skip = corpus.on_bad_page == "quarantine"
+    return {
+        key: _Wished(Corpus(path, naming, skip_refused=skip), corpus.languages, topics, path) for key, path in _corpus_paths(config).items()
+    }
 
 
 @dataclass(frozen=True)
 class _Wished:
-    """Pages in the wished languages."""
+    """Pages in the wished languages, their topics named."""
 
     pages: Iterable[Page]
     languages: Sequence[str]
+    topics: TopicMapping
+    path: str
 
     def __iter__(self) -> Iterator[Page]:
-        return (page for page in self.pages if not self.languages or page.lang in self.languages)
+        for page in self.pages:
+            if not self.languages or page.lang in self.languages:
+                yield self.topics.page(page, self.path)
 
 
-def _read_topic_texts(config: Config, output: Path) -> list[Page]:
+def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """The config's topic texts, without those that share a passage with a validation or test page."""
     if config.topics.path is None:
         return []
     quarantine = output / "quarantine-topics.jsonl" if config.corpus.on_bad_page == "quarantine" else None
-    texts = topic_texts.read_texts(config.topics.path, TopicMapping.load(config.topics.mapping), quarantine)
+    texts, refused = topic_texts.read_texts(config.topics.path, TopicMapping.load(config.topics.mapping), quarantine)
+    if refused:
+        console.print(f"{refused:,} topic texts refused, see {quarantine}", style="yellow", markup=False)
+    unseen = np.unique(
+        np.concatenate([np.empty(0, np.uint64), *(p.passages for part in ("validation", "test") for p in all_facts(parts[part]))])
+    )
+    kept = [text for text in texts if not np.isin(passages("\n".join(text.texts)), unseen, assume_unique=True).any()]
+    if len(kept) < len(texts):
+        console.print(
+            f"{len(texts) - len(kept):,} topic texts share a passage with validation or test pages and are left out", style="yellow"
+        )
+    texts = kept
     counts = topic_texts.count_topics(texts)
-    console.print(f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)))
+    console.print(
+        f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)), markup=False
+    )
     return texts
 
 
@@ -230,19 +254,28 @@ def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
     """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and checked."""
     if "path" not in pages:
         return given_split({part: list(all_facts(found)) for part, found in pages.items()})
-    corpus, facts = config.corpus, list(all_facts(pages["path"]))
+    made = splits_of(config, pages)
+    return made[config.corpus.fold if config.corpus.folds is not None else 0]
+
+
+def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split]:
+    """All folds of a config's split; one split when it has no folds."""
+    corpus = config.corpus
+    if "path" not in pages:
+        return [split_corpus(config, pages)]
+    facts = list(all_facts(pages["path"]))
+    if not facts:
+        raise InputError(
+            f"no page{f' in {chr(44).join(corpus.languages)}' if corpus.languages else ''}", expected="labelled pages",
+            remedy="check corpus.path and corpus.languages", path=corpus.path, rule="empty-corpus",
+        )  # fmt: skip
     if corpus.split_path is not None:
-        return read_split(Path(corpus.split_path), facts)
+        return [read_split(Path(corpus.split_path), facts)]
     if corpus.folds is not None:
-        every = folds(facts, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
-        return every[corpus.fold]
-    return split_by_site(
-        facts,
-        validation_share=corpus.validation_share,
-        test_share=corpus.test_share,
-        seed=corpus.split_seed,
-        by_time=corpus.split_by == "time",
-    )
+        return folds(facts, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
+    by_time = corpus.split_by == "time"
+    shares = {"validation_share": corpus.validation_share, "test_share": corpus.test_share}
+    return [split_by_site(facts, seed=corpus.split_seed, by_time=by_time, **shares)]
 
 
 def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
@@ -303,7 +336,9 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     """Names everything a run's result depends on, so that a finished or unfinished one is recognised."""
     settings = config.to_dict()
     settings.pop("tracking")
-    return sha256_json([settings, corpus_sha256, code_sha256(), platform.python_version(), train.__version__])
+    saved = config.corpus.split_path
+    split = sha256_file(Path(saved)) if saved is not None and Path(saved).is_file() else None
+    return sha256_json([settings, corpus_sha256, split, code_sha256(), platform.python_version(), train.__version__])
 
 
 def _unfinished_run(output: Path, state: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -116,12 +117,12 @@ class MlflowTracker(Tracker):
     def step_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         import mlflow
 
-        mlflow.log_metrics(dict(metrics), step=step)
+        mlflow.log_metrics(_named(metrics), step=step)
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         import mlflow
 
-        mlflow.log_metrics(dict(metrics))
+        mlflow.log_metrics(_named(metrics))
 
     def tags(self, tags: Mapping[str, str]) -> None:
         import mlflow
@@ -154,7 +155,7 @@ class MlflowTracker(Tracker):
 
         with _quiet():
             info = log_bundle(bundle)
-        test = {name: value for name, value in metrics.items() if name.startswith("test/")}
+        test = _named({name: value for name, value in metrics.items() if name.startswith("test/")})
         if test:
             mlflow.log_metrics(test, model_id=info.model_id, dataset=self._datasets.get("test"))
         return str(info.model_uri)
@@ -207,6 +208,11 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str) -> It
         raise
     finally:
         mlflow.end_run(status)
+
+
+def _named(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics under names that MLflow takes: a topic may hold other characters than letters, digits and `_-. :/`."""
+    return {re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII): value for name, value in metrics.items()}
 
 
 def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:

@@ -50,6 +50,7 @@ def test_blocks_are_what_a_reader_sees(html: str, expected: list[str]) -> None:
         (b"\xef\xbb\xbf<p>bom", "<p>bom"),
         ("<p>wide".encode("utf-16"), "<p>wide"),
         (b"<meta charset=utf-8><p>K\xe4se", "<p>Käse"),
+        ("<meta charset=utf-8><p>Käse für Zürich".encode() + b" cut \xe2\x80", "Käse für Zürich cut \ufffd"),
         (b"<meta charset=zlib><p>x", "<p>x"),
         (b"<meta charset=unicode_escape>\\x41", "\\x41"),
         (b"<meta charset=nonsense><p>x", "<p>x"),

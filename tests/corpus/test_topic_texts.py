@@ -84,7 +84,8 @@ def shown(pages: list[Page]) -> list[tuple[str | None, list[str]]]:
 def test_each_kind(kind: str, expected: list[tuple[str, list[str]]], refused: dict[str, int], tmp_path: Path) -> None:
     named = KINDS[kind](tmp_path)
     quarantine = tmp_path / "q.jsonl"
-    pages = read_texts(named, SAME, quarantine)
+    pages, count = read_texts(named, SAME, quarantine)
+    assert count == sum(refused.values())
     assert shown(pages) == expected
     assert all(s.role is None and s.story == 0 for page in pages for s in page.segments)
     found = quarantine.read_text().splitlines() if quarantine.exists() else []

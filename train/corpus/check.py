@@ -13,7 +13,7 @@ from train.corpus.naming import Naming
 from train.corpus.page import Page
 from train.corpus.read import Refusal, duplicate_page, scan, write_pages
 from train.corpus.rules import CORPUS_RULES, PAGE_RULES, CorpusWatch
-from train.corpus.sources import digest
+from train.corpus.sources import digest, locate
 from train.errors import InputError
 from train.files import write_json, written_aside
 from train.runtime.reading import ROLES
@@ -82,8 +82,9 @@ def check_corpus(
         on_page: Is given each kept page.
 
     Raises:
-        InputError: The corpus as a whole cannot be read.
+        InputError: The corpus as a whole cannot be read, has no page, or an output would be written over it.
     """
+    _require_apart(corpus, quarantine, keep, report)
     found = CheckReport(str(corpus), digest(corpus))
     found.roles.update({role: 0 for role in ROLES})
     watch = CorpusWatch()
@@ -94,6 +95,9 @@ def check_corpus(
             write_pages(keep, seen)
         else:
             deque(seen, maxlen=0)
+    if not found.lines:
+        quarantine.unlink()
+        raise InputError("no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus")
     if not found.errors:
         quarantine.unlink()
     else:
@@ -106,6 +110,23 @@ def check_corpus(
     if report is not None:
         write_json(report, found.to_json())
     return found
+
+
+def _require_apart(corpus: str | Path, *outputs: Path | None) -> None:
+    """Refuses to write over the corpus, or one output over the other."""
+    _, source = locate(corpus)
+    taken = {source.resolve()}
+    for output in outputs:
+        if output is None:
+            continue
+        place = output.resolve()
+        if place in taken or output.is_dir():
+            what = "a folder" if output.is_dir() else "the corpus" if place == source.resolve() else "another output"
+            raise InputError(
+                f"the path of an output is {what}", expected="a file of its own for quarantine, kept pages and report",
+                remedy="name another", path=output, rule="same-path",
+            )  # fmt: skip
+        taken.add(place)
 
 
 def _kept(

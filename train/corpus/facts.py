@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -57,7 +58,9 @@ def story_passages(page: Page) -> np.ndarray:
     return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
 
 
-def _date(date: str | None) -> str | None:
+def _date(text: str | None) -> str | None:
     """The date when it is written `YYYY-MM-DD…`; another way of writing dates does not sort."""
-    head = (date or "")[:10]
-    return head if len(head) == 10 and head[4] == head[7] == "-" and head.replace("-", "").isdigit() else None
+    try:
+        return date.fromisoformat((text or "")[:10]).isoformat() if text and text[4:5] == "-" else None
+    except ValueError:
+        return None

@@ -25,6 +25,8 @@ LEAST_WORDS = 3
 SHARED_SITES = 3
 """Boilerplate, or a few words of any role, on so many sites is the language of the web ('Read more', '2 hours ago'), not a leak."""
 EXAMPLES = 3
+CANDIDATES = 50
+"""So many texts of the same buckets are compared: near copies by the thousand are found with the first."""
 
 
 @dataclass
@@ -111,7 +113,9 @@ def find_leaks(parts: Mapping[str, Iterable[Page]]) -> LeakReport:
                 key = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=12).digest()
                 if (role == "boilerplate" or words < NEAR_WORDS) and len(sites[key]) < SHARED_SITES:
                     sites[key].add(page.site)
-                hashed = own.add(key, text, page.page_id, words)
+                hashed, like = own.add(key, text, page.page_id, words)
+                if role == "boilerplate" and like is not None and len(sites[like]) < SHARED_SITES:
+                    sites[like].add(page.site)  # near copies of boilerplate count for the text they are like
                 for source, index in seen:
                     match = index.find(key, hashed)
                     if match is not None:
@@ -146,29 +150,39 @@ class _Index:
         self._texts: list[_Text] = []
         self._known: dict[bytes, Any] = {}
 
-    def add(self, key: bytes, text: str, page_id: str, words: int) -> Any:
-        """Takes note of a text; returns its MinHash, or None when it is too short for one."""
+    def add(self, key: bytes, text: str, page_id: str, words: int) -> tuple[Any, bytes | None]:
+        """Takes note of a text.
+
+        Returns:
+            Its MinHash, or None when it is too short for one; and the key of an earlier text of this part that it is a near copy of:
+            a near copy is not indexed, for its original stands for it.
+        """
         if key in self._exact:
-            return self._known.get(key)
+            return self._known.get(key), None
         self._exact[key] = _Text(page_id, key)
         if words < NEAR_WORDS:
-            return None
+            return None, None
         hashed = self._rensa.RMinHash(num_perm=PERMUTATIONS, seed=1)
         plain = text.encode("utf-8", "replace").decode()
         hashed.update([plain[i : i + GRAM] for i in range(max(1, len(plain) - GRAM + 1))])
-        self._near.insert(len(self._hashes), hashed)
-        self._hashes.append(hashed)
-        self._texts.append(self._exact[key])
+        like = self._like(hashed)
+        if like is None:
+            self._near.insert(len(self._hashes), hashed)
+            self._hashes.append(hashed)
+            self._texts.append(self._exact[key])
         self._known[key] = hashed
-        return hashed
+        return hashed, None if like is None else like.key
+
+    def _like(self, hashed: Any) -> _Text | None:
+        for candidate in self._near.query(hashed)[:CANDIDATES]:
+            if hashed.jaccard(self._hashes[candidate]) >= THRESHOLD:
+                found: _Text = self._texts[candidate]
+                return found
+        return None
 
     def find(self, key: bytes, hashed: Any) -> tuple[str, _Text] | None:
         """`exact` or `near` and the text that is alike, or None."""
         if key in self._exact:
             return "exact", self._exact[key]
-        if hashed is None:
-            return None
-        for candidate in self._near.query(hashed):
-            if hashed.jaccard(self._hashes[candidate]) >= THRESHOLD:
-                return "near", self._texts[candidate]
-        return None
+        like = None if hashed is None else self._like(hashed)
+        return None if like is None else ("near", like)

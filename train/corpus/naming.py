@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from train.errors import InputError
@@ -35,7 +37,7 @@ class Naming:
 
     @staticmethod
     def parse(columns: str, roles: str) -> Naming:
-        """Reads `"content=text domain=site"` and `"article=main teaser=related"`, as the command line gives them.
+        """Reads `"content=text domain=site"` and `"article=main teaser=related"`, as the command line gives them; quotes hold spaces together.
 
         Raises:
             InputError: A word is not THEIRS=OURS.
@@ -53,8 +55,11 @@ class Naming:
         """Our role for a label; a label nobody mapped is returned as it came."""
         if not isinstance(label, str):
             return label
-        known = {their.casefold(): ours for their, ours in self.roles.items()} | {role: role for role in ROLES if role not in self.roles}
-        return known.get(label.strip().casefold(), label)
+        return self._known.get(label.strip().casefold(), label)
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        return {role: role for role in ROLES} | {their.strip().casefold(): ours for their, ours in self.roles.items()}
 
     def page(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A page record with keys and labels renamed, and its site taken from its address when it has none."""
@@ -80,8 +85,28 @@ class Naming:
         return segment
 
 
+def plain(value: Any) -> Any:
+    """A table's value as JSON has it: dates in ISO form, NaN as null, bytes and what else there is as text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
 def _pairs(words: str) -> dict[str, str]:
-    pairs = [word.partition("=") for word in words.split()]
+    try:
+        pairs = [word.partition("=") for word in shlex.split(words)]
+    except ValueError as error:
+        raise InputError(
+            f"{words!r}: {error}", expected="pairs THEIRS=OURS, quoted where they hold spaces", remedy="close the quote", rule="bad-mapping"
+        ) from None
     for their, equals, ours in pairs:
         if not (their and equals and ours):
             raise InputError(

@@ -128,7 +128,7 @@ def _parse_segment(record: Any, name: str, labelled: bool) -> Segment:
     if role not in ROLES and (labelled or role is not None):
         found = "no role" if role is None else f"role {role!r}"
         raise _refuse("unknown-role", f"{name} has {found}", f"one of {', '.join(ROLES)}", "map your labels onto these three roles")
-    if story is not None and (isinstance(story, bool) or not isinstance(story, int) or story < 0):
+    if story is not None and (isinstance(story, bool) or not isinstance(story, int) or not 0 <= story < 2**31):
         raise _refuse(
             "bad-story", f"{name}: story is {story!r}", "an integer from 0, or null", "number the main story 0 and related items 1, 2, …"
         )

@@ -40,7 +40,7 @@ def scan(corpus: str | Path, *, labelled: bool, naming: Naming | None = None) ->
     source, path = locate(corpus)
     for line, record in source.rows(path, naming or Naming()):
         if isinstance(record, InputError):
-            yield line, Refusal(record, None)
+            yield line, Refusal(record, record.record)
             continue
         try:
             yield line, parse_page(record, labelled=labelled)
@@ -56,19 +56,23 @@ class Corpus:
         path: As for `scan`.
         naming: As for `scan`.
         labelled: As for `scan`.
+        skip_refused: Pass over what `check` quarantines, instead of raising it.
     """
 
     path: str | Path
     naming: Naming | None = None
     labelled: bool = True
+    skip_refused: bool = False
 
     def __iter__(self) -> Iterator[Page]:
         first: dict[str, int] = {}
         for line, item in scan(self.path, labelled=self.labelled, naming=self.naming):
+            if isinstance(item, Page) and item.page_id in first:
+                item = Refusal(duplicate_page(item.page_id, first[item.page_id], self.path, line), None)
             if isinstance(item, Refusal):
+                if self.skip_refused:
+                    continue
                 raise item.error
-            if item.page_id in first:
-                raise duplicate_page(item.page_id, first[item.page_id], self.path, line)
             first[item.page_id] = line
             yield item
 

@@ -15,6 +15,7 @@ from train.runtime.reading import CONTROL, ROLES
 
 LONG_CHARS = 50_000
 SHORT_MAIN_WORDS = 25
+SHORT_PAGE = 10
 LEAST_SITES = 3
 """A role or topic on fewer sites cannot be in each of train, validation and test."""
 UNIFORM_PAGES = 5
@@ -28,6 +29,10 @@ PAGE_RULES: dict[str, tuple[str, Callable[[Page], bool]]] = {
     "no-main": ("page without a main segment", lambda page: all(s.role != "main" for s in page.segments)),
     "short-main": (f"page whose main story has fewer than {SHORT_MAIN_WORDS} words", lambda page: 0 < _main_words(page) < SHORT_MAIN_WORDS),
     "empty-segment": ("page with a segment that has no visible text", lambda page: not all(_VISIBLE.search(s.text) for s in page.segments)),
+    "short-segments": (
+        f"page of {SHORT_PAGE} segments or more, nine tenths of them a word or two: cut too finely",
+        lambda page: len(page.segments) >= SHORT_PAGE and sum(len(words(s.text)) <= 2 for s in page.segments) >= 0.9 * len(page.segments),
+    ),
     "one-segment": ("page of a single segment: it has no context to read", lambda page: len(page.segments) == 1),
     "long-segment": (
         f"page with a segment over {LONG_CHARS:,} characters",

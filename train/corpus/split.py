@@ -146,6 +146,11 @@ def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, se
     answer = []
     for i in range(count):
         rest = [group for group in groups if tests[group[0]] != str(i)]
+        if len(rest) < 2:
+            raise InputError(
+                f"{len(rest)} group of sites is left for training and validation in fold {i}", expected="at least 2",
+                remedy="name more folds, or add pages of other sites", rule="too-small-to-split",
+            )  # fmt: skip
         home = _deal(rest, facts, {"train": 1 - validation_share, "validation": validation_share}, seed)
         home |= {site: "test" for group in groups for site in group if tests[group[0]] == str(i)}
         parts = {part: [page for page in facts if home[page.site] == part] for part in PARTS}

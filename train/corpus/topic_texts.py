@@ -22,7 +22,7 @@ from train.corpus.read import Refusal
 from train.corpus.sources import hub
 from train.corpus.sources.html_blocks import decode, files, read_within
 from train.errors import InputError
-from train.files import sha256_file, sha256_files, sha256_json, written_aside
+from train.files import digest_of, sha256_file, sha256_json, written_aside
 
 IPTC = Path(__file__).with_name("iptc-media-topics.yaml")
 _AG_TOPICS = {"1": "World", "2": "Sports", "3": "Business", "4": "Sci/Tech"}
@@ -108,6 +108,8 @@ class TopicMapping:
 
 
 def _text_page(text_id: str, topic: str, paragraphs: list[str], mapping: TopicMapping) -> Page:
+    if not topic.strip():
+        raise InputError(f"text {text_id!r} has no topic", expected="a topic", remedy="name it, or leave the text out", rule="no-topic")
     segments = [" ".join(p.split()) for p in paragraphs]
     kept = tuple(Segment(text, None, 0, mapping.name(topic)) for text in segments if text)
     if not kept:
@@ -148,7 +150,7 @@ def _table(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _rows(file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    reader = csv.reader(file)
+    reader = csv.reader(file, strict=True)
     try:
         for row in reader:
             if row:
@@ -214,7 +216,7 @@ def _dataset(path: Path) -> Iterator[tuple[int, Any]]:
         text, topic = _columns(data.column_names or list(next(iter(data), {})), path)
         for number, row in enumerate(data, start=1):
             named = hub.names_for_numbers(row, data.features)
-            yield number, (f"{path.name}-{number}", str(named[topic]), str(named[text] or "").split("\n"))
+            yield number, (f"{path.name}-{number}", _topic(named[topic]), str(named[text] or "").split("\n"))
     except InputError:
         raise
     except Exception as error:
@@ -222,6 +224,11 @@ def _dataset(path: Path) -> Iterator[tuple[int, Any]]:
             f"the data set cannot be read: {type(error).__name__}: {error}"[:300], expected="a data set of tables",
             remedy="check the id; a Hub id needs network", path=path, rule="broken-dataset",
         ) from None  # fmt: skip
+
+
+def _topic(value: Any) -> str:
+    """A topic's name; a class number without a name, such as -1 for 'unlabelled', is none."""
+    return value if isinstance(value, str) else "" if value is None or isinstance(value, float) or value == -1 else str(value)
 
 
 KINDS: dict[str, tuple[Callable[[Path], Iterator[tuple[int, Any]]], bool | None]] = {
@@ -253,11 +260,7 @@ def _locate(named: str) -> tuple[Callable[[Path], Iterator[tuple[int, Any]]], Pa
 def digest(named: str) -> str:
     """The sha256 that names a set of texts."""
     _, path = _locate(named)
-    if path.is_file():
-        return sha256_file(path)
-    if path.is_dir():
-        return sha256_files((p for p in path.rglob("*") if p.is_file() and not p.is_symlink()), path)
-    return sha256_json(hub.fingerprint(path))
+    return sha256_json(hub.fingerprint(path)) if named.startswith("dataset:") else digest_of(path)
 
 
 def scan_texts(named: str, mapping: TopicMapping) -> Iterator[tuple[int, Page | Refusal]]:
@@ -281,8 +284,8 @@ def scan_texts(named: str, mapping: TopicMapping) -> Iterator[tuple[int, Page | 
             yield line, Refusal(error.at(error.path or path, line), None if isinstance(item, InputError) else list(item))
 
 
-def read_texts(named: str, mapping: TopicMapping, quarantine: Path | None = None) -> list[Page]:
-    """All texts of a set.
+def read_texts(named: str, mapping: TopicMapping, quarantine: Path | None = None) -> tuple[list[Page], int]:
+    """All texts of a set, and how many were refused.
 
     Args:
         named: As for `scan_texts`.
@@ -303,13 +306,13 @@ def read_texts(named: str, mapping: TopicMapping, quarantine: Path | None = None
             refused.append({"line": line, "rule": item.error.rule, "message": item.error.found, "record": item.record})
     if refused and quarantine is not None:
         with written_aside(quarantine) as aside:
-            aside.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in refused), encoding="utf-8", errors="replace")
+            aside.write_bytes("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in refused).encode("utf-8", "backslashreplace"))
     if not pages:
         raise InputError(
             f"no text in it ({len(refused)} refused)", expected="texts with topics", remedy="check kind and path", path=named,
             rule="empty-corpus",
         )  # fmt: skip
-    return pages
+    return pages, len(refused)
 
 
 def count_topics(pages: list[Page]) -> Counter[str]:

@@ -16,7 +16,8 @@ from train.runtime.calibration import Calibration, tempered
 from train.runtime.decoding import role_scores
 from train.runtime.reading import ROLES, word_count
 
-COLDEST, HOTTEST = 0.2, 8.0
+COLDEST, HOTTEST = 0.5, 8.0
+"""Bounds: on validation pages without a mistake, likelihood alone would make a model infinitely sure."""
 BINS = 15
 LEAST = 30
 """A threshold is chosen on so many answers at least: the precision of fewer is chance."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,9 @@ def _axes(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
 
 def _finish(figure: Any, caption: str, alternative: str) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the text, with fonts of its own
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1)
     return f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>"
@@ -73,7 +76,7 @@ def bars(
             for bar, (name, _) in zip(drawn, shown, strict=True):
                 bar.set_hatch(_HATCHES.get(name, ""))
         axes.bar_label(drawn, labels=[f"{n:,}" for n in values], padding=3, color=_INK)
-        axes.set_yticks(range(len(shown)), [name.replace("$", r"\\$") for name in names])
+        axes.set_yticks(range(len(shown)), [name.replace("$", r"\$") for name in names])
         axes.set_ylim(max(3, len(shown)) - 0.5, -0.5)
         axes.margins(x=0.15)
         axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from train.files import write_text
 SIGNS = {"main": "█", "related": "▒", "boilerplate": "·", None: "?"}
 """Sign of each role, so that colour is not needed to tell it."""
 SHOWN_CHARS = 600
+
+_UNFIT = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff\\u202a-\\u202e\\u2066-\\u2069]")
+"""Controls, halves of characters, and marks that turn the direction of what follows."""
 
 _STYLE = """
 :root { color-scheme: light dark; --fg: #1c1f23; --bg: #ffffff; --soft: #f1f3f5; --line: #d5d9de; --dim: #6a727c;
@@ -35,7 +39,7 @@ details { border: 1px solid var(--line); border-radius: 6px; margin: .6rem 0; pa
 
 def escape(value: Any) -> str:
     """Text for HTML; characters that no page may hold are replaced."""
-    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(value)))
+    return html.escape(_UNFIT.sub("\ufffd", str(value)))
 
 
 def write_page(path: Path, title: str, parts: Iterable[str]) -> None:

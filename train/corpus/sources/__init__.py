@@ -19,7 +19,7 @@ from typing import Any
 from train.corpus.naming import Naming
 from train.corpus.sources import aeb, cleaneval, csv_table, doccano, html_folder, hub, jsonl, l3s, label_studio, parquet, prodigy
 from train.errors import InputError
-from train.files import sha256_file, sha256_files, sha256_json
+from train.files import digest_of, sha256_json
 
 Rows = Iterator[tuple[int, Any]]
 
@@ -96,9 +96,4 @@ def digest(corpus: str | Path) -> str:
         InputError: Nothing is there.
     """
     source, path = locate(corpus)
-    if path.is_file():
-        return sha256_file(path)
-    if path.is_dir():
-        return sha256_files((p for p in path.rglob("*") if p.is_file() and not p.is_symlink()), path)
-    assert source.rows is hub.rows, "every other source's path was checked"
-    return sha256_json(hub.fingerprint(path))
+    return sha256_json(hub.fingerprint(path)) if source.rows is hub.rows else digest_of(path)

@@ -44,10 +44,14 @@ def _page(path: Path, page_id: str, gold: Any, naming: Naming) -> dict[str, Any]
         )
     if "/" in page_id or "\\" in page_id or "\x00" in page_id or page_id in ("", ".", ".."):
         raise InputError(f"the id {page_id!r}", expected="a file's name", remedy="rename it: ids name files", rule="outside-folder")
-    html = next((f for f in (path / "html" / f"{page_id}{s}" for s in (".html.gz", ".html")) if f.is_file()), None)
-    if html is None:
-        raise InputError(f"no html/{page_id}.html.gz", expected="one file a page", remedy="complete the data set", rule="no-file")
-    page = read_html(read_within(html, path))
+    packed = path / "html" / f"{page_id}.html.gz"
+    try:
+        content = read_within(packed, path)
+    except InputError as error:
+        if error.rule != "no-file":
+            raise
+        content = read_within(packed.with_suffix(""), path)
+    page = read_html(content)
     url = gold.get("url")
     record = naming.with_site(page_record(page_id, page, url if isinstance(url, str) else page.url))
     record["segments"] = aligned(page, body)

@@ -8,6 +8,7 @@ the gold there, and near. Related items are not labelled by such benchmarks: the
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
 _WORD = re.compile(r"\w+")
@@ -39,7 +40,8 @@ def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:
             continue
         own = f" {' '.join(words[i])} "
         if long[0] < i < long[-1]:
-            before, after = max(k for k in long if k < i), min(k for k in long if k > i)
+            at = bisect_left(long, i)
+            before, after = long[at - 1], long[at]
             answer[i] = own in f" {body[places[before][1] : places[after][0]]} "
         else:
             there = body[:begin] if i < long[0] else body[end:]

@@ -1,6 +1,7 @@
 """Source: CleanEval (Baroni, Chantree, Kilgarriff & Sharoff, LREC 2008) and sets laid out like it (CleanPortalEval).
 
-Anywhere below the folder: `NAME.html` and its gold `NAME.txt` (or `NAME-cleaned.txt`), whose first line may be `URL: …` and whose
+Below the folder: `NAME.html` and its gold `NAME.txt` (or `NAME-cleaned.txt`), side by side or in folders that are called alike but
+for a word such as original, input, cleaned or GoldStandard (`en_original/1.html` and `en_cleaned/1-cleaned.txt`). Its first line may be `URL: …` and whose
 paragraphs begin with `<h>`, `<p>` or `<l>`. Blocks inside the gold are main, all others boilerplate.
 """
 
@@ -14,28 +15,42 @@ from typing import Any
 from train.corpus.naming import Naming
 from train.corpus.sources.aeb import aligned
 from train.corpus.sources.html_blocks import decode, files, read_html, read_within
-from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record
+from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record, stem
 from train.errors import InputError
 
+_SIDES = {"original", "originals", "cleaned", "clean", "input", "html", "raw", "gold", "goldstandard", "standard", "txt", "text", "source"}
 _URL = re.compile(r"\s*URL:\s*(\S+)[^\n]*\n?", re.I)
 _TAG = re.compile(r"</?(?:h|p|l)>", re.I)
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
-    golds = {file.stem.removesuffix("-cleaned"): file for file in files(path, (".txt",))}
+    golds: dict[str, dict[str, Path]] = {}
+    for gold_file in files(path, (".txt",)):
+        folder = _part(gold_file, path)
+        golds.setdefault(gold_file.stem.removesuffix("-cleaned"), {})[folder] = gold_file
 
     def convert(file: Path) -> dict[str, Any]:
-        name = file.name.partition(".html")[0].removesuffix(".htm")
-        if name not in golds:
-            raise InputError("no gold text for it", expected=f"{name}.txt or {name}-cleaned.txt", remedy="complete the set", rule="no-gold")
-        url, gold = read_gold(decode(read_within(golds[name], path)))
+        name = Path(stem(Path(file.name))).name
+        own = golds.get(name, {})
+        part = _part(file, path)
+        found = own.get(part) or (next(iter(own.values())) if len(own) == 1 else None)
+        if found is None:
+            what = f"{len(own)} gold texts for it, none of them of the part {part!r}" if own else "no gold text for it"
+            raise InputError(what, expected=f"{name}.txt or {name}-cleaned.txt", remedy="complete the set", rule="no-gold")
+        url, gold = read_gold(decode(read_within(found, path)))
         page = read_html(read_within(file, path))
-        record = naming.with_site(page_record(name, page, url or page.url))
+        record = naming.with_site(page_record(f"{part}/{name}" if part else name, page, url or page.url))
         record["segments"] = aligned(page, gold)
         return record
 
     return numbered(files(path, SUFFIXES), convert)
+
+
+def _part(file: Path, root: Path) -> str:
+    """The part of the set a file is in: its folders without the word that tells HTML from gold, so that `en_original` meets `en_cleaned`."""
+    words = (word for word in re.split(r"[\W_]+", file.relative_to(root).parent.as_posix().casefold()) if word not in _SIDES)
+    return "_".join(word for word in words if word)
 
 
 def read_gold(text: str) -> tuple[str | None, str]:

@@ -28,7 +28,8 @@ def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, Row]]:
     with gzip.open(path, "rb") if name.endswith(".gz") else path.open("rb") as raw:
         # NUL and bad bytes must not end the file: they are let through and their row is refused.
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter, strict=False)
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        line = 1
         try:
             header = next(reader, [])
             check_columns(header, path, naming)
@@ -39,8 +40,8 @@ def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, Row]]:
                 line = reader.line_num + 1
         except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
             raise InputError(
-                f"the table breaks after line {reader.line_num}: {error}", expected="a whole CSV table",
-                remedy="write or copy it again", path=path, rule="broken-csv",
+                f"the table breaks in the row that begins here and is read up to line {reader.line_num}: {error}", expected="a whole CSV table",
+                remedy="close or double the quotes of this row, or write the table again", path=path, line=line, rule="broken-csv",
             ) from None  # fmt: skip
 
 

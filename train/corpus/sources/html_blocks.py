@@ -187,7 +187,9 @@ def _blocks(root: Any, mark: Mark | None) -> list[Block]:
     for event, element in walker:
         tag = element.tag if isinstance(element.tag, str) else ""
         if event == "start":
-            if tag in _DROPPED or element.get("hidden") is not None or _HIDDEN.search(element.get("style") or ""):
+            # Pages hide themselves as a whole until their scripts have run: what is hidden on html and body is seen.
+            hides = element.get("hidden") is not None or _HIDDEN.search(element.get("style") or "")
+            if tag in _DROPPED or (hides and tag not in ("html", "body")):
                 skipped = element
                 walker.skip_subtree()
                 continue
@@ -258,8 +260,12 @@ def decode(content: bytes) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    # Browsers read undeclared pages as Windows-1252; bytes that it lacks are replaced.
-    return content.decode("cp1252", "replace") if b"\x00" not in content[:4096] else content.decode("utf-8", "replace")
+    if named not in (None, "utf-8"):
+        return content.decode(str(named), "replace")
+    # A page that is UTF-8 but for a few bytes is UTF-8; others are Windows-1252, as browsers read undeclared ones, whatever they say.
+    text = content.decode("utf-8", "replace")
+    wide = sum(char > "\x7f" for char in text)
+    return text if b"\x00" in content[:4096] or text.count("\ufffd") * 2 < wide else content.decode("cp1252", "replace")
 
 
 def _encoding(name: str) -> str | None:
@@ -289,16 +295,22 @@ def read_within(path: Path, root: Path) -> bytes:
     Raises:
         InputError: It is not there, leads out of `root`, is too large, or is a broken gzip.
     """
-    resolved = path.resolve()
-    if not resolved.is_relative_to(root.resolve()):
-        raise _refuse("outside-folder", f"{path.name!r} leads out of its folder", f"a file inside {root}", "remove the link")
     try:
+        resolved = path.resolve()
+        if not resolved.is_relative_to(root.resolve()):
+            raise _refuse("outside-folder", f"{path.name!r} leads out of its folder", f"a file inside {root}", "remove the link")
+        if resolved.exists() and not resolved.is_file():
+            raise _refuse("no-file", f"{path.name!r} is no regular file", "a file", "remove it")
         with gzip.open(resolved, "rb") if path.suffix == ".gz" else resolved.open("rb") as file:
             content = file.read(LARGEST + 1)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except FileNotFoundError:
         raise _refuse("no-file", f"no file {path.name!r}", "one file a page", "complete the data set") from None
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise _refuse("broken-gzip", f"a broken gzip file: {error}", "a whole one", "copy it again") from None
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, no right to read
+        raise _refuse(
+            "no-file", f"{path.name[:80]!r} cannot be read: {error}"[:300], "a file one may read", "remove it, or its link"
+        ) from None
     if len(content) > LARGEST:
         raise _refuse("too-large", f"a page of more than {LARGEST:,} bytes", f"at most {LARGEST:,}", "cut it, or leave it out")
     return content

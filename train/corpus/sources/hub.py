@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.corpus.naming import Naming, plain
 from train.corpus.sources.rows import Row, check_columns, pages
 from train.errors import InputError
+from train.files import digest_of, read_json
 
 TABLES = ("parquet", "arrow", "json", "csv")
 _KINDS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "json", ".csv": "csv"}
@@ -62,33 +63,75 @@ def open_table(path: Path) -> Any:
     location, revision, split = parse(path)
     folder = Path(location)
     if not folder.is_dir():
-        if Path(location).is_absolute() or location.startswith(".") or location.count("/") > 1:
+        if folder.is_absolute() or location.startswith(".") or location.count("/") > 1 or folder.exists():
             raise InputError("no such folder", expected="a folder, or a Hub id OWNER/NAME", remedy="check it", path=path, rule="no-file")
         builder = datasets.load_dataset_builder(location, revision=revision)
         _require_table(builder.name if builder.name in TABLES else getattr(builder, "builder_name", "?"), path)
-        return datasets.load_dataset(location, revision=revision, split=split, streaming=True)
+        return _plain(datasets.load_dataset(location, revision=revision, split=split or "train", streaming=True), path)
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        _stay_inside(folder, path)
         loaded = datasets.load_from_disk(str(folder))
-        return _part(loaded, split, path) if isinstance(loaded, Mapping) else loaded
+        if isinstance(loaded, Mapping):
+            return _plain(_part(loaded, split or "train", path), path)
+        if split is not None:
+            raise InputError("a data set without splits", expected="no #SPLIT", remedy="leave it out", path=path, rule="no-split")
+        return _plain(loaded, path)
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.suffix in _KINDS and p.name[0] != ".")
-    own = [p for p in files if p.stem.startswith(split)] or files
+    own = [p for p in files if split is None or p.stem.startswith(split)]
+    if files and not own:
+        found = f"no file that begins with {split!r}; there are {', '.join(p.name for p in files[:8])}"
+        raise InputError(found, expected="one file or more of the split", remedy="name another split, or none", path=path, rule="no-split")
     kinds = {_KINDS[p.suffix] for p in own}
     if len(kinds) != 1:
         found = "no table file" if not kinds else f"files of {len(kinds)} kinds ({', '.join(sorted(kinds))})"
         raise InputError(found, expected=f"files of one kind: {', '.join(_KINDS)}", remedy="keep one kind", path=path, rule="no-table")
-    return datasets.load_dataset(kinds.pop(), data_files={split: [str(p) for p in own]}, split=split, streaming=True)
+    return _plain(datasets.load_dataset(kinds.pop(), data_files={"all": [str(p) for p in own]}, split="all", streaming=True), path)
 
 
-def parse(path: Path) -> tuple[str, str | None, str]:
-    """`ID@REVISION#SPLIT` -> id or folder, revision, split."""
+def _stay_inside(folder: Path, path: Path) -> None:
+    """Refuses a saved data set whose parts lie elsewhere: `state.json` names them, and nobody checks it."""
+    root = folder.resolve()
+    for state in (folder / "state.json", *folder.glob("*/state.json")):
+        if not state.is_file():
+            continue
+        named = read_json(state).get("_data_files") or []
+        parts = [state, *(state.parent / str(part.get("filename")) for part in named if isinstance(part, dict))]
+        outside = [part for part in parts if not part.resolve().is_relative_to(root)]
+        if outside:
+            raise InputError(
+                f"{state.parent.name}/{state.name} names {outside[0]}, which lies outside the folder", expected="parts inside it",
+                remedy="do not use this data set", path=path, rule="outside-folder",
+            )  # fmt: skip
+
+
+def _plain(data: Any, path: Path) -> Any:
+    """The data set, unless a column holds pictures or sound, which are read from the paths that rows name."""
+    media = [
+        name for name, feature in (data.features or {}).items() if type(feature).__name__ in ("Image", "Audio", "Video", "Pdf", "Nifti")
+    ]
+    if media:
+        raise InputError(
+            f"the column {media[0]!r} holds files", expected="columns of text and numbers", remedy="remove it", path=path, rule="no-table"
+        )
+    return data
+
+
+def parse(path: Path) -> tuple[str, str | None, str | None]:
+    """`ID@REVISION#SPLIT` -> id or folder, revision, split; a folder may have `@` and `#` in its own name."""
+    if path.is_dir():
+        return str(path), None, None
     rest, _, split = str(path).partition("#")
+    if Path(rest).is_dir():
+        return rest, None, split or None
     location, _, revision = rest.partition("@")
-    return location, revision or None, split or "train"
+    return location, revision or None, split or None
 
 
 def fingerprint(path: Path) -> list[str | None]:
-    """What names a Hub data set's content: its id, the commit its revision stands for, and the split."""
+    """What names a data set's content: the commit of a Hub id, or the hash of a folder's files; and the split."""
     location, revision, split = parse(path)
+    if Path(location).is_dir():
+        return [digest_of(Path(location)), None, split]
     from huggingface_hub import dataset_info
 
     try:
@@ -123,8 +166,8 @@ def _require_table(kind: str, path: Path) -> None:
 def names_for_numbers(row: Mapping[str, Any], features: Any) -> dict[str, Any]:
     """A row with class numbers (`ClassLabel`) replaced by their names."""
     if not features:
-        return dict(row)
-    return {key: _named(value, features.get(key)) for key, value in row.items()}
+        return dict(plain(row))
+    return {key: plain(_named(value, features.get(key))) for key, value in row.items()}
 
 
 def _named(value: Any, feature: Any) -> Any:

@@ -61,7 +61,7 @@ def converted(record: Any, convert: Callable[[Mapping[str, Any]], dict[str, Any]
     try:
         return convert(record)
     except InputError as error:
-        return error.at(path, line)
+        return error.at(path, line).about(record)
 
 
 def _no_constant(name: str) -> None:

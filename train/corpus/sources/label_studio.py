@@ -7,6 +7,8 @@ documentation, "Label Studio JSON format of annotated tasks" and "Import pre-ann
 
 from __future__ import annotations
 
+import codecs
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -14,13 +16,13 @@ from typing import Any
 
 from train.corpus.naming import Naming
 from train.corpus.page import Page
-from train.corpus.sources.spans import Span, segments, span, split_lines
+from train.corpus.sources.spans import segments, span, split_lines
 from train.errors import InputError
 from train.files import written_aside
 from train.runtime.reading import ROLES
 
 _KEYS = ("page_id", "site", "lang", "title", "url", "date")
-_SEGMENTS, _TEXT = "segments", "text"
+_SEGMENTS, _TEXT, _EXTRA = "segments", "text", "extra"
 
 
 def interface(topics: Sequence[str] = ()) -> str:
@@ -34,7 +36,7 @@ def interface(topics: Sequence[str] = ()) -> str:
     return (
         '<View>\n  <Header value="$title"/>\n  <ParagraphLabels name="role" toName="page">\n' + labels + "\n  </ParagraphLabels>\n"
         '  <Paragraphs name="page" value="$segments" layout="dialogue" nameKey="number" textKey="text"/>\n'
-        '  <Number name="story" toName="page" perRegion="true" min="0"/>\n' + topic + "</View>\n"
+        '  <Number name="story" toName="page" perRegion="true" min="-1"/>\n' + topic + "</View>\n"
     )
 
 
@@ -47,7 +49,11 @@ def task(page: Page, record: Mapping[str, Any] | None = None, **more: Any) -> di
         more: Further keys of the task's data, e.g. why it was picked.
     """
     data = {key: getattr(page, key) or "" for key in _KEYS}
-    data |= {_SEGMENTS: [{"number": str(i), "text": s.text} for i, s in enumerate(page.segments)], **more}
+    data |= {
+        _SEGMENTS: [{"number": str(i), "text": s.text, **_extra(s.extra)} for i, s in enumerate(page.segments)],
+        **_extra(page.extra),
+        **more,
+    }
     answer: dict[str, Any] = {"data": data}
     if page.labelled:
         rows = [(s.role, s.story, s.topic, None) for s in page.segments]
@@ -66,6 +72,11 @@ def task(page: Page, record: Mapping[str, Any] | None = None, **more: Any) -> di
     return answer
 
 
+def _extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys that came with the corpus, under one key so that they meet none of ours."""
+    return {_EXTRA: dict(extra)} if extra else {}
+
+
 def _result(page: Page, rows: Iterable[tuple[Any, Any, Any, Any]]) -> list[dict[str, Any]]:
     result = []
     for i, (segment, (role, story, topic, confidence)) in enumerate(zip(page.segments, rows, strict=True)):
@@ -76,8 +87,10 @@ def _result(page: Page, rows: Iterable[tuple[Any, Any, Any, Any]]) -> list[dict[
         scored = {} if confidence is None else {"score": confidence}
         value = {**region, "text": segment.text, "paragraphlabels": [role]}
         result.append({**common, "from_name": "role", "type": "paragraphlabels", "value": value, **scored})
-        if story is not None and role == "related":
-            result.append({**common, "from_name": "story", "type": "number", "value": {**region, "number": story}})
+        if role == "related":
+            # Label Studio has no null: -1 says that the segment has no story number.
+            number = -1 if story is None else story
+            result.append({**common, "from_name": "story", "type": "number", "value": {**region, "number": number}})
         if topic is not None:
             result.append({**common, "from_name": "topic", "type": "choices", "value": {**region, "choices": [topic]}})
     return result
@@ -108,11 +121,13 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
         with path.open("rb") as file:
+            if file.read(3) != codecs.BOM_UTF8:
+                file.seek(0)
             for number, item in enumerate(ijson.items(file, "item", use_float=True), start=1):
                 try:
                     yield number, _page(item, naming)
                 except InputError as error:
-                    yield number, error.at(path, number)
+                    yield number, error.at(path, number).about(item)
     except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"not JSON after task {number}: {error}", expected="Label Studio's JSON export, one array of tasks",
@@ -142,17 +157,27 @@ def _page(item: Any, naming: Naming) -> dict[str, Any]:
     elif isinstance(data.get(_TEXT), str):
         text = data[_TEXT]
         texts = lines = split_lines(text)
-        found = [_stretch(r, text) for r in result if _type(r) == "labels"]
+        units = None if text.isascii() else list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
+        found = [_stretch(r, text, units) for r in result if _type(r) == "labels"]
     else:
         raise _refuse(
             f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}", "data.segments or data.text", "see README, 'Sources'"
         )
     extras = _of_regions(result)
-    spans = [_with_extras(start, end, label, region, lines, extras) for start, end, label, region in found]
-    page = {"page_id": f"task-{item.get('id')}", **{k: v for k, v in naming.record(data).items() if k not in (_SEGMENTS, _TEXT)}}
+    length = sum(map(len, lines)) + len(lines) - 1
+    spans = [span(start, end, label, length, **extras.get(str(region.get("id")), {})) for start, end, label, region in found]
+    page = {"page_id": f"task-{item.get('id')}", **{k: v for k, v in naming.record(data).items() if k not in (_SEGMENTS, _TEXT, _EXTRA)}}
     page = {key: value for key, value in page.items() if value != "" or key not in _KEYS}
     page["segments"] = segments(lines, spans, naming, texts)
+    page |= {k: v for k, v in _mapping(data.get(_EXTRA)).items() if k not in page}
+    if isinstance(paragraphs, list):
+        shown = [p for p, line in zip(paragraphs, lines, strict=True) if line.strip()]
+        page["segments"] = [{**_mapping(p.get(_EXTRA)), **s} for p, s in zip(shown, page["segments"], strict=True)]
     return naming.with_site(page)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _chosen(item: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -201,12 +226,12 @@ def _region(region: Mapping[str, Any], before: Sequence[int], texts: Sequence[st
     return start, end, _label(region), region
 
 
-def _stretch(region: Mapping[str, Any], text: str) -> tuple[Any, Any, Any, Mapping[str, Any]]:
+def _stretch(region: Mapping[str, Any], text: str, units: Sequence[int] | None) -> tuple[Any, Any, Any, Mapping[str, Any]]:
     """A region of a text. Label Studio counts UTF-16 units, as browsers do; the text it stores beside tells."""
     value = region["value"]
     start, end, said = value.get("start"), value.get("end"), value.get("text")
-    if isinstance(start, int) and isinstance(end, int) and isinstance(said, str) and text[start:end] != said:
-        there = _from_utf16(text, start), _from_utf16(text, end)
+    if isinstance(start, int) and isinstance(end, int) and isinstance(said, str) and text[max(0, start) : max(0, end)] != said:
+        there = (bisect_left(units, start), bisect_left(units, end)) if units else (start, end)
         if text[slice(*there)] != said:
             raise InputError(
                 f"a label at {start}-{end} over {said[:40]!r}", expected=f"what stands there: {text[start:end][:40]!r}",
@@ -226,12 +251,6 @@ def _of_regions(result: Iterable[Mapping[str, Any]]) -> dict[Any, dict[str, Any]
         elif name == "topic" and _type(region) == "choices" and isinstance(value.get("choices"), list) and value["choices"]:
             answer.setdefault(str(region.get("id")), {})["topic"] = value["choices"][0]
     return answer
-
-
-def _with_extras(
-    start: Any, end: Any, label: Any, region: Mapping[str, Any], lines: Sequence[str], extras: Mapping[Any, Mapping[str, Any]]
-) -> Span:
-    return span(start, end, label, sum(map(len, lines)) + len(lines) - 1, **extras.get(str(region.get("id")), {}))
 
 
 def _utf16(text: str) -> int:

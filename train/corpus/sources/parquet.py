@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
-from train.corpus.sources.rows import Row, check_columns, pages
+from train.corpus.naming import Naming, plain
+from train.corpus.sources.rows import PAGE_COLUMNS, SEGMENT_COLUMNS, Row, check_columns, pages
 from train.errors import InputError
 from train.files import written_aside
 
 _BATCH_ROWS = 256
+_EXTRA = "extra"
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
@@ -24,7 +26,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             if "segments" in {naming.columns.get(name, name) for name in names}:
-                yield from ((number, naming.page(record)) for number, record in _records(file))
+                yield from ((number, naming.page(_unpacked(record))) for number, record in _records(file))
             else:
                 check_columns(names, path, naming)
                 yield from pages(((number, Row(record)) for number, record in _records(file)), path, naming)
@@ -39,38 +41,68 @@ def _records(file: Any) -> Iterator[tuple[int, Any]]:
     for batch in file.iter_batches(batch_size=_BATCH_ROWS):
         for record in batch.to_pylist():
             number += 1
-            yield number, record
+            yield number, plain(record)
 
 
 def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
-    """Writes records as Parquet, whole or not at all; returns their number. Segment columns are fixed by the first batch."""
+    """Writes page records as Parquet, whole or not at all; returns their number.
+
+    The contract's keys are columns; keys that came with the corpus are kept as JSON in a column `extra`, of pages and of segments, for
+    they may differ from page to page. `rows` takes them out again.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    schema = _schema()
     iterator, count = iter(records), 0
-    with written_aside(path) as aside:
-        writer = None
-        while batch := list(islice(iterator, _BATCH_ROWS)):
-            table = pa.Table.from_pylist(batch, schema=writer.schema if writer else _schema(batch))
-            writer = writer or pq.ParquetWriter(aside, table.schema, compression="zstd")
-            writer.write_table(table)
+    with written_aside(path) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        while batch := [_packed(record) for record in islice(iterator, _BATCH_ROWS)]:
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
             count += len(batch)
-        if writer is None:
-            pq.write_table(pa.Table.from_pylist([], schema=_schema([])), aside)
-        else:
-            writer.close()
     return count
 
 
-def _schema(batch: list[dict[str, Any]]) -> Any:
-    """Contract columns with their types, and whatever else the first batch holds."""
+def _schema() -> Any:
     import pyarrow as pa
 
-    segment = pa.schema({"text": pa.string(), "role": pa.string(), "story": pa.int64(), "topic": pa.string()})
-    found = pa.Table.from_pylist([s for record in batch for s in record["segments"]]).schema if batch else pa.schema({})
-    segment_type = pa.struct([*segment, *(f for f in found if f.name not in segment.names and f.type != pa.null())])
-    known = pa.schema({key: pa.string() for key in ("page_id", "site", "lang", "title", "url", "date")})
-    rest = pa.Table.from_pylist([{k: v for k, v in r.items() if k != "segments"} for r in batch]).schema if batch else pa.schema({})
-    return pa.schema(
-        [*known, *(f for f in rest if f.name not in known.names and f.type != pa.null()), ("segments", pa.list_(segment_type))]
-    )
+    segment = [("text", pa.string()), ("role", pa.string()), ("story", pa.int64()), ("topic", pa.string()), (_EXTRA, pa.string())]
+    return pa.schema([*((key, pa.string()) for key in PAGE_COLUMNS), (_EXTRA, pa.string()), ("segments", pa.list_(pa.struct(segment)))])
+
+
+def _packed(record: dict[str, Any]) -> dict[str, Any]:
+    page = {key: _text(record.get(key)) for key in PAGE_COLUMNS}
+    segments = []
+    for s in record["segments"]:
+        known = {key: _text(s[key]) if key != "story" else s[key] for key in SEGMENT_COLUMNS if key in s}
+        segments.append({**known, _EXTRA: _json({k: v for k, v in s.items() if k not in SEGMENT_COLUMNS})})
+    return {**page, _EXTRA: _json({k: v for k, v in record.items() if k not in PAGE_COLUMNS and k != "segments"}), "segments": segments}
+
+
+def _unpacked(record: Any) -> Any:
+    """A record with what `write` packed taken out again; a table that others wrote is left as it is."""
+    if not isinstance(record, dict) or not isinstance(record.get("segments"), list):
+        return record
+    page = _without_extra(record)
+    page["segments"] = [_without_extra(s) if isinstance(s, dict) else s for s in record["segments"]]
+    return page
+
+
+def _without_extra(record: dict[str, Any]) -> dict[str, Any]:
+    packed = record.get(_EXTRA)
+    if _EXTRA not in record or not (packed is None or isinstance(packed, str)):
+        return dict(record)
+    rest = {key: value for key, value in record.items() if key != _EXTRA}
+    try:
+        found = json.loads(packed) if packed else {}
+    except ValueError:
+        return dict(record)
+    return {**found, **rest} if isinstance(found, dict) else dict(record)
+
+
+def _json(extra: dict[str, Any]) -> str | None:
+    return json.dumps(extra) if extra else None
+
+
+def _text(value: Any) -> Any:
+    """Text as Arrow takes it: halves of characters, which JSON may hold, are written out."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

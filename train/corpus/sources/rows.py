@@ -56,7 +56,7 @@ def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: Naming) -> Iterat
         page_id = "" if record.get("page_id") is None else str(record["page_id"])
         if page is None or page_id != page["page_id"]:
             if page is not None:
-                yield line, fault or page
+                yield line, fault.about(page) if fault else page
             line, fault = number, None
             page = naming.with_site({"page_id": page_id, **{key: _text(record.get(key)) for key in PAGE_COLUMNS[1:]}, "segments": []})
             if page_id in seen:
@@ -68,7 +68,7 @@ def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: Naming) -> Iterat
         fault = fault or row.fault or _page_fault(page, record, path, number)
         page["segments"].append(_segment(record, naming))
     if page is not None:
-        yield line, fault or page
+        yield line, fault.about(page) if fault else page
 
 
 def _page_fault(page: Mapping[str, Any], record: Mapping[str, Any], path: Path, line: int) -> InputError | None:

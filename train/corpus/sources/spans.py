@@ -5,14 +5,22 @@ A segment is a line of the text. It has the label that covers more than half of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from train.corpus.naming import Naming
 from train.errors import InputError
 
 _STORY_SIGN = "#"
+NO_STORY = -1
+"""Says that a related stretch has no story number, where leaving the number out would give it one of its own."""
+MOST_OVERLAPPING = 50
+"""More different labels on one line are no labelling; the bound keeps time linear."""
+_Mark = tuple[Any, int | None]
+_Stretch = tuple[int, int, _Mark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,8 @@ def span(start: Any, end: Any, label: Any, length: int, *, story: Any = None, to
         raise _refuse("bad-span", f"a label {label!r}", "a string", "export again")
     if isinstance(story, float) and story.is_integer():
         story = int(story)
-    if story is not None and (isinstance(story, bool) or not isinstance(story, int) or story < 0):
-        raise _refuse("bad-story", f"story {story!r}", "a whole number from 0", "number the page's stories")
+    if story is not None and (isinstance(story, bool) or not isinstance(story, int) or story < NO_STORY):
+        raise _refuse("bad-story", f"story {story!r}", "a whole number from 0, or -1 for none", "number the page's stories")
     if story is None and _STORY_SIGN in label:
         label, _, number = label.rpartition(_STORY_SIGN)
         if not (number.isascii() and number.isdigit()):
@@ -68,21 +76,27 @@ def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts:
     roles = [naming.role(s.label) for s in ordered]
     everything_labelled = "boilerplate" in roles
     numbers = _story_numbers(ordered, roles)
+    marks: dict[_Mark, list[int]] = {}  # role and story -> its spans, by their start
+    for i, key in enumerate(zip(roles, numbers, strict=True)):
+        marks.setdefault(key, []).append(i)
+    stretches = sorted(
+        ((start, end, key) for key, own in marks.items() for start, end in _joined([ordered[i] for i in own])), key=lambda s: s[:2]
+    )
     records: list[dict[str, Any]] = []
-    active: list[int] = []
+    active: list[_Stretch] = []
     coming = begin = 0
     for line, text in zip(lines, texts or lines, strict=True):
         end = begin + len(line)
-        while coming < len(ordered) and ordered[coming].start < end:
-            active.append(coming)
+        while coming < len(stretches) and stretches[coming][0] < end:
+            active.append(stretches[coming])
             coming += 1
-        active = [i for i in active if ordered[i].end > begin]
+        active = [stretch for stretch in active if stretch[1] > begin]
         if line.strip():
             record: dict[str, Any] = {"text": text.strip()}
-            holder = _holder(line, begin, [(i, ordered[i]) for i in active], roles)
+            holder = _holder(line, begin, active)
             if holder is not None:
-                found = ordered[holder]
-                record |= {"role": roles[holder], "story": numbers[holder], "topic": found.topic}
+                topic = next((ordered[i].topic for i in marks[holder] if ordered[i].topic is not None), None)
+                record |= {"role": holder[0], "story": holder[1], "topic": topic}
             elif ordered and not everything_labelled:
                 record |= {"role": "boilerplate", "story": None, "topic": None}
             records.append(record)
@@ -90,17 +104,34 @@ def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts:
     return records
 
 
-def _holder(line: str, begin: int, spans: Sequence[tuple[int, Span]], roles: Sequence[Any]) -> int | None:
-    """The span that covers more than half of a line's visible characters."""
-    visible = sum(not char.isspace() for char in line)
-    holders = []
-    for i, s in spans:
-        covered = line[max(0, s.start - begin) : max(0, s.end - begin)]
-        if sum(not char.isspace() for char in covered) * 2 > visible:
-            holders.append(i)
-    if len({roles[i] for i in holders}) > 1:
+def _joined(spans: Sequence[Span]) -> list[tuple[int, int]]:
+    """Stretches of one label, those that touch or overlap joined."""
+    joined: list[tuple[int, int]] = []
+    for s in spans:
+        if joined and s.start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], s.end)
+        else:
+            joined.append((s.start, s.end))
+    return joined
+
+
+def _holder(line: str, begin: int, active: Sequence[_Stretch]) -> _Mark | None:
+    """The role and story that cover more than half of a line's visible characters."""
+    if len(active) > MOST_OVERLAPPING and len({key for _, _, key in active}) > MOST_OVERLAPPING:
         raise _refuse(
-            "overlapping-labels", f"the line {line.strip()[:40]!r} is {' and '.join(sorted({str(roles[i]) for i in holders}))}",
+            "overlapping-labels",
+            f"the line {line.strip()[:40]!r} has more than {MOST_OVERLAPPING} labels",
+            "one role a line",
+            "delete the others",
+        )
+    seen = list(accumulate((not char.isspace() for char in line), initial=0))
+    covered: Counter[_Mark] = Counter()
+    for start, end, key in active:
+        covered[key] += seen[min(len(line), end - begin)] - seen[max(0, start - begin)]
+    holders = [key for key, visible in covered.items() if visible * 2 > seen[-1]]
+    if len({role for role, _ in holders}) > 1:
+        raise _refuse(
+            "overlapping-labels", f"the line {line.strip()[:40]!r} is {' and '.join(sorted({str(role) for role, _ in holders}))}",
             "one role a line", "delete one of the labels",
         )  # fmt: skip
     return holders[0] if holders else None
@@ -118,7 +149,7 @@ def _story_numbers(spans: Sequence[Span], roles: Sequence[Any]) -> list[int | No
             answer.append(following)
             following += 1
         else:
-            answer.append(0 if role == "main" else s.story)
+            answer.append(0 if role == "main" else None if s.story == NO_STORY else s.story)
     return answer
 
 
