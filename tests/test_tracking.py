@@ -61,6 +61,17 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
     assert info.saved_input_example_info is not None
 
 
+def test_names_of_topics_and_columns_that_mlflow_does_not_take(make_config: ConfigMaker, store: Path) -> None:
+    import mlflow
+
+    outcome = fit(
+        make_config("demo-baseline", *ON, "topics.mapping=iptc", "corpus.columns={'my [text]': text}", "baseline.max_iterations=5")
+    )
+    run = mlflow.MlflowClient().get_run(str(outcome.run_id))
+    assert "test/topic/f1/economy_ business and finance" in run.data.metrics
+    assert run.data.params["corpus.columns.my _text_"] == "text"
+
+
 def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path) -> None:
     with pytest.raises(RuntimeError), tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x"):
         raise RuntimeError("broken")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from train.config import Config
 from train.corpus.split import PARTS, Split
@@ -25,6 +25,8 @@ from train.interrupt import Interrupted, signals_raise
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
 _VERSIONS_OF = ("scikit-learn", "torch", "transformers", "datasets", "mlflow", "skops", "onnxruntime", "numpy")
+
+T = TypeVar("T")
 
 
 def tracking_uri() -> str:
@@ -193,7 +195,7 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str) -> It
     try:
         with signals_raise():
             if resume is None:
-                mlflow.log_params(config.flat())
+                mlflow.log_params(_named(config.flat()))
             else:
                 mlflow.set_tag("resumed", "true")
             mlflow.set_tags({"host": platform.node(), "pid": str(os.getpid()), "family": config.family, **git_state(), **environment()})
@@ -210,9 +212,9 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str) -> It
         mlflow.end_run(status)
 
 
-def _named(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics under names that MLflow takes: a topic may hold other characters than letters, digits and `_-. :/`."""
-    return {re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII): value for name, value in metrics.items()}
+def _named(values: Mapping[str, T]) -> dict[str, T]:
+    """Metrics or params under names that MLflow takes: a topic or a column may hold other characters than letters, digits, `_-. :/`."""
+    return {re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII): value for name, value in values.items()}
 
 
 def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:

@@ -14,7 +14,7 @@ from train.corpus.page import Page
 from train.errors import InputError
 from train.evaluation import evaluate
 from train.files import read_json
-from train.recipe import fit
+from train.recipe import fit, run_fingerprint
 from train.runtime import Labeler
 
 ConfigMaker = Callable[..., Config]
@@ -181,6 +181,26 @@ def _topic_of(labeler: Labeler, texts: list[str]) -> str:
 def test_topics_are_named_by_a_mapping(make_config: ConfigMaker) -> None:
     outcome = fit(make_config("demo-baseline", "topics.mapping=iptc", "baseline.max_iterations=5"))
     assert Labeler.load(outcome.output / "bundle").topics == ("economy, business and finance", "sport")
+
+
+def test_topic_texts_that_hold_test_stories_are_left_out(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page], capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("baseline.max_iterations=5", "baseline.second_reading=0")
+    test_sites = read_json(fit(make_config("demo-baseline", *few)).output / "split.json")["parts"]["test"]["sites"]
+    copied = [" ".join(s.text for s in page.segments if s.role == "main") for page in pages if page.site in test_sites]
+    (tmp_path / "t.csv").write_text("text,topic\n" + "\n".join(f"{text},sport" for text in [*copied, "A short text of its own"]))
+    fit(make_config("demo-baseline", *few, f"topics.path=csv:{tmp_path / 't.csv'}"))
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{len(copied)} topic texts share a passage with validation or test pages and are left out" in told
+
+
+def test_a_saved_split_is_part_of_what_a_run_is(make_config: ConfigMaker, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text("{}")
+    config = make_config("demo-baseline", f"corpus.split_path={tmp_path / 's.json'}")
+    before = run_fingerprint(config, "c")
+    (tmp_path / "s.json").write_text('{"other": 1}')
+    assert run_fingerprint(config, "c") != before
 
 
 def test_a_fold_and_a_saved_split_are_trained_on(make_config: ConfigMaker, tmp_path: Path) -> None:
