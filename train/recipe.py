@@ -327,7 +327,19 @@ def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> Non
 def code_sha256() -> str:
     """Hash of the code a model depends on: everything in `train/` but what only shows or steers."""
     root = Path(train.__file__).parent
-    steering = {"demo.py", "__main__.py", "registry.py", "tracking.py", "progress.py"}
+    steering = {
+        "demo.py",
+        "__main__.py",
+        "command_line.py",
+        "data_commands.py",
+        "bench.py",
+        "leaks.py",
+        "crossval.py",
+        "label_quality.py",
+        "registry.py",
+        "tracking.py",
+        "progress.py",
+    }
     files = [p for p in root.rglob("*") if p.suffix in (".py", ".yaml") and p.name not in steering and "reports" not in p.parts]
     return sha256_files(files, root)
 
