@@ -334,7 +334,6 @@ def code_sha256() -> str:
         "data_commands.py",
         "bench.py",
         "leaks.py",
-        "crossval.py",
         "label_quality.py",
         "registry.py",
         "tracking.py",
