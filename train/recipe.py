@@ -265,8 +265,9 @@ def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split
         return [split_corpus(config, pages)]
     facts = list(all_facts(pages["path"]))
     if not facts:
+        wished = f" in {', '.join(corpus.languages)}" if corpus.languages else ""
         raise InputError(
-            f"no page{f' in {chr(44).join(corpus.languages)}' if corpus.languages else ''}", expected="labelled pages",
+            f"no page{wished}", expected="labelled pages",
             remedy="check corpus.path and corpus.languages", path=corpus.path, rule="empty-corpus",
         )  # fmt: skip
     if corpus.split_path is not None:
