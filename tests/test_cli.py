@@ -159,9 +159,12 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
     html.mkdir()
     for i in range(3):
         (html / f"{i}.html").write_text(f"<nav>Home</nav><h1>Story {i}</h1><p>It rained in town number {i} on Monday.</p>")
+    (html / "deep.html").write_text("<div>" * 5000 + "too deep")
     done = train("suggest", "--model", str(model), "--corpus", "html:html", "--n", "2", "--output", "next", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(json.loads((tmp_path / "next/tasks.json").read_text())) == 2
+    assert "1 of 4 pages refused" in done.stdout
+    assert json.loads((tmp_path / "next/quarantine.jsonl").read_text())["rule"] == "too-deep"
 
 
 def test_bench_measures_each_step_in_its_own_process(tmp_path: Path) -> None:

@@ -208,16 +208,22 @@ def suggest(
     roles: RolesOption = "",
 ) -> None:
     """Picks the unlabelled pages worth labelling next and writes them, pre-annotated, for Label Studio."""
+    from train.corpus.check import check_corpus
     from train.corpus.naming import Naming
     from train.label_quality import suggest as pick
     from train.label_quality import write_suggestions
     from train.labelling import load_labeler
     from train.progress import waiting
 
-    labeler, naming = load_labeler(model), Naming.parse(columns, roles)
+    labeler = load_labeler(model)
     with waiting("labelling pages"):
-        picked = pick(corpus, labeler, count=n, naming=naming)
-        tasks, count = write_suggestions(output, corpus, labeler, picked, naming=naming)
+        # Read once, and what is refused counted; a crawl is read faster from our own lines than from its HTML.
+        pool, quarantine = output / "pages.jsonl.gz", output / "quarantine.jsonl"
+        report = check_corpus(corpus, quarantine=quarantine, keep=pool, naming=Naming.parse(columns, roles), labelled=False)
+        picked = pick(str(pool), labeler, count=n)
+        tasks, count = write_suggestions(output, str(pool), labeler, picked)
+    if report.errors:
+        out.print(f"{sum(report.errors.values()):,} of {report.lines:,} pages refused, see {quarantine}", style="yellow", markup=False)
     for suggestion in picked[:10]:
         out.print(f"{suggestion.uncertainty:.3f}  {suggestion.site:30} {suggestion.page_id}", markup=False)
     out.print(f"{tasks}: {count:,} Label Studio tasks of {len({s.site for s in picked}):,} sites, pre-annotated")

@@ -164,7 +164,7 @@ def suggest(corpus: str, labeler: Labeler, *, count: int, naming: Naming | None 
     sites: dict[str, str] = {}
 
     def unlabelled() -> Iterator[tuple[str, list[str]]]:
-        for page in Corpus(corpus, naming, labelled=False, skip_refused=True):
+        for page in Corpus(corpus, naming, labelled=False):
             if page.segments and not page.labelled:
                 prints[page.page_id] = passages(" ".join(page.texts))
                 sites[page.page_id] = page.site
@@ -220,7 +220,7 @@ def write_suggestions(
         The tasks' file and their number.
     """
     rank = {s.page_id: i for i, s in enumerate(suggestions)}
-    pages = [page for page in Corpus(corpus, naming, labelled=False, skip_refused=True) if page.page_id in rank]
+    pages = [page for page in Corpus(corpus, naming, labelled=False) if page.page_id in rank]
     pages.sort(key=lambda page: rank[page.page_id])
     records = labeler.label((page.page_id, page.texts) for page in pages)
     tasks = (
