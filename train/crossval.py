@@ -38,7 +38,7 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
         work: Folder for folds; theirs of another config, corpus or code are thrown away.
 
     Raises:
-        InputError: There are fewer groups of sites than folds.
+        InputError: There are fewer groups of sites than folds, fewer than two folds, a page id twice, or `work` holds other files.
     """
     if count < 2:
         raise InputError(f"{count} folds", expected="at least 2", remedy="name more folds", rule="bad-folds")
@@ -58,7 +58,7 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
                 rule="not-ours",
             )
         shutil.rmtree(work)
-    write_json(work / "state.json", state)
+    write_json(marker, state)
     corpus = config.corpus
     splits = folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
     by_id: dict[str, dict[str, Any]] = {}

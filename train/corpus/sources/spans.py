@@ -79,6 +79,7 @@ def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts:
     marks: dict[_Mark, list[int]] = {}  # role and story -> its spans, by their start
     for i, key in enumerate(zip(roles, numbers, strict=True)):
         marks.setdefault(key, []).append(i)
+    topics = {key: next((ordered[i].topic for i in own if ordered[i].topic is not None), None) for key, own in marks.items()}
     stretches = sorted(
         ((start, end, key) for key, own in marks.items() for start, end in _joined([ordered[i] for i in own])), key=lambda s: s[:2]
     )
@@ -95,8 +96,7 @@ def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts:
             record: dict[str, Any] = {"text": text.strip()}
             holder = _holder(line, begin, active)
             if holder is not None:
-                topic = next((ordered[i].topic for i in marks[holder] if ordered[i].topic is not None), None)
-                record |= {"role": holder[0], "story": holder[1], "topic": topic}
+                record |= {"role": holder[0], "story": holder[1], "topic": topics[holder]}
             elif ordered and not everything_labelled:
                 record |= {"role": "boilerplate", "story": None, "topic": None}
             records.append(record)
