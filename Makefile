@@ -108,6 +108,10 @@ ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 test: $(READY) ## Run all tests (sets up when needed; no network)
 	@$(BIN)/python -m pytest
 
+.PHONY: behaviour
+behaviour: $(READY) ## Test how MODEL= behaves: obvious pages, changes that must not matter, headings, hostile text
+	@$(BIN)/python -m pytest tests/behaviour -v --durations=0 --model "$(or $(MODEL),models:/newsparts@champion)"
+
 # Label Studio's own code checks our tasks in a test; it needs an older numpy than we do.
 .venv-label-studio:
 	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check label-studio-sdk==2.1.2

@@ -21,6 +21,12 @@ from train.corpus.read import write_pages
 settings.register_profile("newsparts", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("newsparts")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--model` names the model that tests/behaviour tests."""
+    parser.addoption("--model", default=None, help="model folder or URI for tests/behaviour; default: a small one trained on the spot")
+
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 

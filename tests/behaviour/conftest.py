@@ -1,0 +1,26 @@
+"""The model under test: `pytest tests/behaviour --model FOLDER-OR-URI`, or a small baseline trained here on composed pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from train.config import load_config
+from train.corpus.build import build
+from train.labelling import load_labeler
+from train.recipe import fit
+from train.runtime import Labeler
+
+
+@pytest.fixture(scope="session")
+def labeler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
+    """The model named by `--model`, else a baseline of 400 composed pages."""
+    named = request.config.getoption("--model")
+    if named:
+        return load_labeler(str(named))
+    folder: Path = tmp_path_factory.mktemp("behaviour")
+    corpus = build(folder / "composed.jsonl.gz", seed=13, pages=400).path
+    settings = [f"corpus.path={corpus}", f"output={folder / 'model'}", "tracking.enabled=false", "evaluation.bootstrap_samples=10"]
+    return load_labeler(str(fit(load_config(ROOT / "configs/demo-baseline.yaml", settings)).output))
