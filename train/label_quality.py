@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from train.corpus.naming import Naming
 from train.corpus.overlap import passages
 from train.corpus.page import Page
 from train.corpus.read import Corpus
@@ -148,14 +147,13 @@ class Suggestion:
     uncertainty: float
 
 
-def suggest(corpus: str, labeler: Labeler, *, count: int, naming: Naming | None = None) -> list[Suggestion]:
+def suggest(corpus: str, labeler: Labeler, *, count: int) -> list[Suggestion]:
     """Picks pages that the model is least sure of, spread over sites, without near copies of each other.
 
     Args:
         corpus: Pages, labelled or not; what is labelled already is passed over.
         labeler: The model.
         count: How many pages.
-        naming: How the corpus' columns and labels become ours.
 
     Raises:
         InputError: There is no unlabelled page, or the corpus cannot be read.
@@ -164,7 +162,7 @@ def suggest(corpus: str, labeler: Labeler, *, count: int, naming: Naming | None 
     sites: dict[str, str] = {}
 
     def unlabelled() -> Iterator[tuple[str, list[str]]]:
-        for page in Corpus(corpus, naming, labelled=False):
+        for page in Corpus(corpus, labelled=False):
             if page.segments and not page.labelled:
                 prints[page.page_id] = passages(" ".join(page.texts))
                 sites[page.page_id] = page.site
@@ -211,16 +209,14 @@ def _spread(candidates: list[Suggestion], prints: Mapping[str, np.ndarray], coun
             yield best
 
 
-def write_suggestions(
-    folder: Path, corpus: str, labeler: Labeler, suggestions: Sequence[Suggestion], *, naming: Naming | None = None
-) -> tuple[Path, int]:
+def write_suggestions(folder: Path, corpus: str, labeler: Labeler, suggestions: Sequence[Suggestion]) -> tuple[Path, int]:
     """Writes the pages as `tasks.json` and `interface.xml` for Label Studio, the model's answers as pre-annotations.
 
     Returns:
         The tasks' file and their number.
     """
     rank = {s.page_id: i for i, s in enumerate(suggestions)}
-    pages = [page for page in Corpus(corpus, naming, labelled=False) if page.page_id in rank]
+    pages = [page for page in Corpus(corpus, labelled=False) if page.page_id in rank]
     pages.sort(key=lambda page: rank[page.page_id])
     records = labeler.label((page.page_id, page.texts) for page in pages)
     tasks = (
