@@ -91,13 +91,10 @@ def test_outputs_are_never_written_over_the_corpus(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     write_pages(path, [make_page("a", 0)])
     before = path.read_bytes()
-    for wrong in (
-        {"quarantine": path},
-        {"quarantine": tmp_path / "q", "keep": path},
-        {"quarantine": tmp_path / "q", "report": tmp_path / "q"},
-    ):
+    aside = tmp_path / "q"
+    for quarantine, keep, report in ((path, None, None), (aside, path, None), (aside, None, aside)):
         with pytest.raises(InputError) as caught:
-            check_corpus(path, **wrong)  # type: ignore[arg-type]
+            check_corpus(path, quarantine=quarantine, keep=keep, report=report)
         assert caught.value.rule == "same-path"
     assert path.read_bytes() == before
 
