@@ -110,7 +110,7 @@ test: $(READY) ## Run all tests (sets up when needed; no network)
 
 .PHONY: behaviour
 behaviour: $(READY) ## Test how MODEL= behaves: obvious pages, changes that must not matter, headings, hostile text
-	@$(BIN)/python -m pytest tests/behaviour -v --durations=0 --model "$(or $(MODEL),models:/newsparts@champion)"
+	@$(BIN)/python -m pytest tests/behaviour -v --model "$(or $(MODEL),models:/newsparts@champion)"
 
 # Label Studio's own code checks our tasks in a test; it needs an older numpy than we do.
 .venv-label-studio:

@@ -6,61 +6,59 @@ The pages are written for these tests. Where a model may waver, a share is asked
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
 
 from train.runtime import Labeler
 
-MENU = ["Home", "News", "Sport", "Business", "Sign in"]
+MENU = ("Home", "News", "Sport", "Business", "Sign in")
 HEADLINE = "Harbour town votes to rebuild its old railway bridge"
-STORY = [
+STORY = (
     "The council of a small harbour town voted on Tuesday to rebuild its railway bridge, which has been closed since a storm broke two of its pillars last winter. The work is to begin in spring and to take about two years.",
     "Engineers told the council that repairs alone would not have been enough. The iron of the old bridge is more than a hundred years old, and rust has eaten into most of the beams that carry the northern track.",
     "The mayor said that the town had waited long enough. Without the railway, she said, people who work in the city on the other side of the bay have had to take a bus that needs more than an hour each morning.",
     "Not everybody was pleased with the decision. Owners of boats fear that the harbour will be closed for months while the new pillars are put in place, and have asked the council for money to make up for what they lose.",
     "The government will pay two thirds of the cost. The rest is to come from the town itself, which plans to sell a piece of land near the station, and from a loan that the council agreed to by nine votes to four.",
-]  # fmt: skip
+)  # fmt: skip
 HEADING = "Related Articles"
-RELATED = [
+RELATED = (
     "Fishermen find rare turtle in their nets near the lighthouse",
     "New museum of printing opens its doors after years of delay",
     "Young swimmer breaks national record at the winter games",
-]
-SUMMARIES = [
+)
+SUMMARIES = (
     "The animal, which lives in much warmer waters, was set free the same evening.",
     "Presses from three centuries are shown in what used to be a paper mill.",
     "She touched the wall almost a second before the favourite did.",
-]
-FOOTER = ["Contact us", "Privacy policy", "Terms of use", "© 2026 All rights reserved"]
+)
+FOOTER = ("Contact us", "Privacy policy", "Terms of use", "© 2026 All rights reserved")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A page in the parts that tests exchange."""
+    """A page in the parts that tests exchange, in page order."""
 
-    menu: tuple[str, ...] = tuple(MENU)
-    headline: str = HEADLINE
-    story: tuple[str, ...] = tuple(STORY)
+    menu: tuple[str, ...] = MENU
+    headline: tuple[str, ...] = (HEADLINE,)
+    story: tuple[str, ...] = STORY
     heading: tuple[str, ...] = (HEADING,)
-    related: tuple[str, ...] = tuple(RELATED)
-    footer: tuple[str, ...] = tuple(FOOTER)
+    related: tuple[str, ...] = RELATED
+    footer: tuple[str, ...] = FOOTER
+
+    def parts(self) -> list[tuple[str, str]]:
+        """`(part, text)` of each segment."""
+        return [(field.name, text) for field in fields(self) for text in getattr(self, field.name)]
 
     @property
     def texts(self) -> list[str]:
-        return [*self.menu, self.headline, *self.story, *self.heading, *self.related, *self.footer]
+        return [text for _, text in self.parts()]
 
     def where(self, part: str) -> list[int]:
         """Indices of the segments of `story`, `related` …"""
-        start = 0
-        for name in ("menu", "headline", "story", "heading", "related", "footer"):
-            value = getattr(self, name)
-            size = 1 if name == "headline" else len(value)
-            if name == part:
-                return list(range(start, start + size))
-            start += size
-        raise KeyError(part)
+        assert hasattr(self, part), part
+        return [i for i, (name, _) in enumerate(self.parts()) if name == part]
 
 
 def read(labeler: Labeler, texts: list[str]) -> list[dict[str, Any]]:
@@ -94,18 +92,17 @@ def test_an_obvious_page_is_read_right(labeler: Labeler) -> None:
 
 
 def test_related_items_with_summaries_stay_out_of_the_main_story(labeler: Labeler) -> None:
-    with_summaries = tuple(line for pair in zip(RELATED, SUMMARIES, strict=True) for line in pair)
-    page = Parts(related=with_summaries)
+    page = Parts(related=tuple(line for pair in zip(RELATED, SUMMARIES, strict=True) for line in pair))
     found = roles(labeler, page.texts)
     leaked = [page.texts[i][:60] for i in page.where("related") if found[i] == "main"]
     assert not leaked
     assert [found[i] for i in page.where("story")].count("main") >= len(STORY) - 1
 
 
-@pytest.mark.xfail(
-    strict=False, reason="known weakness: a summary that repeats its headline word by word reads as running text of the main story"
-)
-def test_summaries_that_repeat_their_headline_stay_out_of_the_main_story(labeler: Labeler) -> None:
+def test_summaries_that_repeat_their_headline_stay_out_of_the_main_story(labeler: Labeler, request: pytest.FixtureRequest) -> None:
+    # Of the model trained here this weakness is known: the day it is mended, the test says so. Another model may have it or not.
+    known = "a summary that repeats its headline word by word reads as running text of the main story"
+    request.applymarker(pytest.mark.xfail(strict=not request.config.getoption("--model"), raises=AssertionError, reason=known))
     said = "{}, in a turn of events that nobody who was there had expected, said people who saw it."
     page = Parts(related=tuple(line for headline in RELATED for line in (headline, said.format(headline))))
     found = roles(labeler, page.texts)
@@ -158,10 +155,10 @@ def test_unseen_names_of_sources_change_nothing_in_the_story(labeler: Labeler) -
     def page(source: str) -> Parts:
         return Parts(related=tuple(line for headline in RELATED for line in (source, headline)))
 
-    found = [[roles(labeler, p.texts)[i] for i in p.where("story")] for p in (page("Reuters"), page("Zquvlom Gazette"))]
-    assert found[0] == found[1]
-    one = page("Zquvlom Gazette")
-    assert "main" not in [roles(labeler, one.texts)[i] for i in one.where("related")]
+    known, unseen = page("Reuters"), page("Zquvlom Gazette")
+    before, after = roles(labeler, known.texts), roles(labeler, unseen.texts)
+    assert [before[i] for i in known.where("story")] == [after[i] for i in unseen.where("story")]
+    assert "main" not in [after[i] for i in unseen.where("related")]
 
 
 def test_the_same_page_gets_the_same_answer_in_any_company(labeler: Labeler) -> None:
