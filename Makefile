@@ -82,6 +82,22 @@ train: $(READY) ## Train CONFIG=configs/x.yaml with SET="key=value …"; a kille
 crossval: $(READY) ## Score CONFIG= by 5-fold cross-validation over sites (outputs/crossval); SET= overrides keys
 	@$(RUN) crossval --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(if $(SLICE),--slice $(SLICE))
 
+.PHONY: tune
+tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pages left out; SPACE= ranges, METRIC= goal
+	@$(RUN) tune --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --n $(or $(N),20) $(if $(SPACE),--space $(SPACE)) $(if $(METRIC),--metric $(METRIC))
+
+.PHONY: ablate
+ablate: $(READY) ## Cross-validate CONFIG=configs/ablations-x.yaml row by row, or ROW= alone (outputs/ablations)
+	@$(RUN) ablate --config $(call need,CONFIG,an ablation such as configs/ablations-baseline.yaml) $(SET) $(if $(ROW),--row "$(ROW)")
+
+.PHONY: transfer
+transfer: $(READY) ## Train CONFIG= on each of CORPORA="a=a.jsonl b=b.jsonl", test on each (outputs/transfer)
+	@$(RUN) transfer --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --corpus ,$(call need,CORPORA,two or more NAME=PATH))
+
+.PHONY: curve
+curve: $(READY) ## Cross-validate CONFIG= with more and more sites (SITES="10 20 40 80 0"); GOAL="text/f1=0.95" extrapolates
+	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL))
+
 .PHONY: evaluate
 evaluate: $(READY) ## Score MODEL= on labelled CORPUS=; scores go to outputs/evaluation.json
 	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) --json outputs/evaluation.json

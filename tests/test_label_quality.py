@@ -78,7 +78,7 @@ def test_folds_that_are_done_are_not_done_again(
     first = out_of_fold(config, pages, "c", count=2, work=tmp_path / "folds")
     (tmp_path / "folds" / "fold-1.jsonl.gz").unlink()
     trained: list[str] = []
-    monkeypatch.setattr("train.crossval._label_fold", lambda c, parts, texts, work: trained.append(work.name) or _records(parts["test"]))
+    monkeypatch.setattr("train.crossval.label_unseen", lambda c, parts, texts, work: trained.append(work.name) or _records(parts["test"]))
     again = out_of_fold(config, pages, "c", count=2, work=tmp_path / "folds")
     assert trained == ["fold-1"]
     assert sum(a == b for a, b in zip(first, again, strict=True)) == len(pages) - sum(r.get("made") is True for r in again)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from train import data_commands  # noqa: F401  its verbs enter the application by being imported
+from train import data_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
 from train.command_line import ConfigOption, ModelOption, Overrides, app, out
 from train.errors import InputError
 from train.progress import console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,23 @@ from train.runtime import Labeler
 from train.tracking import tracked_run
 
 
-def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path) -> list[dict[str, Any]]:
-    """Records of every page, each by the model of the fold that had it in its test part.
+@dataclass(frozen=True)
+class Lesson:
+    """Which pages the models of a cross-validation learn from, when it is not just the pages of the other folds.
+
+    Args:
+        name: Names it: folds of another lesson are not taken for its own.
+        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with.
+    """
+
+    name: str
+    parts: Callable[[dict[str, list[Page]]], dict[str, list[Page]]]
+
+
+def label_folds(
+    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yields, fold by fold, the records of its test pages, by a model that has seen neither them nor their sites.
 
     A fold that is done is kept in `work`: a killed run goes on with the next one.
 
@@ -35,7 +50,8 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
         pages: Labelled pages.
         corpus_sha256: Names the corpus, to recognise folds that are done.
         count: How many folds.
-        work: Folder for folds; theirs of another config, corpus or code are thrown away.
+        work: Folder for folds; theirs of another config, corpus, lesson or code are thrown away.
+        lesson: Learn from other pages than those of the other folds.
 
     Raises:
         InputError: There are fewer groups of sites than folds, fewer than two folds, a page id twice, or `work` holds other files.
@@ -46,7 +62,7 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
         raise InputError(
             "a page id in more than one file", expected="ids that are unique over all parts", remedy="rename them", rule="duplicate-page"
         )
-    state = sha256_json([run_fingerprint(config, corpus_sha256), count])
+    state = sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None])
     marker = work / "state.json"
     if work.is_dir() and not (marker.is_file() and read_json(marker) == state):
         if any(work.iterdir()) and not marker.is_file():
@@ -61,15 +77,24 @@ def out_of_fold(config: Config, pages: Sequence[Page], corpus_sha256: str, *, co
     write_json(marker, state)
     corpus = config.corpus
     splits = folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
-    by_id: dict[str, dict[str, Any]] = {}
     for i, split in enumerate(splits):
         path = work / f"fold-{i}.jsonl.gz"
         if not path.is_file():
             console.print(f"fold {i + 1} of {count}")
             parts = split.select(pages)
+            if lesson is not None:
+                parts = lesson.parts(parts)
             texts = read_topic_texts(config, work, parts)
-            jsonl.write(path, _label_fold(config, parts, texts, work / f"fold-{i}"))
-        by_id |= {record["page_id"]: record for record in _read(path)}
+            jsonl.write(path, label_unseen(config, parts, texts, work / f"fold-{i}"))
+        yield list(_read(path))
+
+
+def out_of_fold(
+    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
+) -> list[dict[str, Any]]:
+    """The records of `label_folds` in the order of `pages`."""
+    found = label_folds(config, pages, corpus_sha256, count=count, work=work, lesson=lesson)
+    by_id = {record["page_id"]: record for records in found for record in records}
     return [by_id[page.page_id] for page in pages]
 
 
@@ -142,7 +167,8 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def _label_fold(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
+def label_unseen(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
+    """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work` is deleted."""
     family = family_of(config, work)
     family.fit(parts["train"], parts["validation"], lambda metrics, step: None, texts)
     reader = family.reader()

@@ -333,6 +333,7 @@ def code_sha256() -> str:
         "__main__.py",
         "command_line.py",
         "data_commands.py",
+        "study_commands.py",
         "bench.py",
         "leaks.py",
         "label_quality.py",
@@ -340,7 +341,11 @@ def code_sha256() -> str:
         "tracking.py",
         "progress.py",
     }
-    files = [p for p in root.rglob("*") if p.suffix in (".py", ".yaml") and p.name not in steering and "reports" not in p.parts]
+    files = [
+        p
+        for p in root.rglob("*")
+        if p.suffix in (".py", ".yaml") and p.name not in steering and not {"reports", "studies"} & set(p.relative_to(root).parts)
+    ]
     return sha256_files(files, root)
 
 

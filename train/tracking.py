@@ -164,7 +164,7 @@ class MlflowTracker(Tracker):
 
 
 @contextmanager
-def tracked_run(config: Config, *, resume: str | None, fallback_name: str) -> Iterator[Tracker]:
+def tracked_run(config: Config, *, resume: str | None, fallback_name: str, nested: bool = False) -> Iterator[Tracker]:
     """One MLflow run around a block.
 
     The run ends FINISHED when the block does, FAILED when it raises, KILLED on SIGTERM, SIGINT and SIGHUP. A run whose
@@ -174,6 +174,7 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str) -> It
         config: The resolved config; logged as flat params when the run is new.
         resume: Id of the run to go on with, or None.
         fallback_name: Run name when the config gives none.
+        nested: Put the run, under the fallback name, below the one around it.
     """
     if not config.tracking.enabled:
         with signals_raise():
@@ -189,8 +190,10 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str) -> It
             client.get_run(resume)
         except MlflowException:
             resume = None
-    _close_dead_runs(client, experiment, but=resume)
-    run = mlflow.start_run(run_id=resume, run_name=None if resume else config.tracking.run_name or fallback_name)
+    if not nested:
+        _close_dead_runs(client, experiment, but=resume)
+    name = fallback_name if nested else config.tracking.run_name or fallback_name
+    run = mlflow.start_run(run_id=resume, run_name=None if resume else name, nested=nested)
     status = "FAILED"
     try:
         with signals_raise():

@@ -116,3 +116,54 @@ def histogram(values: Sequence[float], caption: str, *, along: str, up: str) -> 
 def _short(name: str) -> str:
     name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= 32 else f"{name[:31]}…"
+
+
+_SERIES = (("#4a90c4", "-"), ("#d08c00", "--"), ("#2e9e5b", ":"), ("#b05fb0", "-."))
+"""Colour and line of series that are not roles."""
+
+
+def growth(sizes: Sequence[float], values: Mapping[str, Sequence[tuple[float, float, float]]], caption: str, *, along: str, up: str) -> str:
+    """Scores over a size on a logarithmic axis, each with the band of its interval.
+
+    Args:
+        sizes: Along the axis.
+        values: Name -> `(low, high, value)` for each size.
+        caption: Stands above.
+        along: Names the axis.
+        up: Names the other.
+    """
+    with _axes((5.2, 3.2)) as (figure, axes):
+        for (name, rows), (colour, line) in zip(values.items(), _SERIES, strict=False):
+            axes.fill_between(sizes, [low for low, _, _ in rows], [high for _, high, _ in rows], color=colour, alpha=0.12, linewidth=0)
+            axes.plot(sizes, [value for _, _, value in rows], line, color=colour, label=name, marker="o", markersize=3.5, linewidth=1.8)
+        axes.set_xscale("log")
+        axes.set_xticks(list(sizes), [f"{size:.0f}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel(along)
+        axes.set_ylabel(up)
+        axes.legend(frameon=False)
+        ends = ", ".join(f"{name} from {rows[0][2]:.3f} to {rows[-1][2]:.3f}" for name, rows in values.items())
+        return _finish(figure, caption, f"{caption}: {ends}")
+
+
+def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], caption: str) -> str:
+    """Accuracy over confidence, beside the diagonal of a model that knows how sure it may be; a dot's size is its share of segments.
+
+    Args:
+        curves: Name -> `(confidence, accuracy, segments)` of each bin.
+        caption: Stands above.
+    """
+    with _axes((3.8, 3.6)) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8)
+        for (name, bins), (colour, line) in zip(curves.items(), _SERIES, strict=False):
+            total = max(1, sum(n for _, _, n in bins))
+            axes.plot([c for c, _, _ in bins], [a for _, a, _ in bins], line, color=colour, label=name, linewidth=1.6)
+            axes.scatter(
+                [c for c, _, _ in bins], [a for _, a, _ in bins], s=[8 + 300 * n / total for _, _, n in bins], color=colour, alpha=0.5
+            )
+        axes.set_xlim(0.3, 1.01)
+        axes.set_ylim(0, 1.01)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("share that is right")
+        axes.legend(frameon=False, loc="upper left")
+        return _finish(figure, caption, f"{caption}: " + "; ".join(f"{name}, {len(bins)} bins" for name, bins in curves.items()))

@@ -202,3 +202,25 @@ def markdown(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
 
 def _short(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def tuned_view(trials: Sequence[Mapping[str, Any]], importances: Mapping[str, float], metric: str, *, most: int = 10) -> RenderableType:
+    """The best trials of a search, and what mattered."""
+    best = sorted(trials, key=lambda t: (t["state"] == "complete", t["score"] if t["score"] is not None else -1), reverse=True)[:most]
+    keys = list(dict.fromkeys(key for trial in best for key in trial["values"]))
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("trial", metric, "state", *(key.rpartition(".")[2] for key in keys)):
+        table.add_column(name, justify="right")
+    for trial in best:
+        score = "-" if trial["score"] is None else f"{trial['score']:.4f}"
+        table.add_row(str(trial["number"]), score, trial["state"], *(_value(trial["values"].get(key)) for key in keys))
+    counts = Counter(trial["state"] for trial in trials)
+    lines: list[RenderableType] = [table, Text(", ".join(f"{count} {state}" for state, count in counts.most_common()), "dim")]
+    if importances:
+        shares = ", ".join(f"{key} {share:.0%}" for key, share in sorted(importances.items(), key=lambda item: -item[1]))
+        lines.append(Text(f"share of the score's variance: {shares}", "dim"))
+    return Group(*lines)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)

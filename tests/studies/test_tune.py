@@ -1,0 +1,174 @@
+"""The search: what it may see, that it goes on, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from train.config import load_config
+from train.corpus.page import Page
+from train.corpus.read import read_pages, write_pages
+from train.crossval import label_unseen
+from train.errors import InputError
+from train.recipe import read_corpus, split_corpus
+from train.studies.tune import Tuned, read_space, tune
+
+BASE = ROOT / "configs/pages-baseline.yaml"
+SPACE = "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
+
+Search = Callable[..., Tuned]
+
+
+@pytest.fixture
+def search(corpus: Path, tmp_path: Path) -> Search:
+    """`search(n, overrides…)`: a search over the tiny corpus."""
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE)
+    small = [
+        f"corpus.path={corpus}", "baseline.max_words=500", "baseline.max_chars=500", "baseline.neighbour_words=500", "baseline.max_iterations=5",
+        "evaluation.bootstrap_samples=20", "tracking.enabled=false",
+    ]  # fmt: skip
+
+    def run(n: int, *overrides: str, metric: str = "role/macro_f1") -> Tuned:
+        return tune(BASE, [*small, *overrides], space, tmp_path / "tune", n=n, folds=2, metric=metric)
+
+    return run
+
+
+def test_a_search_finds_settings_and_leaves_a_config_that_trains(search: Search, tmp_path: Path) -> None:
+    found = search(4)
+    assert [trial["number"] for trial in found.trials] == [0, 1, 2, 3]
+    assert found.trials[0]["values"] == {"baseline.regularisation": 1.0, "baseline.neighbour_words": 500}, "first the config as it is"
+    assert found.start == found.trials[0]["score"]
+    complete = [trial for trial in found.trials if trial["state"] == "complete"]
+    assert found.best == max(trial["score"] for trial in complete)
+    assert load_config(found.path) == found.config
+    assert found.config.baseline is not None
+    assert found.config.baseline.regularisation == found.values["baseline.regularisation"]
+    assert json.loads((tmp_path / "tune/trials.json").read_text())["trials"] == found.trials
+
+
+def test_a_search_goes_on_where_it_stopped(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = search(3)
+    trained: list[str] = []
+    monkeypatch.setattr("train.crossval.label_unseen", lambda *a: trained.append("fold") or label_unseen(*a))
+    assert search(3).trials == whole.trials
+    assert not trained
+    more = search(4)
+    assert more.trials[:3] == whole.trials
+    assert 1 <= len(trained) <= 2
+    assert more.trials[3]["values"] != more.trials[2]["values"], "a sampler that starts anew draws the same again"
+
+
+def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def killed(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return label_unseen(*arguments)
+
+    monkeypatch.setattr("train.crossval.label_unseen", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(3)
+    found = search(3)
+    assert len(found.trials) == 3
+    assert all(trial["state"] in ("complete", "pruned") for trial in found.trials)
+    assert calls <= 4 + 1 + 2, "the second trial's first fold was kept"
+
+
+def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(BASE, [f"corpus.path={corpus}"])
+    unseen = {fact.page_id for fact in split_corpus(config, read_corpus(config, tmp_path)[0]).parts["test"]}
+    assert unseen
+    seen: set[str] = set()
+
+    def spy(config: Any, parts: dict[str, list[Page]], texts: Any, work: Path) -> Any:
+        seen.update(page.page_id for pages in parts.values() for page in pages)
+        return label_unseen(config, parts, texts, work)
+
+    monkeypatch.setattr("train.crossval.label_unseen", spy)
+    before = search(2)
+    assert seen
+    assert not seen & unseen
+
+    # Other labels on the test pages change no score of any trial. The split is saved: it looks at labels to balance roles.
+    pages = list(read_pages(corpus))
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps(split_corpus(config, {"path": pages}).to_json()))
+    spoilt = [
+        page.with_segments(tuple(replace(s, role="boilerplate", story=None, topic=None) for s in page.segments))
+        if page.page_id in unseen
+        else page
+        for page in pages
+    ]
+    write_pages(tmp_path / "spoilt.jsonl", spoilt)
+    after = search(2, f"corpus.path={tmp_path / 'spoilt.jsonl'}", f"corpus.split_path={split}")
+    assert [t["score"] for t in after.trials] == [t["score"] for t in before.trials]
+
+
+def test_impossible_settings_fail_and_the_search_goes_on(search: Search, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("baseline.char_ngrams: {choices: [[2, 4], [4, 2]]}\n")
+    with pytest.raises(InputError, match="char_ngrams"):
+        search(1, "baseline.char_ngrams=[5, 3]")
+    found = search(4)
+    assert {trial["state"] for trial in found.trials} == {"complete", "failed"}
+    assert found.values == {"baseline.char_ngrams": [2, 4]}
+    assert yaml.safe_load(found.path.read_text())["baseline"]["char_ngrams"] == [2, 4]
+
+
+def test_every_trial_is_a_nested_run(search: Search, store: Path) -> None:
+    import mlflow
+
+    search(2, "tracking.enabled=true")
+    search(3, "tracking.enabled=true")
+    runs = mlflow.MlflowClient(f"sqlite:///{store}").search_runs([mlflow.get_experiment_by_name("newsparts").experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert len(parents) == 1, "a search that goes on is the same run"
+    assert len(children) == 3
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert parents[0].data.metrics["tune/best/role/macro_f1"] == max(run.data.metrics["tune/role/macro_f1"] for run in children)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "instead of ranges"),
+        ("baseline.min_df: 3", "baseline.min_df is 3"),
+        ("baseline.min_df: {low: 5, high: 1}", "low"),
+        ("baseline.min_df: {low: 0, high: 1, log: true}", "low above 0"),
+        ("baseline.min_df: {choices: []}", "choices"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_bad_space_is_refused(text: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=what):
+        read_space(path)
+
+
+def test_unknown_keys_and_metrics_are_named(search: Search, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected: one of role/macro_f1"):
+        search(1, metric="accuracy")
+    (tmp_path / "space.yaml").write_text("baseline.regularization: {low: 0.1, high: 1.0}\n")
+    with pytest.raises(InputError, match=r"did you mean 'baseline\.regularisation'"):
+        search(1)
+
+
+@pytest.mark.parametrize("name", ["baseline", "encoder"])
+def test_the_shipped_spaces_fit_their_configs(name: str) -> None:
+    for one in read_space(ROOT / f"configs/tune-{name}.yaml"):
+        for value in one.choices or (one.low, one.high):
+            load_config(ROOT / f"configs/pages-{name}.yaml", [f"{one.key}={value}"])

@@ -1,0 +1,1 @@
+"""Experiments over many trainings: settings, ablations, transfer between corpora, learning curves."""

@@ -1,0 +1,125 @@
+"""Verbs that train many times: search settings, ablate, transfer, learning curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.command_line import ConfigOption, Overrides, app, out
+from train.errors import InputError
+
+FoldsOption = Annotated[int, typer.Option(help="How many, by site.")]
+
+
+@app.command()
+def tune(
+    config: ConfigOption,
+    overrides: Overrides = None,
+    n: Annotated[int, typer.Option("--n", help="Trials in all, those of earlier calls included.")] = 20,
+    space: Annotated[Path | None, typer.Option(help="The search space; configs/tune-FAMILY.yaml by default.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/tune/CONFIG by default.")] = None,
+    folds: Annotated[int, typer.Option(help="Of the cross-validation in each trial.")] = 3,
+    metric: Annotated[str, typer.Option(help="The score to maximise, as `evaluate` names it.")] = "role/macro_f1",
+) -> None:
+    """Searches settings with Optuna on pages outside the test part; goes on where an earlier search stopped."""
+    from train.config import load_config
+    from train.reports.terminal import tuned_view
+    from train.studies.tune import tune as run
+
+    space = space or Path("configs") / f"tune-{load_config(config, overrides or ()).family}.yaml"
+    found = run(config, overrides or (), space, output or Path("outputs/tune") / config.stem, n=n, folds=folds, metric=metric)
+    out.print(tuned_view(found.trials, found.importances, metric))
+    start = "" if found.start is None else f"; the config as it is: {found.start:.4f}"
+    out.print(f"best {metric} {found.best:.4f}{start}, on pages outside the test part")
+    out.print(f"next: make train CONFIG={found.path}", soft_wrap=True)
+
+
+@app.command()
+def ablate(
+    plan: Annotated[Path, typer.Option("--config", help="An ablation as in configs/ablations-*.yaml.")],
+    overrides: Overrides = None,
+    row: Annotated[str | None, typer.Option(help="Do this row (and the first) alone.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/ablations/CONFIG by default.")] = None,
+    folds: FoldsOption = 5,
+) -> None:
+    """Cross-validates a config without one part after the other; keeps rows that are done."""
+    from train.studies.ablate import ablate as run
+
+    folder = output or Path("outputs/ablations") / plan.stem
+    run(plan, overrides or (), folder, count=folds, only=row)
+    out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    out.print(f"{folder / 'table.md'}")
+
+
+@app.command()
+def transfer(
+    config: ConfigOption,
+    corpora: Annotated[list[str], typer.Option("--corpus", help="NAME=PATH; again for each.")],
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/transfer/CONFIG by default.")] = None,
+    folds: FoldsOption = 5,
+) -> None:
+    """Trains on one corpus and tests on another, for every pair and for all together; keeps pairs that are done."""
+    from train.config import load_config
+    from train.studies.transfer import transfer as run
+
+    named = dict(_pair(text) for text in corpora)
+    folder = output or Path("outputs/transfer") / config.stem
+    # The paths of --corpus replace the config's own, which need not exist.
+    loaded = load_config(config, [*(overrides or ()), f"corpus.path={next(iter(named.values()))}"])
+    run(loaded, config.stem, named, folder, count=folds)
+    out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    out.print(f"{folder / 'table.md'}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, path = text.partition("=")
+    if not (name.replace("-", "").replace("_", "").isalnum() and equals and path):
+        raise InputError(f"corpus {text!r}", expected="NAME=PATH, the name of letters, digits, - and _", remedy="aeb=pages-aeb.jsonl.gz")
+    return name, path
+
+
+@app.command()
+def curve(
+    config: ConfigOption,
+    overrides: Overrides = None,
+    sizes: Annotated[list[int] | None, typer.Option("--sites", help="Training sites; again for each; 0: all.")] = None,
+    goals: Annotated[list[str] | None, typer.Option("--goal", help="METRIC=VALUE to read off the fitted curve; again for each.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/curve/CONFIG by default.")] = None,
+    folds: FoldsOption = 5,
+) -> None:
+    """Cross-validates with more and more training sites, and says how many would reach a goal."""
+    from train.config import load_config
+    from train.studies.curve import curve as run
+    from train.studies.curve import power_law
+
+    wished = [_goal(text) for text in goals or ()]
+    folder = output or Path("outputs/curve") / config.stem
+    points = run(load_config(config, overrides or ()), config.stem, folder, sizes=sizes or (10, 20, 40, 80, 0), count=folds)
+    out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    for metric, goal in wished:
+        law = power_law(points, metric)
+        if law is None:
+            out.print(f"{metric}: too few sizes to fit a curve")
+            continue
+        needed = law.sites_for(goal)
+        sites = f"{needed:,.0f}" if needed < 1e6 else "more than a million"
+        out.print(f"{metric}: error falls with sites^-{law.exponent:.2f}; {goal:g} would need {sites} training sites (extrapolated)")
+    out.print(f"{folder / 'curve.svg'}, {folder / 'curve.json'}")
+
+
+def _goal(text: str) -> tuple[str, float]:
+    from train.studies.ablate import COLUMNS
+
+    metric, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = 2.0
+    if metric not in COLUMNS or not 0 < number < 1:
+        raise InputError(
+            f"goal {text!r}", expected=f"METRIC=VALUE, value between 0 and 1, metric one of {', '.join(COLUMNS)}", remedy="text/f1=0.95"
+        )
+    return metric, number
