@@ -134,6 +134,11 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
             f"encoder.backbone={backbone}", "encoder.layers=null", "encoder.window_tokens=96", "encoder.epochs=3", "encoder.batch_windows=4",
             "encoder.learning_rate=0.002", "encoder.head_learning_rate=0.005", "encoder.freeze_embeddings=false",
         ]  # fmt: skip
+    elif family == "hierarchical":
+        small += [
+            f"hierarchical.backbone={backbone}", "hierarchical.width=32", "hierarchical.depth=1", "hierarchical.members=2", "hierarchical.epochs=12",
+            "hierarchical.batch_pieces=4", "hierarchical.learning_rate=0.01", "hierarchical.dropout=0.1",
+        ]  # fmt: skip
     else:
         small += ["baseline.max_words=2000", "baseline.max_chars=2000", "baseline.max_iterations=40"]
     return load_config(ROOT / f"configs/{name}.yaml", [*small, *overrides])

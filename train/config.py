@@ -131,6 +131,41 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True)
+class HierarchicalConfig:
+    """The hierarchical encoder."""
+
+    backbone: str
+    revision: str | None
+    layers: int | None
+    head_tokens: int
+    tail_tokens: int
+    width: int
+    depth: int
+    members: int
+    dropout: float
+    epochs: int
+    recombined: float
+    piece_segments: int
+    batch_pieces: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    short_weight: float
+    topic_weight: float
+    threads: int | None
+    device: Literal["auto", "cpu"]
+
+    def __post_init__(self) -> None:
+        _positive(self, "hierarchical", "head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate")
+        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "topic_weight")
+        for name in ("dropout", "recombined", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
+        if self.piece_segments < 2:
+            raise ValueError(f"hierarchical.piece_segments is {self.piece_segments}, expected at least 2, e.g. 192")
+
+
+@dataclass(frozen=True)
 class DecodingConfig:
     """Candidates for the page decoder; validation role macro-F1 chooses."""
 
@@ -179,13 +214,14 @@ class TrackingConfig:
 class Config:
     """Everything a run depends on but the corpus and the code."""
 
-    family: Literal["baseline", "encoder"]
+    family: Literal["baseline", "encoder", "hierarchical"]
     seed: int
     output: str
     corpus: CorpusConfig
     topics: TopicsConfig
     baseline: BaselineConfig | None
     encoder: EncoderConfig | None
+    hierarchical: HierarchicalConfig | None
     decoding: DecodingConfig
     calibration: CalibrationConfig
     evaluation: EvaluationConfig

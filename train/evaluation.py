@@ -26,6 +26,16 @@ BODY_WORDS = 25
 """A related segment of so many words is a related body, which reads like a main story; a story of fewer words is a teaser,
 whose headline alone often leaves its topic open: topic scores of teasers are reported apart."""
 SHINGLE = 4
+KEY_METRICS = {
+    "role/macro_f1": "role macro-F1",
+    "role/f1/main": "main",
+    "role/f1/related": "related",
+    "role/main_words_f1": "words F1",
+    "text/f1": "text F1",
+    "role/related_leak": "leak",
+    "story/boundary_f1": "boundary",
+}
+"""What a table of many models shows, and its headings."""
 
 
 @dataclass(frozen=True)

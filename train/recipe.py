@@ -291,6 +291,11 @@ def family_of(config: Config, work: Path) -> Family:
 
         assert config.baseline is not None
         return BaselineFamily(config.baseline, config.seed)
+    if config.family == "hierarchical":
+        from train.models.hierarchical import HierarchicalFamily
+
+        assert config.hierarchical is not None
+        return HierarchicalFamily(config.hierarchical, config.seed, work)
     from train.models.encoder import EncoderFamily  # torch and transformers take seconds to import
 
     assert config.encoder is not None

@@ -111,15 +111,15 @@ def curve(
 
 
 def _goal(text: str) -> tuple[str, float]:
-    from train.studies.ablate import COLUMNS
+    from train.evaluation import KEY_METRICS
 
     metric, _, value = text.partition("=")
     try:
         number = float(value)
     except ValueError:
         number = 2.0
-    if metric not in COLUMNS or not 0 < number < 1:
+    if metric not in KEY_METRICS or not 0 < number < 1:
         raise InputError(
-            f"goal {text!r}", expected=f"METRIC=VALUE, value between 0 and 1, metric one of {', '.join(COLUMNS)}", remedy="text/f1=0.95"
+            f"goal {text!r}", expected=f"METRIC=VALUE, value between 0 and 1, metric one of {', '.join(KEY_METRICS)}", remedy="text/f1=0.95"
         )
     return metric, number

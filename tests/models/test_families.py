@@ -18,7 +18,7 @@ from train.recipe import fit, run_fingerprint
 from train.runtime import Labeler
 
 ConfigMaker = Callable[..., Config]
-FAMILIES = ("demo-baseline", "demo-encoder")
+FAMILIES = ("demo-baseline", "demo-encoder", "pages-hierarchical")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -40,7 +40,7 @@ def module_config(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPat
     return lambda name, *overrides: shrunk(name, corpus, backbone, folder, *overrides)
 
 
-def test_both_learn_the_toy_sites(trained: tuple[Config, Labeler]) -> None:
+def test_all_learn_the_toy_sites(trained: tuple[Config, Labeler]) -> None:
     config, _ = trained
     scores = read_json(Path(config.output) / "test.json")
     assert scores["role/macro_f1"] > 0.9
@@ -49,7 +49,7 @@ def test_both_learn_the_toy_sites(trained: tuple[Config, Labeler]) -> None:
     assert scores["n_sites"] == len(read_json(Path(config.output) / "split.json")["parts"]["test"]["sites"])
 
 
-def test_both_answer_with_the_contract(trained: tuple[Config, Labeler]) -> None:
+def test_all_answer_with_the_contract(trained: tuple[Config, Labeler]) -> None:
     config, labeler = trained
     page = make_page("unseen", 1)
     record = next(iter(labeler.label([(page.page_id, page.texts)])))
@@ -99,7 +99,7 @@ def test_a_page_is_labelled_alike_alone_and_among_others(trained: tuple[Config, 
 
 
 def test_shuffled_segments_ruin_what_context_gave(trained: tuple[Config, Labeler], pages: list[Page]) -> None:
-    """The order of the page is what both families read: without it related bodies and main stories cannot be told apart."""
+    """The order of the page is what all families read: without it related bodies and main stories cannot be told apart."""
     _, labeler = trained
     unseen = [make_page(f"fresh{n}", n) for n in range(12)]
     shuffled = []
@@ -114,7 +114,7 @@ def test_shuffled_segments_ruin_what_context_gave(trained: tuple[Config, Labeler
     assert related(unseen) - related(shuffled) > 0.2
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("demo-encoder", 1e-6)])
+@pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("demo-encoder", 1e-6), ("pages-hierarchical", 1e-6)])
 def test_the_same_seed_gives_the_same_metrics(make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float) -> None:
     outcomes = [fit(make_config(name, f"output={tmp_path / run}")) for run in ("first", "second")]
     first, second = ({k: v for k, v in o.metrics.items() if not k.startswith("cost/")} for o in outcomes)

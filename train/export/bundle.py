@@ -25,6 +25,7 @@ RUNTIME = "newsparts_runtime"
 _REQUIREMENTS = {
     "baseline": ("numpy", "scipy", "scikit-learn", "skops"),
     "encoder": ("numpy", "scipy", "onnxruntime", "tokenizers"),
+    "hierarchical": ("numpy", "scipy", "onnxruntime", "tokenizers"),
 }
 
 
@@ -38,7 +39,7 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
 
     Args:
         folder: Where the bundle is to be; an older bundle there is replaced.
-        family: `baseline` or `encoder`.
+        family: `baseline`, `encoder` or `hierarchical`.
         decoder: The page decoder.
         calibration: Temperatures and thresholds.
         write: Writes the weights into the folder it is given and returns the family's part of the manifest.

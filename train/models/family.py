@@ -1,4 +1,4 @@
-"""What a family must do to be trained, and what both families choose on validation pages: decoder and calibration."""
+"""What a family must do to be trained, and what all families choose on validation pages: decoder and calibration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from train.runtime import Labeler
 from train.runtime.baseline import Baseline
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder, states_of
-from train.runtime.encoder import Encoder
+from train.runtime.labeler import Reader
 from train.runtime.reading import clean
 
 Log = Callable[[dict[str, float], int], None]
@@ -30,7 +30,7 @@ class Family(Protocol):
     def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
         """Trains on labelled pages; may look at validation pages to stop early. Topics are learnt from `topic_texts` too."""
 
-    def reader(self) -> Baseline | Encoder:
+    def reader(self) -> Reader:
         """The fitted model as the runtime runs it, in the engine it was trained with."""
 
     def write_weights(self, folder: Path) -> None:
@@ -69,7 +69,7 @@ class Chosen:
 
 
 def choose(
-    reader: Baseline | Encoder,
+    reader: Reader,
     train: Sequence[Page],
     validation: Sequence[Page],
     decoding: DecodingConfig,
@@ -101,7 +101,7 @@ def choose(
 class _Known:
     """Validation pages as a reader has read them, for one decoder after the other."""
 
-    def __init__(self, reader: Baseline | Encoder, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
+    def __init__(self, reader: Reader, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
         self._reader, self._states, self._topics = reader, states, topics
 
     def labeler(self, decoder: Decoder, topics: tuple[str, ...]) -> Labeler:
@@ -110,7 +110,7 @@ class _Known:
 
 
 class _Replay:
-    def __init__(self, reader: Baseline | Encoder, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
+    def __init__(self, reader: Reader, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
         self._reader, self._states, self._topics, self._at = reader, states, topics, 0
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:

@@ -118,10 +118,14 @@ class PageEncoder(PreTrainedModel):
     def _topic_loss(logits: torch.Tensor, story_index: torch.Tensor, story_topics: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of each story's mean logits, the very mean that is taken when pages are labelled."""
         where = story_index >= 0
-        index = story_index[where]
-        sums = logits.new_zeros(len(story_topics), logits.shape[-1]).index_add(0, index, logits[where])
-        counts = torch.bincount(index, minlength=len(story_topics)).clamp(min=1)
-        return nn.functional.cross_entropy(sums / counts.unsqueeze(1).to(sums.dtype), story_topics, ignore_index=IGNORED)
+        means = story_means(logits[where], story_index[where], len(story_topics))
+        return nn.functional.cross_entropy(means, story_topics, ignore_index=IGNORED)
+
+
+def story_means(logits: torch.Tensor, story_index: torch.Tensor, stories: int) -> torch.Tensor:
+    """Mean logits of each story, `[stories, topics]`, of segments' logits `[n, topics]` and story numbers `[n]`."""
+    sums = logits.new_zeros(stories, logits.shape[-1]).index_add(0, story_index, logits)
+    return sums / torch.bincount(story_index, minlength=stories).clamp(min=1).unsqueeze(1).to(sums.dtype)
 
 
 def segment_means(hidden: torch.Tensor, is_marker: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from torch import nn
 from torch.export import Dim
 
 from train.models.network import PageEncoder
+from train.models.page_network import Members, SegmentVectors
 from train.runtime.encoder import INPUTS, OUTPUTS, Encoder
+from train.runtime.hierarchical import Hierarchical
+from train.runtime.labeler import Reader
 from train.runtime.reading import NUMBER_NAMES, clean
 
 MAX_DIFFERENCE = 1e-3
@@ -49,7 +53,6 @@ def export_onnx(network: PageEncoder, reader: Encoder, folder: Path, manifest: d
     Raises:
         ParityError: Probabilities differ by more than 1e-3, or fewer than 99.9 % of the labels agree; the numbers are in it.
     """
-    wrapper = _Logits(network).eval()
     batch, length = Dim("batch", min=1, max=4096), Dim("length", min=1, max=int(manifest["windows"]["tokens"]))
     example = (
         torch.ones(2, 16, dtype=torch.int64),
@@ -57,24 +60,60 @@ def export_onnx(network: PageEncoder, reader: Encoder, folder: Path, manifest: d
         torch.ones(2, 16),
         torch.zeros(2, 16, len(NUMBER_NAMES)),
     )
+    wrapper = _Logits(network).eval()
+    _export(wrapper, example, folder / "model.onnx", INPUTS, wrapper.names, tuple({0: batch, 1: length} for _ in INPUTS))
+    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), sample)
+
+
+def export_hierarchical(
+    segments: SegmentVectors, page: Members, reader: Hierarchical, folder: Path, manifest: dict[str, Any], sample: Sequence[list[str]]
+) -> None:
+    """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; else as `export_onnx`."""
+    texts, length = (
+        Dim("texts", min=1, max=4096),
+        Dim("length", min=1, max=int(manifest["segments"]["head"] + manifest["segments"]["tail"] + 2)),
+    )
+    # Two tensors: one given twice is exported as one input.
+    ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
+    _export(segments, (ids, mask), folder / "segments.onnx", ("input_ids", "attention_mask"), ("vectors",), ({0: texts, 1: length},) * 2)
+    example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(NUMBER_NAMES)))
+    outputs = ("states", "topic_logits") if manifest["topics"] else ("states",)
+    with _quietly():
+        # torch.export takes an LSTM's length for fixed from a process' second export on (torch 2.13): the older exporter does not.
+        torch.onnx.export(
+            page.eval(), example, folder / "page.onnx", dynamo=False, input_names=["vectors", "numbers"], output_names=list(outputs),
+            dynamic_axes={name: {1: "segments"} for name in ("vectors", "numbers", *outputs)}, opset_version=18,
+        )  # fmt: skip
+    manifest["parity"] = compare(reader, Hierarchical.load(folder, manifest), sample)
+
+
+def _export(
+    module: nn.Module, example: tuple[torch.Tensor, ...], path: Path, inputs: Sequence[str], outputs: Sequence[str], shapes: tuple[Any, ...]
+) -> None:
+    with _quietly():
+        torch.onnx.export(
+            module, example, path, dynamo=True, external_data=False, verbose=False,
+            input_names=list(inputs), output_names=list(outputs), dynamic_shapes=shapes,
+        )  # fmt: skip
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Exporters warn of their own deprecations, which nobody here can act on."""
     loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loud]
     try:
         for logger in loud:
             logger.setLevel(logging.ERROR)
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter warns of its own deprecations, which nobody here can act on
-            torch.onnx.export(
-                wrapper, example, folder / "model.onnx", dynamo=True, external_data=False, verbose=False,
-                input_names=list(INPUTS), output_names=wrapper.names, dynamic_shapes=tuple({0: batch, 1: length} for _ in INPUTS),
-            )  # fmt: skip
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for logger, level in zip(loud, levels, strict=True):
             logger.setLevel(level)
-    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), sample)
 
 
-def compare(ours: Encoder, exported: Encoder, sample: Sequence[list[str]]) -> dict[str, float]:
+def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict[str, float]:
     """Largest difference of state probabilities and share of equal labels between two engines on the same pages.
 
     Raises:

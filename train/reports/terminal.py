@@ -15,7 +15,7 @@ from train.corpus.check import WARNINGS, CheckReport
 from train.corpus.leakage import LeakReport
 from train.corpus.page import Page
 from train.corpus.split import Split, describe
-from train.evaluation import Evaluation
+from train.evaluation import KEY_METRICS, Evaluation
 from train.label_quality import MIN_WORDS, LabelError
 from train.runtime.reading import ROLES, word_count
 
@@ -112,15 +112,22 @@ def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
 
 
 def crossval_view(name: str, whole: Evaluation, slices: Mapping[str, Evaluation]) -> RenderableType:
-    """Scores over all pages with their intervals, and those of each slice."""
+    """Scores over all pages with their intervals, and the main ones of each slice, the largest first."""
     table = Table(title=f"{name}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", title_justify="left", title_style="bold")
-    for heading in ("score", "value", "95 % interval over sites", *(f"{value} ({found.n_pages:,})" for value, found in slices.items())):
-        table.add_column(escape(heading), justify="left" if heading == "score" else "right")
+    for heading in ("score", "value", "95 % interval over sites"):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
     for metric, value in whole.values.items():
         low, high = whole.intervals.get(metric, (value, value))
-        others = (f"{found.values[metric]:.3f}" if metric in found.values else "-" for found in slices.values())
-        table.add_row(metric, f"{value:.4f}", f"{low:.3f}-{high:.3f}", *others)
-    return table
+        table.add_row(metric, f"{value:.4f}", f"{low:.3f}-{high:.3f}")
+    if not slices:
+        return table
+    below = Table(title="By slice", title_justify="left", title_style="bold")
+    for heading in ("slice", "pages", "sites", *KEY_METRICS.values()):
+        below.add_column(heading, justify="left" if heading == "slice" else "right")
+    for part, found in sorted(slices.items(), key=lambda item: (-item[1].n_pages, item[0])):
+        scores = (f"{found.values[metric]:.3f}" if metric in found.values else "-" for metric in KEY_METRICS)
+        below.add_row(escape(part), f"{found.n_pages:,}", f"{found.n_sites:,}", *scores)
+    return Group(table, below)
 
 
 def label_errors_view(errors: Sequence[LabelError], pages: Sequence[Page], *, shown: int = 20) -> RenderableType:

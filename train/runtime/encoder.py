@@ -42,12 +42,9 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None) -> Encoder:
         """Loads a bundle's ONNX model and tokenizer. `threads` defaults to the cores at hand."""
-        import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+        session = onnx_session(folder / "model.onnx", threads)
         names = [output.name for output in session.get_outputs()]
 
         def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -82,6 +79,15 @@ class Encoder:
                     topics[window.page][where] += answer["topic_logits"][row, window.markers]
         states = [s / n for s, n in zip(states, seen, strict=True)]
         return states, [t / n for t, n in zip(topics, seen, strict=True)] if self.topics else None
+
+
+def onnx_session(path: Path, threads: int | None) -> Any:
+    """An ONNX model on the CPU; `threads` defaults to the cores at hand."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _states(roles: np.ndarray, begins: np.ndarray) -> np.ndarray:

@@ -16,11 +16,15 @@ from .baseline import Baseline
 from .calibration import Calibration
 from .decoding import Decoder, read_stories, role_scores
 from .encoder import Encoder, softmax
+from .hierarchical import Hierarchical
 from .reading import ROLES, clean
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
 BATCH_PAGES = 32
+
+Reader = Baseline | Encoder | Hierarchical
+"""A family at work."""
 
 
 class BundleError(ValueError):
@@ -72,12 +76,12 @@ class Labeler:
         decoder: The page decoder.
         name: Model name.
         version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
-        family: `baseline` or `encoder`.
+        family: `baseline`, `encoder` or `hierarchical`.
         topics: Topic names; empty without topics.
         calibration: Turns scores into probabilities, and says when to be unsure.
     """
 
-    reader: Baseline | Encoder
+    reader: Reader
     decoder: Decoder
     name: str
     version: str
@@ -94,8 +98,12 @@ class Labeler:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        baseline = manifest["family"] == "baseline"
-        reader = Baseline.load(folder, manifest) if baseline else Encoder.load(folder, manifest, threads=threads)
+        reader: Reader
+        if manifest["family"] == "baseline":
+            reader = Baseline.load(folder, manifest)
+        else:
+            kind = Hierarchical if manifest["family"] == "hierarchical" else Encoder
+            reader = kind.load(folder, manifest, threads=threads)
         decoder = Decoder.from_json(manifest["decoder"])
         calibration = Calibration.from_json(manifest.get("calibration"))
         return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]), calibration)

@@ -21,22 +21,12 @@ from train.corpus.sources import jsonl
 from train.corpus.split import folds as make_folds
 from train.crossval import cross_validate
 from train.errors import InputError
-from train.evaluation import Evaluation, evaluate, gain, majority_records
+from train.evaluation import KEY_METRICS, Evaluation, evaluate, gain, majority_records
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import read_corpus, run_fingerprint
 from train.studies.floors import rule_records
 
-COLUMNS = {
-    "role/macro_f1": "role macro-F1",
-    "role/f1/main": "main",
-    "role/f1/related": "related",
-    "role/main_words_f1": "words F1",
-    "text/f1": "text F1",
-    "role/related_leak": "leak",
-    "story/boundary_f1": "boundary",
-}
-"""Metrics that a table of a study shows, and their headings."""
 FLOORS = ("majority role", "hand rule")
 
 
@@ -156,15 +146,15 @@ def _majority(pages: Sequence[Page], config: Config, count: int) -> list[dict[st
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: scores, and the gain in role macro-F1 over the first row with its interval."""
-    lines = ["| | " + " | ".join(COLUMNS.values()) + " | change of macro-F1 (95 %) | min |", "|---" * (len(COLUMNS) + 3) + "|"]
+    lines = ["| | " + " | ".join(KEY_METRICS.values()) + " | change of macro-F1 (95 %) | min |", "|---" * (len(KEY_METRICS) + 3) + "|"]
     for row in rows:
         lines.append("| " + " | ".join([row.name, *cells(row.scores), change(row), f"{row.minutes:.1f}" if row.minutes else ""]) + " |")
     return "\n".join(lines) + "\n"
 
 
 def cells(scores: Evaluation) -> list[str]:
-    """The values of COLUMNS as a table shows them."""
-    return [f"{scores.values[name]:.1%}" if name == "role/related_leak" else f"{scores.values[name]:.3f}" for name in COLUMNS]
+    """The key metrics as a table shows them."""
+    return [f"{scores.values[name]:.1%}" if name == "role/related_leak" else f"{scores.values[name]:.3f}" for name in KEY_METRICS]
 
 
 def change(row: Row) -> str:

@@ -21,12 +21,12 @@ from train.corpus.page import Page
 from train.corpus.split import folds
 from train.crossval import Lesson, out_of_fold
 from train.errors import InputError
-from train.evaluation import Evaluation, evaluate
+from train.evaluation import KEY_METRICS, Evaluation, evaluate
 from train.files import write_json, write_text
 from train.progress import console
 from train.recipe import read_corpus
 from train.reports.figures import growth
-from train.studies.ablate import COLUMNS, cells
+from train.studies.ablate import cells
 from train.tracking import tracked_run
 
 
@@ -99,7 +99,7 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
             )
             sites = float(np.mean([len({page.site for page in part}) for part in learnt]))
             points.append(Point(sites, float(np.mean([len(part) for part in learnt])), scores))
-            tracker.step_metrics({f"curve/{key}": scores.values[key] for key in COLUMNS}, int(sites))
+            tracker.step_metrics({f"curve/{key}": scores.values[key] for key in KEY_METRICS}, int(sites))
         write_json(output / "curve.json", {"config": name, "corpus_sha256": corpus_sha256, "points": [_json(point) for point in points]})
         note = f"`make curve CONFIG=configs/{name}.yaml`, corpus sha256 `{corpus_sha256[:12]}`, {datetime.now(UTC):%Y-%m-%d}."
         write_text(output / "table.md", f"{markdown(points)}\n{note}\n")
@@ -132,12 +132,12 @@ def _json(point: Point) -> dict[str, object]:
 
 def _picture(points: Sequence[Point]) -> str:
     shown = ("role/macro_f1", "role/f1/related", "role/main_words_f1", "text/f1")
-    values = {COLUMNS[name]: [(*p.scores.intervals[name], p.scores.values[name]) for p in points] for name in shown}
+    values = {KEY_METRICS[name]: [(*p.scores.intervals[name], p.scores.values[name]) for p in points] for name in shown}
     return growth([p.sites for p in points], values, "Scores on unseen sites", along="training sites", up="score")
 
 
 def markdown(points: Sequence[Point]) -> str:
     """The sizes as a Markdown table."""
-    lines = ["| sites | pages | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    lines = ["| sites | pages | " + " | ".join(KEY_METRICS.values()) + " |", "|---" * (len(KEY_METRICS) + 2) + "|"]
     lines += [f"| {point.sites:.0f} | {point.pages:.0f} | " + " | ".join(cells(point.scores)) + " |" for point in points]
     return "\n".join(lines) + "\n"

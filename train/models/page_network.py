@@ -1,0 +1,103 @@
+"""The upper half of the hierarchical encoder: a network over the vectors of a whole page's segments."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from train.runtime.decoding import STATES
+from train.runtime.reading import NUMBER_NAMES
+
+PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
+
+
+class PageNetwork(nn.Module):
+    """Reads a page as a sequence of segments, in both directions.
+
+    As BoilerNet does (Leonhardt, Anand & Khosla 2020), but over sentence vectors of plain text instead of words and tags. Vectors are
+    standardised by the training segments, narrowed, joined with the page numbers and read by a bidirectional LSTM; a small head
+    sees what the LSTM says and the segment itself. Topics are read from the vectors alone: what a story is about does not hang on its page.
+
+    Args:
+        vector_width: Of the segments' vectors.
+        width: Of the LSTM, each direction.
+        depth: Layers of the LSTM.
+        dropout: Before, between and after them.
+        topics: How many; 0 leaves topics out.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, vector_width: int, *, width: int, depth: int, dropout: float, topics: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(vector_width))
+        self.register_buffer("deviation", torch.ones(vector_width))
+        self.narrow = nn.Linear(vector_width, PROJECTED)
+        self.numbers_read = nn.Sequential(nn.Linear(len(NUMBER_NAMES), NUMBERS_READ), nn.GELU())
+        joined = PROJECTED + NUMBERS_READ
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(joined, width, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0)
+        self.head = nn.Sequential(nn.Linear(2 * width + joined, HEAD), nn.GELU(), nn.Dropout(dropout), nn.Linear(HEAD, len(STATES)))
+        self.topic_head = nn.Linear(vector_width, topics) if topics else None
+
+    def standardise_by(self, vectors: torch.Tensor) -> None:
+        """Takes mean and deviation from training vectors `[segments, width]`."""
+        self.mean.copy_(vectors.mean(dim=0))
+        self.deviation.copy_(vectors.std(dim=0) + 1e-3)
+
+    def forward(
+        self, vectors: torch.Tensor, numbers: torch.Tensor, present: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Reads pages, or pieces of pages.
+
+        Args:
+            vectors: `[pages, segments, width]`.
+            numbers: `[pages, segments, features]`.
+            present: `[pages, segments, 1]` 0 where there is padding; None: none.
+
+        Returns:
+            State logits `[pages, segments, 4]` and topic logits `[pages, segments, topics]`.
+        """
+        vectors = (vectors - self.mean) / self.deviation
+        joined = torch.cat([torch.tanh(self.narrow(self.dropout(vectors))), self.numbers_read(numbers)], dim=-1)
+        if present is not None:
+            joined = joined * present
+        around = self.dropout(self.lstm(self.dropout(joined))[0])
+        states = self.head(torch.cat([around, joined], dim=-1))
+        return states, None if self.topic_head is None else self.topic_head(self.dropout(vectors))
+
+
+class Members(nn.Module):
+    """Networks that differ in their seed: the mean of their probabilities errs less than each (Lakshminarayanan et al. 2017)."""
+
+    def __init__(self, networks: list[PageNetwork]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.vector_width = len(networks[0].mean)
+
+    def forward(self, vectors: torch.Tensor, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | torch.Tensor:
+        """State probabilities `[pages, segments, 4]`, and topic logits when there are topics."""
+        answers = [network(vectors, numbers) for network in self.networks]
+        states = torch.stack([states.softmax(dim=-1) for states, _ in answers]).mean(dim=0)
+        topics = [topics for _, topics in answers if topics is not None]
+        return (states, torch.stack(topics).mean(dim=0)) if topics else states
+
+
+class SegmentVectors(nn.Module):
+    """The lower half: the mean over a segment's tokens of the backbone's last layer.
+
+    Args:
+        backbone: A Hugging Face model.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Vectors `[texts, width]` of token ids and mask `[texts, length]`."""
+        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        means: torch.Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1)
+        return means

@@ -1,0 +1,143 @@
+"""The hierarchical encoder at work: every segment becomes a vector by itself, then one network reads the whole page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .encoder import onnx_session
+from .reading import numbers
+
+BATCH_TOKENS = 4096
+SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
+PAGE_FILE = "page.onnx"
+
+Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Read = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """How a segment becomes tokens.
+
+    Args:
+        head: Tokens kept from its beginning.
+        tail: Tokens kept from its end when it is longer than head + tail.
+        opening: Token id put before them.
+        closing: Token id put after them.
+        pad: Token id of padding.
+    """
+
+    head: int
+    tail: int
+    opening: int
+    closing: int
+    pad: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the bundle's manifest."""
+        return asdict(self)
+
+    def ids(self, texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+        """Token ids of each text."""
+        answer = []
+        for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            kept = encoding.ids
+            if len(kept) > self.head + self.tail:
+                kept = kept[: self.head] + (kept[-self.tail :] if self.tail else [])
+            answer.append([self.opening, *kept, self.closing])
+        return answer
+
+
+@dataclass
+class Hierarchical:
+    """The hierarchical encoder behind any engine.
+
+    Args:
+        embed: Maps token ids and attention mask, int64 `[batch, length]`, to float32 `[batch, width]`.
+        read: Maps a page's vectors float32 `[n, width]` and numbers float32 `[n, features]` to state probabilities `[n, 4]` and topic
+            logits `[n, topics]` (None without topics).
+        tokenizer: A `tokenizers.Tokenizer`.
+        plan: How segments become tokens.
+        topics: Topic names in the order of the scores; empty without topics.
+    """
+
+    embed: Embed
+    read: Read
+    tokenizer: Any
+    plan: SegmentPlan
+    topics: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None) -> Hierarchical:
+        """Loads a bundle's two ONNX models and its tokenizer. `threads` defaults to the cores at hand."""
+        from tokenizers import Tokenizer
+
+        segments, page = (onnx_session(folder / name, threads) for name in (SEGMENT_FILES[0], PAGE_FILE))
+        names = [output.name for output in page.get_outputs()]
+
+        def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            return np.asarray(segments.run(None, {"input_ids": ids, "attention_mask": mask})[0])
+
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            answer = dict(zip(names, page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None]}), strict=True))
+            topics = answer.get("topic_logits")
+            return answer["states"][0], None if topics is None else topics[0]
+
+        tokenizer = Tokenizer.from_file(str(folder / SEGMENT_FILES[1]))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(embed, read, tokenizer, SegmentPlan(**manifest["segments"]), tuple(manifest["topics"]))
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """Scores of every segment.
+
+        Args:
+            pages: Cleaned segments, page by page.
+
+        Returns:
+            State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without topics).
+        """
+        # Menus and teasers repeat, on a page and from page to page: each text is read once.
+        place = {text: i for i, text in enumerate(dict.fromkeys(text for page in pages for text in page))}
+        vectors = embed_all(list(place), self.tokenizer, self.plan, self.embed)
+        states, topics = [], []
+        for page in pages:
+            if not page:
+                states.append(np.zeros((0, 4)))
+                topics.append(np.zeros((0, len(self.topics))))
+                continue
+            state, topic = self.read(vectors[[place[text] for text in page]], numbers(page))
+            states.append(state.astype(np.float64))
+            topics.append(np.zeros((len(page), 0)) if topic is None else topic.astype(np.float64))
+        return states, topics if self.topics else None
+
+
+def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Embed) -> np.ndarray:
+    """Vectors of texts, float32 `[texts, width]`; texts of like length are read together, so that padding is little."""
+    ids = plan.ids(texts, tokenizer)
+    vectors: np.ndarray | None = None
+    for rows, batch, mask in _batches(ids, plan.pad):
+        found = embed(batch, mask)
+        if vectors is None:
+            vectors = np.zeros((len(texts), found.shape[1]), np.float32)
+        vectors[rows] = found
+    return np.zeros((0, 1), np.float32) if vectors is None else vectors
+
+
+def _batches(ids: Sequence[Sequence[int]], pad: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+    start = 0
+    while start < len(order):
+        length = len(ids[order[start]])
+        rows = order[start : start + max(1, BATCH_TOKENS // length)]
+        batch, mask = np.full((len(rows), length), pad, np.int64), np.zeros((len(rows), length), np.int64)
+        for row, i in enumerate(rows):
+            batch[row, : len(ids[i])] = ids[i]
+            mask[row, : len(ids[i])] = 1
+        yield rows, batch, mask
+        start += len(rows)
