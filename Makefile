@@ -87,8 +87,8 @@ tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pag
 	@$(RUN) tune --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --n $(or $(N),20) $(if $(SPACE),--space $(SPACE)) $(if $(METRIC),--metric $(METRIC))
 
 .PHONY: ablate
-ablate: $(READY) ## Cross-validate CONFIG=configs/ablations-x.yaml row by row, or ROW= alone (outputs/ablations)
-	@$(RUN) ablate --config $(call need,CONFIG,an ablation such as configs/ablations-baseline.yaml) $(SET) $(if $(ROW),--row "$(ROW)")
+ablate: $(READY) ## Cross-validate CONFIG=configs/ablations/x.yaml row by row, or ROW= alone (outputs/ablations)
+	@$(RUN) ablate --config $(call need,CONFIG,an ablation such as configs/ablations/baseline.yaml) $(SET) $(if $(ROW),--row "$(ROW)")
 
 .PHONY: transfer
 transfer: $(READY) ## Train CONFIG= on each of CORPORA="a=a.jsonl b=b.jsonl", test on each (outputs/transfer)

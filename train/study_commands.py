@@ -18,7 +18,7 @@ def tune(
     config: ConfigOption,
     overrides: Overrides = None,
     n: Annotated[int, typer.Option("--n", help="Trials in all, those of earlier calls included.")] = 20,
-    space: Annotated[Path | None, typer.Option(help="The search space; configs/tune-FAMILY.yaml by default.")] = None,
+    space: Annotated[Path | None, typer.Option(help="The search space; configs/tune/FAMILY.yaml by default.")] = None,
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/tune/CONFIG by default.")] = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation in each trial.")] = 3,
     metric: Annotated[str, typer.Option(help="The score to maximise, as `evaluate` names it.")] = "role/macro_f1",
@@ -28,7 +28,7 @@ def tune(
     from train.reports.terminal import tuned_view
     from train.studies.tune import tune as run
 
-    space = space or Path("configs") / f"tune-{load_config(config, overrides or ()).family}.yaml"
+    space = space or Path("configs/tune") / f"{load_config(config, overrides or ()).family}.yaml"
     found = run(config, overrides or (), space, output or Path("outputs/tune") / config.stem, n=n, folds=folds, metric=metric)
     out.print(tuned_view(found.trials, found.importances, metric))
     start = "" if found.start is None else f"; the config as it is: {found.start:.4f}"
@@ -38,7 +38,7 @@ def tune(
 
 @app.command()
 def ablate(
-    plan: Annotated[Path, typer.Option("--config", help="An ablation as in configs/ablations-*.yaml.")],
+    plan: Annotated[Path, typer.Option("--config", help="An ablation as in configs/ablations/*.yaml.")],
     overrides: Overrides = None,
     row: Annotated[str | None, typer.Option(help="Do this row (and the first) alone.")] = None,
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/ablations/CONFIG by default.")] = None,

@@ -16,6 +16,7 @@ from train.evaluation import evaluate
 from train.files import read_json
 from train.recipe import fit, run_fingerprint
 from train.runtime import Labeler
+from train.runtime.reading import clean
 
 ConfigMaker = Callable[..., Config]
 FAMILIES = ("demo-baseline", "demo-encoder", "pages-hierarchical")
@@ -234,8 +235,14 @@ def test_a_window_longer_than_the_backbone_knows_is_told(make_config: ConfigMake
         fit(make_config("demo-encoder", "encoder.window_tokens=200"))
 
 
-@pytest.mark.parametrize("architecture", ["distilbert", "roberta", "deberta-v2", "modernbert", "electra", "xlm-roberta"])
-def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        *(("demo-encoder", a) for a in ("distilbert", "roberta", "deberta-v2", "modernbert", "electra", "xlm-roberta")),
+        *(("pages-hierarchical", a) for a in ("distilbert", "xlm-roberta", "deberta-v2", "modernbert")),
+    ],
+)
+def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, name: str, architecture: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -248,8 +255,36 @@ def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp
     torch.manual_seed(0)
     AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)).save_pretrained(tmp_path / architecture)
     tokenizer.save_pretrained(tmp_path / architecture)
-    outcome = fit(make_config("demo-encoder", f"encoder.backbone={tmp_path / architecture}", "encoder.epochs=1"))
+    family = name.partition("-")[2]
+    outcome = fit(make_config(name, f"{family}.backbone={tmp_path / architecture}", f"{family}.epochs=1"))
     assert 0 <= outcome.metrics["test/role/macro_f1"] <= 1
+
+
+def test_members_that_are_trained_are_not_trained_again(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train.models.hierarchical import HierarchicalFamily
+
+    config = make_config("pages-hierarchical", "hierarchical.epochs=2").hierarchical
+    assert config is not None
+    steps: list[int] = []
+
+    def killed(metrics: dict[str, float], step: int) -> None:
+        steps.append(step)
+        if step == 3:
+            raise KeyboardInterrupt
+
+    train, rest = pages[:48], pages[48:]
+    with pytest.raises(KeyboardInterrupt):
+        HierarchicalFamily(config, 13, tmp_path / "work").fit(train, rest, killed)
+    again = HierarchicalFamily(config, 13, tmp_path / "work")
+    again.fit(train, rest, lambda metrics, step: steps.append(step))
+    whole = HierarchicalFamily(config, 13, tmp_path / "other")
+    whole.fit(train, rest, lambda metrics, step: None)
+    assert steps == [1, 2, 3, 1, 2], "the second member alone"
+    texts = [[clean(text) for text in page.texts] for page in rest]
+    for a, b in zip(again.reader().states(texts)[0], whole.reader().states(texts)[0], strict=True):
+        assert np.allclose(a, b, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "configs").glob("*.yaml"))])

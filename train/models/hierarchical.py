@@ -92,7 +92,6 @@ class HierarchicalFamily:
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
         self._embed([*train, *topic_texts])
-        recombiner = Recombiner(train, self.seed) if config.recombined else None
         plain = [self._lesson(page) for page in train]
         loose = [self._lesson(page) for page in topic_texts] if self.topics else []
         step = 0
@@ -111,7 +110,7 @@ class HierarchicalFamily:
                     network.load_state_dict(load_file(done))
                     display.advance(task, config.epochs)
                 else:
-                    for loss in self._train(network, member, train, plain, loose, recombiner):
+                    for loss in self._train(network, self.seed + member, train, plain, loose):
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {loss:.3f}")
                         log({"train/loss": loss}, step)
@@ -160,16 +159,11 @@ class HierarchicalFamily:
         )
 
     def _train(
-        self,
-        network: PageNetwork,
-        member: int,
-        train: Sequence[Page],
-        plain: Sequence[Lesson],
-        loose: Sequence[Lesson],
-        recombiner: Recombiner | None,
+        self, network: PageNetwork, seed: int, train: Sequence[Page], plain: Sequence[Lesson], loose: Sequence[Lesson]
     ) -> Iterator[float]:
         """Trains one network; yields the mean loss of each epoch."""
-        config, rng = self.config, random.Random(self.seed + member)
+        config, rng = self.config, random.Random(seed)
+        recombiner = Recombiner(train, seed) if config.recombined else None
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         schedule: Any = None
         for epoch in range(config.epochs):

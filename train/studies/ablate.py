@@ -57,7 +57,7 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
-            "no such ablation", expected="a YAML file", remedy="take one of configs/ablations-*.yaml", path=path, rule="no-plan"
+            "no such ablation", expected="a YAML file", remedy="take one of configs/ablations/*.yaml", path=path, rule="no-plan"
         ) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule="bad-plan") from None
@@ -68,7 +68,7 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
         raise InputError(
             "something else than an ablation",
             expected=f"base: CONFIG and rows: NAME: [key=value, …], no row called {' or '.join(FLOORS)}",
-            remedy="see configs/ablations-baseline.yaml", path=path, rule="bad-plan",
+            remedy="see configs/ablations/baseline.yaml", path=path, rule="bad-plan",
         )  # fmt: skip
     return path.parent / found["base"], rows
 

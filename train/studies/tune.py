@@ -94,13 +94,13 @@ def read_space(path: Path) -> list[Range]:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
-            "no such search space", expected="a YAML file", remedy="take one of configs/tune-*.yaml", path=path, rule="no-space"
+            "no such search space", expected="a YAML file", remedy="take one of configs/tune/*.yaml", path=path, rule="no-space"
         ) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule="bad-space") from None
     if not isinstance(found, dict) or not found:
         raise InputError(
-            f"{type(found).__name__} instead of ranges", expected="dotted.key: {low: 1, high: 5}", remedy="see configs/tune-baseline.yaml",
+            f"{type(found).__name__} instead of ranges", expected="dotted.key: {low: 1, high: 5}", remedy="see configs/tune/baseline.yaml",
             path=path, rule="bad-space",
         )  # fmt: skip
     ranges = []
