@@ -106,6 +106,10 @@ evaluate: $(READY) ## Score MODEL= on labelled CORPUS=; scores go to outputs/eva
 show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default the champion) and print the page
 	@$(RUN) show --model $(or $(MODEL),models:/newsparts@champion) $(or $(FILE),configs/demo-page.txt)
 
+.PHONY: explain
+explain: $(READY) ## Name the features that the baseline MODEL= goes by; with FILE=page.txt those that decided each segment
+	@$(RUN) explain --model $(call need,MODEL,a baseline such as outputs/pages-baseline) $(FILE)
+
 .PHONY: export
 export: $(READY) ## Copy the bundle of MODEL= to outputs/bundle, every file checked
 	@$(RUN) export --model $(call need,MODEL,a model folder or URI)

@@ -127,6 +127,31 @@ def show(
 
 
 @app.command()
+def explain(
+    model: ModelOption,
+    files: Annotated[list[str] | None, typer.Argument(help="As for predict: why each segment is what it is.")] = None,
+    count: Annotated[int, typer.Option("--n", help="Features to name.")] = 12,
+) -> None:
+    """Names the features a TF-IDF baseline goes by: of each role, or of each segment of a page."""
+    from train.explain import top_features, why
+    from train.labelling import load_labeler, read_texts
+    from train.reports.terminal import top_features_view, why_view
+    from train.runtime.baseline import Baseline
+
+    labeler = load_labeler(model)
+    if not isinstance(labeler.reader, Baseline):
+        raise InputError(
+            f"a model of family {labeler.family}", expected="a baseline: its first reading is linear, others are not",
+            remedy="name a baseline, e.g. outputs/pages-baseline", rule="not-explainable",
+        )  # fmt: skip
+    if not files:
+        out.print(top_features_view(top_features(labeler.reader, count)))
+    for page_id, texts in read_texts(files or []):
+        out.print(page_id, style="bold", markup=False)
+        out.print(why_view(texts, why(labeler.reader, texts, min(count, 5)), width=out.width))
+
+
+@app.command()
 def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
     """Copies a model's bundle to a folder of its own, after checking every file."""
     from train.export.bundle import copy_bundle, size_mb

@@ -338,6 +338,7 @@ def code_sha256() -> str:
         "__main__.py",
         "command_line.py",
         "data_commands.py",
+        "explain.py",
         "study_commands.py",
         "bench.py",
         "leaks.py",

@@ -16,6 +16,7 @@ from train.corpus.leakage import LeakReport
 from train.corpus.page import Page
 from train.corpus.split import Split, describe
 from train.evaluation import KEY_METRICS, Evaluation
+from train.explain import Reason
 from train.label_quality import MIN_WORDS, LabelError
 from train.runtime.reading import ROLES, word_count
 
@@ -231,3 +232,25 @@ def tuned_view(trials: Sequence[Mapping[str, Any]], importances: Mapping[str, fl
 
 def _value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def top_features_view(found: Mapping[str, Sequence[tuple[str, float]]]) -> RenderableType:
+    """The features that speak most for each state, side by side."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for state in found:
+        table.add_column(state, no_wrap=True)
+        table.add_column("", justify="right", style="dim")
+    for row in zip(*found.values(), strict=True):
+        table.add_row(*(cell for name, weight in row for cell in (escape(_short(name, 26)), f"{weight:+.2f}")))
+    return table
+
+
+def why_view(texts: Sequence[str], reasons: Sequence[Reason], *, width: int = 100) -> RenderableType:
+    """Each segment with what it reads as by itself, against what, and the features that decided."""
+    lines: list[RenderableType] = []
+    for text, reason in zip(texts, reasons, strict=True):
+        sign, style = STYLE[reason.state.partition("-")[0]]
+        lines.append(Text(f"{sign} {_short(' '.join(text.split()), width - 4)}", style))
+        said = ", ".join(f"{name} {value:+.2f}" for name, value in reason.features)
+        lines.append(Text(f"    {reason.state} {reason.probability:.2f}, not {reason.other}: {said}", "dim"))
+    return Group(*lines)
