@@ -91,6 +91,8 @@ def compose(*, seed: int, pages: int) -> Iterator[Page]:
     Args:
         seed: Of everything drawn.
         pages: How many; sites take turns, so each has about the same number.
+
+    A page's own key `related` says whether its blocks of related items have headings: headed, bare, mixed or none.
     """
     sites, articles = list(read_sites()), read_articles()
     rng = random.Random(f"{seed}/networks")
@@ -129,6 +131,7 @@ class _Composer:
         self.sites = sites
         self.segments: list[Segment] = []
         self.stories = 0
+        self.blocks: set[bool] = set()  # whether the blocks of related items shown have a heading
         day = rng.randrange(28) + 1
         self.date = f"2025-{rng.randrange(12) + 1:02d}-{day:02d}"
         self.fixed = {"name": site["name"], "section": main.topic.title(), "topic": main.topic, "date": self._long_date()}
@@ -146,7 +149,9 @@ class _Composer:
         self._boilerplate(site["bottom"])
         self._related("bottom")
         title = f"{self.main.title} - {site['name']}"
-        return Page(page_id, site["site"], tuple(self.segments), "en", title, f"https://{site['site']}/{page_id}", self.date)
+        kinds = {frozenset(): "none", frozenset({True}): "headed", frozenset({False}): "bare"}
+        related = {"related": kinds.get(frozenset(self.blocks), "mixed")}
+        return Page(page_id, site["site"], tuple(self.segments), "en", title, f"https://{site['site']}/{page_id}", self.date, related)
 
     def _main_story(self) -> None:
         paragraphs = list(self.main.paragraphs)
@@ -185,6 +190,7 @@ class _Composer:
         for block in self.site["related"]:
             if block["where"] != where or self.rng.random() > block["chance"]:
                 continue
+            self.blocks.add(bool(block["heading"]))
             if block["heading"]:
                 self._boilerplate([block["heading"]])
             one_shape = self.rng.choice(block["shapes"]) if self.rng.random() < 0.7 else None
