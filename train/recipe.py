@@ -32,6 +32,7 @@ from train.files import read_json, sha256_file, sha256_files, sha256_json, write
 from train.models.calibrating import reliability
 from train.models.family import Family, choose
 from train.progress import console, track, waiting
+from train.reports.calibration import write_calibration_page
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
 from train.tracking import Tracker, has_model, peak_memory_mb, tracked_run
@@ -134,6 +135,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
             metrics |= {f"{part}/role/ece": found["after"]["ece"], f"{part}/role/ece_uncalibrated": found["before"]["ece"]}
             metrics |= {f"{part}/role/brier": found["after"]["brier"], f"{part}/role/brier_uncalibrated": found["before"]["brier"]}
         write_json(output / "calibration.json", certainty)
+        write_calibration_page(output / "calibration.html", certainty)
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
         with waiting("logging the model"):
@@ -326,7 +328,7 @@ def _named(labeler: Labeler) -> dict[str, str]:
 
 def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:
     tracker.metrics(metrics)
-    for file in ("validation.json", "test.json", "decoding.json", "calibration.json"):
+    for file in ("validation.json", "test.json", "decoding.json", "calibration.json", "calibration.html"):
         tracker.file(output / file)
 
 
