@@ -93,7 +93,6 @@ def test_a_bad_plan_is_refused(text: str, tmp_path: Path) -> None:
 def test_the_shipped_ablations_change_what_they_say(path: Path) -> None:
     base, rows = read_plan(path)
     configs = [load_config(base, own) for own in rows.values()]
-    assert configs[0] == load_config(base)
     assert len({config.to_yaml() for config in configs}) == len(configs)
 
 
