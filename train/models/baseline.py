@@ -26,7 +26,9 @@ from train.runtime.reading import clean
 from train.runtime.trees import Trees
 
 FOLDS = 3
-ROUNDS, RATE, LEAVES, DEPTH = 60, 0.1, 15, 8
+ROUNDS, RATE, LEAVES = 120, 0.05, 15
+LEAF_SEGMENTS, SHRINKAGE, FEATURES_A_SPLIT = 100, 10.0, 0.3
+"""The second reading must not learn the training sites by heart."""
 
 
 class BaselineFamily:
@@ -135,8 +137,8 @@ def _boosted(rows: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
         RuntimeError: The arrays do not answer as scikit-learn does, i.e. its internals changed.
     """
     model = HistGradientBoostingClassifier(
-        max_iter=ROUNDS, learning_rate=RATE, max_leaf_nodes=LEAVES, max_depth=DEPTH, l2_regularization=1.0, early_stopping=False,
-        random_state=seed,
+        max_iter=ROUNDS, learning_rate=RATE, max_leaf_nodes=LEAVES, min_samples_leaf=min(LEAF_SEGMENTS, max(1, len(rows) // 50)),
+        l2_regularization=SHRINKAGE, max_features=FEATURES_A_SPLIT, early_stopping=False, random_state=seed,
     ).fit(rows, labels)  # fmt: skip
     classes = model.classes_
     binary = len(classes) == 2

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .decoding import STATES
+from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES
 from .reading import LONG_WORDS, SHAPE_NAMES, numbers
 from .trees import Trees
 
@@ -169,19 +169,66 @@ def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[i
 
     Returns:
         float32 `[segments, features]`: own states (log), numbers, neighbours' states, expected number of segments in each
-        state before and after on the page (log).
+        state before and after on the page (log), where the main story seems to be, shapes of the nearest neighbours.
     """
     around = [shifted(states, offset, lengths) for offset in range(-reach, reach + 1) if offset]
     before, after = np.zeros_like(states), np.zeros_like(states)
+    context = np.zeros((len(states), CONTEXT))
     start = 0
     for length in lengths:
-        page = states[start : start + length]
-        running = page.cumsum(axis=0)
-        before[start : start + length] = running - page
-        after[start : start + length] = page.sum(axis=0) - running
+        where = slice(start, start + length)
+        running = states[where].cumsum(axis=0)
+        before[where] = running - states[where]
+        after[where] = states[where].sum(axis=0) - running
+        if length:
+            context[where] = page_context(states[where], np.expm1(numbers[where, 0] * 6))
         start += length
     own = np.log(np.clip(states, 1e-4, 1))
-    return np.hstack([own, numbers, *around, np.log1p(before), np.log1p(np.maximum(after, 0))]).astype(np.float32)
+    shapes = [shifted(numbers[:, :SHAPES], offset, lengths) for offset in range(-SHAPES_AROUND, SHAPES_AROUND + 1) if offset]
+    return np.hstack([own, numbers, *around, np.log1p(before), np.log1p(np.maximum(after, 0)), context, *shapes]).astype(np.float32)
+
+
+SHAPES_AROUND = 2
+"""The second reading sees the shape of so many neighbours to each side."""
+NEAR, WIDE = 9, 31
+"""Segments over which the first reading is averaged: a paragraph's company, and a stretch of the page."""
+CONTEXT = 9
+
+
+def page_context(states: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Where on the page the main story seems to be, by the first reading of the whole page.
+
+    Args:
+        states: `[n, 4]` the first reading, n at least 1.
+        words: `[n]` words of each segment.
+
+    Returns:
+        `[n, CONTEXT]`: share of the main story's expected words that lie before, all of them (log), mean of main, boilerplate and related
+        over the 9 segments around, of main and related over 31, signed distance to where main is densest (log), segments (log).
+    """
+    n = len(states)
+    main_words = states[:, MAIN] * words
+    total = float(main_words.sum())
+    related = states[:, BEGINS] + states[:, GOES_ON]
+    dense = _mean_around(main_words, NEAR)
+    away = np.arange(n) - int(dense.argmax())
+    columns = (
+        (main_words.cumsum() - main_words) / max(total, 1e-9),
+        np.full(n, np.log1p(total) / 9),
+        *(_mean_around(column, NEAR) for column in (states[:, MAIN], states[:, BOILERPLATE], related)),
+        *(_mean_around(column, WIDE) for column in (states[:, MAIN], related)),
+        np.sign(away) * np.log1p(np.abs(away)) / 6,
+        np.full(n, np.log1p(n) / 7),
+    )
+    return np.stack(columns, axis=1)
+
+
+def _mean_around(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean over `width` values around each, fewer at the ends."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    first, last = np.maximum(index - width // 2, 0), np.minimum(index + width // 2 + 1, len(values))
+    return np.asarray((total[last] - total[first]) / (last - first))
 
 
 def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarray:
