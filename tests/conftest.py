@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="newsparts-tests-")
 
 import pytest
 from hypothesis import settings
@@ -20,6 +23,13 @@ from train.corpus.read import write_pages
 # Machines are noisy: no example fails for its time; CI draws the same examples every time.
 settings.register_profile("newsparts", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("newsparts")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches() -> Iterator[None]:
+    """Caches of the tests go with them."""
+    yield
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -156,8 +166,6 @@ def make_config(corpus: Path, backbone: Path, tmp_path: Path) -> ConfigMaker:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_template: Path) -> Path:
     """An MLflow store of the test's own; copied from one that is migrated already, which saves seconds a test."""
-    import shutil
-
     path = tmp_path / "mlflow.db"
     shutil.copyfile(mlflow_template, path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")

@@ -25,17 +25,14 @@ from train.models.family import Log, page_states, topics_of
 from train.models.network import IGNORED, story_means
 from train.models.onnx import export_hierarchical
 from train.models.page_network import Members, PageNetwork, SegmentVectors
-from train.progress import bar, track
+from train.models.vectors import VectorStore
+from train.progress import bar
 from train.runtime.decoding import STATES
 from train.runtime.hierarchical import Hierarchical, SegmentPlan, embed_all
 from train.runtime.reading import clean, numbers, word_count
 
 SCORED_WORDS = 3
 """Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
-TEXTS_AT_ONCE = 4000
-
-_vectors: dict[str, dict[str, np.ndarray]] = {}
-"""Backbone and plan -> text -> vector: the folds of a cross-validation, and trials of a search, share most of their pages."""
 
 
 @dataclass(frozen=True)
@@ -130,15 +127,12 @@ class HierarchicalFamily:
         self.segment_vectors = SegmentVectors(backbone).eval().requires_grad_(False).to(self.device)
         self.width = int(backbone.config.hidden_size)
         name = [_content(backbone_source(config.backbone)), config.revision, config.layers, self.plan.to_json()]
-        self._known = _vectors.setdefault(sha256_json(name), {})
+        self.store = VectorStore.open(sha256_json(name)[:16])
 
     def _embed(self, pages: Iterable[Page]) -> None:
-        """Puts the vectors of all segments where the lessons find them; a text is read once in the life of the process."""
-        texts = sorted({clean(s.text) for page in pages for s in page.segments} - self._known.keys(), key=len)
-        for start in track(range(0, len(texts), TEXTS_AT_ONCE), "reading segments"):
-            some = texts[start : start + TEXTS_AT_ONCE]
-            # Half precision: a corpus of a million different segments fits in a gigabyte.
-            self._known.update(zip(some, embed_all(some, self.tokenizer, self.plan, self._forward).astype(np.float16), strict=True))
+        """Puts the vectors of all segments where the lessons find them."""
+        texts = (clean(s.text) for page in pages for s in page.segments)
+        self.store.read(texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._forward))
 
     def _forward(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -150,7 +144,7 @@ class HierarchicalFamily:
         words = np.array([word_count(s.text) for s in page.segments])
         index = {topic: i for i, topic in enumerate(self.topics)}
         return Lesson(
-            np.stack([self._known[text] for text in texts]).astype(np.float32),
+            self.store.of(texts),
             numbers(texts),
             page_states(page) if page.labelled else np.full(len(texts), IGNORED),
             np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
@@ -235,7 +229,10 @@ class HierarchicalFamily:
         return loss
 
     def reader(self) -> Hierarchical:
-        """The networks in torch, as the runtime reads with them."""
+        """The networks in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
+        return self._reader(_Stored)
+
+    def _reader(self, kind: type[Hierarchical]) -> Hierarchical:
         members = self.members
         assert members is not None, "fit first"
 
@@ -245,7 +242,10 @@ class HierarchicalFamily:
             states, topics = answer if isinstance(answer, tuple) else (answer, None)
             return states[0].cpu().numpy(), None if topics is None else topics[0].cpu().numpy()
 
-        return Hierarchical(self._forward, read, self.tokenizer, self.plan, self.topics)
+        reader = kind(self._forward, read, self.tokenizer, self.plan, self.topics)
+        if isinstance(reader, _Stored):
+            reader.store = self.store
+        return reader
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
@@ -254,12 +254,22 @@ class HierarchicalFamily:
         manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
         self.device = torch.device("cpu")
         export_hierarchical(
-            self.segment_vectors.cpu(), self.members.cpu(), self.reader(), folder, manifest, [page.texts for page in sample]
+            self.segment_vectors.cpu(), self.members.cpu(), self._reader(Hierarchical), folder, manifest, [page.texts for page in sample]
         )
         return manifest
 
     def write_weights(self, folder: Path) -> None:
         """Writes nothing: the bundle holds all there is."""
+
+
+class _Stored(Hierarchical):
+    """Reads with the store's vectors, which are of half precision: for validation and folds; a bundle is compared with the exact ones."""
+
+    store: VectorStore
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        self.store.read(texts, super().vectors)
+        return self.store.of(texts) if texts else super().vectors(texts)
 
 
 def _content(source: str) -> str:

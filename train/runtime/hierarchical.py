@@ -104,7 +104,7 @@ class Hierarchical:
         """
         # Menus and teasers repeat, on a page and from page to page: each text is read once.
         place = {text: i for i, text in enumerate(dict.fromkeys(text for page in pages for text in page))}
-        vectors = embed_all(list(place), self.tokenizer, self.plan, self.embed)
+        vectors = self.vectors(list(place))
         states, topics = [], []
         for page in pages:
             if not page:
@@ -115,6 +115,10 @@ class Hierarchical:
             states.append(state.astype(np.float64))
             topics.append(np.zeros((len(page), 0)) if topic is None else topic.astype(np.float64))
         return states, topics if self.topics else None
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of texts, float32 `[texts, width]`."""
+        return embed_all(texts, self.tokenizer, self.plan, self.embed)
 
 
 def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Embed) -> np.ndarray:
