@@ -210,13 +210,13 @@ def _run(
 ) -> tuple[str, float]:
     """Cross-validates one trial; returns `complete`, `pruned` or `failed`, and the score so far."""
     name = f"trial {trial.number}"
-    console.print(f"{name}: " + ", ".join(f"{key} {_flow(value)}" for key, value in values.items()), markup=False)
+    console.print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in values.items()), markup=False, soft_wrap=True)
     value = float("nan")
     state = "failed"
     try:
         config = _apply(config_path, overrides, values)
     except InputError as error:
-        console.print(f"{name} cannot be: {error}", markup=False, style="yellow")
+        console.print(f"{name} cannot be: {error}", markup=False, soft_wrap=True, style="yellow")
         return state, value
     by_id = {page.page_id: page for page in pages}
     with tracked_run(config, resume=None, fallback_name=name, nested=True) as tracker:
@@ -244,7 +244,7 @@ def _run(
             if error.rule == "no-metric":
                 raise
             state = "failed"
-            console.print(f"{name} failed: {error}", markup=False, style="yellow")
+            console.print(f"{name} failed: {error}", markup=False, soft_wrap=True, style="yellow")
         tracker.tags({"tune.state": state})
     console.print(f"{name} {state}" + (f", {metric} {value:.4f}" if state != "failed" else ""), markup=False)
     return state, value
@@ -271,6 +271,10 @@ def _holds(one: Range, value: Any) -> bool:
 def _flow(value: Any) -> str:
     """A value as one line of YAML, as overrides take it."""
     return yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True).removesuffix("...\n").strip()
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _flow(value)
 
 
 def _apply(config_path: Path, overrides: Sequence[str], values: Mapping[str, Any]) -> Config:
