@@ -116,3 +116,21 @@ def test_build_writes_once_and_again_only_when_asked_for_more(tmp_path: object) 
     assert first.sha256 == again.sha256 != more.sha256
     path.write_bytes(path.read_bytes()[:-5])  # a damaged file is not taken for the whole one
     assert build(path, seed=1, pages=61).sha256 == more.sha256
+
+
+def test_pages_say_whether_their_related_items_have_headings(composed: list[Page]) -> None:
+    assert {page.extra["related"] for page in composed} == {"none", "headed", "bare", "mixed"}
+    headings = {block["heading"] for site in read_sites() for block in site["related"] if block["heading"] and "{" not in block["heading"]}
+    shown = {
+        kind: sum(any(s.text in headings for s in p.segments) for p in composed if p.extra["related"] == kind)
+        for kind in ("headed", "bare")
+    }
+    assert shown["headed"] > 300 > 10 * shown["bare"]
+
+
+def test_some_blocks_are_bare_lists_of_headlines(composed: list[Page]) -> None:
+    def is_list(page: Page) -> bool:
+        lines = Counter(s.story for s in page.segments if s.role == "related")
+        return sum(n == 1 for n in lines.values()) >= 3
+
+    assert sum(map(is_list, composed)) > 100

