@@ -20,7 +20,7 @@ PLAN = WindowPlan(tokens=40, overlap=0.25, head=6, tail=2, marker=1, closing=2, 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
 
 
-@pytest.mark.parametrize("module", ["train.runtime", "train.runtime.baseline", "train.runtime.encoder"])
+@pytest.mark.parametrize("module", ["train.runtime", "train.runtime.baseline", "train.runtime.encoder", "train.runtime.hierarchical"])
 def test_reading_needs_no_training_library(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'onnxruntime'}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -27,7 +27,7 @@ ConfigMaker = Callable[..., Config]
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
 
 
-@pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder"])
+@pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder", "pages-hierarchical"])
 def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     from tests.conftest import shrunk
 
@@ -123,7 +123,7 @@ def test_pyfunc_answers_the_record_that_predict_prints(make_config: ConfigMaker,
     import mlflow
     import pandas as pd
 
-    for name in ("demo-baseline", "demo-encoder"):
+    for name in ("demo-baseline", "demo-encoder", "pages-hierarchical"):
         outcome = fit(make_config(name, "tracking.enabled=true", "tracking.experiment=test"))
         made = register(str(outcome.model_uri), bundle_version=outcome.version)
         pages = [make_page("asked", n) for n in range(3)]
