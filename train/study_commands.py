@@ -69,7 +69,7 @@ def transfer(
     folder = output or Path("outputs/transfer") / config.stem
     # The paths of --corpus replace the config's own, which need not exist.
     loaded = load_config(config, [*(overrides or ()), f"corpus.path={next(iter(named.values()))}"])
-    run(loaded, config.stem, named, folder, count=folds)
+    run(loaded, config.stem, named, folder, count=folds, overrides=overrides or ())
     out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     out.print(f"{folder / 'table.md'}")
 
@@ -97,7 +97,14 @@ def curve(
 
     wished = [_goal(text) for text in goals or ()]
     folder = output or Path("outputs/curve") / config.stem
-    points = run(load_config(config, overrides or ()), config.stem, folder, sizes=sizes or (10, 20, 40, 80, 0), count=folds)
+    points = run(
+        load_config(config, overrides or ()),
+        config.stem,
+        folder,
+        sizes=sizes or (10, 20, 40, 80, 0),
+        count=folds,
+        overrides=overrides or (),
+    )
     out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     for metric, goal in wished:
         law = power_law(points, metric)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import read_corpus, run_fingerprint
 from train.studies.floors import rule_records
+from train.studies.tables import cells, note
+from train.studies.tables import rows as table
 
 FLOORS = ("majority role", "hand rule")
 
@@ -111,11 +112,8 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = 5
         answer.append(Row(name, evaluate(pages, records, **settings), better, minutes))
     for name, floor in zip(FLOORS, (_majority(pages, first, count), rule_records(pages)), strict=True):
         answer.append(Row(name, evaluate(pages, floor, **settings), gain(pages, floor, compared, **settings), 0.0))
-    command = f"make ablate CONFIG={plan.as_posix()}" + (f' SET="{" ".join(overrides)}"' if overrides else "")
-    note = (
-        f"`{command}`, {count} folds by site, {len(pages)} pages of {answer[0].scores.n_sites} sites, corpus sha256 `{corpus_sha256[:12]}`"
-    )
-    write_text(output / "table.md", f"{markdown(answer)}\n{note}, {datetime.now(UTC):%Y-%m-%d}.\n")
+    facts = (f"{count} folds by site", f"{len(pages)} pages of {answer[0].scores.n_sites} sites", f"corpus sha256 `{corpus_sha256[:12]}`")
+    write_text(output / "table.md", f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, ROW=only or '')}")
     return answer
 
 
@@ -146,15 +144,10 @@ def _majority(pages: Sequence[Page], config: Config, count: int) -> list[dict[st
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: scores, and the gain in role macro-F1 over the first row with its interval."""
-    lines = ["| | " + " | ".join(KEY_METRICS.values()) + " | change of macro-F1 (95 %) | min |", "|---" * (len(KEY_METRICS) + 3) + "|"]
-    for row in rows:
-        lines.append("| " + " | ".join([row.name, *cells(row.scores), change(row), f"{row.minutes:.1f}" if row.minutes else ""]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def cells(scores: Evaluation) -> list[str]:
-    """The key metrics as a table shows them."""
-    return [f"{scores.values[name]:.1%}" if name == "role/related_leak" else f"{scores.values[name]:.3f}" for name in KEY_METRICS]
+    return table(
+        ["", *KEY_METRICS.values(), "change of macro-F1 (95 %)", "min"],
+        [[row.name, *cells(row.scores), change(row), f"{row.minutes:.1f}" if row.minutes else ""] for row in rows],
+    )
 
 
 def change(row: Row) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from train.files import write_json, write_text
 from train.progress import console
 from train.recipe import read_corpus
 from train.reports.figures import growth
-from train.studies.ablate import cells
+from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 
 
@@ -65,7 +64,7 @@ class PowerLaw:
         return float(np.exp(power)) if power < 50 else float("inf")
 
 
-def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], count: int = 5) -> list[Point]:
+def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], count: int = 5, overrides: Sequence[str] = ()) -> list[Point]:
     """Cross-validates with so many training sites each; one MLflow run. Sizes that are done are not done again.
 
     Args:
@@ -74,6 +73,7 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
         output: Folder for sizes, `curve.json`, `table.md` and `curve.svg`.
         sizes: Numbers of training sites; 0 takes all.
         count: How many folds.
+        overrides: What the config was overridden with, for the table.
 
     Raises:
         InputError: Bad sizes or corpus.
@@ -101,8 +101,9 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
             points.append(Point(sites, float(np.mean([len(part) for part in learnt])), scores))
             tracker.step_metrics({f"curve/{key}": scores.values[key] for key in KEY_METRICS}, int(sites))
         write_json(output / "curve.json", {"config": name, "corpus_sha256": corpus_sha256, "points": [_json(point) for point in points]})
-        note = f"`make curve CONFIG=configs/{name}.yaml`, corpus sha256 `{corpus_sha256[:12]}`, {datetime.now(UTC):%Y-%m-%d}."
-        write_text(output / "table.md", f"{markdown(points)}\n{note}\n")
+        asked = " ".join(str(size) for size in sizes)
+        said = note("curve", f"configs/{name}.yaml", overrides, f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`", SITES=asked)
+        write_text(output / "table.md", f"{markdown(points)}\n{said}")
         write_text(output / "curve.svg", _picture(points))
         for file in ("curve.json", "table.md", "curve.svg"):
             tracker.file(output / file)
@@ -138,6 +139,5 @@ def _picture(points: Sequence[Point]) -> str:
 
 def markdown(points: Sequence[Point]) -> str:
     """The sizes as a Markdown table."""
-    lines = ["| sites | pages | " + " | ".join(KEY_METRICS.values()) + " |", "|---" * (len(KEY_METRICS) + 2) + "|"]
-    lines += [f"| {point.sites:.0f} | {point.pages:.0f} | " + " | ".join(cells(point.scores)) + " |" for point in points]
-    return "\n".join(lines) + "\n"
+    header = ["sites", "pages", *KEY_METRICS.values()]
+    return rows(header, [[f"{point.sites:.0f}", f"{point.pages:.0f}", *cells(point.scores)] for point in points])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from train.evaluation import KEY_METRICS, Evaluation, evaluate
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import corpus_sha256, read_corpus, read_topic_texts, run_fingerprint
-from train.studies.ablate import cells
+from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 
 MIXED = "all"
@@ -47,7 +46,9 @@ class Cell:
     scores: Evaluation
 
 
-def transfer(config: Config, name: str, corpora: Mapping[str, str], output: Path, *, count: int = 5) -> list[Cell]:
+def transfer(
+    config: Config, name: str, corpora: Mapping[str, str], output: Path, *, count: int = 5, overrides: Sequence[str] = ()
+) -> list[Cell]:
     """Scores every pair of corpora, and training on all of them; one MLflow run. Pairs that are done are not done again.
 
     Args:
@@ -56,6 +57,7 @@ def transfer(config: Config, name: str, corpora: Mapping[str, str], output: Path
         corpora: Name -> corpus, two or more.
         output: Folder for pairs, `transfer.json` and `table.md`.
         count: Folds where training and tested corpus overlap.
+        overrides: What the config was overridden with, for the table.
 
     Raises:
         InputError: Fewer than two corpora, one called `all`, a bad corpus, or one with nothing left to learn from.
@@ -88,8 +90,8 @@ def transfer(config: Config, name: str, corpora: Mapping[str, str], output: Path
         write_json(output / "transfer.json", {"config": name, "corpora": digests, "pairs": found_json})
         given = " ".join(f"{key}={path}" for key, path in corpora.items())
         hashes = ", ".join(f"{key} `{value[:12]}`" for key, value in digests.items())
-        note = f'`make transfer CONFIG=configs/{name}.yaml CORPORA="{given}"`, corpus sha256 {hashes}, {datetime.now(UTC):%Y-%m-%d}.'
-        write_text(output / "table.md", f"{markdown(cells_)}\n{note}\n")
+        said = note("transfer", f"configs/{name}.yaml", overrides, f"corpus sha256 {hashes}", CORPORA=given)
+        write_text(output / "table.md", f"{markdown(cells_)}\n{said}")
         for file in ("transfer.json", "table.md"):
             tracker.file(output / file)
     return cells_
@@ -143,6 +145,5 @@ def _apart(pages: Sequence[Page], unseen: Sequence[Page]) -> list[Page]:
 
 def markdown(found: Sequence[Cell]) -> str:
     """The pairs as a Markdown table."""
-    lines = ["| trained on | tested on | " + " | ".join(KEY_METRICS.values()) + " |", "|---" * (len(KEY_METRICS) + 2) + "|"]
-    lines += ["| " + " | ".join([cell.trained_on, cell.tested_on, *cells(cell.scores)]) + " |" for cell in found]
-    return "\n".join(lines) + "\n"
+    header = ["trained on", "tested on", *KEY_METRICS.values()]
+    return rows(header, [[cell.trained_on, cell.tested_on, *cells(cell.scores)] for cell in found])

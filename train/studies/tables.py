@@ -1,0 +1,35 @@
+"""What the tables of all studies share: cells, and the line that says how to make the table again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from train.evaluation import KEY_METRICS, Evaluation
+
+
+def cells(scores: Evaluation) -> list[str]:
+    """The key metrics as a table shows them."""
+    return [f"{scores.values[name]:.1%}" if name == "role/related_leak" else f"{scores.values[name]:.3f}" for name in KEY_METRICS]
+
+
+def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table: the header's cells and the key metrics' headings are the caller's."""
+    return "\n".join(
+        ["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *("| " + " | ".join(line) + " |" for line in lines), ""]
+    )
+
+
+def note(target: str, config: str, overrides: Sequence[str], *facts: str, **variables: str) -> str:
+    """The command, what it read, and the date.
+
+    Args:
+        target: Of make.
+        config: Path of the config.
+        overrides: `key=value` overrides.
+        facts: E.g. the corpus hash.
+        variables: Further variables of the command; empty ones are left out.
+    """
+    given = {"SET": " ".join(overrides), **variables}
+    command = " ".join([f"make {target} CONFIG={config}", *(f'{name}="{value}"' for name, value in given.items() if value)])
+    return f"`{command}`, {', '.join(facts)}, {datetime.now(UTC):%Y-%m-%d}.\n"
