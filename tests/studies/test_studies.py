@@ -53,7 +53,7 @@ def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n"
-        "  segment alone: [baseline.neighbours_before=0, baseline.neighbours_after=0, baseline.numbers=false, 'decoding.weights=[0.0]']\n"
+        "  segment alone: [baseline.second_reading=0, baseline.neighbours_before=0, baseline.neighbours_after=0, baseline.numbers=false, 'decoding.weights=[0.0]']\n"
     )
     rows = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
     assert [row.name for row in rows] == ["whole", "segment alone", "majority role", "hand rule"]
