@@ -19,7 +19,7 @@ from .encoder import Encoder, softmax
 from .hierarchical import Hierarchical
 from .reading import ROLES, clean
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "bundle.json"
 BATCH_PAGES = 32
 

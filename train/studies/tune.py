@@ -136,7 +136,8 @@ def tune(
     """Searches settings; one MLflow run, with a nested one for every trial.
 
     The first trial is the config as it is, where the space holds its values. A search that was killed, or is called with a
-    larger `n`, goes on with the same study: same config, space, corpus, code, folds and metric.
+    larger `n`, goes on with the same study: same config, space, corpus, code, folds and metric. One process at a time: a second one
+    would take the running trial of the first for one that was killed.
 
     Args:
         config_path: The config to start from.
