@@ -162,7 +162,7 @@ def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], captio
                 [c for c, _, _ in bins], [a for _, a, _ in bins], s=[8 + 300 * n / total for _, _, n in bins], color=colour, alpha=0.5
             )
         axes.set_xlim(0.3, 1.01)
-        axes.set_ylim(0, 1.01)
+        axes.set_ylim(0, 1.05)
         axes.set_xlabel("confidence")
         axes.set_ylabel("share that is right")
         axes.legend(frameon=False, loc="upper left")
