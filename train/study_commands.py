@@ -114,7 +114,7 @@ def curve(
         needed = law.sites_for(goal)
         sites = f"{needed:,.0f}" if needed < 1e6 else "more than a million"
         out.print(f"{metric}: error falls with sites^-{law.exponent:.2f}; {goal:g} would need {sites} training sites (extrapolated)")
-    out.print(f"{folder / 'curve.svg'}, {folder / 'curve.json'}")
+    out.print(f"{folder / 'curve.html'}, {folder / 'curve.json'}")
 
 
 def _goal(text: str) -> tuple[str, float]:

@@ -25,6 +25,7 @@ from train.files import write_json, write_text
 from train.progress import console
 from train.recipe import read_corpus
 from train.reports.figures import growth
+from train.reports.html import write_page
 from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 
@@ -70,7 +71,7 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
     Args:
         config: The model to train. Validation pages, which choose decoder and calibration, are not made fewer.
         name: What the config is called.
-        output: Folder for sizes, `curve.json`, `table.md` and `curve.svg`.
+        output: Folder for sizes, `curve.json`, `table.md` and `curve.html`.
         sizes: Numbers of training sites; 0 takes all.
         count: How many folds.
         overrides: What the config was overridden with, for the table.
@@ -104,8 +105,8 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
         asked = " ".join(str(size) for size in sizes)
         said = note("curve", f"configs/{name}.yaml", overrides, f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`", SITES=asked)
         write_text(output / "table.md", f"{markdown(points)}\n{said}")
-        write_text(output / "curve.svg", _picture(points))
-        for file in ("curve.json", "table.md", "curve.svg"):
+        write_page(output / "curve.html", f"Learning curve of {name}", [f'<div class="figures">{_picture(points)}</div>'])
+        for file in ("curve.json", "table.md", "curve.html"):
             tracker.file(output / file)
     return points
 
