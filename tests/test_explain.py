@@ -14,7 +14,7 @@ from train.runtime.reading import clean
 
 @pytest.fixture(scope="module")
 def labeler(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
-    outcome = fit(shrunk("pages-baseline", corpus, backbone, tmp_path_factory.mktemp("explained"), "decoding.weights=[0.0]"))
+    outcome = fit(shrunk("pages-baseline", corpus, backbone, tmp_path_factory.mktemp("explained"), "baseline.second_reading=0"))
     return Labeler.load(outcome.output / "bundle")
 
 

@@ -94,7 +94,7 @@ def _records(pages: list[Page]) -> list[dict[str, object]]:
 def labeler(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
     from tests.conftest import shrunk
 
-    outcome = fit(shrunk("pages-baseline", corpus, backbone, tmp_path_factory.mktemp("quality")))
+    outcome = fit(shrunk("pages-baseline", corpus, backbone, tmp_path_factory.mktemp("quality"), "baseline.second_reading=0"))
     return Labeler.load(outcome.output / "bundle")
 
 

@@ -144,6 +144,8 @@ def explain(
             f"a model of family {labeler.family}", expected="a baseline: its first reading is linear, others are not",
             remedy="name a baseline, e.g. outputs/pages-baseline", rule="not-explainable",
         )  # fmt: skip
+    if labeler.reader.second is not None:
+        out.print("The first reading is explained; a second one, by trees, may overrule it (baseline.second_reading).", style="dim")
     if not files:
         out.print(top_features_view(top_features(labeler.reader, count)))
     for page_id, texts in read_texts(files or []):
