@@ -109,17 +109,23 @@ class EncoderConfig:
     batch_windows: int
     learning_rate: float
     head_learning_rate: float
+    layer_decay: float
     weight_decay: float
     warmup: float
     topic_weight: float
     checkpoints: int
+    patience: int | None
     threads: int | None
     device: Literal["auto", "cpu"]
     bf16: bool
 
     def __post_init__(self) -> None:
         _positive(self, "encoder", "epochs", "batch_windows", "learning_rate", "head_learning_rate", "checkpoints", "head_tokens")
-        _not_negative(self, "encoder", "tail_tokens", "dropout", "weight_decay", "warmup", "topic_weight")
+        _not_negative(self, "encoder", "tail_tokens", "dropout", "weight_decay", "warmup", "topic_weight", "patience")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(
+                f"encoder.layer_decay is {self.layer_decay}, expected a factor from above 0 to 1; 1 is the same rate everywhere"
+            )
         if not 0 <= self.overlap <= 0.5:
             raise ValueError(f"encoder.overlap is {self.overlap}, expected a share of the window between 0 and 0.5")
         longest = 2 + self.head_tokens + self.tail_tokens
@@ -152,12 +158,13 @@ class HierarchicalConfig:
     warmup: float
     short_weight: float
     topic_weight: float
+    patience: int | None
     threads: int | None
     device: Literal["auto", "cpu"]
 
     def __post_init__(self) -> None:
         _positive(self, "hierarchical", "head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate")
-        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "topic_weight")
+        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "topic_weight", "patience")
         for name in ("dropout", "recombined", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
@@ -419,5 +426,5 @@ def _positive(config: Any, section: str, *names: str) -> None:
 
 def _not_negative(config: Any, section: str, *names: str) -> None:
     for name in names:
-        if getattr(config, name) < 0:
+        if (getattr(config, name) or 0) < 0:
             raise ValueError(f"{section}.{name} is {getattr(config, name)}, expected 0 or more")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from train.errors import InputError
@@ -76,6 +78,22 @@ def _adapt(config: Any, layers: int | None, dropout: float, positions: int) -> N
             remedy="read fewer (encoder.window_tokens), or take a backbone with a longer context",
             rule="bad-config",
         )
+
+
+def layers_above(backbone: PreTrainedModel) -> Callable[[str], int]:
+    """How many layers stand above a parameter of the backbone, by its name; all of them above embeddings, none above a last norm.
+
+    Layer-wise learning rates shrink by a factor for each of them (ULMFiT, Howard & Ruder 2018, section 3.2; ELECTRA's fine-tuning).
+    """
+    count = int(backbone.config.num_hidden_layers)
+    stack = next((name for name, m in backbone.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count), None)
+
+    def above(name: str) -> int:
+        if stack is not None and name.startswith(f"{stack}."):
+            return count - 1 - int(name.removeprefix(f"{stack}.").partition(".")[0])
+        return count if "embed" in name else 0
+
+    return above
 
 
 def backbone_source(backbone: str) -> str:

@@ -8,6 +8,7 @@ import logging
 import math
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from train.config import EncoderConfig
 from train.corpus.page import Page
 from train.files import sha256_json, write_text
 from train.models.augment import Recombiner
-from train.models.backbone import fast_tokenizer, load_backbone, special_ids
+from train.models.backbone import fast_tokenizer, layers_above, load_backbone, special_ids
 from train.models.family import Log, page_states, topics_of
 from train.models.network import IGNORED, PageEncoder, PageEncoderConfig
 from train.models.onnx import export_onnx
+from train.models.watching import Watch
 from train.progress import bar, track
 from train.runtime.decoding import BEGINS, GOES_ON
 from train.runtime.encoder import OUTPUTS, Encoder
@@ -63,7 +65,7 @@ class EncoderFamily:
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
         windows = self._windows(train, topic_texts)
-        self._train(windows, log)
+        self._train(windows, validation, log)
 
     def load_backbone(self) -> None:
         """Loads tokenizer and network, and plans windows for them.
@@ -100,7 +102,7 @@ class EncoderFamily:
         name = sha256_json([settings, _labels_sha256(pages), _labels_sha256(topic_texts)])[:16]
         return window_table(shown(), self.tokenizer, self.plan, self.topics, self.work / "windows", name)
 
-    def _train(self, windows: datasets.Dataset, log: Log) -> None:
+    def _train(self, windows: datasets.Dataset, validation: Sequence[Page], log: Log) -> None:
         config, network = self.config, self.network
         assert network is not None
         steps = math.ceil(len(windows) / config.batch_windows)
@@ -128,7 +130,12 @@ class EncoderFamily:
             report_to=[],
             disable_tqdm=True,
         )
-        progress = _Progress(log, sum(windows["length"]))
+        last = last_checkpoint(Path(arguments.output_dir))
+        watch = None
+        if config.patience is not None and validation:
+            begun = int(last.name.rpartition("-")[2]) if last is not None else 0
+            watch = Watch(validation, config.patience, self.work / "watch", log, step=begun)
+        progress = _Progress(log, sum(windows["length"]), watch, self)
         trainer = Trainer(
             model=network,
             args=arguments,
@@ -139,21 +146,27 @@ class EncoderFamily:
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
-        last = last_checkpoint(Path(arguments.output_dir))
         if last is not None:
             logging.getLogger("newsparts").warning("resuming from %s", last)
         with progress.display:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if watch is not None:
+            watch.restore(network)
         network.eval()
 
     def _optimizer(self, network: PageEncoder) -> torch.optim.Optimizer:
-        groups = []
-        for heads in (False, True):
-            rate = self.config.head_learning_rate if heads else self.config.learning_rate
-            named = [(name, p) for name, p in network.named_parameters() if p.requires_grad and name.startswith("backbone.") != heads]
-            for decayed in (True, False):
-                group = [p for _, p in named if (p.ndim > 1) == decayed]
-                groups.append({"params": group, "lr": rate, "weight_decay": self.config.weight_decay if decayed else 0.0})
+        config = self.config
+        grouped: defaultdict[tuple[float, bool], list[torch.nn.Parameter]] = defaultdict(list)
+        below = layers_above(network.backbone)
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                inner = name.removeprefix("backbone.")
+                rate = config.head_learning_rate if inner == name else config.learning_rate * config.layer_decay ** below(inner)
+                grouped[rate, parameter.ndim > 1].append(parameter)
+        groups = [
+            {"params": group, "lr": rate, "weight_decay": config.weight_decay if decayed else 0.0}
+            for (rate, decayed), group in grouped.items()
+        ]
         return torch.optim.AdamW(groups, fused=True)
 
     def reader(self) -> Encoder:
@@ -282,10 +295,10 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 class _Progress(TrainerCallback):
-    """A progress bar, step metrics, and the mark of a whole checkpoint."""
+    """A progress bar, step metrics, the look at validation pages and the mark of a whole checkpoint."""
 
-    def __init__(self, log: Log, tokens: int) -> None:
-        self.log, self.tokens = log, tokens
+    def __init__(self, log: Log, tokens: int, watch: Watch | None, family: EncoderFamily) -> None:
+        self.log, self.tokens, self.watch, self.family = log, tokens, watch, family
         self.display = bar()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
@@ -304,5 +317,7 @@ class _Progress(TrainerCallback):
             self.log(metrics, state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if self.watch is not None and self.family.network is not None:
+            control.should_training_stop |= self.watch.look(self.family.network, self.family.reader(), state.global_step)
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")

@@ -98,6 +98,14 @@ def choose(
     return Chosen(best[1], tried, found, {"before": before, "after": after})
 
 
+def role_macro_f1(reader: Reader, pages: Sequence[Page]) -> float:
+    """Role macro-F1 of a reader's own likeliest answers, without a chain over the page: what training is watched by."""
+    answers = reader.states([[clean(text) for text in page.texts] for page in pages])
+    labeler = _Known(reader, *answers).labeler(Decoder.from_states([], weight=0.0), ())
+    records = labeler.label((page.page_id, page.texts) for page in pages)
+    return float(evaluate(pages, records, bootstrap_samples=0).values["role/macro_f1"])
+
+
 class _Known:
     """Validation pages as a reader has read them, for one decoder after the other."""
 

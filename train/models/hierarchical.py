@@ -26,6 +26,7 @@ from train.models.network import IGNORED, story_means
 from train.models.onnx import export_hierarchical
 from train.models.page_network import Members, PageNetwork, SegmentVectors
 from train.models.vectors import VectorStore
+from train.models.watching import Watch
 from train.progress import bar
 from train.runtime.decoding import STATES
 from train.runtime.hierarchical import Hierarchical, SegmentPlan, embed_all
@@ -91,12 +92,12 @@ class HierarchicalFamily:
         self._embed([*train, *topic_texts])
         plain = [self._lesson(page) for page in train]
         loose = [self._lesson(page) for page in topic_texts] if self.topics else []
-        step = 0
         networks = []
         display = bar()
         with display:
             task = display.add_task("training", total=config.members * config.epochs)
             for member in range(config.members):
+                step = member * config.epochs
                 torch.manual_seed(self.seed + member)
                 network = PageNetwork(
                     self.width, width=config.width, depth=config.depth, dropout=config.dropout, topics=len(self.topics)
@@ -107,10 +108,17 @@ class HierarchicalFamily:
                     network.load_state_dict(load_file(done))
                     display.advance(task, config.epochs)
                 else:
+                    watch = None
+                    if config.patience is not None and validation:
+                        watch = Watch(validation, config.patience, self.work / f"watch-{member}", log, step=step)
                     for loss in self._train(network, self.seed + member, train, plain, loose):
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {loss:.3f}")
                         log({"train/loss": loss}, step)
+                        if watch is not None and watch.look(network, self._reader(_Stored, Members([network])), step):
+                            break
+                    if watch is not None:
+                        watch.restore(network)
                     with written_aside(done) as path:
                         save_file(network.state_dict(), path)
                 networks.append(network.eval())
@@ -230,12 +238,10 @@ class HierarchicalFamily:
 
     def reader(self) -> Hierarchical:
         """The networks in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
-        return self._reader(_Stored)
+        assert self.members is not None, "fit first"
+        return self._reader(_Stored, self.members)
 
-    def _reader(self, kind: type[Hierarchical]) -> Hierarchical:
-        members = self.members
-        assert members is not None, "fit first"
-
+    def _reader(self, kind: type[Hierarchical], members: Members) -> Hierarchical:
         def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
             with torch.inference_mode():
                 answer = members(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
@@ -254,7 +260,12 @@ class HierarchicalFamily:
         manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
         self.device = torch.device("cpu")
         export_hierarchical(
-            self.segment_vectors.cpu(), self.members.cpu(), self._reader(Hierarchical), folder, manifest, [page.texts for page in sample]
+            self.segment_vectors.cpu(),
+            self.members.cpu(),
+            self._reader(Hierarchical, self.members),
+            folder,
+            manifest,
+            [page.texts for page in sample],
         )
         return manifest
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from train.config import Config
+from train.corpus.page import Page
+from train.files import read_json
+from train.models import watching
+from train.models.watching import Watch
+
+ConfigMaker = Callable[..., Config]
+
+
+def _network(value: float) -> nn.Module:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(network.weight, value)
+    return network
+
+
+class _Told:
+    """A watch of scores that are told; the network's weight is the step, so that a restored state says of when it is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
+        self.scores, self.logged = iter(scores), []
+        monkeypatch.setattr(watching, "role_macro_f1", lambda reader, pages: next(self.scores))
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        self.logged.append((step, metrics["validation/role/macro_f1"]))
+
+
+def test_training_stops_when_patience_is_over_and_goes_back_to_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _Told(monkeypatch, [0.5, 0.7, 0.6, 0.7, 0.65])
+    watch = Watch([], 3, tmp_path, told.log)
+    stops = [watch.look(_network(step), None, step) for step in range(1, 6)]  # type: ignore[arg-type]
+    assert stops == [False, False, False, False, True]
+    assert told.logged == [(1, 0.5), (2, 0.7), (3, 0.6), (4, 0.7), (5, 0.65)]
+    network = _network(9)
+    watch.restore(network)
+    assert network.weight.item() == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.json", "step-1.safetensors", "step-2.safetensors"]
+
+
+def test_without_patience_the_last_state_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch([], 0, tmp_path, _Told(monkeypatch, [0.9, 0.1]).log)
+    assert not any(watch.look(_network(step), None, step) for step in (1, 2))  # type: ignore[arg-type]
+    network = _network(2)
+    watch.restore(network)
+    assert network.weight.item() == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_a_resumed_training_knows_what_was_seen_before_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch([], 2, tmp_path, _Told(monkeypatch, [0.7, 0.6, 0.9]).log)
+    for step in (1, 2, 3):
+        watch.look(_network(step), None, step)  # type: ignore[arg-type]
+    again = Watch([], 2, tmp_path, _Told(monkeypatch, [0.5]).log, step=2)  # killed before the checkpoint of step 3 was whole
+    assert again.look(_network(3), None, 3), "two looks without a better one"  # type: ignore[arg-type]
+    network = _network(9)
+    again.restore(network)
+    assert network.weight.item() == 1
+
+
+@pytest.mark.parametrize("name", ["demo-encoder", "pages-hierarchical"])
+def test_both_encoders_draw_the_curve_and_stop(make_config: ConfigMaker, pages: list[Page], tmp_path: Path, name: str) -> None:
+    from train.recipe import family_of
+
+    section = name.partition("-")[2]
+    overrides = {"encoder": ["encoder.checkpoints=6", "encoder.layer_decay=0.8"], "hierarchical": ["hierarchical.members=1"]}[section]
+    config = make_config(name, f"{section}.epochs=6", f"{section}.patience=1", *overrides)
+    curve: dict[int, float] = {}
+
+    def log(metrics: dict[str, float], step: int) -> None:
+        if "validation/role/macro_f1" in metrics:
+            curve[step] = metrics["validation/role/macro_f1"]
+
+    family = family_of(config, tmp_path / "work")
+    family.fit(pages[:48], pages[48:], log)
+    assert 2 <= len(curve) <= 6
+    assert watching.role_macro_f1(family.reader(), pages[48:]) == pytest.approx(max(curve.values()), abs=1e-6), "the best state answers"
+    scores = [curve[step] for step in sorted(curve)]
+    assert all(b > a for a, b in itertools.pairwise(scores[:-1])), "each look but the last was better than the one before"
+    kept = next(path for path in (tmp_path / "work").glob("watch*/scores.json"))
+    assert {int(step) for step in read_json(kept)} == set(curve)
