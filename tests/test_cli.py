@@ -51,10 +51,33 @@ def test_fit_evaluate_predict_from_the_shell(corpus: Path, model: Path, tmp_path
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert {"role/macro_f1", "role/f1/main", "topic/macro_f1", "story/boundary_f1", "n_pages", "n_sites", "corpus_sha256"} <= set(scores)
     assert scores["n_pages"] == 72
+    _test_part_by_site(corpus, tmp_path)
     done = train("predict", "--model", str(tmp_path / "model"), str(corpus))
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(records) == 72
     assert records[0]["page_id"] == "sitea-0"
+
+
+def _test_part_by_site(corpus: Path, tmp_path: Path) -> None:
+    asked = (
+        "evaluate",
+        "--model",
+        str(tmp_path / "model"),
+        "--corpus",
+        str(corpus),
+        "--json",
+        str(tmp_path / "part.json"),
+        "--slice",
+        "site",
+    )
+    done = train(*asked, "--part", "test")
+    assert done.returncode == 0, done.stderr
+    scores, of_run = (json.loads(path.read_text()) for path in (tmp_path / "part.json", tmp_path / "model" / "test.json"))
+    assert scores["role/macro_f1"] == of_run["role/macro_f1"]
+    test = json.loads((tmp_path / "model" / "split.json").read_text())["parts"]["test"]
+    assert set(scores["slices"]) == set(test["sites"])
+    assert sum(found["n_pages"] for found in scores["slices"].values()) == scores["n_pages"] == len(test["page_ids"])
+    _is_clear(train(*asked, "--part", "tset"), "part 'tset'")
 
 
 def test_predict_reads_text_and_standard_input(model: Path, tmp_path: Path) -> None:

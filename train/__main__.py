@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from train import data_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
-from train.command_line import ConfigOption, ModelOption, Overrides, app, out
+from train.command_line import ConfigOption, ModelOption, Overrides, SliceOption, app, out
 from train.errors import InputError
 from train.progress import console
 
@@ -31,18 +31,17 @@ def crossval(
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/crossval/CONFIG by default.")] = None,
     folds: Annotated[int, typer.Option(help="How many, by site.")] = 5,
-    slice_by: Annotated[
-        str | None, typer.Option("--slice", help="A key of pages whose values are scored apart too: lang, source, …")
-    ] = None,
+    slice_by: SliceOption = None,
 ) -> None:
     """Scores a config on every page, by models that have not seen the page's site; with 95 % intervals over sites."""
     from train.config import load_config
     from train.crossval import cross_validate
-    from train.reports.terminal import crossval_view
+    from train.reports.terminal import scores_view
 
     folder = output or Path("outputs/crossval") / config.stem
     found = cross_validate(load_config(config, overrides or ()), config.stem, folder, count=folds, slice_by=slice_by)
-    out.print(crossval_view(config.stem, found.whole, found.slices))
+    whole = found.whole
+    out.print(scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, found.slices))
     sure = found.reliability
     out.print(
         f"calibrated role probabilities: ECE {sure['ece']:.4f}, Brier {sure['brier']:.4f}, the surest half {sure['coverage']['50%']:.1%} right"
@@ -71,26 +70,39 @@ def evaluate(
     model: ModelOption,
     corpus: Annotated[str, typer.Option(help="Labelled pages.")],
     json_: Annotated[Path, typer.Option("--json", help="Where to write the scores.")],
+    part: Annotated[
+        str | None, typer.Option(help="Score this part alone of the split the model was trained with: train, validation or test.")
+    ] = None,
+    slice_by: SliceOption = None,
     samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
     from train.corpus.read import read_pages
     from train.corpus.sources import digest
+    from train.corpus.split import part_of_run
+    from train.evaluation import by_value
     from train.evaluation import evaluate as run
     from train.files import write_json
     from train.labelling import load_labeler
     from train.recipe import label_pages
+    from train.reports.terminal import scores_view
 
     labeler, pages = load_labeler(model), read_pages(corpus)
+    if part is not None:
+        pages = part_of_run(Path(model), part, pages)
     records = label_pages(labeler, pages, "labelling pages")
-    report = run(pages, records, topics=labeler.topics, bootstrap_samples=samples, seed=seed)
+    whole, slices = (
+        {value: run(*found, topics=labeler.topics, bootstrap_samples=samples, seed=seed) for value, found in kept.items()}
+        for kept in ({"": (pages, records)}, by_value(pages, records, slice_by) if slice_by else {})
+    )
+    report = whole[""]
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
-    write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), model=named))
-    for name, value in report.values.items():
-        low, high = report.intervals.get(name, (value, value))
-        out.print(f"{name:28} {value:.4f}  ({low:.4f}-{high:.4f})")
-    out.print(f"{report.n_pages} pages of {report.n_sites} sites -> {json_}")
+    sliced = {value: found.to_json() for value, found in slices.items()}
+    write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), part=part, model=named, slices=sliced))
+    of = f"{part} part, pages" if part else "pages"
+    out.print(scores_view(f"{labeler.family} {labeler.version}: {report.n_pages:,} {of} of {report.n_sites:,} sites", report, slices))
+    out.print(f"scores are in {json_}")
 
 
 @app.command()

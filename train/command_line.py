@@ -31,3 +31,6 @@ ColumnsOption = Annotated[str, typer.Option(help='Their columns and keys, e.g. "
 RolesOption = Annotated[str, typer.Option(help='Their labels, e.g. "article=main teaser=related".')]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value overrides, e.g. seed=7 corpus.path=my.jsonl")]
 ConfigOption = Annotated[Path, typer.Option("--config", help="A YAML file as in configs/.")]
+SliceOption = Annotated[
+    str | None, typer.Option("--slice", help="A key of pages whose values are scored apart too: lang, source, related, …")
+]

@@ -15,7 +15,7 @@ from train.corpus.page import Page
 from train.corpus.sources import jsonl
 from train.corpus.split import folds
 from train.errors import InputError
-from train.evaluation import Evaluation
+from train.evaluation import Evaluation, by_value
 from train.files import read_json, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose, topics_of
@@ -137,10 +137,7 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
         topics = topics_of(pages)
         whole = score(topics, pages, records, config)
         certainty = reliability(pages, records)
-        slices = {
-            value: score(topics, *_only(pages, records, slice_by, value), config)
-            for value in sorted({_value(page, slice_by) for page in pages} if slice_by else ())
-        }
+        slices = {value: score(topics, *found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}
         jsonl.write(output / "records.jsonl.gz", records)
         details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
         sliced = {value: found.to_json() for value, found in slices.items()}
@@ -149,15 +146,6 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
         tracker.metrics(whole.metrics("crossval") | sure | {"cost/total_s": time.monotonic() - started})
         tracker.file(output / "crossval.json")
     return CrossValidation(records, whole, slices, certainty)
-
-
-def _value(page: Page, key: str | None) -> str:
-    return str(page.lang if key == "lang" else page.site if key == "site" else page.extra.get(str(key), "none"))
-
-
-def _only(pages: Sequence[Page], records: Sequence[dict[str, Any]], key: str | None, value: str) -> tuple[list[Page], list[dict[str, Any]]]:
-    chosen = [(page, record) for page, record in zip(pages, records, strict=True) if _value(page, key) == value]
-    return [page for page, _ in chosen], [record for _, record in chosen]
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

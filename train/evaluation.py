@@ -132,6 +132,21 @@ def gain(
     return Evaluation(values, intervals, len(pages), len(ours), confidence)
 
 
+Labelled = tuple[list[Page], list[Mapping[str, Any]]]
+"""Pages and their records, in the same order."""
+
+
+def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Labelled]:
+    """Pages and records by the value of a key of the page: `lang`, `site`, or one that came with the corpus; `none` without it."""
+    answer: dict[str, Labelled] = {}
+    for page, record in zip(pages, records, strict=True):
+        value = getattr(page, key) if key in ("lang", "site") else page.extra.get(key)
+        found = answer.setdefault("none" if value is None else str(value), ([], []))
+        found[0].append(page)
+        found[1].append(record)
+    return dict(sorted(answer.items()))
+
+
 def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]], topics: Sequence[str]) -> tuple[_Columns, np.ndarray]:
     """Counts `[sites, columns]`, sites in alphabetical order."""
     if not pages:

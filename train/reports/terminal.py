@@ -112,9 +112,9 @@ def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
     return Group(*lines)
 
 
-def crossval_view(name: str, whole: Evaluation, slices: Mapping[str, Evaluation]) -> RenderableType:
+def scores_view(title: str, whole: Evaluation, slices: Mapping[str, Evaluation]) -> RenderableType:
     """Scores over all pages with their intervals, and the main ones of each slice, the largest first."""
-    table = Table(title=f"{name}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("score", "value", "95 % interval over sites"):
         table.add_column(heading, justify="left" if heading == "score" else "right")
     for metric, value in whole.values.items():
