@@ -99,8 +99,8 @@ curve: $(READY) ## Cross-validate CONFIG= with more and more sites (SITES="10 20
 	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL))
 
 .PHONY: evaluate
-evaluate: $(READY) ## Score MODEL= on labelled CORPUS=, or on PART=test of its split; SLICE=lang; scores go to outputs/evaluation.json
-	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) $(if $(PART),--part $(PART)) $(if $(SLICE),--slice $(SLICE)) --json outputs/evaluation.json
+evaluate: $(READY) ## Score MODEL= on labelled CORPUS=, or on PART=test of its split; SLICE=lang; KNOWN=1: topics of known stories
+	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) $(if $(PART),--part $(PART)) $(if $(SLICE),--slice $(SLICE)) $(if $(KNOWN),--known-stories) --json outputs/evaluation.json
 
 .PHONY: show
 show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default the champion) and print the page

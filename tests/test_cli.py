@@ -77,6 +77,15 @@ def _test_part_by_site(corpus: Path, tmp_path: Path) -> None:
     test = json.loads((tmp_path / "model" / "split.json").read_text())["parts"]["test"]
     assert set(scores["slices"]) == set(test["sites"])
     assert sum(found["n_pages"] for found in scores["slices"].values()) == scores["n_pages"] == len(test["page_ids"])
+    done = train(*asked, "--part", "test", "--known-stories")
+    assert done.returncode == 0, done.stderr
+    known = json.loads((tmp_path / "part.json").read_text())
+    assert known["topic/accuracy"] >= of_run["topic/accuracy"]
+    assert "role/macro_f1" not in known, "roles were given, not read"
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text,topic\nThe striker and the keeper left the stadium,sport\nThe bank and its investor fear the tariff,business\n")
+    done = train("topics", f"csv:{texts}", "--model", str(tmp_path / "model"))
+    assert "topics of 2 texts by baseline" in done.stdout
     _is_clear(train(*asked, "--part", "tset"), "part 'tset'")
 
 

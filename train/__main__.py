@@ -14,7 +14,7 @@ from rich.console import Console
 from train import data_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
 from train.command_line import ConfigOption, ModelOption, Overrides, SliceOption, app, out
 from train.errors import InputError
-from train.progress import console
+from train.progress import console, track
 
 
 @app.command()
@@ -74,6 +74,9 @@ def evaluate(
         str | None, typer.Option(help="Score this part alone of the split the model was trained with: train, validation or test.")
     ] = None,
     slice_by: SliceOption = None,
+    known_stories: Annotated[
+        bool, typer.Option("--known-stories", help="Score topics alone, of the labelled stories: as if their borders were known.")
+    ] = False,
     samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
@@ -84,18 +87,23 @@ def evaluate(
     from train.evaluation import by_value
     from train.evaluation import evaluate as run
     from train.files import write_json
-    from train.labelling import load_labeler
+    from train.labelling import label_known_stories, load_labeler
     from train.recipe import label_pages
     from train.reports.terminal import scores_view
 
     labeler, pages = load_labeler(model), read_pages(corpus)
     if part is not None:
         pages = part_of_run(Path(model), part, pages)
-    records = label_pages(labeler, pages, "labelling pages")
+    if known_stories:
+        records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))
+    else:
+        records = label_pages(labeler, pages, "labelling pages")
     whole, slices = (
         {value: run(*found, topics=labeler.topics, bootstrap_samples=samples, seed=seed) for value, found in kept.items()}
         for kept in ({"": (pages, records)}, by_value(pages, records, slice_by) if slice_by else {})
     )
+    if known_stories:
+        whole, slices = ({value: found.only("topic") for value, found in kept.items()} for kept in (whole, slices))
     report = whole[""]
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
     sliced = {value: found.to_json() for value, found in slices.items()}

@@ -102,14 +102,24 @@ def topics(
     texts: Annotated[str, typer.Argument(help="KIND:PATH, e.g. ag-news:train.csv, folders:bbc, newsgroups:20news, dataset:ID.")],
     mapping: Annotated[str | None, typer.Option(help="A topic mapping: a file, or iptc for the 17 IPTC Media Topics.")] = None,
     quarantine: Annotated[Path, typer.Option(help="Where refused texts go.")] = Path("outputs/quarantine-topics.jsonl"),
+    model: Annotated[str | None, typer.Option(help="Name the texts' topics with this model, and score it.")] = None,
 ) -> None:
-    """Reads a set of loose texts with topics and counts it."""
-    from train.corpus.topic_texts import TopicMapping, count_topics, read_texts
+    """Reads a set of loose texts with topics and counts it; with --model, scores how well the model names them."""
+    from train.corpus.topic_texts import TopicMapping, as_labelled, count_topics, read_texts
+    from train.evaluation import evaluate
+    from train.labelling import label_known_stories, load_labeler
+    from train.progress import track
+    from train.reports.terminal import scores_view
 
     pages, refused = read_texts(texts, TopicMapping.load(mapping), quarantine)
     for topic, count in count_topics(pages).most_common():
         out.print(f"{count:8,} {topic}", markup=False)
     out.print(f"{len(pages) + refused:,} texts in = {len(pages):,} kept + {refused:,} quarantined{f' in {quarantine}' if refused else ''}")
+    if model is not None:
+        labeler, labelled = load_labeler(model), [as_labelled(page) for page in pages]
+        records = label_known_stories(labeler, track(labelled, "reading texts", total=len(labelled)))
+        found = evaluate(labelled, records, topics=labeler.topics).only("topic")
+        out.print(scores_view(f"topics of {len(labelled):,} texts by {labeler.family} {labeler.version}", found, {}))
     if refused:
         raise typer.Exit(2)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,11 @@ class Evaluation:
         for name, (low, high) in self.intervals.items():
             answer |= {f"{part}/{name}/low": low, f"{part}/{name}/high": high}
         return answer
+
+    def only(self, prefix: str) -> Evaluation:
+        """The scores whose names begin so."""
+        values = {name: value for name, value in self.values.items() if name.startswith(prefix)}
+        return replace(self, values=values, intervals={name: self.intervals[name] for name in values if name in self.intervals})
 
     def to_json(self, **more: Any) -> dict[str, Any]:
         """Contract 5: one flat object; intervals under `intervals`."""

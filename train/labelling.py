@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from train.corpus.page import Page
 from train.corpus.read import Refusal, scan
 from train.errors import InputError
 from train.registry import bundle_folder
 from train.runtime import BundleError, Labeler
+from train.runtime.labeler import BATCH_PAGES
 
 STDIN = "-"
 
@@ -24,6 +28,34 @@ def load_labeler(model: str) -> Labeler:
         return Labeler.load(bundle_folder(model))
     except BundleError as error:
         raise InputError(str(error), expected="a bundle as it was exported", remedy="see above", rule="bad-bundle") from None
+
+
+def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dict[str, Any]]:
+    """Records of labelled pages that take roles and stories as labelled, and ask the model for the stories' topics alone.
+
+    What topics score then is the topic model by itself; what they score less by `label` is lost where stories are cut wrong.
+
+    Raises:
+        InputError: The model knows no topics.
+    """
+    if not labeler.topics:
+        raise InputError(
+            "a model without topics",
+            expected="one trained on stories or texts with topics",
+            remedy="see README, 'Topics'",
+            rule="no-topics",
+        )
+    iterator = iter(pages)
+    while batch := list(islice(iterator, BATCH_PAGES)):
+        stories = [[segment.story for segment in page.segments] for page in batch]
+        for page, numbers, topics in zip(batch, stories, labeler.story_topics([page.texts for page in batch], stories), strict=True):
+            answers = []
+            for story, row in topics.items():
+                where = [i for i, other in enumerate(numbers) if other == story]
+                topic, confidence = labeler.topics[int(row.argmax())], float(row.max())
+                answers.append({"story": story, "topic": topic, "confidence": confidence, "segments": where})
+            segments = [{"text": s.text, "role": s.role, "story": s.story} for s in page.segments]
+            yield {"page_id": page.page_id, "segments": segments, "stories": answers}
 
 
 def read_texts(files: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -14,6 +14,7 @@ from train.corpus.page import Page
 from train.errors import InputError
 from train.evaluation import evaluate
 from train.files import read_json
+from train.labelling import label_known_stories
 from train.models.backbone import layers_above
 from train.recipe import fit, run_fingerprint
 from train.runtime import Labeler
@@ -172,12 +173,22 @@ def test_loose_texts_teach_topics_the_pages_lack(make_config: ConfigMaker, tmp_p
     )
 
 
+def test_topics_of_known_stories_lose_nothing_to_their_borders(trained: tuple[Config, Labeler]) -> None:
+    _, labeler = trained
+    pages = [make_page(f"fresh{n}", n) for n in range(24)]
+    known = list(label_known_stories(labeler, pages))
+    assert [[s["story"] for s in record["segments"]] for record in known] == [[s.story for s in page.segments] for page in pages]
+    found, end_to_end = (
+        evaluate(pages, records, topics=labeler.topics, bootstrap_samples=0).only("topic").values
+        for records in (known, labeler.label((p.page_id, p.texts) for p in pages))
+    )
+    assert set(found) == set(end_to_end)
+    assert found["topic/accuracy"] >= max(0.9, end_to_end["topic/accuracy"])
+
+
 def _topic_of(labeler: Labeler, texts: list[str]) -> str:
     """The topic of texts taken as one story, whatever their roles."""
-    if labeler.family == "baseline":
-        return labeler.topics[int(labeler.reader.story_topics(["\n".join(texts)])[0].argmax())]
-    logits = labeler.score([texts])[0].topic_logits
-    return labeler.topics[int(np.asarray(logits).mean(axis=0).argmax())]
+    return labeler.topics[int(labeler.story_topics([texts], [[0] * len(texts)])[0][0].argmax())]
 
 
 def test_topics_are_named_by_a_mapping(make_config: ConfigMaker) -> None:

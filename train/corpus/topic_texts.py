@@ -11,7 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,11 @@ def _text_page(text_id: str, topic: str, paragraphs: list[str], mapping: TopicMa
     if not kept:
         raise InputError(f"text {text_id!r} is empty", expected="a text", remedy="leave it out", rule="empty-text")
     return Page(text_id, "", kept)
+
+
+def as_labelled(text: Page) -> Page:
+    """A topic text as a labelled page that is nothing but its story, on a site of its own: so that intervals are over texts."""
+    return replace(text, site=text.page_id, segments=tuple(replace(segment, role="main") for segment in text.segments))
 
 
 def _ag_news(path: Path) -> Iterator[tuple[int, Any]]:

@@ -137,6 +137,17 @@ class Labeler:
             for (page_id, _), page, score, (roles, numbers), topic in zip(batch, texts, scores, stories, topics, strict=True):
                 yield Reading(page_id, page, score, roles, numbers, topic)
 
+    def story_topics(self, pages: Sequence[Sequence[str]], stories: Sequence[Sequence[int | None]]) -> list[dict[int, np.ndarray]]:
+        """Topic probabilities of given stories, page by page; empty for a model without topics.
+
+        Args:
+            pages: Raw segment texts.
+            stories: The story each segment is of, or None.
+        """
+        texts = [list(page) for page in pages]
+        found = self._topics(texts, self.score(texts), [list(numbers) for numbers in stories])
+        return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
+
     def _topics(self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]) -> list[dict[int, np.ndarray]]:
         """Topic probabilities of every story, page by page."""
         if not self.topics:
