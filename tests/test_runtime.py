@@ -146,3 +146,60 @@ def test_trees_that_point_outside_are_refused() -> None:
         Trees(np.zeros(4), one, np.zeros(1), one + 5, one, np.zeros(1), np.zeros((1, 4), int), 1, 3)
     with pytest.raises(ValueError, match="outside"):
         Trees(np.zeros(4), one + 3, np.zeros(1), one, one, np.zeros(1), np.zeros((1, 4), int), 1, 3)
+
+
+def _walk(trees: Trees, rows: np.ndarray) -> np.ndarray:
+    """The reference: from the root down, question by question."""
+    raw = np.tile(trees.baseline, (len(rows), 1))
+    for i, row in enumerate(rows):
+        for roots in trees.roots:
+            for k, node in enumerate(roots):
+                while trees.left[node] != node:
+                    node = trees.left[node] if row[trees.feature[node]] <= trees.threshold[node] else trees.right[node]
+                raw[i, k] += trees.value[node]
+    odds = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("leaves", [2, 16, 40])
+def test_all_questions_at_once_give_what_a_walk_gives(leaves: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from train.models import baseline
+
+    monkeypatch.setattr(baseline, "LEAVES", leaves)
+    monkeypatch.setattr(baseline, "ROUNDS", 5)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3000, 6)).round(1).astype(np.float32)  # many values equal a threshold's neighbours
+    labels = (rows[:, 0] > rows[:, 1]) * 1 + (rows[:, 2] > 0) * 2
+    trees = baseline._boosted(rows, labels, 0)
+    assert np.allclose(trees.predict_proba(rows[:300]), _walk(trees, rows[:300]), atol=1e-12)
+    assert trees.predict_proba(rows[:0]).shape == (0, 4)
+
+
+def test_trees_that_run_in_a_circle_are_refused() -> None:
+    there_and_back = np.array([1, 0])
+    trees = Trees(np.zeros(1), np.zeros(2, int), np.zeros(2), there_and_back, there_and_back, np.zeros(2), np.zeros((1, 1), int), 1, 3)
+    with pytest.raises(ValueError, match="circle"):
+        trees.predict_proba(np.zeros((1, 3), np.float32))
+
+
+@given(st.lists(TEXT, max_size=8))
+def test_shape_counts_what_it_says(texts: list[str]) -> None:
+    texts = [clean(text) for text in texts]
+    rows = shape(texts)
+    assert rows.shape == (len(texts), len(SHAPE_NAMES))
+    for row, text in zip(rows, texts, strict=True):
+        words = text.split()
+        found = dict(zip(SHAPE_NAMES, row.tolist(), strict=True))
+        assert found["log_words"] == pytest.approx(np.log1p(len(words)) / 6, abs=1e-6)
+        assert found["digit_share"] == pytest.approx(sum(c.isdigit() for c in text) / max(len(text), 1), abs=1e-6)
+        assert found["capital_word_share"] == pytest.approx(sum(w[0].isupper() for w in words) / max(len(words), 1), abs=1e-6)
+        assert found["has_bracket"] == any(c in text for c in "[]{}<>")
+
+
+def test_likeness_counts_shared_telling_words() -> None:
+    long = [" ".join([first, *(f"word{n:03}" for n in range(i, i + 20))]) for i, first in enumerate(["northern", "southern", "western"])]
+    rows = likeness([long[0], "northern western easterly", long[1], long[2]])
+    names = dict(zip(LIKENESS_NAMES, rows[1].tolist(), strict=True))
+    assert names == pytest.approx({"like_before": 1 / 3, "like_last": 1 / 3, "like_next": 1 / 3, "like_after": 1 / 3, "like_first": 1 / 3})
+    assert rows[0, LIKENESS_NAMES.index("like_first")] == 0, "a segment is not compared with itself"
+    assert rows[3, LIKENESS_NAMES.index("like_after")] == 0

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.runtime.baseline import SIMILARITY_NAMES, Baseline
-from train.runtime.decoding import STATES
 from train.runtime.reading import NUMBER_NAMES, SHAPE_NAMES, clean
 
 
@@ -46,19 +45,10 @@ def feature_names(baseline: Baseline) -> list[str]:
     return names
 
 
-def _coefficients(baseline: Baseline) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Coefficients `[states, features]`, intercepts and names of the states that training saw."""
-    linear = baseline.linear
-    coefficients, intercepts = np.asarray(linear.coef_), np.asarray(linear.intercept_)
-    if len(linear.classes_) == 2:  # scikit-learn keeps one row for two classes
-        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.hstack([-intercepts, intercepts]) / 2
-    return coefficients, intercepts, [STATES[k] for k in linear.classes_]
-
-
 def top_features(baseline: Baseline, count: int = 15) -> dict[str, list[tuple[str, float]]]:
     """State -> the features that speak most for it, with their coefficients less the mean over states."""
-    coefficients, _, states = _coefficients(baseline)
-    relative = coefficients - coefficients.mean(axis=0)
+    columns, _, states = baseline.coefficients
+    relative = (columns - columns.mean(axis=1, keepdims=True)).T
     names = feature_names(baseline)
     return {
         state: [(names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:count]]
@@ -74,9 +64,10 @@ def why(baseline: Baseline, texts: Sequence[str], count: int = 5) -> list[Reason
         texts: The page's segments.
         count: So many features a segment, by absolute contribution.
     """
-    coefficients, intercepts, states = _coefficients(baseline)
+    columns, intercepts, states = baseline.coefficients
+    coefficients = columns.T
     names = feature_names(baseline)
-    rows = baseline.features([[clean(text) for text in texts]])
+    rows = baseline.features(baseline.rows([[clean(text) for text in texts]]))
     scores = np.asarray(rows @ coefficients.T) + intercepts
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities = odds / odds.sum(axis=1, keepdims=True)

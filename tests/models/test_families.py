@@ -310,3 +310,19 @@ def test_every_shipped_config_trains(make_config: ConfigMaker, name: str) -> Non
     outcome = fit(make_config(name, *overrides))
     assert (outcome.output / "outcome.json").is_file()
     assert not (outcome.output / "work").exists()
+
+
+@pytest.mark.parametrize("overrides", [(), ("baseline.neighbour_words=0",), ("baseline.numbers=false", "baseline.neighbours_before=0")])
+def test_the_first_reading_is_the_linear_model_of_its_features(
+    make_config: ConfigMaker, pages: list[Page], overrides: tuple[str, ...]
+) -> None:
+    from train.models.baseline import BaselineFamily
+
+    config = make_config("pages-baseline", "baseline.max_iterations=20", "baseline.second_reading=0", *overrides).baseline
+    assert config is not None
+    family = BaselineFamily(config, 13)
+    family.fit(pages[:48], [], lambda metrics, step: None)
+    reader = family.reader()
+    rows = reader.rows([[clean(text) for text in page.texts] for page in pages[48:]])
+    expected = reader.linear.predict_proba(reader.features(rows))
+    assert np.allclose(reader.first_reading(rows)[:, reader.linear.classes_], expected, atol=1e-5)

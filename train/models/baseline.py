@@ -12,7 +12,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
@@ -20,8 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from train.config import BaselineConfig
 from train.corpus.page import Page
 from train.models.family import Log, page_states, topics_of
+from train.models.vocabulary import fit_tfidf
 from train.progress import track, waiting
 from train.runtime.baseline import Baseline, all_states, ends, second_features
+from train.runtime.ngrams import Vectoriser
 from train.runtime.reading import clean
 from train.runtime.trees import Trees
 
@@ -44,10 +45,10 @@ class BaselineFamily:
         lengths = [len(page) for page in pages]
         with waiting("reading segments"):
             fitted = self._vocabularies(pages, topics_of([*train, *topic_texts]))
-            numbers = fitted.numbers_of(pages)
+            rows = fitted.rows(pages)
             if self.config.numbers:
-                fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
-            features = fitted.features(pages, numbers)
+                fitted.scaler = StandardScaler().fit(fitted.with_neighbours(rows))
+            features = fitted.features(rows)
         states = np.concatenate([page_states(page) for page in train])
         with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
             fitted.linear = self._linear(features, states)
@@ -58,7 +59,7 @@ class BaselineFamily:
             sites = np.repeat([page.site for page in train], lengths)
             first = self._out_of_fold(features, states, sites)
             with waiting("fitting the second reading"):
-                fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, self.seed)
+                fitted.second = _boosted(second_features(first, rows.numbers, lengths, fitted.reach), states, self.seed)
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
                 self._fit_topics(fitted, [*train, *topic_texts])
@@ -69,12 +70,14 @@ class BaselineFamily:
     def _vocabularies(self, pages: list[list[str]], topics: tuple[str, ...]) -> Baseline:
         config = self.config
         texts = list(chain.from_iterable(pages))
-        common: dict[str, Any] = {"min_df": min(config.min_df, len(texts)), "sublinear_tf": True, "dtype": np.float32}
-        words = TfidfVectorizer(ngram_range=(1, 2), max_features=config.max_words, **common).fit(texts)
+        min_df = min(config.min_df, len(texts))
+        words = fit_tfidf(texts, analyzer="word", shortest=1, longest=2, most=config.max_words, min_df=min_df)
         shortest, longest = config.char_ngrams
-        chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(shortest, longest), max_features=config.max_chars, **common)
-        chars.fit([ends(text) for text in texts])
-        neighbours = TfidfVectorizer(max_features=config.neighbour_words, **common).fit(texts) if config.neighbour_words else None
+        heads = [ends(text) for text in texts]
+        chars = fit_tfidf(heads, analyzer="char_wb", shortest=shortest, longest=longest, most=config.max_chars, min_df=min_df)
+        neighbours = None
+        if config.neighbour_words:
+            neighbours = fit_tfidf(texts, analyzer="word", shortest=1, longest=1, most=config.neighbour_words, min_df=min_df)
         return Baseline(
             words, chars, neighbours, None, None, None, None, None,
             config.neighbours_before, config.neighbours_after, config.numbers, config.second_reading, topics,
@@ -103,11 +106,10 @@ class BaselineFamily:
                 if s.story is not None and s.topic is not None:
                     members.setdefault((s.story, s.topic), []).append(clean(s.text))
             stories |= {"\n".join(text): topic for (_, topic), text in members.items()}
-        fitted.topic_words = TfidfVectorizer(
-            ngram_range=(1, 2), min_df=min(2, len(stories)), max_features=self.config.max_words, sublinear_tf=True
-        ).fit(stories)
+        texts = list(stories)
+        fitted.topic_words = fit_tfidf(texts, analyzer="word", shortest=1, longest=2, most=self.config.max_words, min_df=min(2, len(texts)))
         labels = np.array([fitted.topics.index(topic) for topic in stories.values()])
-        rows = fitted.topic_words.transform(stories)
+        rows = Vectoriser.of(fitted.topic_words).transform(texts)
         fitted.topic_linear = fit_linear(rows, labels, self.config.topic_regularisation, self.config.max_iterations, self.seed)
 
     def reader(self) -> Baseline:

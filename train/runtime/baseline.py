@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES
+from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
+from .ngrams import Vectoriser
 from .reading import LONG_WORDS, SHAPE_NAMES, numbers
 from .trees import Trees
 
@@ -25,6 +27,25 @@ BATCH_SEGMENTS = 20_000
 
 SIMILARITY_NAMES = ("to_last_long", "to_next_long", "to_first_long", "to_long_centroid")
 _PARTS = ("words", "chars", "neighbours", "scaler", "linear", "topic_words", "topic_linear")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the first reading sees of the segments of some pages.
+
+    Args:
+        words: TF-IDF of words, CSR float32 `[segments, words]`.
+        chars: TF-IDF of character n-grams.
+        around: TF-IDF of the words a neighbour is read by, or None.
+        numbers: Shape, place, likeness and similarity, `[segments, numbers]`.
+        lengths: Segments of each page.
+    """
+
+    words: sp.csr_matrix
+    chars: sp.csr_matrix
+    around: sp.csr_matrix | None
+    numbers: np.ndarray
+    lengths: list[int]
 
 
 @dataclass
@@ -88,56 +109,94 @@ class Baseline:
         """Positions of the neighbours that are read, relative to the segment."""
         return [*range(-self.before, 0), *range(1, self.after + 1)]
 
-    def features(self, pages: Sequence[Sequence[str]], numbers: np.ndarray | None = None) -> sp.csr_matrix:
-        """Feature rows of the first reading.
+    @cached_property
+    def _tables(self) -> dict[str, Vectoriser]:
+        """The vectorisers as tables of hashes: what they are read with."""
+        fitted = {name: getattr(self, name) for name in ("words", "chars", "neighbours", "topic_words")}
+        return {name: Vectoriser.of(vectoriser) for name, vectoriser in fitted.items() if vectoriser is not None}
+
+    def rows(self, pages: Sequence[Sequence[str]]) -> Rows:
+        """What the first reading sees of each segment by itself; each text is read once, however many segments hold it.
 
         Args:
             pages: Cleaned segments, page by page.
-            numbers: What `numbers_of` says of these pages, when it is known already.
-
-        Returns:
-            CSR float32 `[segments, features]`, rows in page order.
         """
         texts = list(chain.from_iterable(pages))
-        lengths = [len(page) for page in pages]
-        blocks: list[Any] = [self.words.transform(texts), self.chars.transform([ends(text) for text in texts])]
-        if self.neighbours is not None:
-            around = self.neighbours.transform(texts)
-            blocks += [shifted(around, offset, lengths) for offset in self.offsets]
+        places: dict[str, int] = {}
+        place = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
+        distinct = list(places)
+        tables = self._tables
+        words = tables["words"].transform(distinct)[place]
+        chars = tables["chars"].transform([ends(text) for text in distinct])[place]
+        around = tables["neighbours"].transform(distinct)[place] if "neighbours" in tables else None
+        counted = np.concatenate([numbers(page) for page in pages])
+        return Rows(words, chars, around, np.hstack([counted, similarity(pages, words)]), [len(page) for page in pages])
+
+    def features(self, rows: Rows) -> sp.csr_matrix:
+        """Feature rows of the first reading, CSR float32 `[segments, features]`, in page order."""
+        blocks: list[Any] = [rows.words, rows.chars]
+        if rows.around is not None:
+            blocks += [shifted(rows.around, offset, rows.lengths) for offset in self.offsets]
         if self.numbers:
-            numbers = self.numbers_of(pages) if numbers is None else numbers
-            blocks.append(sp.csr_matrix(self.scaler.transform(self.with_neighbours(numbers, lengths)).astype(np.float32)))
+            blocks.append(sp.csr_matrix(self.scaler.transform(self.with_neighbours(rows)).astype(np.float32)))
         return sp.hstack(blocks, format="csr", dtype=np.float32)
 
-    def numbers_of(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
-        """Shape, place, likeness and similarity of each segment, `[segments, numbers]`."""
-        words = self.words.transform(list(chain.from_iterable(pages)))
-        return np.hstack([np.concatenate([numbers(page) for page in pages]), similarity(pages, words)])
+    @cached_property
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Coefficients `[features, states]` and intercepts `[states]` of the states that training saw, and their names."""
+        coefficients, intercepts = np.asarray(self.linear.coef_), np.asarray(self.linear.intercept_)
+        if len(self.linear.classes_) == 2:
+            # scikit-learn keeps one row for two classes.
+            coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.hstack([-intercepts, intercepts]) / 2
+        return np.ascontiguousarray(coefficients.T), intercepts, [STATES[k] for k in self.linear.classes_]
 
-    def with_neighbours(self, numbers: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+    def first_reading(self, rows: Rows) -> np.ndarray:
+        """State probabilities `[segments, 4]`: those of `linear` on `features`, without building them.
+
+        A neighbour speaks through the product of its words with the coefficients of its offset: the few columns of the product
+        are shifted, not the words.
+        """
+        coefficients, logits, _ = self.coefficients
+        start = 0
+
+        def next_block(width: int) -> np.ndarray:
+            nonlocal start
+            start += width
+            return coefficients[start - width : start]
+
+        logits = logits + rows.words @ next_block(rows.words.shape[1]) + rows.chars @ next_block(rows.chars.shape[1])
+        if rows.around is not None:
+            for offset in self.offsets:
+                logits += shifted(rows.around @ next_block(rows.around.shape[1]), offset, rows.lengths)
+        if self.numbers:
+            scaled = self.scaler.transform(self.with_neighbours(rows)).astype(np.float32)
+            logits += scaled @ next_block(scaled.shape[1])
+        return all_states(softmax(logits), self.linear.classes_)
+
+    def with_neighbours(self, rows: Rows) -> np.ndarray:
         """The numbers of each segment, and the shape of its neighbours."""
-        shapes = numbers[:, :SHAPES]
-        return np.hstack([numbers, *(shifted(shapes, offset, lengths) for offset in self.offsets)])
+        shapes = rows.numbers[:, :SHAPES]
+        return np.hstack([rows.numbers, *(shifted(shapes, offset, rows.lengths) for offset in self.offsets)])
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
         """State probabilities `[n, 4]` page by page; topics need the stories first, hence the None."""
         answers: list[np.ndarray] = []
         for batch in _batches(pages):
             lengths = [len(page) for page in batch]
-            rows = np.zeros((0, len(STATES)))
+            states = np.zeros((0, len(STATES)))
             if any(lengths):
-                numbers = self.numbers_of(batch)
-                rows = all_states(self.linear.predict_proba(self.features(batch, numbers)), self.linear.classes_)
+                rows = self.rows(batch)
+                states = self.first_reading(rows)
                 if self.second is not None:
-                    rows = self.second.predict_proba(second_features(rows, numbers, lengths, self.reach))
-            answers += np.split(rows, np.cumsum(lengths)[:-1])
+                    states = self.second.predict_proba(second_features(states, rows.numbers, lengths, self.reach))
+            answers += np.split(states, np.cumsum(lengths)[:-1])
         return answers, None
 
     def story_topics(self, stories: Sequence[str]) -> np.ndarray:
         """Topic probabilities `[stories, topics]` of whole stories' texts."""
         if not stories:
             return np.zeros((0, len(self.topics)))
-        return np.asarray(self.topic_linear.predict_proba(self.topic_words.transform(stories)))
+        return np.asarray(self.topic_linear.predict_proba(self._tables["topic_words"].transform(stories)))
 
 
 SHAPES = len(SHAPE_NAMES)

@@ -153,3 +153,9 @@ def read_stories(posterior: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
                 last += 1
             stories.append(last)
     return roles, stories
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN
+from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, softmax
 from .reading import ROLES
 from .windows import WindowPlan, batches, collate, pack
 
@@ -98,9 +98,3 @@ def _states(roles: np.ndarray, begins: np.ndarray) -> np.ndarray:
     answer[:, BEGINS] = related * begins
     answer[:, GOES_ON] = related * (1 - begins)
     return answer
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))

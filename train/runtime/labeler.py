@@ -14,8 +14,8 @@ import numpy as np
 
 from .baseline import Baseline
 from .calibration import Calibration
-from .decoding import Decoder, read_stories, role_scores
-from .encoder import Encoder, softmax
+from .decoding import Decoder, read_stories, role_scores, softmax
+from .encoder import Encoder
 from .hierarchical import Hierarchical
 from .reading import ROLES, clean
 

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,8 @@ CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u
 """Characters nobody sees, as a regular expression."""
 _CONTROL = re.compile(CONTROL)
 _WORD = re.compile(r"\w+")
+_SENTENCE_ENDS = frozenset(".!?…\"”'’)")
+_QUOTE, _BRACKET = re.compile(r'["“”«»]'), re.compile(r"[\[\]{}<>]")
 
 
 def clean(text: str) -> str:
@@ -55,29 +59,50 @@ def shape(texts: Sequence[str]) -> np.ndarray:
     Returns:
         float32 `[len(texts), len(SHAPE_NAMES)]`, each value roughly in 0..1.
     """
-    rows = np.zeros((len(texts), len(SHAPE_NAMES)), dtype=np.float32)
-    for row, text in zip(rows, texts, strict=True):
-        words = text.split()
-        n, chars = len(words), len(text)
-        if not n:
-            continue
-        capitals = sum(word[0].isupper() for word in words)
-        row[:] = (
-            np.log1p(n) / 6,
-            np.log1p(chars) / 8,
-            min(chars / n, 20) / 20,
-            sum(c.isdigit() for c in text) / chars,
-            capitals / n,
-            text.isupper(),
-            text[-1] in ".!?…\"”'’)" and n > 3,
-            text[0].isupper(),
-            min(text.count(". ") + text.count("? ") + text.count("! "), 10) / 10,
-            ":" in text,
-            "|" in text,
-            any(c in text for c in '"“”«»'),
-            any(c in text for c in "[]{}<>"),
-        )
-    return rows
+    digits, capitals = _counts(texts)
+    chars = np.array([len(text) for text in texts], np.float64)
+    words = np.array([text.count(" ") + bool(text) for text in texts], np.float64)
+    some_chars, some_words = np.maximum(chars, 1), np.maximum(words, 1)
+    columns: tuple[Any, ...] = (
+        np.log1p(words) / 6,
+        np.log1p(chars) / 8,
+        np.minimum(chars / some_words, 20) / 20,
+        digits / some_chars,
+        capitals / some_words,
+        [text.isupper() for text in texts],
+        [text[-1:] in _SENTENCE_ENDS and n > 3 for text, n in zip(texts, words, strict=True)],
+        [text[:1].isupper() for text in texts],
+        np.minimum([text.count(". ") + text.count("? ") + text.count("! ") for text in texts], 10) / 10,
+        [":" in text for text in texts],
+        ["|" in text for text in texts],
+        [_QUOTE.search(text) is not None for text in texts],
+        [_BRACKET.search(text) is not None for text in texts],
+    )
+    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1).reshape(len(texts), len(SHAPE_NAMES))
+
+
+def _counts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Digits of each text, and its words that begin with a capital; `[texts]` each."""
+    codes = code_points("".join(f" {text}" for text in texts))
+    ends = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    begins = np.concatenate([[False], codes == ord(" ")])[:-1]
+
+    def count(found: np.ndarray) -> np.ndarray:
+        return np.diff(np.concatenate([[0], np.cumsum(found)])[ends])
+
+    return count(characters("isdigit")[codes]), count(characters("isupper")[codes] & begins)
+
+
+def code_points(text: str) -> np.ndarray:
+    """The text's code points, uint32 `[len(text)]`."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+@cache
+def characters(test: str) -> np.ndarray:
+    """For each code point, whether it passes a test of `str`, e.g. `isdigit`; bool `[0x110000]`."""
+    passes = getattr(str, test)
+    return np.fromiter((passes(chr(i)) for i in range(0x110000)), bool, 0x110000)
 
 
 def place(texts: Sequence[str]) -> np.ndarray:
@@ -143,21 +168,23 @@ def likeness(texts: Sequence[str]) -> np.ndarray:
     long = [i for i, text in enumerate(texts) if len(text.split()) >= LONG_WORDS]
     remaining = Counter(word for i in long for word in telling[i])
     before: set[str] = set()
+    after = set(remaining)
+    first, long_first = (telling[long[0]], long[0]) if long else (set[str](), -1)
+    last, coming = set[str](), set[str]().union(*(telling[k] for k in long[:NEAR]))
     position = 0  # number of long segments passed
     for i, own in enumerate(telling):
         is_long = position < len(long) and long[position] == i
         if is_long:
+            position += 1
             remaining.subtract(own)
-        following = position + is_long
-        last = set().union(*(telling[k] for k in long[max(0, position - NEAR) : position]))
-        coming = set().union(*(telling[k] for k in long[following : following + NEAR]))
+            after -= {word for word in own if not remaining[word]}
+            coming = set().union(*(telling[k] for k in long[position : position + NEAR]))
         if own:
-            first = telling[long[0]] if long and long[0] != i else set()
-            counts = (len(own & before), len(own & last), len(own & coming), sum(remaining[word] > 0 for word in own), len(own & first))
+            counts = (len(own & before), len(own & last), len(own & coming), len(own & after), len(own & first) if i != long_first else 0)
             rows[i] = np.array(counts) / len(own)
         if is_long:
             before |= own
-            position += 1
+            last = set().union(*(telling[k] for k in long[max(0, position - NEAR) : position]))
     return rows
 
 

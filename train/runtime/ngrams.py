@@ -1,0 +1,239 @@
+"""Word and character n-grams of many texts at once, with numpy instead of a Python loop over each text.
+
+Gives what scikit-learn's `TfidfVectorizer` gives (analyzers `word` and `char_wb`), several times faster: all texts are one array of
+code points, every n-gram is a substring of it, and a substring's hash follows from two prefix sums (Karp & Rabin 1987), so that no
+n-gram is ever a Python string. A vocabulary is looked up by these 64-bit hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .reading import characters, code_points
+
+BASE = 0x9E3779B97F4A7C15
+"""Odd, so that it can be divided by modulo 2^64."""
+INVERSE = pow(BASE, -1, 1 << 64)
+BATCH_CHARS = 1_000_000
+"""Texts are hashed in batches of about so many characters: memory stays flat however many there are."""
+SPACE, NEWLINE, NEWLINE_TEXT = 32, 10, "\n"
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams of some texts, in no fixed order.
+
+    Args:
+        rows: Text of each n-gram, `[grams]`.
+        hashes: uint64 `[grams]`; the same n-gram has the same hash in every text.
+        starts: Where each one starts in `codes`.
+        ends: Where it ends; of two words, where the second ends.
+        codes: Code points of all texts, uint32.
+    """
+
+    rows: np.ndarray
+    hashes: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    codes: np.ndarray
+
+
+@dataclass
+class _Powers:
+    up: np.ndarray
+    down: np.ndarray
+
+    def at_least(self, size: int) -> _Powers:
+        if len(self.up) < size:
+            size = max(size, 2 * len(self.up))
+            with np.errstate(over="ignore"):
+                self.up, self.down = (
+                    np.concatenate([np.ones(1, np.uint64), np.cumprod(np.full(size - 1, factor, np.uint64))]) for factor in (BASE, INVERSE)
+                )
+        return self
+
+
+_POWERS = _Powers(np.ones(1, np.uint64), np.ones(1, np.uint64))
+
+
+class _Text:
+    """Texts as code points, with the hash of every substring at hand."""
+
+    def __init__(self, text: str) -> None:
+        self.codes = code_points(text)
+        powers = _POWERS.at_least(len(self.codes) + 2)
+        self._up, self._down = powers.up, powers.down
+        # Code point + 1: else a run of zeros would hash like none.
+        self._sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((self.codes.astype(np.uint64) + 1) * self._up[: len(self.codes)])])
+
+    def hashes(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Of the substrings from `starts` to before `ends`."""
+        return np.asarray((self._sums[ends] - self._sums[starts]) * self._down[starts])
+
+    def joined(self, starts: np.ndarray, ends: np.ndarray, next_starts: np.ndarray, next_ends: np.ndarray) -> np.ndarray:
+        """Of two substrings with a space between them, wherever they stand."""
+        length = ends - starts
+        space = np.uint64(SPACE + 1) * self._up[length]
+        return np.asarray(self.hashes(starts, ends) + space + self.hashes(next_starts, next_ends) * self._up[length + 1])
+
+
+def word_grams(texts: Sequence[str], longest: int) -> Grams:
+    r"""Words of two letters or more (`\b\w\w+\b`), and with `longest` 2 the pairs of words that follow each other."""
+    text = _Text("".join(f"{text.replace(NEWLINE_TEXT, ' ')}\n" for text in texts).lower())
+    inside = characters("isalnum")[text.codes] | (text.codes == ord("_"))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]])))
+    starts, ends = edges[::2], edges[1::2]
+    kept = ends - starts >= 2
+    starts, ends = starts[kept], ends[kept]
+    rows = _text_of(text.codes, starts, len(texts))
+    found = [(rows, text.hashes(starts, ends), starts, ends)]
+    if longest > 1:
+        pair = np.flatnonzero(rows[1:] == rows[:-1])
+        pairs = text.joined(starts[pair], ends[pair], starts[pair + 1], ends[pair + 1])
+        found.append((rows[pair], pairs, starts[pair], ends[pair + 1]))
+    rows, hashes, starts, ends = map(np.concatenate, zip(*found, strict=True))
+    return Grams(rows, hashes, starts, ends, text.codes)
+
+
+def char_grams(texts: Sequence[str], shortest: int, longest: int) -> tuple[Grams, sp.csr_matrix]:
+    """Runs of characters within words, a space before and after each word taken as theirs.
+
+    Returns:
+        The n-grams of the distinct words (their rows are words), and how often each text has each word, `[texts, words]`.
+    """
+    text = _Text("".join(f" {' '.join(text.lower().split())} \n" for text in texts))
+    spaces = np.flatnonzero(text.codes == SPACE)
+    # Each word from the space before it to the one after it; between two spaces that stand together, or with a line end, is none.
+    opening, closing = spaces[:-1], spaces[1:] + 1
+    inside = (closing - opening > 2) & (text.codes[opening + 1] != NEWLINE) if len(spaces) else np.zeros(0, bool)
+    opening, closing = opening[inside], closing[inside]
+    rows = _text_of(text.codes, opening, len(texts))
+    _, first, word = np.unique(text.hashes(opening, closing), return_index=True, return_inverse=True)
+    of_text = sp.coo_matrix((np.ones(len(rows), np.float32), (rows, word)), shape=(len(texts), len(first))).tocsr()
+    opening, closing = opening[first], closing[first]
+    lengths = closing - opening
+    found = []
+    for n in range(shortest, longest + 1):
+        # A word shorter than the shortest n-gram counts once, as a whole.
+        fits = np.flatnonzero(lengths >= n) if n > shortest else np.arange(len(lengths))
+        count = np.maximum(lengths[fits] - n + 1, 1)
+        starts = np.repeat(opening[fits], count) + _counted(count)
+        found.append((np.repeat(fits, count), starts, np.minimum(starts + n, np.repeat(closing[fits], count))))
+    words, starts, ends = map(np.concatenate, zip(*found, strict=True))
+    return Grams(words, text.hashes(starts, ends), starts, ends, text.codes), of_text
+
+
+def _counted(counts: np.ndarray) -> np.ndarray:
+    """0 to count - 1, for each count."""
+    total = np.cumsum(counts)
+    return np.asarray(np.arange(total[-1] if len(total) else 0) - np.repeat(total - counts, counts))
+
+
+def _text_of(codes: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """Which text each place lies in."""
+    ends = np.flatnonzero(codes == NEWLINE)
+    assert len(ends) == count, "texts hold no line ends"
+    return np.searchsorted(ends, places)
+
+
+@dataclass(frozen=True)
+class Vectoriser:
+    """A fitted `TfidfVectorizer` (sublinear term frequency, l2 norm) as a table of hashes.
+
+    Args:
+        analyzer: `word` or `char_wb`.
+        shortest: Length of the shortest n-gram; 1 for words.
+        longest: Of the longest.
+        hashes: uint64 `[terms]`, ascending.
+        columns: Column of each.
+        idf: float32 `[columns]`.
+    """
+
+    analyzer: str
+    shortest: int
+    longest: int
+    hashes: np.ndarray
+    columns: np.ndarray
+    idf: np.ndarray
+
+    @classmethod
+    def of(cls, fitted: Any) -> Vectoriser:
+        """Takes the vocabulary and the weights of scikit-learn's."""
+        shortest, longest = fitted.ngram_range
+        names = list(fitted.vocabulary_)
+        columns = np.fromiter(fitted.vocabulary_.values(), np.int32, len(names))
+        hashes = term_hashes(names)
+        order = np.argsort(hashes)
+        return cls(fitted.analyzer, shortest, longest, hashes[order], columns[order], np.asarray(fitted.idf_, np.float32))
+
+    def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """TF-IDF rows, CSR float32 `[texts, columns]`, each of length 1 or empty."""
+        parts = [self._transform(batch) for batch in batches(texts)]
+        return (
+            parts[0]
+            if len(parts) == 1
+            else sp.vstack(parts, format="csr")
+            if parts
+            else sp.csr_matrix((0, len(self.idf)), dtype=np.float32)
+        )
+
+    def _columns_of(self, grams: Grams) -> np.ndarray:
+        at = np.minimum(np.searchsorted(self.hashes, grams.hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[at] == grams.hashes, self.columns[at], -1)
+
+    def _transform(self, texts: Sequence[str]) -> sp.csr_matrix:
+        counts = counted(texts, self.analyzer, self.shortest, self.longest, self._columns_of, len(self.idf))
+        counts.sort_indices()
+        data = (np.log(counts.data) + 1) * self.idf[counts.indices]
+        squares = np.concatenate([[0.0], np.cumsum(data.astype(np.float64) ** 2)])
+        norms = np.sqrt(np.diff(squares[counts.indptr]))
+        counts.data = (data / np.repeat(np.where(norms > 0, norms, 1.0), np.diff(counts.indptr))).astype(np.float32)
+        return counts
+
+
+def counted(
+    texts: Sequence[str], analyzer: str, shortest: int, longest: int, columns_of: Callable[[Grams], np.ndarray], width: int | None
+) -> sp.csr_matrix:
+    """How often each text has each n-gram, CSR float32 `[texts, width]`.
+
+    Args:
+        texts: Not too many at once.
+        analyzer: `word` or `char_wb`.
+        shortest: Length of the shortest n-gram; for words always 1.
+        longest: Of the longest.
+        columns_of: The column of each n-gram, -1 for those not to be counted.
+        width: Columns; None: as many as `columns_of` names.
+    """
+    grams, of_text = (word_grams(texts, longest), None) if analyzer == "word" else char_grams(texts, shortest, longest)
+    columns = columns_of(grams)
+    known = columns >= 0
+    if width is None:
+        width = int(columns.max(initial=-1)) + 1
+    shape = (len(texts) if of_text is None else of_text.shape[1], width)
+    # Converting sums what stands at the same place: that is the count.
+    counts = sp.coo_matrix((np.ones(known.sum(), np.float32), (grams.rows[known], columns[known])), shape=shape).tocsr()
+    return counts if of_text is None else of_text @ counts
+
+
+def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Texts in batches of about `BATCH_CHARS` characters."""
+    first = size = 0
+    for i, text in enumerate(texts):
+        size += len(text)
+        if size >= BATCH_CHARS:
+            yield texts[first : i + 1]
+            first, size = i + 1, 0
+    if first < len(texts):
+        yield texts[first:]
+
+
+def term_hashes(terms: Sequence[str]) -> np.ndarray:
+    """Hashes of terms as they stand in a vocabulary, uint64 `[terms]`."""
+    text = _Text("".join(terms))
+    ends = np.cumsum([len(term) for term in terms])
+    return text.hashes(ends - [len(term) for term in terms], ends)
