@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from train.runtime.baseline import shifted
+from train.runtime import baseline
 from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
+from train.runtime.features import shifted
 from train.runtime.reading import LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, clean, likeness, place, shape
 from train.runtime.trees import Trees
 from train.runtime.windows import WindowPlan, batches, collate, pack, spans
@@ -163,14 +165,14 @@ def _walk(trees: Trees, rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("leaves", [2, 16, 40])
 def test_all_questions_at_once_give_what_a_walk_gives(leaves: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from train.models import baseline
+    from train.models import baseline as training
 
-    monkeypatch.setattr(baseline, "LEAVES", leaves)
-    monkeypatch.setattr(baseline, "ROUNDS", 5)
+    monkeypatch.setattr(training, "LEAVES", leaves)
+    monkeypatch.setattr(training, "ROUNDS", 5)
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(3000, 6)).round(1).astype(np.float32)  # many values equal a threshold's neighbours
     labels = (rows[:, 0] > rows[:, 1]) * 1 + (rows[:, 2] > 0) * 2
-    trees = baseline._boosted(rows, labels, 0)
+    trees = training._boosted(rows, labels, 0)
     assert np.allclose(trees.predict_proba(rows[:300]), _walk(trees, rows[:300]), atol=1e-12)
     assert trees.predict_proba(rows[:0]).shape == (0, 4)
 
@@ -203,3 +205,15 @@ def test_likeness_counts_shared_telling_words() -> None:
     assert names == pytest.approx({"like_before": 1 / 3, "like_last": 1 / 3, "like_next": 1 / 3, "like_after": 1 / 3, "like_first": 1 / 3})
     assert rows[0, LIKENESS_NAMES.index("like_first")] == 0, "a segment is not compared with itself"
     assert rows[3, LIKENESS_NAMES.index("like_after")] == 0
+
+
+def test_a_large_page_is_compared_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = sp.random(30, 50, 0.2, format="csr", dtype=np.float32, random_state=0)
+    pages = [["word " * 25 if i % 3 else "short" for i in range(12)], [], ["short"], ["word " * 25] * 17]
+    small = baseline.similarity(pages, words)
+    monkeypatch.setattr(baseline, "DENSE", 0)
+    assert np.allclose(small, baseline.similarity(pages, words), atol=1e-6)
+    dense = words.toarray()
+    assert small[4, 0] == pytest.approx(dense[4] @ dense[2], abs=1e-6), "the last long segment before"
+    assert small[4, 2] == pytest.approx(dense[4] @ dense[1], abs=1e-6), "the first long segment"
+    assert small[12].tolist() == [0, 0, 0, 0], "a page without running text"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.runtime.baseline import SIMILARITY_NAMES, Baseline
+from train.runtime.baseline import SIMILARITY_NAMES, Baseline, coefficients
+from train.runtime.decoding import STATES
 from train.runtime.reading import NUMBER_NAMES, SHAPE_NAMES, clean
 
 
@@ -45,9 +46,14 @@ def feature_names(baseline: Baseline) -> list[str]:
     return names
 
 
+def _coefficients(baseline: Baseline) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """As `coefficients`, and the names of the states that training saw."""
+    return *coefficients(baseline.linear), [STATES[k] for k in baseline.linear.classes_]
+
+
 def top_features(baseline: Baseline, count: int = 15) -> dict[str, list[tuple[str, float]]]:
     """State -> the features that speak most for it, with their coefficients less the mean over states."""
-    columns, _, states = baseline.coefficients
+    columns, _, states = _coefficients(baseline)
     relative = (columns - columns.mean(axis=1, keepdims=True)).T
     names = feature_names(baseline)
     return {
@@ -64,10 +70,10 @@ def why(baseline: Baseline, texts: Sequence[str], count: int = 5) -> list[Reason
         texts: The page's segments.
         count: So many features a segment, by absolute contribution.
     """
-    columns, intercepts, states = baseline.coefficients
+    columns, intercepts, states = _coefficients(baseline)
     coefficients = columns.T
     names = feature_names(baseline)
-    rows = baseline.features(baseline.rows([[clean(text) for text in texts]]))
+    rows = baseline.features([[clean(text) for text in texts]]).csr()
     scores = np.asarray(rows @ coefficients.T) + intercepts
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities = odds / odds.sum(axis=1, keepdims=True)

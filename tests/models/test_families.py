@@ -18,6 +18,7 @@ from train.labelling import label_known_stories
 from train.models.backbone import layers_above
 from train.recipe import fit, run_fingerprint
 from train.runtime import Labeler
+from train.runtime.baseline import first_reading
 from train.runtime.reading import clean
 
 ConfigMaker = Callable[..., Config]
@@ -323,6 +324,17 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
     family = BaselineFamily(config, 13)
     family.fit(pages[:48], [], lambda metrics, step: None)
     reader = family.reader()
-    rows = reader.rows([[clean(text) for text in page.texts] for page in pages[48:]])
-    expected = reader.linear.predict_proba(reader.features(rows))
-    assert np.allclose(reader.first_reading(rows)[:, reader.linear.classes_], expected, atol=1e-5)
+    features = reader.features([[clean(text) for text in page.texts] for page in pages[48:]])
+    expected = reader.linear.predict_proba(features.csr())
+    assert np.allclose(first_reading(reader.linear, features)[:, reader.linear.classes_], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["demo-baseline", "pages-hierarchical"])
+def test_composed_pages_are_learnt_from_without_their_topics(make_config: ConfigMaker, name: str, tmp_path: Path) -> None:
+    from train.corpus.build import build
+
+    outcome = fit(make_config(name, "corpus.composed=8"))
+    assert Labeler.load(outcome.output / "bundle").topics == ("business", "sport")
+    corpus = build(tmp_path / "composed.jsonl", seed=13, pages=60).path
+    with pytest.raises(InputError, match="in the corpus already"):
+        fit(make_config(name, "corpus.composed=8", f"corpus.path={corpus}"))

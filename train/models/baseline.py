@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
@@ -19,9 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from train.config import BaselineConfig
 from train.corpus.page import Page
 from train.models.family import Log, page_states, topics_of
+from train.models.linear import fit_linear, fit_parts
 from train.models.vocabulary import fit_tfidf
 from train.progress import track, waiting
-from train.runtime.baseline import Baseline, all_states, ends, second_features
+from train.runtime.baseline import Baseline, ends, first_reading, second_features
+from train.runtime.features import Features
 from train.runtime.ngrams import Vectoriser
 from train.runtime.reading import clean
 from train.runtime.trees import Trees
@@ -45,10 +44,10 @@ class BaselineFamily:
         lengths = [len(page) for page in pages]
         with waiting("reading segments"):
             fitted = self._vocabularies(pages, topics_of([*train, *topic_texts]))
-            rows = fitted.rows(pages)
+            found, numbers = fitted.read(pages)
             if self.config.numbers:
-                fitted.scaler = StandardScaler().fit(fitted.with_neighbours(rows))
-            features = fitted.features(rows)
+                fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
+            features = fitted.with_numbers(found, numbers)
         states = np.concatenate([page_states(page) for page in train])
         with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
             fitted.linear = self._linear(features, states)
@@ -56,10 +55,9 @@ class BaselineFamily:
             {"train/segments": features.shape[0], "train/features": features.shape[1], "train/iterations": int(fitted.linear.n_iter_[0])}, 0
         )
         if fitted.reach:
-            sites = np.repeat([page.site for page in train], lengths)
-            first = self._out_of_fold(features, states, sites)
+            first = self._out_of_fold(features, states, [page.site for page in train])
             with waiting("fitting the second reading"):
-                fitted.second = _boosted(second_features(first, rows.numbers, lengths, fitted.reach), states, self.seed)
+                fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, self.seed)
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
                 self._fit_topics(fitted, [*train, *topic_texts])
@@ -83,19 +81,21 @@ class BaselineFamily:
             config.neighbours_before, config.neighbours_after, config.numbers, config.second_reading, topics,
         )  # fmt: skip
 
-    def _linear(self, rows: Any, labels: np.ndarray) -> LogisticRegression:
-        return fit_linear(rows, labels, self.config.regularisation, self.config.max_iterations, self.seed)
+    def _linear(self, features: Features, labels: np.ndarray) -> LogisticRegression:
+        return fit_parts(features, labels, self.config.regularisation, self.config.max_iterations, self.seed)
 
-    def _out_of_fold(self, features: sp.csr_matrix, states: np.ndarray, sites: np.ndarray) -> np.ndarray:
-        """The first reading of each training segment by a model that has not seen its site."""
+    def _out_of_fold(self, features: Features, states: np.ndarray, sites: Sequence[str]) -> np.ndarray:
+        """The first reading of each training segment by a model that has not seen its site; `sites` are the pages'."""
         answer = np.zeros((len(states), 4))
-        folds = min(FOLDS, len(set(sites)))
+        page = np.repeat(np.arange(len(features.lengths)), features.lengths)
+        groups = np.asarray(sites)[page]
+        folds = min(FOLDS, len(set(groups.tolist())))
         if folds < 2:
-            return all_states(self._linear(features, states).predict_proba(features), np.unique(states))
-        splits = list(GroupKFold(folds).split(features, states, sites))
+            return first_reading(self._linear(features, states), features)
+        splits = list(GroupKFold(folds).split(states, groups=groups))
         for seen, unseen in track(splits, "first reading of unseen sites"):
-            model = self._linear(features[seen], states[seen])
-            answer[unseen] = all_states(model.predict_proba(features[unseen]), model.classes_)
+            model = self._linear(features.of_pages(np.unique(page[seen])), states[seen])
+            answer[unseen] = first_reading(model, features.of_pages(np.unique(page[unseen])))
         return answer
 
     def _fit_topics(self, fitted: Baseline, train: Sequence[Page]) -> None:
@@ -123,13 +123,6 @@ class BaselineFamily:
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `model.skops` and `trees.npz`."""
         return {**self.reader().write(folder), "topics": list(self.reader().topics)}
-
-
-def fit_linear(rows: Any, labels: np.ndarray, c: float, iterations: int, seed: int) -> LogisticRegression:
-    """Logistic regression; being cut off at `iterations` is a choice of the config and no warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=ConvergenceWarning)
-        return LogisticRegression(C=c, max_iter=iterations, random_state=seed).fit(rows, labels)
 
 
 def _boosted(rows: np.ndarray, labels: np.ndarray, seed: int) -> Trees:

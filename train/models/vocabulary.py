@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from train.runtime.ngrams import Grams, batches, counted
+from train.runtime.ngrams import Grams, batches, counted, grams_of
 
 _WORD = re.compile(r"\w\w+")
 
@@ -27,17 +27,12 @@ def fit_tfidf(texts: Sequence[str], *, analyzer: str, shortest: int, longest: in
     hashes, totals, texts_with = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     seen: list[Grams] = []
     for batch in batches(texts):
-        own: list[np.ndarray] = []
-
-        def number(grams: Grams, own: list[np.ndarray] = own) -> np.ndarray:
-            distinct, first, columns = np.unique(grams.hashes, return_index=True, return_inverse=True)
-            own.append(distinct)
-            seen.append(Grams(first, distinct, grams.starts[first], grams.ends[first], grams.codes))
-            return np.asarray(columns)
-
-        counts = counted(batch, analyzer, shortest, longest, number, None)
-        merged = np.union1d(hashes, own[0])
-        old, new = np.searchsorted(merged, hashes), np.searchsorted(merged, own[0])
+        grams, of_text = grams_of(batch, analyzer, shortest, longest)
+        distinct, first, columns = np.unique(grams.hashes, return_index=True, return_inverse=True)
+        seen.append(Grams(first, distinct, grams.starts[first], grams.ends[first], grams.codes))
+        counts = counted(len(batch), grams, of_text, columns, len(distinct))
+        merged = np.union1d(hashes, distinct)
+        old, new = np.searchsorted(merged, hashes), np.searchsorted(merged, distinct)
         grown = np.zeros((2, len(merged)), np.int64)
         grown[0, old], grown[1, old] = totals, texts_with
         grown[0, new] += np.asarray(counts.sum(axis=0), np.int64).ravel()

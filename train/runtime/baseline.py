@@ -8,9 +8,8 @@ neighbours' words, which mostly teach the templates of the training sites.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
-from .ngrams import Vectoriser
+from .features import Features, shifted
+from .ngrams import Vectoriser, transform_each
 from .reading import LONG_WORDS, SHAPE_NAMES, numbers
 from .trees import Trees
 
@@ -27,25 +27,6 @@ BATCH_SEGMENTS = 20_000
 
 SIMILARITY_NAMES = ("to_last_long", "to_next_long", "to_first_long", "to_long_centroid")
 _PARTS = ("words", "chars", "neighbours", "scaler", "linear", "topic_words", "topic_linear")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What the first reading sees of the segments of some pages.
-
-    Args:
-        words: TF-IDF of words, CSR float32 `[segments, words]`.
-        chars: TF-IDF of character n-grams.
-        around: TF-IDF of the words a neighbour is read by, or None.
-        numbers: Shape, place, likeness and similarity, `[segments, numbers]`.
-        lengths: Segments of each page.
-    """
-
-    words: sp.csr_matrix
-    chars: sp.csr_matrix
-    around: sp.csr_matrix | None
-    numbers: np.ndarray
-    lengths: list[int]
 
 
 @dataclass
@@ -109,74 +90,51 @@ class Baseline:
         """Positions of the neighbours that are read, relative to the segment."""
         return [*range(-self.before, 0), *range(1, self.after + 1)]
 
-    @cached_property
-    def _tables(self) -> dict[str, Vectoriser]:
-        """The vectorisers as tables of hashes: what they are read with."""
-        fitted = {name: getattr(self, name) for name in ("words", "chars", "neighbours", "topic_words")}
-        return {name: Vectoriser.of(vectoriser) for name, vectoriser in fitted.items() if vectoriser is not None}
+    def _table(self, name: str) -> Vectoriser:
+        """A vectoriser as the table of hashes it is read with; made when it is first needed."""
+        tables: dict[str, Vectoriser] = self.__dict__.setdefault("_hashed", {})
+        if name not in tables:
+            tables[name] = Vectoriser.of(getattr(self, name))
+        return tables[name]
 
-    def rows(self, pages: Sequence[Sequence[str]]) -> Rows:
-        """What the first reading sees of each segment by itself; each text is read once, however many segments hold it.
+    @cached_property
+    def _coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        return coefficients(self.linear)
+
+    def read(self, pages: Sequence[Sequence[str]]) -> tuple[Features, np.ndarray]:
+        """What the first reading sees; each text is cut up once, however many segments hold it.
 
         Args:
             pages: Cleaned segments, page by page.
+
+        Returns:
+            Features whose numbers are left out, and shape, place, likeness and similarity, `[segments, numbers]`.
         """
-        texts = list(chain.from_iterable(pages))
         places: dict[str, int] = {}
-        place = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
+        place = np.array([places.setdefault(text, len(places)) for page in pages for text in page], np.int64)
         distinct = list(places)
-        tables = self._tables
-        words = tables["words"].transform(distinct)[place]
-        chars = tables["chars"].transform([ends(text) for text in distinct])[place]
-        around = tables["neighbours"].transform(distinct)[place] if "neighbours" in tables else None
+        by_words = [self._table(name) for name in ("words", "neighbours") if getattr(self, name) is not None]
+        words, *around = transform_each(by_words, distinct)
+        chars = self._table("chars").transform([ends(text) for text in distinct])
         counted = np.concatenate([numbers(page) for page in pages])
-        return Rows(words, chars, around, np.hstack([counted, similarity(pages, words)]), [len(page) for page in pages])
+        found = Features(words, chars, around[0] if around else None, place, None, [len(page) for page in pages], self.offsets)
+        return found, np.hstack([counted, similarity(pages, words[place])])
 
-    def features(self, rows: Rows) -> sp.csr_matrix:
-        """Feature rows of the first reading, CSR float32 `[segments, features]`, in page order."""
-        blocks: list[Any] = [rows.words, rows.chars]
-        if rows.around is not None:
-            blocks += [shifted(rows.around, offset, rows.lengths) for offset in self.offsets]
-        if self.numbers:
-            blocks.append(sp.csr_matrix(self.scaler.transform(self.with_neighbours(rows)).astype(np.float32)))
-        return sp.hstack(blocks, format="csr", dtype=np.float32)
+    def features(self, pages: Sequence[Sequence[str]]) -> Features:
+        """The features of the first reading."""
+        return self.with_numbers(*self.read(pages))
 
-    @cached_property
-    def coefficients(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Coefficients `[features, states]` and intercepts `[states]` of the states that training saw, and their names."""
-        coefficients, intercepts = np.asarray(self.linear.coef_), np.asarray(self.linear.intercept_)
-        if len(self.linear.classes_) == 2:
-            # scikit-learn keeps one row for two classes.
-            coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.hstack([-intercepts, intercepts]) / 2
-        return np.ascontiguousarray(coefficients.T), intercepts, [STATES[k] for k in self.linear.classes_]
+    def with_numbers(self, found: Features, counted: np.ndarray) -> Features:
+        """Features with the numbers of each segment and the shape of its neighbours, scaled, where the model reads them."""
+        if not self.numbers:
+            return found
+        scaled = (self.with_neighbours(counted, found.lengths) - self.scaler.mean_) / self.scaler.scale_
+        return replace(found, numbers=scaled.astype(np.float32))
 
-    def first_reading(self, rows: Rows) -> np.ndarray:
-        """State probabilities `[segments, 4]`: those of `linear` on `features`, without building them.
-
-        A neighbour speaks through the product of its words with the coefficients of its offset: the few columns of the product
-        are shifted, not the words.
-        """
-        coefficients, logits, _ = self.coefficients
-        start = 0
-
-        def next_block(width: int) -> np.ndarray:
-            nonlocal start
-            start += width
-            return coefficients[start - width : start]
-
-        logits = logits + rows.words @ next_block(rows.words.shape[1]) + rows.chars @ next_block(rows.chars.shape[1])
-        if rows.around is not None:
-            for offset in self.offsets:
-                logits += shifted(rows.around @ next_block(rows.around.shape[1]), offset, rows.lengths)
-        if self.numbers:
-            scaled = self.scaler.transform(self.with_neighbours(rows)).astype(np.float32)
-            logits += scaled @ next_block(scaled.shape[1])
-        return all_states(softmax(logits), self.linear.classes_)
-
-    def with_neighbours(self, rows: Rows) -> np.ndarray:
+    def with_neighbours(self, counted: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
         """The numbers of each segment, and the shape of its neighbours."""
-        shapes = rows.numbers[:, :SHAPES]
-        return np.hstack([rows.numbers, *(shifted(shapes, offset, rows.lengths) for offset in self.offsets)])
+        shapes = counted[:, :SHAPES]
+        return np.hstack([counted, *(shifted(shapes, offset, lengths) for offset in self.offsets)])
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
         """State probabilities `[n, 4]` page by page; topics need the stories first, hence the None."""
@@ -185,10 +143,10 @@ class Baseline:
             lengths = [len(page) for page in batch]
             states = np.zeros((0, len(STATES)))
             if any(lengths):
-                rows = self.rows(batch)
-                states = self.first_reading(rows)
+                found, counted = self.read(batch)
+                states = first_reading(self.linear, self.with_numbers(found, counted), self._coefficients)
                 if self.second is not None:
-                    states = self.second.predict_proba(second_features(states, rows.numbers, lengths, self.reach))
+                    states = self.second.predict_proba(second_features(states, counted, lengths, self.reach))
             answers += np.split(states, np.cumsum(lengths)[:-1])
         return answers, None
 
@@ -196,7 +154,7 @@ class Baseline:
         """Topic probabilities `[stories, topics]` of whole stories' texts."""
         if not stories:
             return np.zeros((0, len(self.topics)))
-        return np.asarray(self.topic_linear.predict_proba(self._tables["topic_words"].transform(stories)))
+        return np.asarray(self.topic_linear.predict_proba(self._table("topic_words").transform(stories)))
 
 
 SHAPES = len(SHAPE_NAMES)
@@ -208,6 +166,21 @@ def ends(text: str) -> str:
     """The two ends of a long segment."""
     head, tail = ENDS
     return text if len(text) <= head + tail else f"{text[:head]} {text[-tail:]}"
+
+
+def coefficients(linear: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A logistic regression's coefficients float32 `[features, classes]` and intercepts `[classes]`."""
+    weights, intercepts = np.asarray(linear.coef_), np.asarray(linear.intercept_)
+    if len(linear.classes_) == 2:
+        # scikit-learn keeps one row for two classes.
+        weights, intercepts = np.vstack([-weights, weights]) / 2, np.hstack([-intercepts, intercepts]) / 2
+    return np.ascontiguousarray(weights.T, np.float32), intercepts
+
+
+def first_reading(linear: Any, features: Features, known: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+    """State probabilities `[segments, 4]` by a logistic regression; `known` are its `coefficients`, where they are at hand."""
+    weights, intercepts = known or coefficients(linear)
+    return all_states(softmax(features.dot(weights) + intercepts), linear.classes_)
 
 
 def all_states(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -301,38 +274,37 @@ def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarr
         end = start + len(page)
         long = start + np.flatnonzero([len(text.split()) >= LONG_WORDS for text in page])
         if len(long):
-            own = words[start:end]
             rows = np.arange(start, end)
             where = np.searchsorted(long, rows)
             last = long[np.maximum(where - 1, 0)]
             after = np.searchsorted(long, rows, side="right")
             following = long[np.minimum(after, len(long) - 1)]
-            answer[start:end, 0] = _row_dots(own, words[last]) * (where > 0)
-            answer[start:end, 1] = _row_dots(own, words[following]) * (after < len(long))
-            answer[start:end, 2] = (own @ words[long[0]].T).toarray()[:, 0] * (rows != long[0])
-            centroid = np.asarray(words[long].mean(axis=0)).ravel()
-            answer[start:end, 3] = own @ (centroid / max(float(np.linalg.norm(centroid)), 1e-9))
+            dots = _dots(words[start:end], last - start, following - start, long - start)
+            answer[start:end] = dots
+            answer[start:end, 0] *= where > 0
+            answer[start:end, 1] *= after < len(long)
+            answer[start:end, 2] *= rows != long[0]
         start = end
     return answer
 
 
-def _row_dots(left: sp.csr_matrix, right: sp.csr_matrix) -> np.ndarray:
-    return np.asarray(left.multiply(right).sum(axis=1)).ravel()
+DENSE = 4_000_000
+"""A page of so many cells, segments by distinct words, is multiplied as a dense matrix; a larger one as a sparse matrix, which takes longer."""
 
 
-def shifted(rows: Any, offset: int, lengths: Sequence[int]) -> Any:
-    """Row i becomes the row of i + offset on the same page; zero where the page has none."""
-    total = rows.shape[0]
-    source = np.arange(total) + offset
-    page = np.repeat(np.arange(len(lengths)), lengths)
-    inside = (source >= 0) & (source < total)
-    inside[inside] = page[source[inside]] == page[inside]
-    if isinstance(rows, np.ndarray):
-        answer = np.zeros_like(rows)
-        answer[inside] = rows[source[inside]]
-        return answer
-    pick = sp.csr_matrix((np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total))
-    return pick @ rows
+def _dots(own: sp.csr_matrix, last: np.ndarray, following: np.ndarray, long: np.ndarray) -> np.ndarray:
+    """Products of each of a page's rows with its `last` and `following` one, the first long one and the direction of the long ones' mean, `[n, 4]`."""
+    columns, place = np.unique(own.indices, return_inverse=True)
+    if own.shape[0] * len(columns) > DENSE:
+        centroid = np.asarray(own[long].mean(axis=0)).ravel()
+        pairs = [np.asarray(own.multiply(own[other]).sum(axis=1)).ravel() for other in (last, following)]
+        first = (own @ own[long[0]].T).toarray()[:, 0]
+        return np.stack([*pairs, first, own @ (centroid / max(float(np.linalg.norm(centroid)), 1e-9))], axis=1)
+    dense = np.zeros((own.shape[0], len(columns)), np.float32)
+    dense[np.repeat(np.arange(own.shape[0]), np.diff(own.indptr)), place] = own.data
+    centroid = dense[long].mean(axis=0)
+    pairs = [np.einsum("ij,ij->i", dense, dense[other]) for other in (last, following)]
+    return np.stack([*pairs, dense @ dense[long[0]], dense @ (centroid / max(float(np.linalg.norm(centroid)), 1e-9))], axis=1)
 
 
 def _batches(pages: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:

@@ -7,7 +7,7 @@ n-gram is ever a Python string. A vocabulary is looked up by these 64-bit hashes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,21 +173,15 @@ class Vectoriser:
 
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """TF-IDF rows, CSR float32 `[texts, columns]`, each of length 1 or empty."""
-        parts = [self._transform(batch) for batch in batches(texts)]
-        return (
-            parts[0]
-            if len(parts) == 1
-            else sp.vstack(parts, format="csr")
-            if parts
-            else sp.csr_matrix((0, len(self.idf)), dtype=np.float32)
-        )
+        return transform_each([self], texts)[0]
 
     def _columns_of(self, grams: Grams) -> np.ndarray:
         at = np.minimum(np.searchsorted(self.hashes, grams.hashes), len(self.hashes) - 1)
         return np.where(self.hashes[at] == grams.hashes, self.columns[at], -1)
 
-    def _transform(self, texts: Sequence[str]) -> sp.csr_matrix:
-        counts = counted(texts, self.analyzer, self.shortest, self.longest, self._columns_of, len(self.idf))
+    def weighted(self, texts: int, grams: Grams, of_text: sp.csr_matrix | None) -> sp.csr_matrix:
+        """TF-IDF rows of texts whose n-grams are known."""
+        counts = counted(texts, grams, of_text, self._columns_of(grams), len(self.idf))
         counts.sort_indices()
         data = (np.log(counts.data) + 1) * self.idf[counts.indices]
         squares = np.concatenate([[0.0], np.cumsum(data.astype(np.float64) ** 2)])
@@ -196,25 +190,34 @@ class Vectoriser:
         return counts
 
 
-def counted(
-    texts: Sequence[str], analyzer: str, shortest: int, longest: int, columns_of: Callable[[Grams], np.ndarray], width: int | None
-) -> sp.csr_matrix:
+def transform_each(vectorisers: Sequence[Vectoriser], texts: Sequence[str]) -> list[sp.csr_matrix]:
+    """TF-IDF rows of the same texts by several vectorisers of words, or by one of characters: the texts are cut into n-grams once."""
+    first = vectorisers[0]
+    longest = max(vectoriser.longest for vectoriser in vectorisers)
+    parts: list[list[sp.csr_matrix]] = [[sp.csr_matrix((0, len(v.idf)), dtype=np.float32) for v in vectorisers]] if not texts else []
+    for batch in batches(texts):
+        grams, of_text = grams_of(batch, first.analyzer, first.shortest, longest)
+        parts.append([vectoriser.weighted(len(batch), grams, of_text) for vectoriser in vectorisers])
+    return [own[0] if len(own) == 1 else sp.vstack(own, format="csr") for own in zip(*parts, strict=True)]
+
+
+def grams_of(texts: Sequence[str], analyzer: str, shortest: int, longest: int) -> tuple[Grams, sp.csr_matrix | None]:
+    """As `char_grams`; or as `word_grams`, with None: the rows are texts already."""
+    return (word_grams(texts, longest), None) if analyzer == "word" else char_grams(texts, shortest, longest)
+
+
+def counted(texts: int, grams: Grams, of_text: sp.csr_matrix | None, columns: np.ndarray, width: int) -> sp.csr_matrix:
     """How often each text has each n-gram, CSR float32 `[texts, width]`.
 
     Args:
-        texts: Not too many at once.
-        analyzer: `word` or `char_wb`.
-        shortest: Length of the shortest n-gram; for words always 1.
-        longest: Of the longest.
-        columns_of: The column of each n-gram, -1 for those not to be counted.
-        width: Columns; None: as many as `columns_of` names.
+        texts: How many.
+        grams: Their n-grams, or those of their words.
+        of_text: How often each text has each word, in the latter case.
+        columns: Of each n-gram; -1 for those not to be counted.
+        width: Columns.
     """
-    grams, of_text = (word_grams(texts, longest), None) if analyzer == "word" else char_grams(texts, shortest, longest)
-    columns = columns_of(grams)
     known = columns >= 0
-    if width is None:
-        width = int(columns.max(initial=-1)) + 1
-    shape = (len(texts) if of_text is None else of_text.shape[1], width)
+    shape = (texts if of_text is None else of_text.shape[1], width)
     # Converting sums what stands at the same place: that is the count.
     counts = sp.coo_matrix((np.ones(known.sum(), np.float32), (grams.rows[known], columns[known])), shape=shape).tocsr()
     return counts if of_text is None else of_text @ counts
