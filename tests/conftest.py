@@ -135,6 +135,7 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
     small = [
         f"corpus.path={corpus}",
         "corpus.languages=[]",
+        "corpus.composed=0",
         f"output={folder / name}",
         "evaluation.bootstrap_samples=50",
         "tracking.enabled=false",

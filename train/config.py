@@ -28,6 +28,7 @@ class CorpusConfig:
     train_path: str | None
     validation_path: str | None
     test_path: str | None
+    composed: int
     languages: tuple[str, ...]
     columns: dict[str, str]
     roles: dict[str, str]
@@ -54,6 +55,8 @@ class CorpusConfig:
                 "found corpus.path and/or some of corpus.train_path, validation_path, test_path; "
                 "expected either corpus.path alone (split by site) or all three parts; set the others to null"
             )
+        if self.composed < 0:
+            raise ValueError(f"corpus.composed is {self.composed}, expected 0 or more pages")
         for name in ("validation_share", "test_share"):
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"corpus.{name} is {getattr(self, name)}, expected a share between 0 and 0.5")

@@ -20,7 +20,7 @@ from train.files import read_json, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose, topics_of
 from train.progress import console
-from train.recipe import code_sha256, family_of, label_pages, read_corpus, read_topic_texts, run_fingerprint, score
+from train.recipe import code_sha256, family_of, label_pages, read_corpus, read_topic_texts, run_fingerprint, score, training_pages
 from train.runtime import Labeler
 from train.tracking import tracked_run
 
@@ -158,7 +158,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 def label_unseen(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
     """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work` is deleted."""
     family = family_of(config, work)
-    family.fit(parts["train"], parts["validation"], lambda metrics, step: None, texts)
+    family.fit(training_pages(config, parts), parts["validation"], lambda metrics, step: None, texts)
     reader = family.reader()
     chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
     labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration)

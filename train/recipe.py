@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from train.corpus.naming import Naming
 from train.corpus.overlap import passages
 from train.corpus.page import Page
 from train.corpus.read import Corpus, read_pages
-from train.corpus.sources import digest
+from train.corpus.sources import composed, digest
 from train.corpus.split import PARTS, Split, folds, given_split, read_split, split_by_site
 from train.corpus.topic_texts import TopicMapping
 from train.errors import InputError
@@ -101,7 +101,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
         family = family_of(config, output / "work")
         fit_started = time.monotonic()
-        family.fit(parts["train"], parts["validation"], tracker.step_metrics, texts)
+        family.fit(training_pages(config, parts), parts["validation"], tracker.step_metrics, texts)
         train_s = time.monotonic() - fit_started
         with waiting("choosing decoder and calibration on validation pages"):
             chosen = choose(family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration)
@@ -286,6 +286,24 @@ def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, lis
     return split.select(page for found in pages.values() for page in found)
 
 
+def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """The training part, and `corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
+
+    Raises:
+        InputError: The corpus is itself composed: its unseen pages would not be unseen.
+    """
+    if not config.corpus.composed:
+        return list(parts["train"])
+    made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
+    known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
+    if known:
+        raise InputError(
+            f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} is in the corpus already",
+            expected="a corpus without composed pages", remedy="set corpus.composed to 0", path=config.corpus.path, rule="composed-twice",
+        )  # fmt: skip
+    return [*parts["train"], *(page.with_segments(tuple(replace(s, topic=None) for s in page.segments)) for page in made)]
+
+
 def family_of(config: Config, work: Path) -> Family:
     """The family a config trains, not fitted yet; `work` is for its windows and checkpoints."""
     if config.family == "baseline":
@@ -342,7 +360,6 @@ def code_sha256() -> str:
         "data_commands.py",
         "explain.py",
         "study_commands.py",
-        "bench.py",
         "leaks.py",
         "label_quality.py",
         "registry.py",
@@ -352,7 +369,7 @@ def code_sha256() -> str:
     files = [
         p
         for p in root.rglob("*")
-        if p.suffix in (".py", ".yaml") and p.name not in steering and not {"reports", "studies"} & set(p.relative_to(root).parts)
+        if p.suffix in (".py", ".yaml") and p.name not in steering and not {"bench", "reports", "studies"} & set(p.relative_to(root).parts)
     ]
     return sha256_files(files, root)
 
