@@ -115,8 +115,14 @@ export: $(READY) ## Copy the bundle of MODEL= to outputs/bundle, every file chec
 	@$(RUN) export --model $(call need,MODEL,a model folder or URI)
 
 .PHONY: bench
-bench: $(READY) ## Measure time and memory of check, split, leakage, report and windows on 10k, 100k and 1M segments
-	@$(RUN) bench
+bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training"
+	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
+
+# What is measured against; in two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt trafilatura resiliparse fasttext-numpy2-wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt lxml_html_clean readability-lxml
+	@touch $@
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=

@@ -200,13 +200,16 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
 
 
 def test_bench_measures_each_step_in_its_own_process(tmp_path: Path) -> None:
-    done = train("bench", "--segments", "100", "--step", "check", "--step", "split", "--folder", str(tmp_path))
+    asked = ("bench", "--section", "growth", "--segments", "100", "--folder", str(tmp_path))
+    done = train(*asked, *(word for step in ("check", "split", "train", "label") for word in ("--step", step)))
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "growth.json").read_text())["growth"]
-    assert [row["step"] for row in rows] == ["check", "split"]
+    assert [row["step"] for row in rows] == ["check", "split", "train", "label"]
     assert all(row["seconds"] > 0 and row["peak_mb"] >= row["imported_mb"] > 10 for row in rows)
     assert "| check |" in (tmp_path / "growth.md").read_text()
-    _is_clear(train("bench", "--step", "chec", "--folder", str(tmp_path)), "step 'chec'")
+    _is_clear(train(*asked, "--step", "chec"), "step 'chec'")
+    _is_clear(train("bench", "--section", "encoder"), "section 'encoder'")
+    _is_clear(train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained packed encoder")
 
 
 def _two_parts(pages: list[Page], tmp_path: Path) -> list[str]:

@@ -272,22 +272,20 @@ def label_studio(
 
 @app.command()
 def bench(
-    sizes: Annotated[
-        list[int] | None, typer.Option("--segments", help="Sizes of the corpus; again for each (10,000, 100,000, 1,000,000).")
+    sections: Annotated[
+        list[str] | None, typer.Option("--section", help="growth, baseline, labelling or training; again for each (all).")
     ] = None,
-    steps: Annotated[list[str] | None, typer.Option("--step", help="What to measure; again for each (all).")] = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000).")
+    ] = None,
+    steps: Annotated[list[str] | None, typer.Option("--step", help="What grows; again for each (all).")] = None,
+    model: Annotated[Path, typer.Option(help="A packed encoder's output folder, for labelling.")] = Path("outputs/demo-encoder"),
+    rounds: Annotated[int, typer.Option(help="Of each comparison.")] = 5,
     folder: Annotated[Path, typer.Option(help="Where corpora and results go.")] = Path("outputs/bench"),
 ) -> None:
-    """Measures time and memory of the data's way as the corpus grows."""
-    from datetime import UTC, datetime
+    """Measures models beside the usual way, and time and memory as a corpus grows."""
+    from train.bench.run import report
 
-    from train.bench import SIZES, STEPS, growth, machine, table, to_json
-    from train.files import write_json, write_text
-
-    rows = growth(folder, sizes or SIZES, steps or tuple(STEPS))
-    note = ", ".join(f"{name} {value}" for name, value in machine().items())
-    text = f"{table(rows)}\n`make bench`, composed corpus, {note}, {datetime.now(UTC):%Y-%m-%d}\n"
-    write_json(folder / "growth.json", to_json(rows))
-    write_text(folder / "growth.md", text)
-    out.print(text, markup=False)
-    out.print(f"{folder / 'growth.json'}, {folder / 'growth.md'}")
+    for path, text in report(folder, sections or (), sizes or (), steps or (), model, rounds):
+        out.print(text, markup=False)
+        out.print(f"{path}\n")

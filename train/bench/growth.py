@@ -1,4 +1,4 @@
-"""`make bench`: what the steps of the data's way cost as a corpus grows. Each measurement is a process of its own.
+"""What the steps of the data's way, the baseline's training and its labelling cost as a corpus grows. Each measurement is a process of its own.
 
 Memory is the process' peak (resident set); time is the step's alone, imports not counted. Slopes are those of a straight line
 through the logarithms: 1.0 grows with the corpus, 2.0 with its square.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import resource
 import subprocess
@@ -21,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from train.bench.compare import machine
 from train.errors import InputError
 from train.progress import track
 
@@ -95,7 +95,48 @@ def _windows(corpus: Path, folder: Path) -> Callable[[], object]:
     return lambda: window_table(Corpus(corpus), family.tokenizer, family.plan, family.topics, folder / "windows", "bench")
 
 
-STEPS = {"check": _check, "split": _split, "leakage": _leakage, "corpus-report": _report, "windows": _windows}
+def _train(corpus: Path, folder: Path) -> Callable[[], object]:
+    from train.config import load_config
+    from train.corpus.read import read_pages
+    from train.models.baseline import BaselineFamily
+
+    config = load_config(Path("configs/demo-baseline.yaml")).baseline
+    assert config is not None
+    pages = read_pages(corpus)
+    return lambda: BaselineFamily(config, 13).fit(pages, [], lambda metrics, step: None)
+
+
+def _label(corpus: Path, folder: Path) -> Callable[[], object]:
+    """With a model trained on a few pages: what it costs hangs on the model's size, not on what it knows."""
+    from train.config import load_config
+    from train.corpus.read import Corpus
+    from train.models.baseline import BaselineFamily
+    from train.runtime import Labeler
+    from train.runtime.decoding import Decoder
+
+    config = load_config(Path("configs/demo-baseline.yaml"), ["baseline.max_iterations=5"]).baseline
+    assert config is not None
+    family = BaselineFamily(config, 13)
+    few = [page for page, _ in zip(Corpus(corpus), range(150), strict=False)]
+    family.fit(few, [], lambda metrics, step: None)
+    labeler = Labeler(family.reader(), Decoder.from_states([], weight=0.0), "newsparts", "bench", "baseline", ())
+
+    def run() -> None:
+        for _ in labeler.label((page.page_id, page.texts) for page in Corpus(corpus)):
+            pass
+
+    return run
+
+
+STEPS = {
+    "check": _check,
+    "split": _split,
+    "leakage": _leakage,
+    "corpus-report": _report,
+    "windows": _windows,
+    "train": _train,
+    "label": _label,
+}
 
 
 def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tuple(STEPS)) -> list[Measurement]:
@@ -118,7 +159,7 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
     corpora = [build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path for size in sizes]
     wanted = [(step, corpus) for corpus in corpora for step in steps]
     for step, corpus in track(wanted, "measuring", total=len(wanted)):
-        command = [sys.executable, "-m", "train.bench", step, str(corpus)]
+        command = [sys.executable, "-m", "train.bench.growth", step, str(corpus)]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "true"})
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
@@ -166,21 +207,6 @@ def table(rows: Sequence[Measurement]) -> str:
         speed = own[-1].segments / own[-1].seconds
         lines.append(f"| {step} | {' | '.join(cells)} | {speed:,.0f} | {slope(own, lambda row: row.seconds):.2f} |")
     return "\n".join(lines) + "\n"
-
-
-def machine() -> dict[str, str | int]:
-    """What was measured on."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        model = next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return {
-        "cpu": model,
-        "cores": os.cpu_count() or 0,
-        "python": platform.python_version(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-    }
 
 
 def to_json(rows: Sequence[Measurement]) -> dict[str, object]:

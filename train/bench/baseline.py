@@ -1,0 +1,182 @@
+"""The baseline beside a plain scikit-learn pipeline with the same features, beside fastText, and beside extractors that read HTML."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from train.bench.compare import Row, compare
+from train.config import BaselineConfig, load_config
+from train.corpus.facts import all_facts
+from train.corpus.page import Page
+from train.corpus.read import read_pages
+from train.corpus.split import split_by_site
+from train.models.baseline import BaselineFamily
+from train.models.family import page_states
+from train.models.linear import fit_linear
+from train.runtime import Labeler
+from train.runtime.baseline import SHAPES, ends, similarity
+from train.runtime.decoding import Decoder, read_stories
+from train.runtime.features import shifted
+from train.runtime.reading import ROLES, clean, numbers, word_count
+
+
+class PlainPipeline:
+    """The first reading as one would write it with scikit-learn alone: three vectorisers, neighbours' rows stacked, logistic regression."""
+
+    def __init__(self, config: BaselineConfig) -> None:
+        self.config = config
+        common: dict[str, Any] = {"min_df": config.min_df, "sublinear_tf": True, "dtype": np.float32}
+        self.words = TfidfVectorizer(ngram_range=(1, 2), max_features=config.max_words, **common)
+        self.chars = TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(config.char_ngrams[0], config.char_ngrams[1]), max_features=config.max_chars, **common
+        )
+        self.around = TfidfVectorizer(max_features=config.neighbour_words, **common)
+        self.scaler = StandardScaler()
+        self.linear: LogisticRegression | None = None
+
+    def features(self, pages: Sequence[Sequence[str]], *, fit: bool) -> sp.csr_matrix:
+        """As `Baseline.features`."""
+        texts, lengths = list(chain.from_iterable(pages)), [len(page) for page in pages]
+        offsets = [*range(-self.config.neighbours_before, 0), *range(1, self.config.neighbours_after + 1)]
+        heads = [ends(text) for text in texts]
+        words, chars, around = (
+            (vectoriser.fit_transform if fit else vectoriser.transform)(of)
+            for vectoriser, of in ((self.words, texts), (self.chars, heads), (self.around, texts))
+        )
+        counted = np.hstack([np.concatenate([numbers(page) for page in pages]), similarity(pages, words)])
+        counted = np.hstack([counted, *(shifted(counted[:, :SHAPES], offset, lengths) for offset in offsets)])
+        scaled = (self.scaler.fit_transform if fit else self.scaler.transform)(counted).astype(np.float32)
+        blocks = [words, chars, *(shifted(around, offset, lengths) for offset in offsets), sp.csr_matrix(scaled)]
+        return sp.hstack(blocks, format="csr", dtype=np.float32)
+
+    def fit(self, pages: Sequence[Sequence[str]], states: np.ndarray) -> None:
+        self.linear = fit_linear(self.features(pages, fit=True), states, self.config.regularisation, self.config.max_iterations, 13)
+
+    def states(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
+        """State probabilities of all segments."""
+        assert self.linear is not None, "fit first"
+        return np.asarray(self.linear.predict_proba(self.features(pages, fit=False)))
+
+
+def _corpus(path: Path, share: int) -> tuple[list[Page], list[Page]]:
+    """Training and test pages, every so many; topics left out."""
+    pages = read_pages(path)
+    parts = split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
+    bare = [
+        [page.with_segments(tuple(replace(s, topic=None) for s in page.segments)) for page in parts[part]] for part in ("train", "test")
+    ]
+    return bare[0][::share], bare[1]
+
+
+def _macro_f1(pages: Sequence[Page], predicted: Sequence[int]) -> float:
+    from sklearn.metrics import f1_score
+
+    rows = [
+        (ROLES.index(str(s.role)), role)
+        for s, role in zip(chain.from_iterable(page.segments for page in pages), predicted, strict=True)
+        if word_count(s.text) >= 3
+    ]
+    gold, answers = zip(*rows, strict=True)
+    return float(f1_score(gold, answers, average="macro"))
+
+
+def _roles(states: np.ndarray) -> list[int]:
+    return [int(role) for role in read_stories(states)[0]]
+
+
+def run(corpus: Path, rounds: int) -> list[Row]:
+    """Training, labelling, and labelling page by page."""
+    config = load_config(Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.second_reading=0"]).baseline
+    assert config is not None
+    train, test = _corpus(corpus, 2)
+    read = [[clean(text) for text in page.texts] for page in train]
+    unseen = [[clean(text) for text in page.texts] for page in test]
+    states = np.concatenate([page_states(page) for page in train])
+    family, plain = BaselineFamily(config, 13), PlainPipeline(config)
+    contenders: dict[str, Callable[[], object]] = {
+        "scikit-learn pipeline, same features": lambda: plain.fit(read, states),
+        "baseline, one reading": lambda: family.fit(train, [], lambda metrics, step: None),
+    }
+    fast: Any = None
+    with TemporaryDirectory() as folder:
+        if importlib.util.find_spec("fasttext") is not None:
+            import fasttext
+
+            lines = [f"__label__{s.role} {clean(s.text)}\n" for page in train for s in page.segments]
+            path = Path(folder) / "train.txt"
+            path.write_text("".join(lines), encoding="utf-8", errors="replace")
+
+            def learn() -> None:
+                nonlocal fast
+                fast = fasttext.train_supervised(str(path), wordNgrams=2, epoch=5, thread=1, verbose=0)
+
+            contenders["fastText, segment alone"] = learn
+        rows = compare("training", contenders, len(states), "segments/s", rounds=rounds)
+    reader, amount = family.reader(), sum(map(len, unseen))
+    flat = [text for page in unseen for text in page]
+    answers: dict[str, Callable[[], np.ndarray]] = {
+        "scikit-learn pipeline, same features": lambda: plain.states(unseen),
+        "baseline, one reading": lambda: np.concatenate(reader.states(unseen)[0]),
+    }
+    scores = {name: f"role macro-F1 {_macro_f1(test, _roles(run())):.3f}" for name, run in answers.items()}
+    labelling: dict[str, Callable[[], object]] = dict(answers)
+    if fast is not None:
+        guessed = [label.removeprefix("__label__") for label, *_ in fast.predict(flat)[0]]
+        scores["fastText, segment alone"] = f"role macro-F1 {_macro_f1(test, [ROLES.index(role) for role in guessed]):.3f}"
+        labelling["fastText, segment alone"] = lambda: fast.predict(flat)
+    whole = BaselineFamily(replace(config, second_reading=5), 13)
+    whole.fit(train, [], lambda metrics, step: None)
+    second = whole.reader()
+    labelling["baseline, two readings (as shipped)"] = lambda: second.states(unseen)
+    scores["baseline, two readings (as shipped)"] = f"role macro-F1 {_macro_f1(test, _roles(np.concatenate(second.states(unseen)[0]))):.3f}"
+    rows += compare("labelling, all pages at once", labelling, amount, "segments/s", rounds=rounds, notes=scores)
+    alone: dict[str, Callable[[], object]] = {
+        "scikit-learn pipeline, same features": lambda: [plain.states([page]) for page in unseen[:40]],
+        "baseline, one reading": lambda: [reader.states([page]) for page in unseen[:40]],
+        "baseline, two readings (as shipped)": lambda: [second.states([page]) for page in unseen[:40]],
+    }
+    rows += compare("labelling, page by page", alone, sum(map(len, unseen[:40])), "segments/s", rounds=rounds)
+    return rows + _extractors(second, test[:40], rounds)
+
+
+def _extractors(reader: Any, pages: Sequence[Page], rounds: int) -> list[Row]:
+    """A page's text through the labeler, and the same page as plain HTML through extractors that are installed."""
+    labeler = Labeler(reader, Decoder.from_states([], weight=0.0), "newsparts", "bench", "baseline", ())
+    documents = [_as_html(page) for page in pages]
+    contenders: dict[str, Callable[[], object]] = {}
+    if importlib.util.find_spec("trafilatura") is not None:
+        import trafilatura
+
+        contenders["trafilatura (HTML)"] = lambda: [trafilatura.extract(text) for text in documents]
+    contenders["baseline, two readings (text)"] = lambda: [next(labeler.label([(page.page_id, page.texts)])) for page in pages]
+    if importlib.util.find_spec("readability") is not None:
+        from readability import Document
+
+        contenders["readability-lxml (HTML)"] = lambda: [Document(text).summary() for text in documents]
+    if importlib.util.find_spec("resiliparse") is not None:
+        from resiliparse.extract.html2text import extract_plain_text
+
+        contenders["resiliparse (HTML)"] = lambda: [extract_plain_text(text, main_content=True) for text in documents]
+    note = {"baseline, two readings (text)": "labels every segment, stories and confidences"}
+    return compare("a page through, one at a time", contenders, len(pages), "pages/s", rounds=rounds, notes=note)
+
+
+def _as_html(page: Page) -> str:
+    """A page as bare HTML: far less mark-up than real pages have, which is in the extractors' favour."""
+    body = "\n".join(
+        f"<p>{html.escape(s.text)}</p>" if len(s.text) > 80 else f"<div><a href='#'>{html.escape(s.text)}</a></div>" for s in page.segments
+    )
+    return f"<!DOCTYPE html><html><head><title>{html.escape(page.page_id)}</title></head><body>{body}</body></html>"

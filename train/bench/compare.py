@@ -1,0 +1,116 @@
+"""Contenders measured by turns in one process, so that a noisy machine is noisy for all of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender.
+
+    Args:
+        section: What was compared.
+        name: Of the contender; the first of a section is what the others are compared with.
+        rate: Units a second, median over rounds.
+        unit: What is counted.
+        ratio: How many times the first contender's rate: median over rounds of the rounds' own ratios.
+        low: The least of these.
+        high: The greatest.
+        note: What else was measured, e.g. a score.
+    """
+
+    section: str
+    name: str
+    rate: float
+    unit: str
+    ratio: float
+    low: float
+    high: float
+    note: str = ""
+
+
+def compare(
+    section: str,
+    contenders: Mapping[str, Callable[[], object]],
+    amount: float,
+    unit: str,
+    *,
+    rounds: int = 5,
+    notes: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Runs every contender once a round, each round beginning with another one; one round before does not count.
+
+    Args:
+        section: What is compared.
+        contenders: Name -> one run; the first is the reference.
+        amount: Units that one run works through.
+        unit: E.g. `segments`.
+        rounds: That count.
+        notes: Of contenders.
+    """
+    names = list(contenders)
+    for name in names:
+        contenders[name]()
+    seconds = np.zeros((rounds, len(names)))
+    for i in range(rounds):
+        for k in range(len(names)):
+            at = (i + k) % len(names)
+            started = time.perf_counter()
+            contenders[names[at]]()
+            seconds[i, at] = time.perf_counter() - started
+    ratios = seconds[:, :1] / seconds
+    return [
+        Row(
+            section,
+            name,
+            float(np.median(amount / seconds[:, k])),
+            unit,
+            float(np.median(ratios[:, k])),
+            float(ratios[:, k].min()),
+            float(ratios[:, k].max()),
+            (notes or {}).get(name, ""),
+        )
+        for k, name in enumerate(names)
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    """Rows as a Markdown table, a part for each section."""
+    lines = ["| | rate | times the first (least–most of the rounds) | |", "|---|---|---|---|"]
+    section = None
+    for row in rows:
+        if row.section != section:
+            section = row.section
+            lines.append(f"| **{section}** | | | |")
+        rate = f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.2f}"
+        ratio = f"{row.ratio:.2f} ({row.low:.2f}–{row.high:.2f})" if row.ratio else "-"
+        lines.append(f"| {row.name} | {rate} {row.unit} | {ratio} | {row.note} |")
+    return "\n".join(lines) + "\n"
+
+
+FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "avx_vnni")
+"""Of the processor, that decide what pays."""
+
+
+def machine() -> dict[str, str | int]:
+    """What was measured on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return {
+        "cpu": said.get("model name", platform.processor()),
+        "flags": " ".join(flag for flag in FLAGS if flag in said.get("flags", "").split()) or "none of note",
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+    }

@@ -1,0 +1,217 @@
+"""The packed encoder: its engines when it labels, its step when it trains, and how near both come to what the processor can do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from train.bench.compare import Row, compare
+from train.config import EncoderConfig, load_config
+from train.corpus.facts import all_facts
+from train.corpus.page import Page
+from train.corpus.read import read_pages
+from train.corpus.split import split_by_site
+from train.models.backbone import backbone_source, load_backbone
+from train.models.encoder import Collator, EncoderFamily, labelled_windows
+from train.models.family import role_macro_f1, topics_of
+from train.models.network import PageEncoder
+from train.runtime.encoder import OUTPUTS, Encoder, onnx_session
+from train.runtime.labeler import read_manifest
+from train.runtime.reading import ROLES, clean
+
+MATRIX = 2048
+PAIR_TOKENS = 128
+
+
+def _parts(corpus: Path) -> dict[str, list[Page]]:
+    pages = read_pages(corpus)
+    return split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
+
+
+def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
+    """torch and ONNX Runtime, float32, bfloat16 and int8, a page at a time and 32 pages at once.
+
+    Args:
+        corpus: Composed pages; test pages of their split are labelled.
+        model: A run's output folder of the packed encoder (`make demo` leaves one).
+        rounds: That count.
+        threads: For each engine.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    bundle, weights = model / "bundle", model / "weights"
+    torch.set_num_threads(threads)
+    manifest = read_manifest(bundle)
+    onnx = Encoder.load(bundle, manifest, threads=threads)
+    network = PageEncoder.from_pretrained(weights).eval()
+    with TemporaryDirectory() as folder:
+        quantized = Path(folder) / "int8.onnx"
+        quantize_dynamic(bundle / "model.onnx", quantized, per_channel=True, weight_type=QuantType.QInt8)
+        session = onnx_session(quantized, threads)
+    names = [output.name for output in session.get_outputs()]
+    halved = PageEncoder.from_pretrained(weights).eval().to(torch.bfloat16)
+
+    def with_forward(forward: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Encoder:
+        return Encoder(forward, onnx.tokenizer, onnx.plan, onnx.topics)
+
+    engines = {
+        "torch float32": with_forward(_torch_forward(network, torch.float32)),
+        "ONNX Runtime float32": onnx,
+        "ONNX Runtime int8 (dynamic, per channel)": with_forward(lambda batch: dict(zip(names, session.run(names, batch), strict=True))),
+        "torch bfloat16": with_forward(_torch_forward(halved, torch.bfloat16)),
+    }
+    test = _parts(corpus)["test"]
+    scored = test[:: max(1, len(test) // 64)]
+    base = role_macro_f1(engines["torch float32"], scored)
+    changes = {name: f"{100 * (role_macro_f1(engine, scored) - base):+.2f} points of role macro-F1" for name, engine in engines.items()}
+    rows = []
+    pages = [[clean(text) for text in page.texts] for page in test[:32]]
+    segments = sum(map(len, pages))
+    together = {name: _reading(engine, [pages]) for name, engine in engines.items()}
+    rows += compare(f"labelling 32 pages at once, {threads} threads", together, segments, "segments/s", rounds=rounds, notes=changes)
+    alone = {name: _reading(engine, [[page] for page in pages[:12]]) for name, engine in engines.items()}
+    latencies = {name: _latency(engine, pages) for name, engine in engines.items()}
+    few = sum(map(len, pages[:12]))
+    rows += compare(f"labelling a page at a time, {threads} threads", alone, few, "segments/s", rounds=rounds, notes=latencies)
+    return rows
+
+
+def _torch_forward(network: PageEncoder, kind: torch.dtype) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+        tensors = {name: value.to(kind) if value.is_floating_point() else value for name, value in tensors.items()}
+        with torch.inference_mode():
+            answer = network(**tensors)
+        return {name: answer[name].float().numpy() for name in OUTPUTS if name in answer}
+
+    return forward
+
+
+def _reading(engine: Encoder, batches: Sequence[Sequence[Sequence[str]]]) -> Callable[[], object]:
+    return lambda: [engine.states(batch) for batch in batches]
+
+
+def _latency(engine: Encoder, pages: Sequence[Sequence[str]]) -> str:
+    """Median and 99th percentile over pages of about 40 segments."""
+    seconds = []
+    for page in pages:
+        page = page[:40]
+        started = time.perf_counter()
+        engine.states([page])
+        seconds.append(time.perf_counter() - started)
+    p50, p99 = np.percentile(seconds, [50, 99])
+    return f"40 segments: p50 {1000 * p50:.0f} ms, p99 {1000 * p99:.0f} ms"
+
+
+def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
+    """Steps of the packed encoder beside the usual way, and their share of the matrix peak."""
+    torch.set_num_threads(threads)
+    config = load_config(Path("configs/demo-encoder.yaml")).encoder
+    assert config is not None
+    pages = _parts(corpus)["train"][:8]
+    peak = {kind: _matrix_peak(kind) for kind in (torch.float32, torch.bfloat16)}
+    contenders: dict[str, Callable[[], object]] = {}
+    usual, segments = _usual_steps(config, pages)
+    packed, flops = _packed_steps(config, pages)
+    contenders["one sequence a segment with neighbours, padded to 128 (Trainer's defaults)"] = usual
+    contenders["packed (as shipped)"] = packed
+    for name, changes in {
+        "packed, dropout 0.1": {"dropout": 0.1},
+        "packed, word embeddings trained": {"freeze_embeddings": False},
+        "packed, 448-token windows without overlap": {"overlap": 0.0},
+        "packed, bfloat16 autocast": {"bf16": True},
+    }.items():
+        contenders[name] = _packed_steps(replace(config, **changes), pages)[0]  # type: ignore[arg-type]
+    rows = compare(f"training, {threads} threads", contenders, segments, "segments/s", rounds=rounds)
+    shipped = next(row for row in rows if row.name.startswith("packed (as"))
+    achieved = flops * shipped.rate / segments
+    for kind, value in peak.items():
+        note = f"the packed step does {achieved / 1e9:.0f} GFLOP/s, {achieved / value:.0%} of it" if kind == torch.float32 else ""
+        rows.append(Row("matrix peak of this process", str(kind).removeprefix("torch."), value / 1e9, "GFLOP/s", 0.0, 0.0, 0.0, note))
+    return rows
+
+
+def _matrix_peak(kind: torch.dtype) -> float:
+    """FLOP/s of a large matrix product, the best of several."""
+    a, b = (torch.randn(MATRIX, MATRIX, dtype=torch.float32).to(kind) for _ in range(2))
+    best = math.inf
+    with torch.inference_mode():
+        for _ in range(8):
+            started = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - started)
+    return 2 * MATRIX**3 / best
+
+
+def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], float]:
+    """Steps over the pages' windows, and the FLOP of one pass over them."""
+    with TemporaryDirectory() as folder:
+        family = EncoderFamily(config, 13, Path(folder))
+        family.topics = topics_of(pages)
+        family.load_backbone()
+    network = family.network
+    assert network is not None
+    rows = [row for page in pages for row in labelled_windows(page, family.tokenizer, family.plan, family.topics)]
+    rows.sort(key=lambda row: -row["length"])
+    collator = Collator(family.plan)
+    batches = [collator(rows[i : i + config.batch_windows]) for i in range(0, len(rows), config.batch_windows)]
+    optimizer = family._optimizer(network)
+    network.train()
+
+    def step(batch: dict[str, torch.Tensor]) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            loss = network(**batch)["loss"]
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    with FlopCounterMode(display=False) as counter:
+        for batch in batches:
+            step(batch)
+
+    def steps() -> None:
+        for batch in batches:
+            step(batch)
+
+    return steps, float(counter.get_total_flops())
+
+
+def _usual_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], int]:
+    """The same segments, each as a pair of segment and neighbours: batches of 8, dropout, every weight trained. And how many there are."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    hf_tokenizer, _ = load_backbone(config.backbone, revision=config.revision, layers=config.layers)
+    source = backbone_source(config.backbone)
+    settings = AutoConfig.from_pretrained(source, num_labels=len(ROLES), num_hidden_layers=config.layers)
+    network = AutoModelForSequenceClassification.from_pretrained(source, config=settings)
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-5)
+    triples = [
+        (page.texts[i], " ".join([*page.texts[max(0, i - 1) : i], *page.texts[i + 1 : i + 2]]), ROLES.index(str(page.segments[i].role)))
+        for page in pages
+        for i in range(len(page.segments))
+    ]
+    batches = []
+    for i in range(0, len(triples), 8):
+        own, around, labels = zip(*triples[i : i + 8], strict=True)
+        encoded = hf_tokenizer(list(own), list(around), truncation=True, max_length=PAIR_TOKENS, padding="max_length", return_tensors="pt")
+        batches.append({**encoded, "labels": torch.tensor(labels)})
+
+    def steps() -> None:
+        for batch in batches:
+            network(**batch).loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return steps, len(triples)
