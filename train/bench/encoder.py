@@ -117,7 +117,7 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
     torch.set_num_threads(threads)
     config = load_config(Path("configs/demo-encoder.yaml")).encoder
     assert config is not None
-    pages = _parts(corpus)["train"][:8]
+    pages = _parts(corpus)["train"][:3]
     peak = {kind: _matrix_peak(kind) for kind in (torch.float32, torch.bfloat16)}
     contenders: dict[str, Callable[[], object]] = {}
     usual, segments = _usual_steps(config, pages)
