@@ -139,6 +139,10 @@ STEPS = {
 }
 
 
+HOLD_PAGES, IN_MEMORY = ("train",), 200_000
+"""Steps that hold all pages in memory are measured up to so many segments."""
+
+
 def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tuple(STEPS)) -> list[Measurement]:
     """Measures each step on composed corpora of each size, one after the other.
 
@@ -157,7 +161,9 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
         raise InputError(f"step {unknown[0]!r}", expected=f"one of {', '.join(STEPS)}", remedy="name one of them", rule="no-step")
     found = []
     corpora = [build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path for size in sizes]
-    wanted = [(step, corpus) for corpus in corpora for step in steps]
+    wanted = [
+        (step, corpus) for corpus, size in zip(corpora, sizes, strict=True) for step in steps if size <= IN_MEMORY or step not in HOLD_PAGES
+    ]
     for step, corpus in track(wanted, "measuring", total=len(wanted)):
         command = [sys.executable, "-m", "train.bench.growth", step, str(corpus)]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "true"})
@@ -203,7 +209,8 @@ def table(rows: Sequence[Measurement]) -> str:
     ]
     for step in dict.fromkeys(row.step for row in rows):
         own = sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
-        cells = [f"{row.seconds:,.1f} s, {row.peak_mb:,.0f} MB ({row.peak_mb - row.imported_mb:+,.0f})" for row in own]
+        said = {row.segments: f"{row.seconds:,.1f} s, {row.peak_mb:,.0f} MB ({row.peak_mb - row.imported_mb:+,.0f})" for row in own}
+        cells = [said.get(size, "-") for size in sizes]
         speed = own[-1].segments / own[-1].seconds
         lines.append(f"| {step} | {' | '.join(cells)} | {speed:,.0f} | {slope(own, lambda row: row.seconds):.2f} |")
     return "\n".join(lines) + "\n"
