@@ -122,11 +122,13 @@ def scores_view(title: str, whole: Evaluation, slices: Mapping[str, Evaluation])
         table.add_row(metric, f"{value:.4f}", f"{low:.3f}-{high:.3f}")
     if not slices:
         return table
+    shown = {name: heading for name, heading in KEY_METRICS.items() if name in whole.values}
+    shown = shown or {name: name for name in whole.values if name.endswith(("/macro_f1", "/accuracy"))}
     below = Table(title="By slice", title_justify="left", title_style="bold")
-    for heading in ("slice", "pages", "sites", *KEY_METRICS.values()):
+    for heading in ("slice", "pages", "sites", *shown.values()):
         below.add_column(heading, justify="left" if heading == "slice" else "right")
     for part, found in sorted(slices.items(), key=lambda item: (-item[1].n_pages, item[0])):
-        scores = (f"{found.values[metric]:.3f}" if metric in found.values else "-" for metric in KEY_METRICS)
+        scores = (f"{found.values[metric]:.3f}" if metric in found.values else "-" for metric in shown)
         below.add_row(escape(part), f"{found.n_pages:,}", f"{found.n_sites:,}", *scores)
     return Group(table, below)
 
