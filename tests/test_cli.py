@@ -86,6 +86,8 @@ def _test_part_by_site(corpus: Path, tmp_path: Path) -> None:
     texts.write_text("text,topic\nThe striker and the keeper left the stadium,sport\nThe bank and its investor fear the tariff,business\n")
     done = train("topics", f"csv:{texts}", "--model", str(tmp_path / "model"))
     assert "topics of 2 texts by baseline" in done.stdout
+    bundle = str(tmp_path / "model" / "bundle")
+    _is_clear(train("evaluate", "--model", bundle, "--corpus", str(corpus), "--json", "x.json", "--part", "test"), "no split there")
     _is_clear(train(*asked, "--part", "tset"), "part 'tset'")
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import SHARED, make_page
@@ -96,3 +97,12 @@ def test_records_must_match_pages(pages: list[Page]) -> None:
 def test_majority_is_a_floor(pages: list[Page]) -> None:
     values = evaluate(pages, majority_records(pages, pages), bootstrap_samples=0).values
     assert 0 < values["role/macro_f1"] < 0.34
+
+
+def test_resampling_a_few_at_a_time_changes_nothing() -> None:
+    from train import evaluation
+
+    per_site = np.random.default_rng(0).integers(0, 9, (2_500_000, 1))
+    assert (evaluation._resampled(per_site[:40], 30, 7) == evaluation._weights(40, 30, 7) @ per_site[:40]).all()
+    one_at_a_time = evaluation._resampled(per_site, 3, 7)
+    assert (one_at_a_time == evaluation._weights(len(per_site), 3, 7) @ per_site).all()

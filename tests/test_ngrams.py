@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.conftest import make_page
+from train.errors import InputError
 from train.models.vocabulary import fit_tfidf
-from train.runtime import ngrams
+from train.runtime import reading
 from train.runtime.ngrams import Vectoriser, term_hashes
 from train.runtime.reading import clean
 
@@ -43,7 +44,7 @@ def test_any_text_has_the_rows_of_scikit_learn(analyzer: str, ngram_range: tuple
 def test_batches_and_unknown_terms_change_nothing(analyzer: str, ngram_range: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     reference = _reference(analyzer, ngram_range).fit(PAGE[::2])
     expected = reference.transform([*PAGE, "", "a", "new words"])
-    monkeypatch.setattr(ngrams, "BATCH_CHARS", 100)
+    monkeypatch.setattr(reading, "BATCH_CHARS", 100)
     found = Vectoriser.of(reference).transform([*PAGE, "", "a", "new words"])
     assert found.shape == expected.shape
     assert np.allclose(found.toarray(), expected.toarray(), atol=1e-6)
@@ -55,7 +56,7 @@ def test_batches_and_unknown_terms_change_nothing(analyzer: str, ngram_range: tu
 def test_a_fitted_vocabulary_is_that_of_scikit_learn(
     analyzer: str, ngram_range: tuple[int, int], batch_chars: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ngrams, "BATCH_CHARS", batch_chars)
+    monkeypatch.setattr(reading, "BATCH_CHARS", batch_chars)
     texts = [*PAGE, "Ein-Wort, 2 a b  Wörter: ein-wort"]
     reference = _reference(analyzer, ngram_range, min_df=2).fit(texts)
     found = fit_tfidf(texts, analyzer=analyzer, shortest=ngram_range[0], longest=ngram_range[1], most=10**6, min_df=2)
@@ -74,3 +75,21 @@ def test_the_most_frequent_terms_are_kept() -> None:
 def test_hashes_of_many_terms_do_not_collide() -> None:
     terms = [f"{a}{b}" for a in "abcdefghijklmnopqrstuvwxyz0123456789 " for b in range(5000)]
     assert len(np.unique(term_hashes(terms))) == len(terms)
+
+
+def test_texts_without_words_are_told() -> None:
+    with pytest.raises(InputError, match="no word of two letters in 1 or more of 3 texts"):
+        fit_tfidf(["a", "", "1"], analyzer="word", shortest=1, longest=2, most=9, min_df=1)
+
+
+def test_a_vocabulary_without_terms_counts_nothing() -> None:
+    reference = _reference("word", (1, 1)).fit(["some words"])
+    reference.vocabulary_, reference.idf_ = {}, np.zeros(0)
+    assert Vectoriser.of(reference).transform(["some words", ""]).shape == (2, 0)
+
+
+@pytest.mark.parametrize("setting", [{"analyzer": "char"}, {"ngram_range": (1, 3)}, {"lowercase": False}, {"norm": "l1"}])
+def test_another_kind_of_vectoriser_is_refused(setting: dict[str, object]) -> None:
+    fitted = TfidfVectorizer(**{"sublinear_tf": True, **setting}).fit(PAGE)
+    with pytest.raises(ValueError, match="another kind"):
+        Vectoriser.of(fitted)

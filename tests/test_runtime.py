@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from train.runtime import baseline
+from train.runtime import baseline, reading
 from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
 from train.runtime.features import shifted
-from train.runtime.reading import LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, clean, likeness, place, shape
+from train.runtime.reading import HEAD_CHARS, LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, TAIL_CHARS, clean, likeness, place, shape
 from train.runtime.trees import Trees
 from train.runtime.windows import WindowPlan, batches, collate, pack, spans
 
@@ -177,11 +177,28 @@ def test_all_questions_at_once_give_what_a_walk_gives(leaves: int, monkeypatch: 
     assert trees.predict_proba(rows[:0]).shape == (0, 4)
 
 
-def test_trees_that_run_in_a_circle_are_refused() -> None:
-    there_and_back = np.array([1, 0])
-    trees = Trees(np.zeros(1), np.zeros(2, int), np.zeros(2), there_and_back, there_and_back, np.zeros(2), np.zeros((1, 1), int), 1, 3)
+def test_broken_trees_are_refused_when_they_are_loaded() -> None:
+    there_and_back, nothing = np.array([1, 0]), np.zeros(2)
     with pytest.raises(ValueError, match="circle"):
-        trees.predict_proba(np.zeros((1, 3), np.float32))
+        Trees(np.zeros(1), np.zeros(2, int), nothing, there_and_back, there_and_back, nothing, np.zeros((1, 1), int), 1, 3)
+    own = np.array([0, 1])
+    with pytest.raises(ValueError, match="no trees"):
+        Trees(np.zeros(1), np.zeros(2, int), nothing, own, own, nothing, np.zeros((0, 1), int), 1, 3)
+    with pytest.raises(ValueError, match="thresholds"):
+        Trees(np.zeros(1), np.zeros(2, int), nothing * np.nan, own, own, nothing, np.zeros((1, 1), int), 1, 3)
+
+
+def test_characters_that_unfold_are_bounded() -> None:
+    assert len(clean("\ufdfa" * 6000)) <= HEAD_CHARS + TAIL_CHARS + 1
+    assert clean(clean("\ufdfa" * 6000)) == clean("\ufdfa" * 6000)
+
+
+def test_counts_do_not_hang_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["", "A b 12", "C", "", "d 3 E"]
+    whole = shape(texts)
+    monkeypatch.setattr(reading, "BATCH_CHARS", 3)
+    assert (shape(texts) == whole).all()
+    assert shape([]).shape == (0, len(SHAPE_NAMES))
 
 
 @given(st.lists(TEXT, max_size=8))

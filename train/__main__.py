@@ -83,17 +83,15 @@ def evaluate(
     """Scores a model on labelled pages, with 95 % intervals over sites."""
     from train.corpus.read import read_pages
     from train.corpus.sources import digest
-    from train.corpus.split import part_of_run
     from train.evaluation import by_value
     from train.evaluation import evaluate as run
     from train.files import write_json
     from train.labelling import label_known_stories, load_labeler
-    from train.recipe import label_pages
+    from train.recipe import label_pages, part_of_run
     from train.reports.terminal import scores_view
 
-    labeler, pages = load_labeler(model), read_pages(corpus)
-    if part is not None:
-        pages = part_of_run(Path(model), part, pages)
+    pages = read_pages(corpus) if part is None else part_of_run(Path(model), part, corpus)
+    labeler = load_labeler(model)
     if known_stories:
         records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))
     else:

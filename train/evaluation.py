@@ -106,7 +106,7 @@ def evaluate(
     values = {name: float(value) for name, value in columns.metrics(per_site.sum(axis=0)).items()}
     intervals: dict[str, tuple[float, float]] = {}
     if bootstrap_samples:
-        intervals = _between(columns.metrics(_weights(len(per_site), bootstrap_samples, seed) @ per_site), confidence)
+        intervals = _between(columns.metrics(_resampled(per_site, bootstrap_samples, seed)), confidence)
     return Evaluation(values, intervals, len(pages), len(per_site), confidence)
 
 
@@ -178,6 +178,14 @@ def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]], 
     per_site = np.zeros((len(sites), counts.shape[1]))
     np.add.at(per_site, [index[page.site] for page in pages], counts)
     return columns, per_site
+
+
+def _resampled(per_site: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Sums over resampled sites, `[samples, columns]`; what `_weights @ per_site` gives, a few resamples at a time."""
+    sites, rng = len(per_site), np.random.default_rng(seed)
+    at_once = max(1, 4_000_000 // sites)
+    sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]
+    return np.concatenate([rng.multinomial(sites, np.full(sites, 1 / sites), size=size) @ per_site for size in sizes])
 
 
 def _weights(sites: int, samples: int, seed: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import train
-from train.config import Config
+from train.config import Config, load_config
 from train.corpus import topic_texts
 from train.corpus.check import check_corpus, require_roles
 from train.corpus.facts import all_facts
@@ -200,10 +200,7 @@ def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[
     texts, refused = topic_texts.read_texts(config.topics.path, TopicMapping.load(config.topics.mapping), quarantine)
     if refused:
         console.print(f"{refused:,} topic texts refused, see {quarantine}", style="yellow", markup=False)
-    unseen = np.unique(
-        np.concatenate([np.empty(0, np.uint64), *(p.passages for part in ("validation", "test") for p in all_facts(parts[part]))])
-    )
-    kept = [text for text in texts if not np.isin(passages("\n".join(text.texts)), unseen, assume_unique=True).any()]
+    kept = _unseen_apart(texts, parts)
     if len(kept) < len(texts):
         console.print(
             f"{len(texts) - len(kept):,} topic texts share a passage with validation or test pages and are left out", style="yellow"
@@ -214,6 +211,14 @@ def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[
         f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)), markup=False
     )
     return texts
+
+
+def _unseen_apart(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """Pages that share no passage with a validation or test page."""
+    unseen = np.unique(
+        np.concatenate([np.empty(0, np.uint64), *(p.passages for part in ("validation", "test") for p in all_facts(parts[part]))])
+    )
+    return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
 
 
 def _in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
@@ -281,6 +286,29 @@ def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split
     return [split_by_site(facts, seed=corpus.split_seed, by_time=by_time, **shares)]
 
 
+def part_of_run(run: Path, part: str, corpus: str) -> list[Page]:
+    """The pages of one part of the split that a run was trained with, read as the run read them.
+
+    Args:
+        run: The run's output folder.
+        part: `train`, `validation` or `test`.
+        corpus: Path of the corpus the run read.
+
+    Raises:
+        InputError: There is no such part or run, or it is of another corpus.
+    """
+    if part not in PARTS:
+        raise InputError(f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part")
+    if not (run / "split.json").is_file():
+        raise InputError(
+            "no split there", expected="the output folder of a run, which holds split.json",
+            remedy="name the folder that the run wrote, not its bundle or a URI", path=run, rule="no-split",
+        )  # fmt: skip
+    pages, _ = read_corpus(load_config(run / "config.yaml", [f"corpus.path={corpus}"]), run)
+    found = [page for some in pages.values() for page in some]
+    return read_split(run / "split.json", list(all_facts(found))).select(found)[part]
+
+
 def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
     """The pages of each part of a split, where `pages` are as `read_corpus` gives them."""
     return split.select(page for found in pages.values() for page in found)
@@ -301,7 +329,12 @@ def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[
             f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} is in the corpus already",
             expected="a corpus without composed pages", remedy="set corpus.composed to 0", path=config.corpus.path, rule="composed-twice",
         )  # fmt: skip
-    return [*parts["train"], *(page.with_segments(tuple(replace(s, topic=None) for s in page.segments)) for page in made)]
+    apart = _unseen_apart(made, parts)
+    if len(apart) < len(made):
+        console.print(
+            f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
+        )
+    return [*parts["train"], *(page.with_segments(tuple(replace(s, topic=None) for s in page.segments)) for page in apart)]
 
 
 def family_of(config: Config, work: Path) -> Family:

@@ -39,8 +39,10 @@ def test_training_stops_when_patience_is_over_and_goes_back_to_the_best(tmp_path
     stops = [watch.look(_network(step), None, step) for step in range(1, 6)]  # type: ignore[arg-type]
     assert stops == [False, False, False, False, True]
     assert told.logged == [(1, 0.5), (2, 0.7), (3, 0.6), (4, 0.7), (5, 0.65)]
+    again = Watch([], 3, tmp_path, told.log, step=5)
+    assert again.spent, "a training that was stopped, and killed before its model was written, does not go on"
     network = _network(9)
-    watch.restore(network)
+    again.restore(network)
     assert network.weight.item() == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.json", "step-1.safetensors", "step-2.safetensors"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from train.corpus.facts import PageFacts, all_facts
+from train.corpus.facts import PageFacts
 from train.corpus.overlap import components, shared_passages
 from train.corpus.page import Page
 from train.errors import InputError
@@ -218,22 +218,6 @@ def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
             path=path, rule="bad-split",
         )  # fmt: skip
     return split
-
-
-def part_of_run(run: Path, part: str, pages: Sequence[Page]) -> list[Page]:
-    """The pages of one part of the split that a run was trained with.
-
-    Args:
-        run: The run's output folder.
-        part: `train`, `validation` or `test`.
-        pages: The corpus the run read.
-
-    Raises:
-        InputError: There is no such part or split, or it is of another corpus.
-    """
-    if part not in PARTS:
-        raise InputError(f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part")
-    return read_split(run / "split.json", list(all_facts(pages))).select(pages)[part]
 
 
 def _require_groups(groups: Sequence[Sequence[str]], facts: Sequence[PageFacts], least: int) -> None:

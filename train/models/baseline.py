@@ -107,7 +107,9 @@ class BaselineFamily:
                     members.setdefault((s.story, s.topic), []).append(clean(s.text))
             stories |= {"\n".join(text): topic for (_, topic), text in members.items()}
         texts = list(stories)
-        fitted.topic_words = fit_tfidf(texts, analyzer="word", shortest=1, longest=2, most=self.config.max_words, min_df=min(2, len(texts)))
+        fitted.topic_words = fit_tfidf(
+            texts, analyzer="word", shortest=1, longest=2, most=self.config.max_words, min_df=2 if len(texts) > 20 else 1
+        )
         labels = np.array([fitted.topics.index(topic) for topic in stories.values()])
         rows = Vectoriser.of(fitted.topic_words).transform(texts)
         fitted.topic_linear = fit_linear(rows, labels, self.config.topic_regularisation, self.config.max_iterations, self.seed)

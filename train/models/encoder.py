@@ -148,8 +148,9 @@ class EncoderFamily:
         trainer.remove_callback(ProgressCallback)
         if last is not None:
             logging.getLogger("newsparts").warning("resuming from %s", last)
-        with progress.display:
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if watch is None or not watch.spent:
+            with progress.display:
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
         if watch is not None:
             watch.restore(network)
         network.eval()
@@ -318,6 +319,8 @@ class _Progress(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         if self.watch is not None and self.family.network is not None:
-            control.should_training_stop |= self.watch.look(self.family.network, self.family.reader(), state.global_step)
+            network = self.family.network
+            control.should_training_stop |= self.watch.look(network, self.family.reader(), state.global_step)
+            network.train()
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")

@@ -115,7 +115,7 @@ class HierarchicalFamily:
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {loss:.3f}")
                         log({"train/loss": loss}, step)
-                        if watch is not None and watch.look(network, self._reader(_Stored, Members([network])), step):
+                        if watch is not None and watch.look(network, self._reader(_Stored, Members([network]).eval()), step):
                             break
                     if watch is not None:
                         watch.restore(network)

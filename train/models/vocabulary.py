@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from train.runtime.ngrams import Grams, batches, counted, grams_of
+from train.errors import InputError
+from train.runtime.ngrams import Grams, counted, grams_of
+from train.runtime.reading import batches
 
 _WORD = re.compile(r"\w\w+")
 
@@ -23,6 +25,9 @@ def fit_tfidf(texts: Sequence[str], *, analyzer: str, shortest: int, longest: in
         longest: Of the longest; of words at most 2.
         most: Keep the most frequent so many.
         min_df: Leave out those in fewer texts.
+
+    Raises:
+        InputError: None is in so many texts.
     """
     hashes, totals, texts_with = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     seen: list[Grams] = []
@@ -39,6 +44,11 @@ def fit_tfidf(texts: Sequence[str], *, analyzer: str, shortest: int, longest: in
         grown[1, new] += np.bincount(counts.indices, minlength=counts.shape[1])
         hashes, (totals, texts_with) = merged, grown
     frequent = np.flatnonzero(texts_with >= min_df)
+    if not len(frequent):
+        raise InputError(
+            f"no {'word of two letters' if analyzer == 'word' else 'run of letters'} in {min_df} or more of {len(texts):,} texts",
+            expected="texts that share words", remedy="train on more pages, or lower baseline.min_df", rule="no-words",
+        )  # fmt: skip
     chosen = np.sort(frequent[np.lexsort((hashes[frequent], -totals[frequent]))[:most]])
     terms = _terms(hashes[chosen], seen, analyzer)
     order = np.argsort(np.array(terms, dtype=object))

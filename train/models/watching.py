@@ -50,18 +50,20 @@ class Watch:
         """
         return max(self.scores, key=lambda step: (self.scores[step], -step))
 
+    @property
+    def spent(self) -> bool:
+        """Whether patience is over: a training that was stopped by it, and then killed, must not go on."""
+        return bool(self.patience and self.scores) and sum(at > self.best for at in self.scores) >= self.patience
+
     def look(self, network: nn.Module, reader: Reader, step: int) -> bool:
         """Scores the network; True when training should stop.
 
         Args:
-            network: Trained so far; its mode (training or not) is kept.
+            network: Trained so far.
             reader: Reads with it.
             step: Of training.
         """
-        training = network.training
-        network.eval()
         score = role_macro_f1(reader, self.pages)
-        network.train(training)
         self.log({"validation/role/macro_f1": score}, step)
         before = self.best if self.scores else None
         self.scores[step] = score
@@ -73,7 +75,7 @@ class Watch:
                 if path not in (self._state(step), before is not None and self._state(before)):
                     path.unlink()
         write_json(self._file, self.scores)
-        return bool(self.patience) and sum(at > self.best for at in self.scores) >= self.patience
+        return self.spent
 
     def restore(self, network: nn.Module) -> None:
         """Puts the best state back into the network; without patience, the last one stays."""

@@ -154,9 +154,12 @@ class Baseline:
         """Topic probabilities `[stories, topics]` of whole stories' texts."""
         if not stories:
             return np.zeros((0, len(self.topics)))
-        return np.asarray(self.topic_linear.predict_proba(self._table("topic_words").transform(stories)))
+        read = [story[:STORY_CHARS] for story in stories]
+        return np.asarray(self.topic_linear.predict_proba(self._table("topic_words").transform(read)))
 
 
+STORY_CHARS = 1_000_000
+"""Of a story its topic is read from; what is longer is no news story."""
 SHAPES = len(SHAPE_NAMES)
 ENDS = (200, 100)
 """Characters read by the character n-grams at a segment's beginning and end: where headlines, credits and calls stand."""

@@ -145,7 +145,9 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         texts = [list(page) for page in pages]
-        found = self._topics(texts, self.score(texts), [list(numbers) for numbers in stories])
+        # The baseline reads topics from stories; only encoders must read the page for them.
+        scores = [] if isinstance(self.reader, Baseline) else self.score(texts)
+        found = self._topics(texts, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
     def _topics(self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]) -> list[dict[int, np.ndarray]]:

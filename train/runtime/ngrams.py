@@ -7,20 +7,18 @@ n-gram is ever a Python string. A vocabulary is looked up by these 64-bit hashes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from .reading import characters, code_points
+from .reading import batches, characters, code_points
 
 BASE = 0x9E3779B97F4A7C15
 """Odd, so that it can be divided by modulo 2^64."""
 INVERSE = pow(BASE, -1, 1 << 64)
-BATCH_CHARS = 1_000_000
-"""Texts are hashed in batches of about so many characters: memory stays flat however many there are."""
 SPACE, NEWLINE, NEWLINE_TEXT = 32, 10, "\n"
 
 
@@ -165,6 +163,9 @@ class Vectoriser:
     def of(cls, fitted: Any) -> Vectoriser:
         """Takes the vocabulary and the weights of scikit-learn's."""
         shortest, longest = fitted.ngram_range
+        known = fitted.analyzer == "char_wb" or (fitted.analyzer == "word" and (shortest, longest) in ((1, 1), (1, 2)))
+        if not known or not (fitted.sublinear_tf and fitted.lowercase and fitted.norm == "l2" and fitted.use_idf):
+            raise ValueError(f"a vectoriser of another kind than this version fits: {fitted}; train again")
         names = list(fitted.vocabulary_)
         columns = np.fromiter(fitted.vocabulary_.values(), np.int32, len(names))
         hashes = term_hashes(names)
@@ -176,6 +177,8 @@ class Vectoriser:
         return transform_each([self], texts)[0]
 
     def _columns_of(self, grams: Grams) -> np.ndarray:
+        if not len(self.hashes):
+            return np.full(len(grams.hashes), -1)
         at = np.minimum(np.searchsorted(self.hashes, grams.hashes), len(self.hashes) - 1)
         return np.where(self.hashes[at] == grams.hashes, self.columns[at], -1)
 
@@ -223,20 +226,9 @@ def counted(texts: int, grams: Grams, of_text: sp.csr_matrix | None, columns: np
     return counts if of_text is None else of_text @ counts
 
 
-def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Texts in batches of about `BATCH_CHARS` characters."""
-    first = size = 0
-    for i, text in enumerate(texts):
-        size += len(text)
-        if size >= BATCH_CHARS:
-            yield texts[first : i + 1]
-            first, size = i + 1, 0
-    if first < len(texts):
-        yield texts[first:]
-
-
 def term_hashes(terms: Sequence[str]) -> np.ndarray:
     """Hashes of terms as they stand in a vocabulary, uint64 `[terms]`."""
     text = _Text("".join(terms))
-    ends = np.cumsum([len(term) for term in terms])
-    return text.hashes(ends - [len(term) for term in terms], ends)
+    lengths = np.array([len(term) for term in terms], np.int64)
+    ends = np.cumsum(lengths)
+    return text.hashes(ends - lengths, ends)

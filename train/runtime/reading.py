@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -27,9 +27,13 @@ _QUOTE, _BRACKET = re.compile(r'["“”«»]'), re.compile(r"[\[\]{}<>]")
 
 def clean(text: str) -> str:
     """The text a model reads: bounded length, NFKC, no control characters or lone surrogates, single spaces."""
-    if len(text) > HEAD_CHARS + TAIL_CHARS:
-        text = f"{text[:HEAD_CHARS]} {text[-TAIL_CHARS:]}"
-    return " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFKC", text)).split())
+    text = " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFKC", _two_ends(text))).split())
+    # NFKC may make eighteen characters of one.
+    return text if len(text) <= HEAD_CHARS + TAIL_CHARS else " ".join(_two_ends(text).split())
+
+
+def _two_ends(text: str) -> str:
+    return text if len(text) <= HEAD_CHARS + TAIL_CHARS else f"{text[:HEAD_CHARS]} {text[-TAIL_CHARS:]}"
 
 
 def word_count(text: str) -> int:
@@ -83,14 +87,30 @@ def shape(texts: Sequence[str]) -> np.ndarray:
 
 def _counts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Digits of each text, and its words that begin with a capital; `[texts]` each."""
-    codes = code_points("".join(f" {text}" for text in texts))
-    ends = np.cumsum([0, *(len(text) + 1 for text in texts)])
-    begins = np.concatenate([[False], codes == ord(" ")])[:-1]
+    digits, capitals = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for batch in batches(texts):
+        codes = code_points("".join(f" {text}" for text in batch))
+        starts = np.cumsum([0, *(len(text) + 1 for text in batch)])[:-1]
+        begins = np.concatenate([[False], codes == ord(" ")])[:-1]
+        digits.append(np.add.reduceat(characters("isdigit")[codes], starts, dtype=np.int64))
+        capitals.append(np.add.reduceat(characters("isupper")[codes] & begins, starts, dtype=np.int64))
+    return np.concatenate(digits), np.concatenate(capitals)
 
-    def count(found: np.ndarray) -> np.ndarray:
-        return np.diff(np.concatenate([[0], np.cumsum(found)])[ends])
 
-    return count(characters("isdigit")[codes]), count(characters("isupper")[codes] & begins)
+BATCH_CHARS = 1_000_000
+"""Texts are worked on in batches of about so many characters: memory stays flat however many there are."""
+
+
+def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Texts in batches of about `BATCH_CHARS` characters."""
+    first = size = 0
+    for i, text in enumerate(texts):
+        size += len(text)
+        if size >= BATCH_CHARS:
+            yield texts[first : i + 1]
+            first, size = i + 1, 0
+    if first < len(texts):
+        yield texts[first:]
 
 
 def code_points(text: str) -> np.ndarray:

@@ -10,6 +10,8 @@ import numpy as np
 
 _ARRAYS = ("baseline", "feature", "threshold", "left", "right", "value", "roots")
 _CHUNK_ROWS = 64
+MOST_CELLS = 10**9
+"""Trees times nodes: a small file must not unfold into gigabytes."""
 MOST_LEAVES = 64
 """Of one tree: a bit for each."""
 
@@ -50,6 +52,9 @@ class Trees:
             or len({len(a) for a in (self.feature, self.threshold, self.left, self.right, self.value)}) != 1
         ):
             raise ValueError("trees point outside their arrays; do not use this file")
+        if not self.roots.size or self.roots.size * len(self.feature) > MOST_CELLS or np.isnan(self.threshold).any():
+            raise ValueError("no trees, too many or without thresholds; do not use this file")
+        self._questions  # noqa: B018  broken trees are found when they are loaded
 
     def predict_proba(self, rows: np.ndarray) -> np.ndarray:
         """Class probabilities `[n, classes]` of rows `[n, features]`."""
