@@ -1,4 +1,4 @@
-"""The model under test: `pytest tests/behaviour --model FOLDER-OR-URI`, or a small baseline trained here on composed pages."""
+"""The model under test: `pytest tests/behaviour --model FOLDER-OR-URI`, or the demo's baseline, trained here."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from train.runtime import Labeler
 
 @pytest.fixture(scope="session")
 def labeler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
-    """The model named by `--model`, else a baseline of 400 composed pages."""
+    """The model named by `--model`, else the baseline of the demo."""
     named = request.config.getoption("--model")
     if named:
         return load_labeler(str(named))
     folder: Path = tmp_path_factory.mktemp("behaviour")
-    corpus = build(folder / "composed.jsonl.gz", seed=13, pages=400).path
+    corpus = build(folder / "composed.jsonl.gz", seed=13, pages=1040).path
     settings = [f"corpus.path={corpus}", f"output={folder / 'model'}", "tracking.enabled=false", "evaluation.bootstrap_samples=10"]
     return load_labeler(str(fit(load_config(ROOT / "configs/demo-baseline.yaml", settings)).output))
