@@ -87,8 +87,9 @@ def evaluate(
     from train.evaluation import evaluate as run
     from train.files import write_json
     from train.labelling import label_known_stories, load_labeler
-    from train.recipe import label_pages, part_of_run
+    from train.recipe import label_pages
     from train.reports.terminal import scores_view
+    from train.run_pages import part_of_run
 
     pages = read_pages(corpus) if part is None else part_of_run(Path(model), part, corpus)
     labeler = load_labeler(model)

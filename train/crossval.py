@@ -20,7 +20,8 @@ from train.files import read_json, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose, topics_of
 from train.progress import console
-from train.recipe import code_sha256, family_of, label_pages, read_corpus, read_topic_texts, run_fingerprint, score, training_pages
+from train.recipe import code_sha256, family_of, label_pages, run_fingerprint, score
+from train.run_pages import read_corpus, read_topic_texts, training_pages
 from train.runtime import Labeler
 from train.tracking import tracked_run
 

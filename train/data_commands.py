@@ -133,8 +133,8 @@ def split(
     """Splits a config's corpus, shows who is in which part and what the parts share, and saves it. With corpus.folds, all folds."""
     from train.config import load_config
     from train.files import write_json
-    from train.recipe import corpus_sha256, splits_of, stream_corpus
     from train.reports.terminal import split_view
+    from train.run_pages import corpus_sha256, splits_of, stream_corpus
 
     loaded = load_config(config, overrides or ())
     digest = corpus_sha256(loaded)
@@ -194,8 +194,8 @@ def label_errors(
     from train.crossval import out_of_fold
     from train.label_quality import label_errors as find
     from train.label_quality import write_label_errors
-    from train.recipe import read_corpus
     from train.reports.terminal import label_errors_view
+    from train.run_pages import read_corpus
 
     loaded = load_config(config, overrides or ())
     by_file, digest = read_corpus(loaded, output)

@@ -20,9 +20,10 @@ from train.export.bundle import checked_manifest, copy_bundle, size_mb
 from train.files import write_text
 from train.labelling import load_labeler, read_texts
 from train.progress import waiting
-from train.recipe import Outcome, finished, fit, split_corpus
+from train.recipe import Outcome, finished, fit
 from train.registry import register
 from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
+from train.run_pages import split_corpus
 
 SEED = 13
 CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}

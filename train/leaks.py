@@ -13,7 +13,8 @@ from train.corpus.split import PARTS, Split
 from train.errors import InputError
 from train.evaluation import Evaluation, without
 from train.labelling import load_labeler
-from train.recipe import label_pages, score, split_corpus, stream_corpus
+from train.recipe import label_pages, score
+from train.run_pages import split_corpus, stream_corpus
 
 
 @dataclass(frozen=True)

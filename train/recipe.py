@@ -5,27 +5,16 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import train
-from train.config import Config, load_config
-from train.corpus import topic_texts
-from train.corpus.check import check_corpus, require_roles
-from train.corpus.facts import all_facts
-from train.corpus.naming import Naming
-from train.corpus.overlap import passages
+from train.config import Config
+from train.corpus.check import require_roles
 from train.corpus.page import Page
-from train.corpus.read import Corpus, read_pages
-from train.corpus.sources import composed, digest
-from train.corpus.split import PARTS, Split, folds, given_split, read_split, split_by_site
-from train.corpus.topic_texts import TopicMapping
-from train.errors import InputError
 from train.evaluation import Evaluation, evaluate
 from train.export.bundle import size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
@@ -33,6 +22,7 @@ from train.models.calibrating import reliability
 from train.models.family import Family, choose
 from train.progress import console, track, waiting
 from train.reports.calibration import write_calibration_page
+from train.run_pages import corpus_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, training_pages
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
 from train.tracking import Tracker, has_model, peak_memory_mb, tracked_run
@@ -145,196 +135,11 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
     return outcome
 
 
-def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
-    """Reads the corpora of a config, keeps the wished languages, and hashes them.
-
-    Returns:
-        Pages by key (`path`, or the three parts), and the sha256.
-    """
-    corpus = config.corpus
-    pages: dict[str, list[Page]] = {}
-    topics = TopicMapping.load(config.topics.mapping)
-    for key, path in _corpus_paths(config).items():
-        naming = Naming(corpus.columns, corpus.roles)
-        if corpus.on_bad_page == "quarantine":
-            found: list[Page] = []
-            report = check_corpus(path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=found.append)
-            if report.errors:
-                console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
-        else:
-            found = read_pages(path, naming=naming)
-        pages[key] = [topics.page(page, path) for page in _in_languages(found, corpus.languages, path)]
-    return pages, corpus_sha256(config)
-
-
-def stream_corpus(config: Config) -> dict[str, Iterable[Page]]:
-    """As `read_corpus`, but pages are read one by one each time they are iterated over, and refused ones are passed over or stop it."""
-    corpus, topics = config.corpus, TopicMapping.load(config.topics.mapping)
-    naming = Naming(corpus.columns, corpus.roles)
-    skip = corpus.on_bad_page == "quarantine"
-    return {
-        key: _Wished(Corpus(path, naming, skip_refused=skip), corpus.languages, topics, path) for key, path in _corpus_paths(config).items()
-    }
-
-
-@dataclass(frozen=True)
-class _Wished:
-    """Pages in the wished languages, their topics named."""
-
-    pages: Iterable[Page]
-    languages: Sequence[str]
-    topics: TopicMapping
-    path: str
-
-    def __iter__(self) -> Iterator[Page]:
-        for page in self.pages:
-            if not self.languages or page.lang in self.languages:
-                yield self.topics.page(page, self.path)
-
-
-def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The config's topic texts, without those that share a passage with a validation or test page."""
-    if config.topics.path is None:
-        return []
-    quarantine = output / "quarantine-topics.jsonl" if config.corpus.on_bad_page == "quarantine" else None
-    texts, refused = topic_texts.read_texts(config.topics.path, TopicMapping.load(config.topics.mapping), quarantine)
-    if refused:
-        console.print(f"{refused:,} topic texts refused, see {quarantine}", style="yellow", markup=False)
-    kept = _unseen_apart(texts, parts)
-    if len(kept) < len(texts):
-        console.print(
-            f"{len(texts) - len(kept):,} topic texts share a passage with validation or test pages and are left out", style="yellow"
-        )
-    texts = kept
-    counts = topic_texts.count_topics(texts)
-    console.print(
-        f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)), markup=False
-    )
-    return texts
-
-
-def _unseen_apart(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """Pages that share no passage with a validation or test page."""
-    unseen = np.unique(
-        np.concatenate([np.empty(0, np.uint64), *(p.passages for part in ("validation", "test") for p in all_facts(parts[part]))])
-    )
-    return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
-
-
-def _in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
-    kept = [page for page in pages if not languages or page.lang in languages]
-    if not kept:
-        found = ", ".join(sorted({str(page.lang) for page in pages}))
-        raise InputError(
-            f"no page in {', '.join(languages)}; there are {found or 'no pages'}", expected="pages in corpus.languages",
-            remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
-        )  # fmt: skip
-    if len(kept) < len(pages):
-        console.print(f"{len(kept)} of {len(pages)} pages of {path} are in {', '.join(languages)}; the rest is left out")
-    return kept
-
-
-def _corpus_paths(config: Config) -> dict[str, str]:
-    corpus = config.corpus
-    return {"path": corpus.path} if corpus.path else {part: getattr(corpus, f"{part}_path") for part in PARTS}
-
-
 def _bundle_version(folder: Path) -> str | None:
     try:
         return str(read_manifest(folder)["version"])
     except BundleError:
         return None
-
-
-def corpus_sha256(config: Config) -> str:
-    """sha256 of the corpus file as `sha256sum` prints it; over all of them, where parts, topic texts or a mapping are given too."""
-    paths = list(_corpus_paths(config).values())
-    digests = [digest(path) for path in paths]
-    if config.topics.path:
-        digests.append(topic_texts.digest(config.topics.path))
-    if config.topics.mapping:
-        digests.append(TopicMapping.load(config.topics.mapping).sha256)
-    return digests[0] if len(digests) == 1 else sha256_json(digests)
-
-
-def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
-    """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and checked."""
-    if "path" not in pages:
-        return given_split({part: list(all_facts(found)) for part, found in pages.items()})
-    made = splits_of(config, pages)
-    return made[config.corpus.fold if config.corpus.folds is not None else 0]
-
-
-def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split]:
-    """All folds of a config's split; one split when it has no folds."""
-    corpus = config.corpus
-    if "path" not in pages:
-        return [split_corpus(config, pages)]
-    facts = list(all_facts(pages["path"]))
-    if not facts:
-        wished = f" in {', '.join(corpus.languages)}" if corpus.languages else ""
-        raise InputError(
-            f"no page{wished}", expected="labelled pages",
-            remedy="check corpus.path and corpus.languages", path=corpus.path, rule="empty-corpus",
-        )  # fmt: skip
-    if corpus.split_path is not None:
-        return [read_split(Path(corpus.split_path), facts)]
-    if corpus.folds is not None:
-        return folds(facts, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
-    by_time = corpus.split_by == "time"
-    shares = {"validation_share": corpus.validation_share, "test_share": corpus.test_share}
-    return [split_by_site(facts, seed=corpus.split_seed, by_time=by_time, **shares)]
-
-
-def part_of_run(run: Path, part: str, corpus: str) -> list[Page]:
-    """The pages of one part of the split that a run was trained with, read as the run read them.
-
-    Args:
-        run: The run's output folder.
-        part: `train`, `validation` or `test`.
-        corpus: Path of the corpus the run read.
-
-    Raises:
-        InputError: There is no such part or run, or it is of another corpus.
-    """
-    if part not in PARTS:
-        raise InputError(f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part")
-    if not (run / "split.json").is_file():
-        raise InputError(
-            "no split there", expected="the output folder of a run, which holds split.json",
-            remedy="name the folder that the run wrote, not its bundle or a URI", path=run, rule="no-split",
-        )  # fmt: skip
-    pages, _ = read_corpus(load_config(run / "config.yaml", [f"corpus.path={corpus}"]), run)
-    found = [page for some in pages.values() for page in some]
-    return read_split(run / "split.json", list(all_facts(found))).select(found)[part]
-
-
-def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
-    """The pages of each part of a split, where `pages` are as `read_corpus` gives them."""
-    return split.select(page for found in pages.values() for page in found)
-
-
-def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The training part, and `corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
-
-    Raises:
-        InputError: The corpus is itself composed: its unseen pages would not be unseen.
-    """
-    if not config.corpus.composed:
-        return list(parts["train"])
-    made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
-    known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
-    if known:
-        raise InputError(
-            f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} is in the corpus already",
-            expected="a corpus without composed pages", remedy="set corpus.composed to 0", path=config.corpus.path, rule="composed-twice",
-        )  # fmt: skip
-    apart = _unseen_apart(made, parts)
-    if len(apart) < len(made):
-        console.print(
-            f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
-        )
-    return [*parts["train"], *(page.with_segments(tuple(replace(s, topic=None) for s in page.segments)) for page in apart)]
 
 
 def family_of(config: Config, work: Path) -> Family:

@@ -17,7 +17,7 @@ from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
 from train.crossval import label_unseen
 from train.errors import InputError
-from train.recipe import read_corpus, split_corpus
+from train.run_pages import read_corpus, split_corpus
 from train.studies.tune import Tuned, read_space, tune
 
 BASE = ROOT / "configs/pages-baseline.yaml"

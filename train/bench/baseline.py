@@ -17,20 +17,19 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from train.bench.compare import Row, compare
+from train.bench.compare import Row, compare, split_pages
 from train.config import BaselineConfig, load_config
-from train.corpus.facts import all_facts
 from train.corpus.page import Page
-from train.corpus.read import read_pages
-from train.corpus.split import split_by_site
 from train.models.baseline import BaselineFamily
-from train.models.family import page_states
+from train.models.family import page_states, states_macro_f1
 from train.models.linear import fit_linear
 from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
-from train.runtime.decoding import Decoder, read_stories
+from train.runtime.decoding import BEGINS, BOILERPLATE, MAIN, Decoder
 from train.runtime.features import shifted
-from train.runtime.reading import ROLES, clean, numbers, word_count
+from train.runtime.reading import clean, numbers
+
+_STATE_OF = {"main": MAIN, "related": BEGINS, "boilerplate": BOILERPLATE}
 
 
 class PlainPipeline:
@@ -71,37 +70,18 @@ class PlainPipeline:
         return np.asarray(self.linear.predict_proba(self.features(pages, fit=False)))
 
 
-def _corpus(path: Path, share: int) -> tuple[list[Page], list[Page]]:
-    """Training and test pages, every so many; topics left out."""
-    pages = read_pages(path)
-    parts = split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
-    bare = [
-        [page.with_segments(tuple(replace(s, topic=None) for s in page.segments)) for page in parts[part]] for part in ("train", "test")
-    ]
-    return bare[0][::share], bare[1]
-
-
-def _macro_f1(pages: Sequence[Page], predicted: Sequence[int]) -> float:
-    from sklearn.metrics import f1_score
-
-    rows = [
-        (ROLES.index(str(s.role)), role)
-        for s, role in zip(chain.from_iterable(page.segments for page in pages), predicted, strict=True)
-        if word_count(s.text) >= 3
-    ]
-    gold, answers = zip(*rows, strict=True)
-    return float(f1_score(gold, answers, average="macro"))
-
-
-def _roles(states: np.ndarray) -> list[int]:
-    return [int(role) for role in read_stories(states)[0]]
+def _score(states: np.ndarray, pages: Sequence[Page]) -> str:
+    """Of state probabilities of all segments."""
+    by_page = np.split(states, np.cumsum([len(page.segments) for page in pages])[:-1])
+    return f"role macro-F1 {states_macro_f1(by_page, pages):.3f}"
 
 
 def run(corpus: Path, rounds: int) -> list[Row]:
     """Training, labelling, and labelling page by page."""
     config = load_config(Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.second_reading=0"]).baseline
     assert config is not None
-    train, test = _corpus(corpus, 2)
+    parts = split_pages(corpus)
+    train, test = ([page.without_topics() for page in found] for found in (parts["train"][::2], parts["test"]))
     read = [[clean(text) for text in page.texts] for page in train]
     unseen = [[clean(text) for text in page.texts] for page in test]
     states = np.concatenate([page_states(page) for page in train])
@@ -131,17 +111,17 @@ def run(corpus: Path, rounds: int) -> list[Row]:
         "scikit-learn pipeline, same features": lambda: plain.states(unseen),
         "baseline, one reading": lambda: np.concatenate(reader.states(unseen)[0]),
     }
-    scores = {name: f"role macro-F1 {_macro_f1(test, _roles(run())):.3f}" for name, run in answers.items()}
+    scores = {name: _score(run(), test) for name, run in answers.items()}
     labelling: dict[str, Callable[[], object]] = dict(answers)
     if fast is not None:
-        guessed = [label.removeprefix("__label__") for label, *_ in fast.predict(flat)[0]]
-        scores["fastText, segment alone"] = f"role macro-F1 {_macro_f1(test, [ROLES.index(role) for role in guessed]):.3f}"
+        guessed = [_STATE_OF[label.removeprefix("__label__")] for label, *_ in fast.predict(flat)[0]]
+        scores["fastText, segment alone"] = _score(np.eye(4)[guessed], test)
         labelling["fastText, segment alone"] = lambda: fast.predict(flat)
     whole = BaselineFamily(replace(config, second_reading=5), 13)
     whole.fit(train, [], lambda metrics, step: None)
     second = whole.reader()
     labelling["baseline, two readings (as shipped)"] = lambda: second.states(unseen)
-    scores["baseline, two readings (as shipped)"] = f"role macro-F1 {_macro_f1(test, _roles(np.concatenate(second.states(unseen)[0]))):.3f}"
+    scores["baseline, two readings (as shipped)"] = _score(np.concatenate(second.states(unseen)[0]), test)
     rows += compare("labelling, all pages at once", labelling, amount, "segments/s", rounds=rounds, notes=scores)
     alone: dict[str, Callable[[], object]] = {
         "scikit-learn pipeline, same features": lambda: [plain.states([page]) for page in unseen[:40]],

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from train.corpus.facts import all_facts
+from train.corpus.page import Page
+from train.corpus.read import read_pages
+from train.corpus.split import split_by_site
+
 
 @dataclass(frozen=True)
 class Row:
@@ -80,6 +85,12 @@ def compare(
         )
         for k, name in enumerate(names)
     ]
+
+
+def split_pages(corpus: Path) -> dict[str, list[Page]]:
+    """The parts of a composed corpus, split by site."""
+    pages = read_pages(corpus)
+    return split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
 
 
 def table(rows: list[Row]) -> str:

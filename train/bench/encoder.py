@@ -8,18 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from train.bench.compare import Row, compare, machine
+from train.bench.compare import Row, compare, machine, split_pages
 from train.config import EncoderConfig, load_config
-from train.corpus.facts import all_facts
 from train.corpus.page import Page
-from train.corpus.read import read_pages
-from train.corpus.split import split_by_site
 from train.models.backbone import backbone_source, load_backbone
 from train.models.encoder import Collator, EncoderFamily, labelled_windows
 from train.models.family import role_macro_f1, topics_of
@@ -30,11 +28,6 @@ from train.runtime.reading import ROLES, clean
 
 MATRIX = 2048
 PAIR_TOKENS = 128
-
-
-def _parts(corpus: Path) -> dict[str, list[Page]]:
-    pages = read_pages(corpus)
-    return split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
 
 
 def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
@@ -70,7 +63,7 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
     if "bf16" in str(machine()["flags"]):  # elsewhere it is emulated, many times slower than float32
         halved = PageEncoder.from_pretrained(weights).eval().to(torch.bfloat16)
         engines["torch bfloat16"] = with_forward(_torch_forward(halved, torch.bfloat16))
-    test = _parts(corpus)["test"]
+    test = split_pages(corpus)["test"]
     scored = test[:: max(1, len(test) // 40)]
     base = role_macro_f1(engines["torch float32"], scored)
     changes = {name: f"{100 * (role_macro_f1(engine, scored) - base):+.2f} points of role macro-F1" for name, engine in engines.items()}
@@ -118,7 +111,7 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
     torch.set_num_threads(threads)
     config = load_config(Path("configs/demo-encoder.yaml")).encoder
     assert config is not None
-    pages = _parts(corpus)["train"][:3]
+    pages = split_pages(corpus)["train"][:3]
     kinds = [torch.float32, *([torch.bfloat16] if "bf16" in str(machine()["flags"]) else [])]
     peak = {kind: _matrix_peak(kind) for kind in kinds}
     contenders: dict[str, Callable[[], object]] = {}
@@ -126,14 +119,15 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
     packed, flops = _packed_steps(config, pages)
     contenders["one sequence a segment with neighbours, padded to 128 (Trainer's defaults)"] = usual
     contenders["packed (as shipped)"] = packed
-    for name, changes in {
+    variants: dict[str, dict[str, Any]] = {
         "packed, dropout 0.1": {"dropout": 0.1},
         "packed, word embeddings trained": {"freeze_embeddings": False},
         "packed, 448-token windows without overlap": {"overlap": 0.0},
-    }.items():
-        contenders[name] = _packed_steps(replace(config, **changes), pages)[0]  # type: ignore[arg-type]
-    if "bf16" in str(machine()["flags"]):
-        contenders["packed, bfloat16 autocast"] = _packed_steps(replace(config, bf16=True), pages)[0]
+    }
+    if torch.bfloat16 in kinds:
+        variants["packed, bfloat16 autocast"] = {"bf16": True}
+    for name, changes in variants.items():
+        contenders[name] = _packed_steps(replace(config, **changes), pages)[0]
     rows = compare(f"training, {threads} threads", contenders, segments, "segments/s", rounds=rounds)
     shipped = next(row for row in rows if row.name.startswith("packed (as"))
     achieved = flops * shipped.rate / segments
@@ -167,7 +161,7 @@ def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callabl
     rows.sort(key=lambda row: -row["length"])
     collator = Collator(family.plan)
     batches = [collator(rows[i : i + config.batch_windows]) for i in range(0, len(rows), config.batch_windows)]
-    optimizer = family._optimizer(network)
+    optimizer = family.optimizer(network)
     network.train()
 
     def step(batch: dict[str, torch.Tensor]) -> None:

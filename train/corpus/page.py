@@ -70,6 +70,10 @@ class Page:
         """The same page with other segments."""
         return replace(self, segments=segments)
 
+    def without_topics(self) -> Page:
+        """The same page, no story's topic known."""
+        return self.with_segments(tuple(replace(segment, topic=None) for segment in self.segments))
+
     def to_json(self) -> dict[str, Any]:
         """The contract's JSON object; keys of unlabelled segments are left out."""
         segments = []

@@ -141,7 +141,7 @@ class EncoderFamily:
             args=arguments,
             train_dataset=windows,
             data_collator=Collator(self.plan),
-            optimizers=(self._optimizer(network), None),
+            optimizers=(self.optimizer(network), None),
             callbacks=[progress],
         )
         trainer.remove_callback(PrinterCallback)
@@ -155,7 +155,7 @@ class EncoderFamily:
             watch.restore(network)
         network.eval()
 
-    def _optimizer(self, network: PageEncoder) -> torch.optim.Optimizer:
+    def optimizer(self, network: PageEncoder) -> torch.optim.Optimizer:
         config = self.config
         grouped: defaultdict[tuple[float, bool], list[torch.nn.Parameter]] = defaultdict(list)
         below = layers_above(network.backbone)

@@ -100,8 +100,12 @@ def choose(
 
 def role_macro_f1(reader: Reader, pages: Sequence[Page]) -> float:
     """Role macro-F1 of a reader's own likeliest answers, without a chain over the page: what training is watched by."""
-    answers = reader.states([[clean(text) for text in page.texts] for page in pages])
-    labeler = _Known(reader, *answers).labeler(Decoder.from_states([], weight=0.0), ())
+    return states_macro_f1(reader.states([[clean(text) for text in page.texts] for page in pages])[0], pages)
+
+
+def states_macro_f1(states: list[np.ndarray], pages: Sequence[Page]) -> float:
+    """The same of state probabilities `[n, 4]`, page by page."""
+    labeler = _Known(None, states, None).labeler(Decoder.from_states([], weight=0.0), ())
     records = labeler.label((page.page_id, page.texts) for page in pages)
     return float(evaluate(pages, records, bootstrap_samples=0).values["role/macro_f1"])
 
@@ -109,7 +113,7 @@ def role_macro_f1(reader: Reader, pages: Sequence[Page]) -> float:
 class _Known:
     """Validation pages as a reader has read them, for one decoder after the other."""
 
-    def __init__(self, reader: Reader, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
+    def __init__(self, reader: Reader | None, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
         self._reader, self._states, self._topics = reader, states, topics
 
     def labeler(self, decoder: Decoder, topics: tuple[str, ...]) -> Labeler:
@@ -118,7 +122,7 @@ class _Known:
 
 
 class _Replay:
-    def __init__(self, reader: Reader, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
+    def __init__(self, reader: Reader | None, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
         self._reader, self._states, self._topics, self._at = reader, states, topics, 0
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:

@@ -23,7 +23,8 @@ from train.errors import InputError
 from train.evaluation import KEY_METRICS, Evaluation, evaluate, gain, majority_records
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
-from train.recipe import read_corpus, run_fingerprint
+from train.recipe import run_fingerprint
+from train.run_pages import read_corpus
 from train.studies.floors import rule_records
 from train.studies.tables import cells, note
 from train.studies.tables import rows as table

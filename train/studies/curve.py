@@ -23,9 +23,9 @@ from train.errors import InputError
 from train.evaluation import KEY_METRICS, Evaluation, evaluate
 from train.files import write_json, write_text
 from train.progress import console
-from train.recipe import read_corpus
 from train.reports.figures import growth
 from train.reports.html import write_page
+from train.run_pages import read_corpus
 from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 

@@ -23,7 +23,8 @@ from train.errors import InputError
 from train.evaluation import KEY_METRICS, Evaluation, evaluate
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
-from train.recipe import corpus_sha256, read_corpus, read_topic_texts, run_fingerprint
+from train.recipe import run_fingerprint
+from train.run_pages import corpus_sha256, read_corpus, read_topic_texts
 from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 

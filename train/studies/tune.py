@@ -21,7 +21,8 @@ from train.errors import InputError
 from train.files import sha256_json, write_json, write_text
 from train.models.family import topics_of
 from train.progress import console
-from train.recipe import code_sha256, parts_of, read_corpus, score, split_corpus
+from train.recipe import code_sha256, score
+from train.run_pages import parts_of, read_corpus, split_corpus
 from train.tracking import tracked_run
 
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
