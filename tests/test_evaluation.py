@@ -103,6 +103,6 @@ def test_resampling_a_few_at_a_time_changes_nothing() -> None:
     from train import evaluation
 
     per_site = np.random.default_rng(0).integers(0, 9, (2_500_000, 1))
-    assert (evaluation._resampled(per_site[:40], 30, 7) == evaluation._weights(40, 30, 7) @ per_site[:40]).all()
-    one_at_a_time = evaluation._resampled(per_site, 3, 7)
-    assert (one_at_a_time == evaluation._weights(len(per_site), 3, 7) @ per_site).all()
+    for few, samples in ((per_site[:40], 30), (per_site, 3)):
+        weights = np.random.default_rng(7).multinomial(len(few), np.full(len(few), 1 / len(few)), size=samples)
+        assert (evaluation._resampled(few, samples, 7) == weights @ few).all()

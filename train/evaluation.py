@@ -126,14 +126,13 @@ def gain(
     """
     columns, ours = _count_by_site(pages, records, ())
     _, theirs = _count_by_site(pages, other, ())
-    weights = _weights(len(ours), bootstrap_samples, seed)
 
     def difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
         left, right = columns.metrics(a), columns.metrics(b)
         return {name: left[name] - right[name] for name in left}
 
     values = {name: float(value) for name, value in difference(ours.sum(axis=0), theirs.sum(axis=0)).items()}
-    intervals = _between(difference(weights @ ours, weights @ theirs), confidence)
+    intervals = _between(difference(*(_resampled(counts, bootstrap_samples, seed) for counts in (ours, theirs))), confidence)
     return Evaluation(values, intervals, len(pages), len(ours), confidence)
 
 
@@ -181,16 +180,11 @@ def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]], 
 
 
 def _resampled(per_site: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Sums over resampled sites, `[samples, columns]`; what `_weights @ per_site` gives, a few resamples at a time."""
+    """Sums over resampled sites, `[samples, columns]`, a few resamples at a time; a seed and a number of sites draw the same sites."""
     sites, rng = len(per_site), np.random.default_rng(seed)
     at_once = max(1, 4_000_000 // sites)
     sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]
     return np.concatenate([rng.multinomial(sites, np.full(sites, 1 / sites), size=size) @ per_site for size in sizes])
-
-
-def _weights(sites: int, samples: int, seed: int) -> np.ndarray:
-    """How often each site is drawn in each resample, `[samples, sites]`."""
-    return np.random.default_rng(seed).multinomial(sites, np.full(sites, 1 / sites), size=samples)
 
 
 def _between(samples: Mapping[str, np.ndarray], confidence: float) -> dict[str, tuple[float, float]]:
