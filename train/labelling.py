@@ -14,6 +14,7 @@ from train.errors import InputError
 from train.registry import bundle_folder
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import BATCH_PAGES
+from train.runtime.reading import split_text
 
 STDIN = "-"
 
@@ -91,6 +92,4 @@ def _lines(name: str) -> list[str]:
             f"bytes that are not UTF-8: {error.reason} at byte {error.start}", expected="UTF-8 text", remedy="save the file as UTF-8",
             path=name, rule="bad-encoding",
         ) from None  # fmt: skip
-    # Only line ends cut segments: str.splitlines would also cut at form feeds and U+2028.
-    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-    return [line for line in lines if line]
+    return split_text(text)

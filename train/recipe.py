@@ -15,17 +15,19 @@ import train
 from train.config import Config
 from train.corpus.check import require_roles
 from train.corpus.page import Page
-from train.evaluation import Evaluation, evaluate
-from train.export.bundle import size_mb, write_bundle
+from train.drift import write_reference
+from train.evaluation import Evaluation, by_value, evaluate
+from train.export.bundle import CARD, add_documents, requirements, size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
 from train.models.calibrating import reliability
 from train.models.family import Family, choose
 from train.progress import console, track, waiting
 from train.reports.calibration import write_calibration_page
+from train.reports.model_card import Facts, model_card
 from train.run_pages import corpus_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, training_pages
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
-from train.tracking import Tracker, has_model, peak_memory_mb, tracked_run
+from train.tracking import Tracker, environment, git_state, has_model, peak_memory_mb, tracked_run
 
 PARITY_PAGES = 8
 OUTCOME = "outcome.json"
@@ -107,6 +109,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
         certainty: dict[str, Any] = {"calibration": chosen.calibration.to_json(), "validation": chosen.reliability}
+        unseen: list[tuple[str, dict[str, Any]]] = []
         for part in ("validation", "test"):
             labelling_started = time.monotonic()
             records = label_pages(labeler, parts[part], f"labelling {part} pages")
@@ -115,6 +118,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
             metrics |= report.metrics(part)
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
+            unseen += [(page.site, record) for page, record in zip(parts[part], records, strict=True)]
             if part == "test":
                 undone = 1 / chosen.calibration.role_temperature
                 before, after = reliability(parts[part], records, temperature=undone), reliability(parts[part], records)
@@ -128,6 +132,16 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         write_calibration_page(output / "calibration.html", certainty)
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
+        with waiting("describing the model"):
+            reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)
+            facts = Facts(
+                config, labeler.name, labeler.version, parts, corpus_hash, split.sha256, labeler.topics, report,
+                {lang: score(labeler.topics, *found, config) for lang, found in by_value(parts["test"], records, "lang").items()},
+                certainty, metrics, metrics["size/mb"], requirements(config.family), _origin(tracker, name), f"{datetime.now(UTC):%Y-%m-%d}",
+            )  # fmt: skip
+            write_text(bundle / CARD, model_card(facts))
+            add_documents(bundle, [*reference, bundle / CARD])
+            tracker.file(bundle / CARD)
         with waiting("logging the model"):
             model_uri = tracker.model(bundle, metrics)
         outcome = Outcome(output, metrics, tracker.run_id, model_uri, labeler.version, corpus_hash, split.sha256)
@@ -180,6 +194,18 @@ def score(topics: Sequence[str], pages: Sequence[Page], records: Sequence[Mappin
 
 def _named(labeler: Labeler) -> dict[str, str]:
     return {"name": labeler.name, "version": labeler.version, "family": labeler.family}
+
+
+def _origin(tracker: Tracker, name: str) -> dict[str, str | None]:
+    """Where a model comes from, for its card."""
+    machine = environment()
+    git = git_state()
+    commit = git.get("git.sha")
+    changed = " with changes" if git.get("git.dirty") == "true" else ""
+    return {
+        "config": name, "MLflow run": tracker.run_id, "commit": f"{commit}{changed}" if commit else None, "code sha256": code_sha256(),
+        "newsparts": train.__version__, "python": machine["python"], "machine": machine["machine"],
+    }  # fmt: skip
 
 
 def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:

@@ -4,7 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from tests.conftest import make_page
 from train.config import Config
 from train.errors import InputError
-from train.export.bundle import copy_bundle
+from train.export import golden as golden_pages
+from train.export.bundle import add_documents, copy_bundle
 from train.export.flavor import EXAMPLE
 from train.files import read_json, write_json
 from train.labelling import load_labeler
@@ -37,17 +39,22 @@ def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_pa
 def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     copy_bundle(outcome.output / "bundle", bundle)
+    absent = [] if outcome.output.name == "demo-baseline" else ["scipy", "sklearn", "skops"]
     code = (
         "import sys, json; sys.path.insert(0, sys.argv[1])\n"
         "class NotInstalled:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in {'torch', 'transformers', 'mlflow', 'train', 'datasets', 'pandas'}: raise ModuleNotFoundError(name)\n"
+        "        if name in {'torch', 'transformers', 'mlflow', 'train', 'datasets', 'pandas', *json.loads(sys.argv[3])}: raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, NotInstalled())\n"
         "from newsparts_runtime import Labeler\n"
         "print(json.dumps(next(Labeler.load(sys.argv[1]).label([('p', json.loads(sys.argv[2]))]))))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(bundle), json.dumps(EXAMPLE)], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", code, str(bundle), json.dumps(EXAMPLE), json.dumps(absent)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == next(iter(load_labeler(str(outcome.output)).label([("p", EXAMPLE)])))
@@ -56,11 +63,65 @@ def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, 
 def test_a_bundle_holds_no_pickle_and_lists_every_file(outcome: Outcome) -> None:
     bundle = outcome.output / "bundle"
     found = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
-    assert found == {"bundle.json", *read_json(bundle / "bundle.json")["files"]}
-    assert not {p.suffix for p in bundle.rglob("*")} & PICKLES
-    for path in bundle.rglob("*"):
-        assert not path.is_file() or path.read_bytes()[:2] not in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
-    assert all("==" in line for line in (bundle / "requirements.txt").read_text().split())
+    manifest = read_json(bundle / "bundle.json")
+    assert found == {"bundle.json", *manifest["files"], *manifest["documents"]}
+    assert set(manifest["documents"]) == {"MODEL_CARD.md", "golden.jsonl", "known-words.npy", "profile.json"}
+    for name, content in _contents(bundle):
+        assert Path(name).suffix not in PICKLES
+        assert content[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), name
+        assert not content.startswith(b"\x93NUMPY") or b"'|O'" not in content[:200], f"{name} holds objects"
+    lines = (bundle / "requirements.txt").read_text().split()
+    assert all("==" in line for line in lines)
+    assert ("scipy" in str(lines)) == (outcome.output.name == "demo-baseline")
+
+
+def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file, and what lies in archives."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path.name, path.read_bytes()
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    yield from ((name, archive.read(name)) for name in archive.namelist())
+
+
+def test_the_bundle_checks_itself_from_the_shell(outcome: Outcome, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    copy_bundle(outcome.output / "bundle", bundle)
+
+    def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "newsparts_runtime", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(bundle)}, capture_output=True, text=True, input=given)
+
+    done = run("--check")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert f"{len(golden_pages.PAGES)} golden pages are labelled as exported" in done.stderr
+    text = "A headline\n\n  The first paragraph.  \r\nRelated articles\x0cstill the same line\n"
+    done = run("-", given=text)
+    record = json.loads(done.stdout)
+    assert [s["text"] for s in record["segments"]] == ["A headline", "The first paragraph.", "Related articles\x0cstill the same line"]
+    assert record == load_labeler(str(bundle)).label_text(text, "stdin")
+    assert run("absent.txt").returncode == 2
+
+    lines = (bundle / "golden.jsonl").read_text().splitlines()
+    page = json.loads(lines[0])
+    page["segments"][0]["role"] = "main" if page["segments"][0]["role"] != "main" else "related"
+    (bundle / "golden.jsonl").write_text("\n".join([json.dumps(page), *lines[1:]]) + "\n")
+    assert "sha256 differs" in run("--check").stderr, "documents are checked as well"
+    add_documents(bundle, [bundle / "golden.jsonl"])
+    done = run("--check")
+    assert (done.returncode, "page 'plain', segments/0/role" in done.stderr) == (1, True)
+
+
+def test_documents_do_not_name_the_version_but_code_and_weights_do(outcome: Outcome, tmp_path: Path) -> None:
+    manifest = read_json(outcome.output / "bundle" / "bundle.json")
+    assert version_of({**manifest, "documents": {}}) == manifest["version"] == outcome.version
+    assert version_of({**manifest, "files": {}}) != manifest["version"]
+    card = (outcome.output / "bundle" / "MODEL_CARD.md").read_text()
+    assert manifest["version"] in card
+    assert outcome.split_sha256 in card
+    assert "None" not in card
+    assert f"{outcome.metrics['test/role/macro_f1']:.3f}" in card
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import train.runtime
 from train.errors import InputError
-from train.files import sha256_file, write_json
-from train.runtime import BundleError
+from train.export.golden import write_golden
+from train.files import read_json, sha256_file, write_json
+from train.runtime import BundleError, Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
 from train.runtime.labeler import MANIFEST, SCHEMA, read_manifest, version_of
@@ -21,11 +22,12 @@ from train.runtime.reading import ROLES
 
 NAME = "newsparts"
 RUNTIME = "newsparts_runtime"
+CARD = "MODEL_CARD.md"
 """The reading code's package name inside a bundle."""
 _REQUIREMENTS = {
     "baseline": ("numpy", "scipy", "scikit-learn", "skops"),
-    "encoder": ("numpy", "scipy", "onnxruntime", "tokenizers"),
-    "hierarchical": ("numpy", "scipy", "onnxruntime", "tokenizers"),
+    "encoder": ("numpy", "onnxruntime", "tokenizers"),
+    "hierarchical": ("numpy", "onnxruntime", "tokenizers"),
 }
 
 
@@ -68,11 +70,19 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
             "calibration": calibration.to_json(),
             "files": files,
         }
-        write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest})
+        write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest, "documents": {}})
+        add_documents(aside, [write_golden(Labeler.load(aside), aside)])
         _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def add_documents(bundle: Path, files: Iterable[Path]) -> None:
+    """Lists files in the bundle's folder as its documents: checked like all others when it is loaded, but no part of its version."""
+    manifest = read_json(bundle / MANIFEST)
+    manifest["documents"] |= {path.relative_to(bundle).as_posix(): sha256_file(path) for path in files}
+    write_json(bundle / MANIFEST, manifest)
 
 
 def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         os.chmod(aside, 0o755)
-        for name in (MANIFEST, *manifest["files"]):
+        for name in (MANIFEST, *manifest["files"], *manifest["documents"]):
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, aside / name)
         _replace(aside, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from train.corpus.page import Page
 from train.evaluation import evaluate
 from train.models.calibrating import calibrate, reliability
 from train.runtime import Labeler
-from train.runtime.baseline import Baseline
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder, states_of
 from train.runtime.labeler import Reader
@@ -118,17 +117,19 @@ class _Known:
 
     def labeler(self, decoder: Decoder, topics: tuple[str, ...]) -> Labeler:
         """A labeler that is given the validation pages once, in their order."""
-        return Labeler(_Replay(self._reader, self._states, self._topics), decoder, "", "", "", topics)  # type: ignore[arg-type]
+        return Labeler(cast(Reader, _Replay(self._reader, self._states, self._topics)), decoder, "", "", "", topics)
 
 
 class _Replay:
     def __init__(self, reader: Reader | None, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
         self._reader, self._states, self._topics, self._at = reader, states, topics, 0
+        self.topics = () if reader is None else reader.topics
+        self.reads_stories = reader is not None and reader.reads_stories
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         begin, self._at = self._at, self._at + len(pages)
         return self._states[begin : self._at], None if self._topics is None else self._topics[begin : self._at]
 
-    def story_topics(self, texts: list[str]) -> np.ndarray:
-        assert isinstance(self._reader, Baseline), "the encoder reads topics with its states"
+    def story_topics(self, texts: Sequence[str]) -> np.ndarray:
+        assert self._reader is not None, "without a reader there are no topics"
         return self._reader.story_topics(texts)

@@ -167,3 +167,21 @@ def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], captio
         axes.set_ylabel("share that is right")
         axes.legend(frameon=False, loc="upper left")
         return _finish(figure, caption, f"{caption}: " + "; ".join(f"{name}, {len(bins)} bins" for name, bins in curves.items()))
+
+
+def shares(series: Mapping[str, Sequence[float]], bins: Sequence[str], caption: str) -> str:
+    """Shares of the same bins in several series, bars beside each other."""
+    places = np.arange(len(bins))
+    height = 0.8 / len(series)
+    with _axes((5.2, 0.9 + 0.34 * len(bins))) as (figure, axes):
+        for i, (name, values) in enumerate(series.items()):
+            bars = axes.barh(places + (i + 0.5) * height - 0.4, values, height, label=name, color=_SERIES[i][0])
+            if i:
+                for bar in bars:
+                    bar.set_hatch("//")
+        axes.set_yticks(places, [_short(name).replace("$", r"\$") for name in bins])
+        axes.set_ylim(len(bins) - 0.5, -0.5)
+        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.legend(frameon=False)
+        told = "; ".join(f"{name} {', '.join(f'{value:.0%}' for value in values)}" for name, values in series.items())
+        return _finish(figure, caption, f"{caption}, {', '.join(bins)}: {told}")

@@ -8,23 +8,35 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from .baseline import Baseline
 from .calibration import Calibration
 from .decoding import Decoder, read_stories, role_scores, softmax
-from .encoder import Encoder
-from .hierarchical import Hierarchical
-from .reading import ROLES, clean
+from .reading import ROLES, clean, split_text
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "bundle.json"
 BATCH_PAGES = 32
+SILENT = ("version", "documents")
+"""Of the manifest, what changes no answer; the rest names the version."""
 
-Reader = Baseline | Encoder | Hierarchical
-"""A family at work."""
+
+class Reader(Protocol):
+    """A family at work."""
+
+    topics: tuple[str, ...]
+    reads_stories: ClassVar[bool]
+    """Whether topics are read from whole stories by `story_topics`, not with the segments' states."""
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """State probabilities `[n, 4]` page by page of cleaned segments; topic logits `[n, topics]`, or None."""
+        ...
+
+    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
+        """Topic probabilities `[stories, topics]` of whole stories' texts."""
+        ...
 
 
 class BundleError(ValueError):
@@ -98,12 +110,7 @@ class Labeler:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        reader: Reader
-        if manifest["family"] == "baseline":
-            reader = Baseline.load(folder, manifest)
-        else:
-            kind = Hierarchical if manifest["family"] == "hierarchical" else Encoder
-            reader = kind.load(folder, manifest, threads=threads)
+        reader = _load_reader(folder, manifest, threads)
         decoder = Decoder.from_json(manifest["decoder"])
         calibration = Calibration.from_json(manifest.get("calibration"))
         return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]), calibration)
@@ -126,6 +133,10 @@ class Labeler:
         for reading in self.read(pages):
             yield self._record(reading, unsure)
 
+    def label_text(self, text: str, page_id: str = "page-0") -> dict[str, Any]:
+        """The record of a page given as plain text, a segment a line; empty lines are no segments."""
+        return next(self.label([(page_id, split_text(text))]))
+
     def read(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Reading]:
         """Reads pages, a batch at a time, in the order they come; see `label`."""
         iterator = iter(pages)
@@ -145,8 +156,7 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         texts = [list(page) for page in pages]
-        # The baseline reads topics from stories; only encoders must read the page for them.
-        scores = [] if isinstance(self.reader, Baseline) else self.score(texts)
+        scores = [] if self.reader.reads_stories else self.score(texts)
         found = self._topics(texts, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
@@ -165,7 +175,7 @@ class Labeler:
             for page, page_members in zip(pages, members, strict=True)
             for where in page_members.values()
         ]
-        rows = iter(self.reader.story_topics(texts))  # type: ignore[union-attr]
+        rows = iter(self.reader.story_topics(texts))
         return [{story: next(rows) for story in page_members} for page_members in members]
 
     def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
@@ -193,6 +203,21 @@ class Labeler:
         return {"page_id": reading.page_id, "segments": segments, "stories": answers, "model": model}
 
 
+def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None) -> Reader:
+    # Each family needs packages that the others' users have not installed.
+    if manifest["family"] == "baseline":
+        from .baseline import Baseline
+
+        return Baseline.load(folder, manifest)
+    if manifest["family"] == "hierarchical":
+        from .hierarchical import Hierarchical
+
+        return Hierarchical.load(folder, manifest, threads=threads)
+    from .encoder import Encoder
+
+    return Encoder.load(folder, manifest, threads=threads)
+
+
 def _members(stories: Sequence[int | None]) -> dict[int, list[int]]:
     members: dict[int, list[int]] = {}
     for i, story in enumerate(stories):
@@ -213,6 +238,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         schema, roles, files = manifest["schema"], manifest["roles"], dict(manifest["files"])
+        files |= dict(manifest.get("documents", {}))
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} is not a bundle manifest ({error!r}). Export the model again.") from None
     if schema != SCHEMA:
@@ -234,6 +260,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def version_of(manifest: dict[str, Any]) -> str:
-    """The content's name: the first 12 hex digits of the sha256 of the manifest without its version."""
-    body = {key: value for key, value in manifest.items() if key != "version"}
+    """The name of what answers: the first 12 hex digits of the sha256 of the manifest without its version and documents."""
+    body = {key: value for key, value in manifest.items() if key not in SILENT}
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]

@@ -36,6 +36,13 @@ def _two_ends(text: str) -> str:
     return text if len(text) <= HEAD_CHARS + TAIL_CHARS else f"{text[:HEAD_CHARS]} {text[-TAIL_CHARS:]}"
 
 
+def split_text(text: str) -> list[str]:
+    """The segments of a page's plain text: its lines, stripped; empty ones are left out."""
+    # Only line ends cut segments: str.splitlines would also cut at form feeds and U+2028.
+    lines = (line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return [line for line in lines if line]
+
+
 def word_count(text: str) -> int:
     r"""Number of `\w+` words, as the referee counts them."""
     return len(_WORD.findall(text))

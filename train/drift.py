@@ -1,0 +1,265 @@
+"""Has what comes in changed? A reference profile is saved with a model, and new pages are compared with it.
+
+Segments of a page, and pages of a site, are alike: a textbook threshold of the population stability index would call every
+small sample shifted. So each feature's index is held against what the reference itself shows between sites: samples of as
+many pages, of as many sites, drawn from it again and again and compared with the sites that were not drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.errors import InputError
+from train.files import read_json, write_text, written_aside
+from train.runtime.reading import ROLES, word_count
+
+PROFILE, WORDS = "profile.json", "known-words.npy"
+"""Files of a bundle."""
+MOST_PAGES = 2_000
+"""Reference pages that are kept: more would not sharpen what their sites tell."""
+LEAST_PAGES = 20
+"""Fewer new pages prove nothing."""
+RESAMPLES = 400
+FALSE_ALARM = 0.01
+"""How often at most an unshifted set of pages is to be called shifted, over all features."""
+LEAST_INDEX = 0.1
+"""Population stability below which a difference does not matter, however sure it is (the usual rule of thumb)."""
+_SMOOTHING = 0.5
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_BINS: dict[str, tuple[float, ...]] = {
+    "segments a page": (10, 20, 40, 80, 160),
+    "words a segment": (2, 3, 6, 12, 25, 50, 100),
+    "words of the main story": (1, 50, 150, 300, 600, 1200),
+    "confidence": (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
+    "unknown words": (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3),
+}
+"""Feature -> borders of its bins. Of segments: words and confidence; the others are of pages."""
+
+
+def known_words(pages: Iterable[Sequence[str]]) -> np.ndarray:
+    """Hashes of the words that two training pages or more use, sorted; uint32 `[words]`."""
+    seen: Counter[int] = Counter()
+    for texts in pages:
+        seen.update(_hashes(texts))
+    return np.array(sorted(word for word, n in seen.items() if n > 1), np.uint32)
+
+
+def _hashes(texts: Sequence[str]) -> set[int]:
+    words = {word for text in texts for word in _WORD.findall(text.casefold())}
+    return {zlib.crc32(word.encode("utf-8", "replace")) for word in words}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How pages look to a model.
+
+    Args:
+        labels: Feature -> names of its bins.
+        counts: Feature -> `[pages, bins]`.
+        sites: Site number of each page, `[pages]`.
+    """
+
+    labels: Mapping[str, Sequence[str]]
+    counts: Mapping[str, np.ndarray]
+    sites: np.ndarray
+
+    def write(self, path: Path) -> None:
+        """Writes the profile as JSON."""
+        features = {name: {"bins": list(self.labels[name]), "counts": rows.tolist()} for name, rows in self.counts.items()}
+        write_text(path, json.dumps({"sites": self.sites.tolist(), "features": features}) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Profile:
+        """Reads what `write` wrote."""
+        found = read_json(path)
+        features = found["features"]
+        return cls(
+            {name: feature["bins"] for name, feature in features.items()},
+            {name: np.array(feature["counts"], np.int64) for name, feature in features.items()},
+            np.array(found["sites"], np.int64),
+        )
+
+
+def profile(pages: Iterable[tuple[str, Mapping[str, Any]]], words: np.ndarray, topics: Sequence[str]) -> Profile:
+    """The profile of labelled pages.
+
+    Args:
+        pages: `(site, record)`, records as `predict` prints them.
+        words: Of `known_words`.
+        topics: The model's.
+    """
+    labels: dict[str, Sequence[str]] = {"role": ROLES, **{name: _names(borders) for name, borders in _BINS.items()}}
+    if topics:
+        labels["topic of the main story"] = [*topics, "no main story"]
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in labels}
+    numbers: dict[str, int] = {}
+    sites: list[int] = []
+    for site, record in pages:
+        segments = record["segments"]
+        counts = [word_count(segment["text"]) for segment in segments]
+        of_main = sum(n for n, segment in zip(counts, segments, strict=True) if segment["role"] == "main")
+        hashes = np.fromiter(_hashes([segment["text"] for segment in segments]), np.uint32)
+        found: dict[str, Sequence[float]] = {
+            "segments a page": [len(segments)],
+            "words a segment": counts,
+            "words of the main story": [of_main],
+            "confidence": [segment["confidence"] for segment in segments],
+            "unknown words": [1 - float(np.isin(hashes, words).mean())] if len(hashes) else [],
+        }
+        for name, values in found.items():
+            places = np.searchsorted(_BINS[name], values, side="right")
+            rows[name].append(np.bincount(places, minlength=len(labels[name])))
+        rows["role"].append(np.bincount([ROLES.index(s["role"]) for s in segments], minlength=len(ROLES)))
+        if topics:
+            topic = next((story["topic"] for story in record["stories"] if story["story"] == 0), None)
+            rows["topic of the main story"].append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
+        # Pages without a site stand for themselves.
+        sites.append(numbers.setdefault(site or f"\0{len(sites)}", len(numbers)))
+    return Profile(labels, {name: np.array(found, np.int64) for name, found in rows.items()}, np.array(sites, np.int64))
+
+
+def _names(borders: Sequence[float]) -> list[str]:
+    shown = [f"{border:g}" for border in borders]
+    return [f"below {shown[0]}", *(f"{low} to {high}" for low, high in pairwise(shown)), f"{shown[-1]} and more"]
+
+
+def thinned(reference: Profile, most: int = MOST_PAGES) -> Profile:
+    """At most so many pages of a profile, evenly taken."""
+    n = len(reference.sites)
+    if n <= most:
+        return reference
+    kept = np.linspace(0, n - 1, most).astype(np.int64)
+    return Profile(reference.labels, {name: rows[kept] for name, rows in reference.counts.items()}, reference.sites[kept])
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One feature compared.
+
+    Args:
+        feature: Its name.
+        psi: Population stability index of new pages against the reference.
+        js: Jensen-Shannon distance, 0 to 1.
+        usual: What unshifted samples of this size stay below.
+        shifted: Whether the index is above that, and above what matters at all.
+        bins: Names of the bins.
+        before: Share of each bin in the reference.
+        now: The same in the new pages.
+    """
+
+    feature: str
+    psi: float
+    js: float
+    usual: float
+    shifted: bool
+    bins: Sequence[str]
+    before: Sequence[float]
+    now: Sequence[float]
+
+
+def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int = RESAMPLES) -> list[Shift]:
+    """Compares new pages with the reference, feature by feature.
+
+    Raises:
+        InputError: There are too few new pages, or the profiles are of other features.
+    """
+    if len(new.sites) < LEAST_PAGES:
+        raise InputError(
+            f"{len(new.sites)} pages", expected=f"{LEAST_PAGES} or more: fewer prove nothing", remedy="collect more pages", rule="too-few-pages"
+        )  # fmt: skip
+    if {name: list(bins) for name, bins in reference.labels.items()} != {name: list(bins) for name, bins in new.labels.items()}:
+        raise InputError(
+            "a reference profile of other features", expected="one that this version wrote", remedy="train the model again",
+            rule="other-profile",
+        )  # fmt: skip
+    usual = _usual(reference, len(new.sites), len(np.unique(new.sites)), seed, resamples)
+    found = []
+    for name, rows in reference.counts.items():
+        before, now = _shares(rows.sum(axis=0)), _shares(new.counts[name].sum(axis=0))
+        psi = float(_psi(before, now))
+        shifted = psi > max(LEAST_INDEX, usual[name])
+        found.append(
+            Shift(
+                name, psi, _jensen_shannon(before, now), usual[name], shifted, list(reference.labels[name]), before.tolist(), now.tolist()
+            )
+        )
+    return sorted(found, key=lambda shift: -shift.psi)
+
+
+def _usual(reference: Profile, pages: int, sites: int, seed: int, resamples: int) -> dict[str, float]:
+    """The index that samples of so many pages and sites of the reference stay below, feature by feature."""
+    rng = np.random.default_rng(seed)
+    by_site = [np.flatnonzero(reference.sites == site) for site in range(int(reference.sites.max()) + 1)]
+    indices: dict[str, list[float]] = {name: [] for name in reference.counts}
+    for _ in range(resamples):
+        drawn = rng.integers(0, len(by_site), sites)
+        left_out = np.setdiff1d(np.arange(len(by_site)), drawn)
+        if not len(left_out):
+            continue
+        of_drawn = np.concatenate([by_site[site] for site in drawn])
+        sample = rng.choice(of_drawn, pages, replace=len(of_drawn) < pages)
+        rest = np.concatenate([by_site[site] for site in left_out])
+        for name, rows in reference.counts.items():
+            indices[name].append(float(_psi(_shares(rows[rest].sum(axis=0)), _shares(rows[sample].sum(axis=0)))))
+    level = 1 - FALSE_ALARM / len(indices)
+    return {name: float(np.quantile(values, level)) if values else 0.0 for name, values in indices.items()}
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    smoothed = counts + _SMOOTHING
+    return np.asarray(smoothed / smoothed.sum())
+
+
+def _psi(before: np.ndarray, now: np.ndarray) -> float:
+    return float(((now - before) * np.log(now / before)).sum())
+
+
+def _jensen_shannon(before: np.ndarray, now: np.ndarray) -> float:
+    middle = (before + now) / 2
+    halves = [float((p * np.log2(p / middle)).sum()) for p in (before, now)]
+    return float(np.sqrt(max(0.0, sum(halves) / 2)))
+
+
+def write_reference(
+    bundle: Path, train: Iterable[Sequence[str]], unseen: Sequence[tuple[str, Mapping[str, Any]]], topics: Sequence[str]
+) -> list[Path]:
+    """Writes a model's reference profile and the words it knows into its bundle's folder.
+
+    Args:
+        bundle: The folder.
+        train: Segment texts of training pages.
+        unseen: `(site, record)` of validation and test pages: how pages look that the model was not trained on.
+        topics: The model's.
+
+    Returns:
+        The files written.
+    """
+    words = known_words(train)
+    with written_aside(bundle / WORDS) as aside, aside.open("wb") as file:
+        np.save(file, words, allow_pickle=False)
+    thinned(profile(unseen, words, topics)).write(bundle / PROFILE)
+    return [bundle / PROFILE, bundle / WORDS]
+
+
+def read_reference(bundle: Path) -> tuple[Profile, np.ndarray]:
+    """The reference profile of a bundle, and the words its model knows.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not (bundle / PROFILE).is_file() or not (bundle / WORDS).is_file():
+        raise InputError(
+            "no reference profile in the bundle", expected=f"{PROFILE} and {WORDS}", remedy="train the model again with this version",
+            path=bundle, rule="no-profile",
+        )  # fmt: skip
+    return Profile.read(bundle / PROFILE), np.load(bundle / WORDS, allow_pickle=False)

@@ -1,0 +1,45 @@
+"""Golden pages: pages that lie in a bundle with the answers the model gave when it was exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .labeler import Labeler
+
+FILE = "golden.jsonl"
+TOLERANCE = 1e-3
+"""Of confidences and scores; processors round differently. Labels, stories and topics must be equal."""
+
+
+def answer(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without the model's name, which the exported answers cannot know yet."""
+    return {key: value for key, value in record.items() if key != "model"}
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The golden answers of a bundle; each holds its page's segments too."""
+    with (folder / FILE).open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def differences(labeler: Labeler, folder: Path) -> list[str]:
+    """What a labeler answers otherwise than it should, page by page; empty when all is well."""
+    expected = read(folder)
+    pages = [(page["page_id"], [segment["text"] for segment in page["segments"]]) for page in expected]
+    found = []
+    for record, wanted in zip(labeler.label(pages), expected, strict=True):
+        found += [f"page {wanted['page_id']!r}, {where}" for where in _unlike(answer(record), wanted, "")]
+    return found
+
+
+def _unlike(found: Any, wanted: Any, where: str) -> list[str]:
+    if isinstance(found, float) and isinstance(wanted, float):
+        return [] if abs(found - wanted) <= TOLERANCE else [f"{where}: {found:g}, exported as {wanted:g}"]
+    if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
+        return [line for key in wanted for line in _unlike(found[key], wanted[key], f"{where}/{key}" if where else key)]
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        return [line for i, (a, b) in enumerate(zip(found, wanted, strict=True)) for line in _unlike(a, b, f"{where}/{i}")]
+    return [] if found == wanted else [f"{where}: {found!r:.80}, exported as {wanted!r:.80}"]
