@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from train import data_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
+from train import data_commands, registry_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
 from train.command_line import ConfigOption, ModelOption, Overrides, SliceOption, app, out
 from train.errors import InputError
 from train.progress import console, track
@@ -180,20 +180,6 @@ def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The fo
 
     manifest = copy_bundle(bundle_folder(model), output)
     out.print(f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt")
-
-
-@app.command()
-def register(model: Annotated[Path, typer.Option("--model", help="The output folder of a finished fit.")]) -> None:
-    """Registers the model of a finished run and makes it the champion."""
-    from train.files import read_json
-    from train.recipe import OUTCOME
-    from train.registry import register as run
-
-    outcome = read_json(model / OUTCOME)
-    if not outcome["model_uri"]:
-        raise InputError("the run was not tracked", expected="a run with tracking.enabled=true", remedy="train it again", path=model)
-    made = run(outcome["model_uri"], bundle_version=outcome["version"])
-    out.print(f"{made.uri} is version {made.version}")
 
 
 def main() -> int:

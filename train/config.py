@@ -12,12 +12,14 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from train.errors import InputError
 from train.runtime.reading import ROLES
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         InputError: No such file, broken YAML, an unknown, missing, repeated or ill-typed key, a value out of range.
     """
+    return read_settings(Config, path, overrides)
+
+
+def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+    """Reads a YAML file into a frozen dataclass, every field of which must be in it; else as `load_config`."""
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
@@ -297,7 +304,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise InputError("the file holds no keys", expected="a config as in configs/", remedy="start from a copy of one", path=path)
     for override in overrides:
         _override(values, override, tree)
-    return typing.cast(Config, _build(Config, values, "", tree))
+    return typing.cast(T, _build(kind, values, "", tree))
 
 
 class _Tree:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from train.config import Config, load_config
+from train.config import Config, load_config, read_settings
 from train.corpus.build import build
 from train.corpus.check import check_corpus
 from train.corpus.page import Page
@@ -18,17 +18,20 @@ from train.errors import InputError
 from train.evaluation import evaluate, majority_records
 from train.export.bundle import checked_manifest, copy_bundle, size_mb
 from train.files import write_text
+from train.gate import Gate
 from train.labelling import load_labeler, read_texts
 from train.progress import waiting
+from train.promote import run as promote
 from train.recipe import Outcome, finished, fit
-from train.registry import register
-from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
+from train.registry import CHAMPION, register_outcome
+from train.reports.terminal import check_view, comparison, gate_view, markdown, page_view, split_view
 from train.run_pages import split_corpus
 
 SEED = 13
 CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}
 CANDIDATES = ("baseline", "encoder")
 PAGE = "configs/demo-page.txt"
+GATE = "configs/gate.yaml"
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,13 @@ class Size:
         pages: Of the composed corpus.
         folder: Where everything is written.
         overrides: Config overrides by family.
+        gate: Overrides of the gate.
     """
 
     pages: int = 1040
     folder: Path = Path("outputs")
     overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    gate: Sequence[str] = ()
 
 
 FULL = Size()
@@ -100,14 +105,16 @@ def run(out: Console, size: Size = FULL) -> None:
     )
     _keep(size.folder / "demo-table.md", rows, outcomes)
 
-    _title(out, 5, "register the better one, by validation pages")
+    _title(out, 5, "register the better one, by validation pages; the gate decides whether it serves")
     best = max(CANDIDATES, key=lambda name: outcomes[name].metrics["validation/role/macro_f1"])
     scores = ", ".join(f"{name} {outcomes[name].metrics['validation/role/macro_f1']:.3f}" for name in CANDIDATES)
     uri = str(outcomes[best].output)
     if outcomes[best].model_uri is not None:
-        made = register(str(outcomes[best].model_uri), bundle_version=outcomes[best].version)
-        uri = made.uri
+        made = register_outcome(outcomes[best])
         out.print(f"validation role macro-F1: {scores}; {best} is version {made.version}, {made.uri}")
+        decision = promote(read_settings(Gate, Path(GATE), size.gate))
+        out.print(gate_view(decision))
+        uri = f"models:/{made.name}@{CHAMPION}" if decision.promoted else made.uri
 
     _title(out, 6, "export: a folder that needs neither this repository nor torch")
     source = outcomes[best].output / "bundle"

@@ -221,12 +221,16 @@ def code_sha256() -> str:
         "demo.py",
         "__main__.py",
         "command_line.py",
+        "registry_commands.py",
         "data_commands.py",
         "explain.py",
         "study_commands.py",
         "leaks.py",
         "label_quality.py",
         "registry.py",
+        "gate.py",
+        "promote.py",
+        "bulk.py",
         "tracking.py",
         "progress.py",
     }
@@ -280,12 +284,20 @@ def _finish(outcome: Outcome, state: str) -> None:
 def finished(config: Config) -> Outcome | None:
     """The outcome in `config.output`, when it is of this very config, corpus and code, its bundle is whole and MLflow has its model."""
     output = Path(config.output)
-    if not (output / OUTCOME).is_file():
+    if not (output / OUTCOME).is_file() or read_json(output / OUTCOME).get("state") != run_fingerprint(config, corpus_sha256(config)):
         return None
+    found = read_outcome(output)
+    if found.version != _bundle_version(output / "bundle") or not (found.model_uri is None or has_model(found.model_uri)):
+        return None
+    return found
+
+
+def read_outcome(output: Path) -> Outcome:
+    """The outcome of a finished run, by its output folder.
+
+    Raises:
+        InputError: There is no finished run in it.
+    """
     found: dict[str, Any] = read_json(output / OUTCOME)
-    if found.get("state") != run_fingerprint(config, corpus_sha256(config)):
-        return None
-    if found["version"] != _bundle_version(output / "bundle") or not (found["model_uri"] is None or has_model(found["model_uri"])):
-        return None
     names = ("metrics", "run_id", "model_uri", "version", "corpus_sha256", "split_sha256")
     return Outcome(output, **{name: found[name] for name in names})

@@ -1,19 +1,37 @@
-"""The model registry: a bundle that a run logged becomes a version of `newsparts`, and an alias says which one serves."""
+"""The model registry: a bundle that a run logged becomes a version of `newsparts`, and aliases say which is tried and which serves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from train.errors import InputError
 from train.tracking import REGISTERED_MODEL, connect
 
-CHAMPION = "champion"
+if TYPE_CHECKING:
+    from train.gate import Verdict
+    from train.recipe import Outcome
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+HISTORY = "champion.history"
+"""Tag of the registered model: versions that served, the present one last."""
+LONGEST_TAG = 4900
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered version."""
+    """A registered version.
+
+    Args:
+        name: Of the registered model.
+        version: Its number.
+        uri: By the alias it was given.
+        was_new: Whether it was not a version already.
+    """
 
     name: str
     version: str
@@ -21,19 +39,19 @@ class Registered:
     was_new: bool
 
 
-def register(model_uri: str, *, bundle_version: str, alias: str = CHAMPION) -> Registered:
+def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None = None, alias: str = CHALLENGER) -> Registered:
     """Registers a logged model and points the alias at it; a bundle that is a version already is not registered again.
 
     Args:
         model_uri: `models:/m-…` as logging returned it.
         bundle_version: The bundle's version; kept as tag `bundle.version`.
+        tags: Further tags of the version, e.g. `corpus.sha256` and `split.sha256`.
         alias: The alias to move.
     """
-    connect()
+    client = _client()
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    client = mlflow.MlflowClient()
     known = None
     try:
         client.get_registered_model(REGISTERED_MODEL)
@@ -41,9 +59,122 @@ def register(model_uri: str, *, bundle_version: str, alias: str = CHAMPION) -> R
         known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
     except MlflowException:
         client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
-    made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version})
+    made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
     client.set_registered_model_alias(REGISTERED_MODEL, alias, made.version)
     return Registered(REGISTERED_MODEL, str(made.version), f"models:/{REGISTERED_MODEL}@{alias}", known is None)
+
+
+def register_outcome(outcome: Outcome) -> Registered:
+    """Registers the model that a tracked run logged, as challenger."""
+    tags = {"corpus.sha256": outcome.corpus_sha256, "split.sha256": outcome.split_sha256, "run": str(outcome.run_id)}
+    return register(str(outcome.model_uri), bundle_version=outcome.version, tags=tags)
+
+
+def version_of(alias: str) -> Any | None:
+    """The version an alias names, or None."""
+    client = _client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(REGISTERED_MODEL, alias)
+    except MlflowException:
+        return None
+
+
+def version(number: str) -> Any:
+    """A version by its number, or by its alias.
+
+    Raises:
+        InputError: There is none.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = version_of(number)
+    if found is None and number.isdigit():
+        try:
+            found = _client().get_model_version(REGISTERED_MODEL, number)
+        except MlflowException:
+            found = None
+    if found is None:
+        raise InputError(
+            f"no version or alias {number!r} of {REGISTERED_MODEL}", expected="a registered version", rule="no-version",
+            remedy="make register MODEL=outputs/… makes one and calls it challenger; make ui lists them",
+        )  # fmt: skip
+    return found
+
+
+def promote(number: str, verdicts: Sequence[Verdict], *, forced: str | None = None) -> None:
+    """Makes a version the champion, and keeps on it why.
+
+    Args:
+        number: Of the version.
+        verdicts: What the gate said.
+        forced: Why it serves although a rule refused it.
+    """
+    client = _client()
+    _note(client, number, "promoted", verdicts, forced)
+    served = [v for v in history() if v != number]
+    client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps([*served, number]))
+    client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, number)
+
+
+def refuse(number: str, verdicts: Sequence[Verdict]) -> None:
+    """Keeps on a version why it does not serve."""
+    _note(_client(), number, "refused", verdicts, None)
+
+
+def rollback() -> tuple[str, str]:
+    """Makes the version that served before the champion again.
+
+    Returns:
+        The version that served till now, and the one that serves again.
+
+    Raises:
+        InputError: None served before.
+    """
+    client, served = _client(), history()
+    if len(served) < 2:
+        raise InputError(
+            "no version served before the present one" if served else "no version serves", expected="a champion before the champion",
+            remedy="make promote makes one", rule="no-history",
+        )  # fmt: skip
+    *kept, gone = served
+    client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, kept[-1])
+    client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps(kept))
+    client.set_model_version_tag(REGISTERED_MODEL, gone, "rolled_back", _now())
+    return gone, kept[-1]
+
+
+def history() -> list[str]:
+    """Versions that served, in order; the champion is the last."""
+    client = _client()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return [str(v) for v in json.loads(client.get_registered_model(REGISTERED_MODEL).tags.get(HISTORY, "[]"))]
+    except MlflowException:
+        return []
+
+
+def _note(client: Any, number: str, decision: str, verdicts: Sequence[Verdict], forced: str | None) -> None:
+    lines = ["| rule | | found | wanted |", "|---|---|---|---|"]
+    lines += [f"| {v.rule} | {'pass' if v.passed else '**refused**'} | {v.found} | {v.wanted} |" for v in verdicts]
+    why = f"\n\nForced: {forced}" if forced else ""
+    client.update_model_version(REGISTERED_MODEL, number, "\n".join([f"{decision} {_now()}", "", *lines]) + why)
+    tags = {"gate": decision, "gate.decided": _now(), "gate.verdicts": json.dumps([asdict(v) for v in verdicts])[:LONGEST_TAG]}
+    for name, value in {**tags, **({"gate.forced": forced} if forced else {})}.items():
+        client.set_model_version_tag(REGISTERED_MODEL, number, name, value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _client() -> Any:
+    connect()
+    import mlflow
+
+    return mlflow.MlflowClient()
 
 
 def bundle_folder(model: str) -> Path:
@@ -63,17 +194,25 @@ def bundle_folder(model: str) -> Path:
             path=model,
             rule="no-model",
         )
+    return model_folder(model) / "artifacts" / "bundle"
+
+
+def model_folder(uri: str) -> Path:
+    """An MLflow model's files on this machine.
+
+    Raises:
+        InputError: MLflow has no such model.
+    """
     connect()
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
         raise InputError(
-            f"MLflow has no model {model!r}: {str(error).splitlines()[0][:200]}",
+            f"MLflow has no model {uri!r}: {str(error).splitlines()[0][:200]}",
             expected="a registered or logged model",
             remedy="`make demo` registers models:/newsparts@champion; `make ui` lists what there is",
             rule="no-model",
         ) from None
-    return folder / "artifacts" / "bundle"

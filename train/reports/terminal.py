@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -19,6 +19,9 @@ from train.evaluation import KEY_METRICS, Evaluation
 from train.explain import Reason
 from train.label_quality import MIN_WORDS, LabelError
 from train.runtime.reading import ROLES, word_count
+
+if TYPE_CHECKING:
+    from train.promote import Decision
 
 STYLE = {"main": ("█", "bold green"), "related": ("▒", "yellow"), "boilerplate": ("·", "bright_black")}
 """Sign and colour of each role: the sign alone must tell it too."""
@@ -256,3 +259,26 @@ def why_view(texts: Sequence[str], reasons: Sequence[Reason], *, width: int = 10
         said = ", ".join(f"{name} {value:+.2f}" for name, value in reason.features)
         lines.append(Text(f"    {reason.state} {reason.probability:.2f}, not {reason.other}: {said}", "dim"))
     return Group(*lines)
+
+
+def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
+    """What the gate said of a version, rule by rule, and what came of it."""
+    if not decision.verdicts:
+        return Text(f"version {decision.version} is the champion already", "green")
+    against = f"beside version {decision.champion}, the champion" if decision.champion else "no champion to beat: absolute minima"
+    table = Table(title=f"Version {decision.version}, {against}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("rule", "", "found", "wanted"):
+        table.add_column(name, header_style="dim", overflow="fold")
+    for verdict in decision.verdicts:
+        table.add_row(
+            verdict.rule, Text("pass", "green") if verdict.passed else Text("refused", "bold red"), escape(verdict.found), verdict.wanted
+        )
+    refused = sum(not verdict.passed for verdict in decision.verdicts)
+    if dry:
+        said = "it would be promoted" if decision.passed else f"it would not be promoted: {refused} rules refuse it"
+    elif decision.promoted:
+        said = f"it is the champion now{', by force' if refused else ''}"
+    else:
+        said = f"not promoted: {refused} rule{'s' if refused > 1 else ''} refuse{'s' if refused == 1 else ''} it"
+        said += "; make promote FORCE='why' lets it serve all the same"
+    return Group(table, Text(), Text(said, "green" if decision.passed else "bold red"))

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.conftest import ROOT
+from train import gate as gates
+from train import promote as promotion
+from train import registry
+from train.config import Config, read_settings
+from train.corpus.page import Page
+from train.errors import InputError
+from train.gate import Contestant, Gate, Verdict, judge
+from train.recipe import fit
+from train.runtime import Labeler
+
+ConfigMaker = Callable[..., Config]
+TOPICS = ("business", "sport")
+TAMPER = ("boilerplate", "main", "related")
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return replace(read_settings(Gate, ROOT / "configs/gate.yaml"), samples=200)
+
+
+@pytest.fixture(autouse=True)
+def _timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "page_milliseconds", lambda labeler: getattr(labeler, "milliseconds", 1.0))
+
+
+def _contestant(folder: Path, **changes: Any) -> Contestant:
+    """One that answers with a share of wrong segments, `wrong`, of the role `worst` or of all."""
+    (folder / "weights").write_bytes(bytes(1_000_000))
+    told = {"topics": TOPICS, "milliseconds": 5.0, "wrong": 0.1, "worst": None, "sure": 0.9, "topic_wrong": 0.0}
+    named = {name: changes.pop(name) for name in list(changes) if name in told}
+    labeler = cast(Labeler, SimpleNamespace(**{**told, **named}))
+    usual: dict[str, Any] = {
+        "version": "1", "bundle": folder, "corpus_sha256": "c", "split_sha256": "s", "signature": {"in": "segments"}, "failed": (frozenset(), 18),
+    }  # fmt: skip
+    return Contestant(labeler=labeler, **{**usual, **changes})
+
+
+def _label(pages: list[Page]) -> Callable[[Any], list[Any]]:
+    """Records of pages by what a contestant's labeler says of itself: every so many segments wrong, spread over all sites."""
+
+    def label(labeler: Any) -> list[Any]:
+        records = []
+        for number, page in enumerate(pages):
+            segments, topics = [], {}
+            for i, segment in enumerate(page.segments):
+                role = str(segment.role)
+                if labeler.worst in (None, role) and (i * 37 + number * 11) % 100 < 100 * labeler.wrong:
+                    role = TAMPER[(TAMPER.index(role) + 1) % 3]
+                scores = {name: labeler.sure if name == role else (1 - labeler.sure) / 2 for name in TAMPER}
+                segments.append({"text": segment.text, "role": role, "scores": scores, "story": segment.story})
+                if segment.story is not None:
+                    topics[segment.story] = segment.topic
+            wrong = number % 10 < 10 * labeler.topic_wrong
+            answers = [{"story": s, "topic": "sport" if wrong else t} for s, t in topics.items()]
+            records.append({"page_id": page.page_id, "segments": segments, "stories": answers})
+        return records
+
+    return label
+
+
+def _refusing(verdicts: list[Verdict]) -> set[str]:
+    return {verdict.rule for verdict in verdicts if not verdict.passed}
+
+
+def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
+    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8), _contestant(tmp_path, wrong=0.1)
+    verdicts = judge(new, champion, pages, gate, _label(pages))
+    assert _refusing(verdicts) == set()
+    rules = [
+        "same-pages",
+        "better",
+        "no-role-falls",
+        "no-topic-falls",
+        "calibration",
+        "behaviour-kept",
+        "signature",
+        "topics",
+        "latency",
+        "size",
+    ]
+    assert [verdict.rule for verdict in verdicts] == [*rules, "behaviour"]
+    first = judge(new, None, pages, gate, _label(pages))
+    assert [verdict.rule for verdict in first] == ["good-enough", "every-role", "calibration", "latency", "size", "behaviour"]
+    assert _refusing(first) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"wrong": 0.21, "sure": 0.8}, "better"),
+        ({"wrong": 0.2, "sure": 0.8}, "better"),
+        ({"wrong": 0.5, "worst": "related"}, "no-role-falls"),
+        ({"topic_wrong": 0.5}, "no-topic-falls"),
+        ({"sure": 0.6}, "calibration"),
+        ({"failed": (frozenset({"test_spaces"}), 18)}, "behaviour-kept"),
+        ({"failed": (frozenset({f"test_{i}" for i in range(4)}), 18)}, "behaviour"),
+        ({"signature": {"in": "text"}}, "signature"),
+        ({"topics": ("sport",)}, "topics"),
+        ({"milliseconds": 151.0}, "latency"),
+    ],
+)
+def test_each_rule_refuses(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
+    champion = _contestant(tmp_path, wrong=0.2, sure=0.8)
+    found = _refusing(judge(_contestant(tmp_path, **changes), champion, pages, gate, _label(pages)))
+    also = {"behaviour": {"behaviour-kept"}, "no-role-falls": {"better", "calibration"}}.get(rule, set())
+    assert rule in found
+    assert found <= {rule, *also}
+
+
+@pytest.mark.parametrize(("changes", "rule"), [({"corpus_sha256": "d"}, "same-pages"), ({"split_sha256": "t"}, "same-pages")])
+def test_other_pages_are_no_comparison(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
+    verdicts = judge(_contestant(tmp_path, **changes), _contestant(tmp_path, wrong=0.2), pages, gate, _label(pages))
+    assert _refusing(verdicts) == {rule}
+    assert "better" not in {verdict.rule for verdict in verdicts}, (
+        "a score beside that of a model which may have seen the pages says nothing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"wrong": 0.4, "sure": 0.6}, "good-enough"),
+        ({"wrong": 0.7, "worst": "related"}, "every-role"),
+        ({"sure": 0.5}, "calibration"),
+    ],
+)
+def test_the_first_model_must_be_good_enough(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
+    assert rule in _refusing(judge(_contestant(tmp_path, **changes), None, pages, gate, _label(pages)))
+
+
+def test_size_has_a_limit(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
+    found = judge(_contestant(tmp_path), None, pages, replace(gate, max_size_mb=0.5), _label(pages))
+    assert _refusing(found) == {"size"}
+    assert next(v for v in found if v.rule == "size").found == "1.0 MB"
+
+
+@pytest.fixture
+def runs(make_config: ConfigMaker, store: Path) -> list[str]:
+    """Three runs of the same pages, the second with a model that reads the segment alone; registered in this order as versions 1 to 3."""
+    made = []
+    weak = ["baseline.neighbours_before=0", "baseline.neighbours_after=0", "baseline.numbers=false", "baseline.second_reading=0"]
+    for i, changes in enumerate(([], weak, ["seed=99", "baseline.max_iterations=60"])):
+        config = make_config("demo-baseline", "tracking.enabled=true", "tracking.experiment=test", *changes)
+        config = replace(config, output=f"{config.output}-{i}")
+        made.append(registry.register_outcome(fit(config)).version)
+    return made
+
+
+def test_promote_and_roll_back(runs: list[str], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.setattr(promotion, "behaviour", lambda bundle: (frozenset(), 18))
+    gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 13, 100)
+    assert runs == ["1", "2", "3"]
+    assert registry.version_of("champion") is None
+    with pytest.raises(InputError, match="no version serves"):
+        registry.rollback()
+
+    would = promotion.run(gate, which="1", dry=True)
+    assert (would.passed, would.promoted, would.champion) == (True, False, None)
+    assert registry.version_of("champion") is None
+    assert "gate" not in registry.version("1").tags
+
+    assert promotion.run(gate, which="1").promoted
+    assert str(registry.version("champion").version) == "1"
+    again = promotion.run(gate, which="1")
+    assert (again.promoted, again.verdicts) == (True, [])
+
+    refused = promotion.run(gate, which="2")
+    assert (refused.promoted, refused.champion) == (False, "1")
+    assert "better" in _refusing(list(refused.verdicts))
+    noted = registry.version("2")
+    assert noted.tags["gate"] == "refused"
+    assert "| better | **refused** |" in noted.description
+    assert str(registry.version("champion").version) == "1"
+
+    assert promotion.run(gate, which="2", forced="a test of ours").promoted
+    assert registry.version("2").tags["gate.forced"] == "a test of ours"
+    assert promotion.run(gate, which="challenger", forced="another").version == "3"
+    assert registry.history() == ["1", "2", "3"]
+    assert registry.rollback() == ("3", "2")
+    assert registry.rollback() == ("2", "1")
+    assert str(registry.version("champion").version) == "1"
+    with pytest.raises(InputError, match="no version served before"):
+        registry.rollback()
+    assert "rolled_back" in registry.version("3").tags
+    assert mlflow.pyfunc.load_model("models:/newsparts@champion") is not None
+    with pytest.raises(InputError, match="no version or alias '9'"):
+        promotion.run(gate, which="9")
+
+
+def test_behaviour_names_what_fails(make_config: ConfigMaker) -> None:
+    outcome = fit(make_config("demo-baseline"))
+    failed, count = gates.behaviour(outcome.output / "bundle")
+    assert count >= 18
+    assert all(name.startswith("test_") for name in failed)
+    with pytest.raises(InputError, match="do not run"):
+        gates.behaviour(outcome.output / "absent")

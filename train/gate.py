@@ -1,0 +1,237 @@
+"""The gate before a model serves: named rules, each with what was found and what was wanted; nothing is promoted on a feeling."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.corpus.page import Page
+from train.errors import InputError
+from train.evaluation import evaluate, gain
+from train.export.bundle import size_mb
+from train.models.calibrating import reliability
+from train.runtime import Labeler
+from train.runtime.reading import ROLES
+from train.tracking import ROOT
+
+TIMED_SEGMENTS, TIMED_RUNS = 40, 25
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Limits; what each means stands in configs/gate.yaml."""
+
+    least_gain: float
+    confidence: float
+    max_role_fall: float
+    max_topic_fall: float
+    max_ece_rise: float
+    max_page_ms: float
+    max_size_mb: float
+    least_behaviour: float
+    least_role_f1: float
+    least_role_macro_f1: float
+    max_ece: float
+    seed: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule says.
+
+    Args:
+        rule: Its name.
+        passed: Whether it lets the model pass.
+        found: What was found.
+        wanted: What was wanted.
+    """
+
+    rule: str
+    passed: bool
+    found: str
+    wanted: str
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A version as the gate sees it.
+
+    Args:
+        version: Of the registry.
+        bundle: Its bundle's folder.
+        labeler: The bundle, loaded.
+        corpus_sha256: What it was trained on.
+        split_sha256: Of its split.
+        signature: Of the MLflow model, as plain values.
+        failed: Names of the behavioural tests it fails, and how many there are.
+    """
+
+    version: str
+    bundle: Path
+    labeler: Labeler
+    corpus_sha256: str
+    split_sha256: str
+    signature: Mapping[str, Any]
+    failed: tuple[frozenset[str], int]
+
+
+def judge(
+    new: Contestant, champion: Contestant | None, pages: Sequence[Page], gate: Gate, label: Callable[[Labeler], list[Any]]
+) -> list[Verdict]:
+    """What the gate says of a version.
+
+    Args:
+        new: The version.
+        champion: The one that serves, or None: then absolute minima stand for the comparison.
+        pages: Labelled test pages of the new version's split.
+        gate: The limits.
+        label: Gives `predict`'s records of these pages by a labeler.
+    """
+    records = label(new.labeler)
+    verdicts = _absolute(new, gate)
+    if champion is None:
+        return [*_minima(new, pages, records, gate), *verdicts]
+    same = (new.corpus_sha256, new.split_sha256) == (champion.corpus_sha256, champion.split_sha256)
+    names = f"{new.corpus_sha256[:12]}/{new.split_sha256[:12]}"
+    first = Verdict("same-pages", same, names, f"{champion.corpus_sha256[:12]}/{champion.split_sha256[:12]} (corpus/split of the champion)")
+    if not same:
+        # The champion may have been trained on these very pages: a comparison would flatter it.
+        return [first, *_same_contract(new, champion), *verdicts]
+    return [first, *_better(new, champion, pages, records, label(champion.labeler), gate), *_same_contract(new, champion), *verdicts]
+
+
+def _better(
+    new: Contestant, champion: Contestant, pages: Sequence[Page], records: list[Any], others: list[Any], gate: Gate
+) -> list[Verdict]:
+    settings: dict[str, Any] = {"bootstrap_samples": gate.samples, "confidence": gate.confidence, "seed": gate.seed}
+    found = gain(pages, records, others, **settings)
+    name = "role/macro_f1"
+    difference, (low, high) = found.values[name], found.intervals[name]
+    wanted = f"+{gate.least_gain:.3f} or more, and the interval above 0"
+    verdicts = [
+        Verdict("better", difference >= gate.least_gain and low > 0, f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) role macro-F1", wanted)
+    ]
+    falls = {role: found.values[f"role/f1/{role}"] for role in ROLES}
+    verdicts.append(_no_fall("no-role-falls", falls, gate.max_role_fall))
+    ours, theirs = (evaluate(pages, some, topics=new.labeler.topics, bootstrap_samples=0).values for some in (records, others))
+    topics = {key.removeprefix("topic/f1/"): ours[key] - theirs.get(key, 0.0) for key in ours if key.startswith("topic/f1/")}
+    if topics:
+        verdicts.append(_no_fall("no-topic-falls", topics, gate.max_topic_fall))
+    now, before = (reliability(pages, some)["ece"] for some in (records, others))
+    verdicts.append(
+        Verdict(
+            "calibration",
+            now <= before + gate.max_ece_rise,
+            f"ECE {now:.3f}",
+            f"{before + gate.max_ece_rise:.3f} or less (champion {before:.3f})",
+        )
+    )
+    passed_before = new.failed[0] - champion.failed[0]
+    verdicts.append(Verdict("behaviour-kept", not passed_before, _listed(passed_before) or "none lost", "every test the champion passes"))
+    return verdicts
+
+
+def _no_fall(rule: str, changes: Mapping[str, float], most: float) -> Verdict:
+    worst = min(changes, key=lambda name: changes[name])
+    return Verdict(rule, changes[worst] >= -most, f"{worst} {changes[worst]:+.3f}", f"none below {-most:+.3f}")
+
+
+def _minima(new: Contestant, pages: Sequence[Page], records: list[Any], gate: Gate) -> list[Verdict]:
+    values = evaluate(pages, records, bootstrap_samples=0).values
+    macro = values["role/macro_f1"]
+    worst = min(ROLES, key=lambda role: values[f"role/f1/{role}"])
+    least, ece = values[f"role/f1/{worst}"], reliability(pages, records)["ece"]
+    return [
+        Verdict("good-enough", macro >= gate.least_role_macro_f1, f"role macro-F1 {macro:.3f}", f"{gate.least_role_macro_f1:.3f} or more"),
+        Verdict("every-role", least >= gate.least_role_f1, f"{worst} F1 {least:.3f}", f"{gate.least_role_f1:.3f} or more"),
+        Verdict("calibration", ece <= gate.max_ece, f"ECE {ece:.3f}", f"{gate.max_ece:.3f} or less"),
+    ]
+
+
+def _same_contract(new: Contestant, champion: Contestant) -> list[Verdict]:
+    same = new.signature == champion.signature
+    missing = sorted(set(champion.labeler.topics) - set(new.labeler.topics))
+    return [
+        Verdict("signature", same, "the champion's" if same else "another", "what its callers send and read"),
+        Verdict(
+            "topics",
+            not missing,
+            f"without {_listed(missing)}" if missing else f"all {len(champion.labeler.topics)}",
+            "every topic of the champion",
+        ),
+    ]
+
+
+def _absolute(new: Contestant, gate: Gate) -> list[Verdict]:
+    milliseconds, size = page_milliseconds(new.labeler), size_mb(new.bundle)
+    failed, count = new.failed
+    share = (count - len(failed)) / max(count, 1)
+    told = f"{count - len(failed)} of {count} pass{f', not {_listed(failed)}' if failed else ''}"
+    return [
+        Verdict(
+            "latency",
+            milliseconds <= gate.max_page_ms,
+            f"{milliseconds:.0f} ms a page of {TIMED_SEGMENTS}",
+            f"{gate.max_page_ms:.0f} ms or less",
+        ),
+        Verdict("size", size <= gate.max_size_mb, f"{size:.1f} MB", f"{gate.max_size_mb:.0f} MB or less"),
+        Verdict("behaviour", share >= gate.least_behaviour, told, f"{gate.least_behaviour:.0%} or more"),
+    ]
+
+
+def _listed(names: Sequence[str] | frozenset[str], most: int = 3) -> str:
+    shown = sorted(names)[:most]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def page_milliseconds(labeler: Labeler) -> float:
+    """Median time a page of 40 segments takes, in milliseconds."""
+    from train.export.golden import PAGES
+
+    page = PAGES["long-page"][:TIMED_SEGMENTS]
+    seconds = []
+    for _ in range(TIMED_RUNS + 3):
+        started = time.perf_counter()
+        next(labeler.label([("timed", page)]))
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[3:])) * 1000
+
+
+def behaviour(bundle: Path) -> tuple[frozenset[str], int]:
+    """Names of the tests in tests/behaviour that a bundle fails, and how many there are.
+
+    Raises:
+        InputError: The tests cannot be run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(ROOT / "tests/behaviour"),
+            "--model",
+            str(bundle.resolve()),
+            f"--junitxml={report}",
+            "-q",
+        ]
+        done = subprocess.run([*command, "-p", "no:cacheprovider"], cwd=ROOT, capture_output=True, text=True)
+        cases = list(ElementTree.parse(report).getroot().iter("testcase")) if report.is_file() else []
+        # A test that errs, and does not fail, found no model to test.
+        if done.returncode not in (0, 1) or not cases or any(case.find("error") is not None for case in cases):
+            raise InputError(
+                f"the behavioural tests do not run: {(done.stdout + done.stderr)[-300:]}", expected="a checkout with tests/behaviour and pytest",
+                remedy="run it from the repository, in the environment that `make setup` makes", path=ROOT, rule="no-behaviour",
+            )  # fmt: skip
+    bad = {str(case.get("name")) for case in cases if case.find("failure") is not None}
+    return frozenset(bad), len(cases)

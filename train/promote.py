@@ -1,0 +1,119 @@
+"""`make promote`: a version of the registry goes through the gate, and serves when every rule lets it pass."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.corpus.page import Page
+from train.errors import InputError
+from train.gate import Contestant, Gate, Verdict, behaviour, judge
+from train.labelling import load_labeler
+from train.progress import console, waiting
+from train.recipe import label_pages
+from train.registry import CHALLENGER, CHAMPION, bundle_folder, promote, refuse, version, version_of
+from train.run_pages import part_of_run
+from train.runtime import Labeler
+from train.tracking import REGISTERED_MODEL
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What came of it.
+
+    Args:
+        version: Of the registry.
+        champion: The version that served before, or None.
+        verdicts: Of each rule; empty when the version serves already.
+        passed: Whether every rule lets it pass, or it was forced.
+        promoted: Whether it serves now.
+    """
+
+    version: str
+    champion: str | None
+    verdicts: Sequence[Verdict]
+    passed: bool
+    promoted: bool
+
+
+def run(gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: bool = False, forced: str | None = None) -> Decision:
+    """Judges a version and promotes it when it passes.
+
+    Args:
+        gate: The limits.
+        which: Alias or number of the version.
+        corpus: Where the corpus of its run lies now; the path in its config by default.
+        dry: Say what would happen, change nothing.
+        forced: Promote whatever the gate says, and why.
+
+    Raises:
+        InputError: There is no such version, or its run or corpus cannot be read.
+    """
+    found, present = version(which), version_of(CHAMPION)
+    if present is not None and present.version == found.version:
+        return Decision(str(found.version), str(found.version), [], True, True)
+    new = _contestant(found)
+    champion = _champion(present)
+    pages = _test_pages(found, corpus)
+
+    def label(labeler: Labeler) -> list[Any]:
+        return label_pages(labeler, pages, f"labelling test pages with {labeler.family} {labeler.version}")
+
+    verdicts = judge(new, champion, pages, gate, label)
+    passed = all(verdict.passed for verdict in verdicts) or forced is not None
+    if not dry:
+        if passed:
+            promote(new.version, verdicts, forced=forced)
+        else:
+            refuse(new.version, verdicts)
+    return Decision(new.version, champion.version if champion else None, verdicts, passed, passed and not dry)
+
+
+def _champion(present: Any | None) -> Contestant | None:
+    """The version that serves; None when there is none, or when this version of the code cannot read it."""
+    if present is None:
+        return None
+    try:
+        return _contestant(present)
+    except InputError as error:
+        if error.rule != "bad-bundle":
+            raise
+        console.print(f"the champion, version {present.version}, is no one to compare with: {error.found}", style="yellow", markup=False)
+        return None
+
+
+def _contestant(registered: Any) -> Contestant:
+    import mlflow
+
+    uri = f"models:/{REGISTERED_MODEL}/{registered.version}"
+    bundle = bundle_folder(uri)
+    labeler = load_labeler(str(bundle))
+    signature = mlflow.models.get_model_info(uri).signature
+    with waiting(f"testing how version {registered.version} behaves"):
+        failed = behaviour(bundle)
+    tags = registered.tags
+    return Contestant(
+        str(registered.version), bundle, labeler, tags.get("corpus.sha256", ""), tags.get("split.sha256", ""),
+        signature.to_dict() if signature else {}, failed,
+    )  # fmt: skip
+
+
+def _test_pages(registered: Any, corpus: str | None) -> list[Page]:
+    """The test pages of the split that a version was trained with, by what its run logged."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run_id = registered.run_id or mlflow.MlflowClient().get_logged_model(registered.source.removeprefix("models:/")).source_run_id
+            for name in ("config.yaml", "split.json"):
+                mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+        except (MlflowException, OSError) as error:
+            raise InputError(
+                f"version {registered.version} has no run with its config and split: {str(error).splitlines()[0][:200]}",
+                expected="the run that trained it, in the same store", remedy="train it again in this store", rule="no-run",
+            ) from None  # fmt: skip
+        return part_of_run(Path(folder), "test", corpus)
