@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from train import data_commands, registry_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
+from train import data_commands, registry_commands, service_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
 from train.command_line import ConfigOption, ModelOption, Overrides, SliceOption, app, out
 from train.errors import InputError
 from train.progress import console, track
@@ -170,16 +170,6 @@ def explain(
     for page_id, texts in read_texts(files or []):
         out.print(page_id, style="bold", markup=False)
         out.print(why_view(texts, why(labeler.reader, texts, min(count, 5)), width=out.width))
-
-
-@app.command()
-def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
-    """Copies a model's bundle to a folder of its own, after checking every file."""
-    from train.export.bundle import copy_bundle, size_mb
-    from train.registry import bundle_folder
-
-    manifest = copy_bundle(bundle_folder(model), output)
-    out.print(f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt")
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from train.corpus.page import Page
 from train.errors import InputError
 from train.files import read_json, write_text, written_aside
+from train.progress import track
 from train.runtime.reading import ROLES, word_count
 
 PROFILE, WORDS = "profile.json", "known-words.npy"
@@ -228,6 +230,52 @@ def _jensen_shannon(before: np.ndarray, now: np.ndarray) -> float:
     middle = (before + now) / 2
     halves = [float((p * np.log2(p / middle)).sum()) for p in (before, now)]
     return float(np.sqrt(max(0.0, sum(halves) / 2)))
+
+
+@dataclass(frozen=True)
+class Drift:
+    """New pages beside a model's reference.
+
+    Args:
+        model: Family and version.
+        pages: New pages.
+        sites: Of these; a page without a site counts as one.
+        shifts: Feature by feature, the largest index first.
+    """
+
+    model: str
+    pages: int
+    sites: int
+    shifts: Sequence[Shift]
+
+
+def check_drift(model: str, pages: Iterable[Page], *, seed: int = 0) -> Drift:
+    """Labels new pages and compares them with the model's reference profile.
+
+    Args:
+        model: A folder or URI.
+        pages: Unlabelled or labelled; labels are not looked at.
+        seed: Of the resampling.
+
+    Raises:
+        InputError: As for `compare` and `read_reference`.
+    """
+    from train.labelling import load_labeler
+    from train.registry import bundle_folder
+
+    bundle = bundle_folder(model)
+    labeler = load_labeler(str(bundle))
+    reference, words = read_reference(bundle)
+    sites: list[str] = []
+
+    def texts() -> Iterator[tuple[str, list[str]]]:
+        for page in track(pages, "labelling pages"):
+            sites.append(page.site)
+            yield page.page_id, page.texts
+
+    # Records come a batch after their pages were taken: by their number, not side by side.
+    new = profile(((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics)
+    return Drift(f"{labeler.family} {labeler.version}", len(new.sites), len(np.unique(new.sites)), compare(reference, new, seed=seed))
 
 
 def write_reference(

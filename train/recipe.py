@@ -222,6 +222,7 @@ def code_sha256() -> str:
         "__main__.py",
         "command_line.py",
         "registry_commands.py",
+        "service_commands.py",
         "data_commands.py",
         "explain.py",
         "study_commands.py",

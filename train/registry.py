@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +61,8 @@ def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None
         known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
     except MlflowException:
         client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
-    made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
+    with redirect_stderr(StringIO()):  # it would say that the model exists, as it should
+        made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
     client.set_registered_model_alias(REGISTERED_MODEL, alias, made.version)
     return Registered(REGISTERED_MODEL, str(made.version), f"models:/{REGISTERED_MODEL}@{alias}", known is None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -141,8 +140,7 @@ def _kept(
             error = item.error
             found.errors[error.rule] += 1
             found.examples.setdefault(error.rule, str(error).splitlines()[0])
-            row = {"line": line, "rule": error.rule, "message": error.found, "path": str(error.path), "record": item.record}
-            refused.write(json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n")
+            refused.write(item.row(line))
             continue
         first[item.page_id] = line
         found.kept += 1

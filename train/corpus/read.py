@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,12 @@ class Refusal:
 
     error: InputError
     record: Any
+
+    def row(self, line: int) -> bytes:
+        """The line of a quarantine file that tells of it: `{"line", "rule", "message", "path", "record"}`."""
+        error = self.error
+        told = {"line": line, "rule": error.rule, "message": error.found, "path": str(error.path), "record": self.record}
+        return json.dumps(told, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def scan(corpus: str | Path, *, labelled: bool, naming: Naming | None = None) -> Iterator[tuple[int, Page | Refusal]]:
@@ -91,10 +98,10 @@ def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None
     return pages
 
 
-def duplicate_page(page_id: str, first: int, path: str | Path, line: int) -> InputError:
+def duplicate_page(page_id: str, first: int | None, path: str | Path, line: int) -> InputError:
     """The refusal of a page id that was there before."""
     return InputError(
-        f"page_id {page_id!r} was on line {first} already",
+        f"page_id {page_id!r} was {'there' if first is None else f'on line {first}'} already",
         expected="every page once",
         remedy="delete one, or give it an id of its own",
         path=path,

@@ -6,7 +6,6 @@ A set is named `KIND:PATH`. A text becomes a page whose segments have a topic an
 from __future__ import annotations
 
 import csv
-import json
 import re
 import sys
 from collections import Counter
@@ -301,17 +300,17 @@ def read_texts(named: str, mapping: TopicMapping, quarantine: Path | None = None
         InputError: There is none, or one is refused and `quarantine` is None.
     """
     pages: list[Page] = []
-    refused: list[dict[str, Any]] = []
+    refused: list[bytes] = []
     for line, item in scan_texts(named, mapping):
         if isinstance(item, Page):
             pages.append(item)
         elif quarantine is None:
             raise item.error
         else:
-            refused.append({"line": line, "rule": item.error.rule, "message": item.error.found, "record": item.record})
+            refused.append(item.row(line))
     if refused and quarantine is not None:
         with written_aside(quarantine) as aside:
-            aside.write_bytes("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in refused).encode("utf-8", "backslashreplace"))
+            aside.write_bytes(b"".join(refused))
     if not pages:
         raise InputError(
             f"no text in it ({len(refused)} refused)", expected="texts with topics", remedy="check kind and path", path=named,

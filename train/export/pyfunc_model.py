@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 
@@ -41,9 +43,24 @@ class PageLabeler(PythonModel):  # type: ignore[misc]
             params: None are known.
         """
         given = model_input["page_id"] if "page_id" in model_input else [None] * len(model_input)
-        ids = [page_id if isinstance(page_id, str) else f"page-{i}" for i, page_id in enumerate(given)]
-        pages = [[str(text) for text in segments] for segments in model_input["segments"]]
+        ids = [f"page-{i}" if _missing(page_id) else page_id for i, page_id in enumerate(given)]
+        pages = [list(segments) for segments in model_input["segments"]]
+        for i, (page_id, page) in enumerate(zip(ids, pages, strict=True)):
+            if not isinstance(page_id, str):
+                raise _bad(f"row {i}: page_id is {page_id!r}", "a string, or no page_id")
+            for k, text in enumerate(page):
+                if not isinstance(text, str):
+                    raise _bad(f"row {i} (page {page_id!r}), segment {k}: {text!r:.80}", "a string")
         return list(self.labeler.label(zip(ids, pages, strict=True)))
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _bad(found: str, expected: str) -> MlflowException:
+    """What a server answers with 400 and this message."""
+    return MlflowException(f"{found}; expected {expected}", error_code=INVALID_PARAMETER_VALUE)
 
 
 set_model(PageLabeler())

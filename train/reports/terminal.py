@@ -21,6 +21,7 @@ from train.label_quality import MIN_WORDS, LabelError
 from train.runtime.reading import ROLES, word_count
 
 if TYPE_CHECKING:
+    from train.drift import Drift
     from train.promote import Decision
 
 STYLE = {"main": ("█", "bold green"), "related": ("▒", "yellow"), "boilerplate": ("·", "bright_black")}
@@ -282,3 +283,18 @@ def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
         said = f"not promoted: {refused} rule{'s' if refused > 1 else ''} refuse{'s' if refused == 1 else ''} it"
         said += "; make promote FORCE='why' lets it serve all the same"
     return Group(table, Text(), Text(said, "green" if decision.passed else "bold red"))
+
+
+def drift_view(found: Drift) -> RenderableType:
+    """What has shifted, feature by feature."""
+    table = Table(
+        title=f"{found.pages:,} pages of {found.sites:,} sites beside the reference of {found.model}", title_justify="left", box=None
+    )
+    for name in ("feature", "PSI", "usual below", "Jensen-Shannon", "", "most changed"):
+        table.add_column(name, header_style="dim", justify="right" if name in ("PSI", "usual below", "Jensen-Shannon") else "left")
+    for shift in found.shifts:
+        worst = max(range(len(shift.bins)), key=lambda i, s=shift: abs(s.now[i] - s.before[i]))  # type: ignore[misc]
+        most = f"{shift.bins[worst]}: {shift.before[worst]:.0%} to {shift.now[worst]:.0%}"
+        mark = Text("shifted", "bold red") if shift.shifted else Text("")
+        table.add_row(shift.feature, f"{shift.psi:.3f}", f"{shift.usual:.3f}", f"{shift.js:.3f}", mark, escape(most))
+    return table

@@ -70,10 +70,10 @@ def _schema() -> Any:
 
 
 def _packed(record: dict[str, Any]) -> dict[str, Any]:
-    page = {key: _text(record.get(key)) for key in PAGE_COLUMNS}
+    page = {key: as_text(record.get(key)) for key in PAGE_COLUMNS}
     segments = []
     for s in record["segments"]:
-        known = {key: _text(s[key]) if key != "story" else s[key] for key in SEGMENT_COLUMNS if key in s}
+        known = {key: as_text(s[key]) if key != "story" else s[key] for key in SEGMENT_COLUMNS if key in s}
         segments.append({**known, _EXTRA: _json({k: v for k, v in s.items() if k not in SEGMENT_COLUMNS})})
     return {**page, _EXTRA: _json({k: v for k, v in record.items() if k not in PAGE_COLUMNS and k != "segments"}), "segments": segments}
 
@@ -103,6 +103,6 @@ def _json(extra: dict[str, Any]) -> str | None:
     return json.dumps(extra) if extra else None
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
     """Text as Arrow takes it: halves of characters, which JSON may hold, are written out."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,0 +1,85 @@
+"""Verbs for models at work: export, serve, label many pages, look for drift."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.command_line import ColumnsOption, CorpusArgument, ModelOption, RolesOption, app, out
+
+
+@app.command()
+def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
+    """Copies a model's bundle to a folder of its own, after checking every file."""
+    from train.export.bundle import copy_bundle, size_mb
+    from train.registry import bundle_folder
+
+    manifest = copy_bundle(bundle_folder(model), output)
+    out.print(f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt")
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Option("--model", help="A URI of the registry.")] = "models:/newsparts@champion",
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; the server asks nobody for a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="To listen on.")] = 5001,
+    workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+) -> None:
+    """Serves a model over HTTP by `mlflow models serve`; POST /invocations takes pages, GET /ping says whether it is well."""
+    from train.registry import bundle_folder
+    from train.tracking import tracking_uri
+
+    bundle_folder(model)  # a clear error before a server is started
+    out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True)
+    sys.stdout.flush()
+    # MLflow starts uvicorn by its name, which must be found though the environment was not activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": tracking_uri(), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = ["-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers)]
+    os.execve(sys.executable, [sys.executable, *command], environment)
+
+
+@app.command()
+def label(
+    model: ModelOption,
+    corpus: CorpusArgument,
+    output: Annotated[Path, typer.Option(help="The folder of the Parquet parts.")],
+    columns: ColumnsOption = "",
+    pages_a_part: Annotated[int, typer.Option(help="Pages in a part: what a killed run loses at most.")] = 1000,
+) -> None:
+    """Labels a corpus of any size into Parquet parts, in order, each page once; run again, it goes on where it stopped."""
+    from train.bulk import label_corpus
+    from train.corpus.naming import Naming
+    from train.labelling import load_labeler
+
+    found = label_corpus(load_labeler(model), corpus, output, naming=Naming.parse(columns, ""), pages_a_part=pages_a_part)
+    known = f", {found.known:,} of them before" if found.known else ""
+    refused = f"; {found.refused:,} refused, see {output}/_refused-*.jsonl" if found.refused else ""
+    out.print(f"{output}: {found.labelled:,} of {found.lines:,} pages labelled{known}{refused}")
+
+
+@app.command()
+def drift(
+    model: ModelOption,
+    corpus: CorpusArgument,
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("outputs/drift.html"),
+    columns: ColumnsOption = "",
+    roles: RolesOption = "",
+) -> None:
+    """Compares new pages with those the model was tested on; exit code 1 when they have shifted, so that cron can tell."""
+    from train.corpus.naming import Naming
+    from train.corpus.read import Corpus
+    from train.drift import check_drift
+    from train.reports.drift_report import write_drift_page
+    from train.reports.terminal import drift_view
+
+    found = check_drift(model, Corpus(corpus, Naming.parse(columns, roles), labelled=False))
+    write_drift_page(output, found.shifts, model=found.model, corpus=corpus, pages=found.pages, sites=found.sites)
+    out.print(drift_view(found))
+    out.print(f"{output}")
+    if any(shift.shifted for shift in found.shifts):
+        raise typer.Exit(1)
