@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m train
 READY := $(VENV)/.ready
 PORT ?= 5000
+BUNDLE ?= outputs/bundle
+BUNDLE_ENV := outputs/.bundle-env
 
 # Only the packages named here are needed; models and data come inside them.
 export HF_HUB_OFFLINE ?= 1
@@ -114,8 +116,39 @@ explain: $(READY) ## Name the features that the baseline MODEL= goes by; with FI
 export: $(READY) ## Copy the bundle of MODEL= to outputs/bundle, every file checked
 	@$(RUN) export --model $(call need,MODEL,a model folder or URI)
 
+.PHONY: bundle-check
+bundle-check: ## Install what the bundle of outputs/bundle (or BUNDLE=) needs into an environment of its own; label its golden pages there
+	@rm -rf $(BUNDLE_ENV) && $(PYTHON) -m venv $(BUNDLE_ENV)
+	@$(BUNDLE_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(BUNDLE)/requirements.txt
+	@PYTHONPATH=$(BUNDLE) $(BUNDLE_ENV)/bin/python -m newsparts_runtime --check
+	@printf 'installed: '; du -sm --exclude=pip --exclude=setuptools --exclude='*.pyc' $(BUNDLE_ENV)/lib | awk '{print $$1 " MB"}'
+
+.PHONY: register
+register: $(READY) ## Register the model of MODEL=outputs/x, a finished run, as the challenger
+	@$(RUN) register --model $(call need,MODEL,the output folder of a finished run)
+
+.PHONY: promote
+promote: $(READY) ## Let the challenger (or VERSION=) serve when it passes configs/gate.yaml; DRY=1 only tells; FORCE="why"; SET= limits
+	@$(RUN) promote $(if $(VERSION),--version $(VERSION)) $(if $(DRY),--dry-run) $(if $(FORCE),--force "$(FORCE)") $(if $(CORPUS),--corpus "$(CORPUS)") $(SET)
+
+.PHONY: rollback
+rollback: $(READY) ## Let the version serve again that served before the champion
+	@$(RUN) rollback
+
+.PHONY: serve
+serve: $(READY) ## Serve MODEL= (default the champion) over HTTP on this machine, PORT=5001
+	@$(RUN) serve --model $(or $(MODEL),models:/newsparts@champion) --port $(if $(filter command environment,$(origin PORT)),$(PORT),5001)
+
+.PHONY: label
+label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet parts) with MODEL=; run again, it goes on where it stopped
+	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model $(or $(MODEL),models:/newsparts@champion) $(if $(COLUMNS),--columns "$(COLUMNS)")
+
+.PHONY: drift
+drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/drift.html); exit code 1 when they have shifted
+	@$(RUN) drift "$(call need,CORPUS,new pages)" --model $(or $(MODEL),models:/newsparts@champion) $(NAMING)
+
 .PHONY: bench
-bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training"
+bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training serving"
 	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
 
 # What is measured against; in two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
@@ -141,6 +174,12 @@ behaviour: $(READY) ## Test how MODEL= behaves: obvious pages, changes that must
 # Label Studio's own code checks our tasks in a test; it needs an older numpy than we do.
 .venv-label-studio:
 	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check label-studio-sdk==2.1.2
+
+.PHONY: spark
+spark: $(VENV)/.spark ## Install PySpark, which labels on many machines (needs Java 17; README, 'Many pages')
+
+$(VENV)/.spark: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pyspark && touch $@
 
 .PHONY: lint
 lint: $(READY) ## Check style (ruff) and types (mypy --strict)

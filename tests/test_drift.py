@@ -86,7 +86,7 @@ def test_a_usual_sample_is_seldom_called_shifted() -> None:
     alarms = textbook = 0
     for trial in range(40):
         reference = profile(records(40, 0), words, ())
-        new = profile(records(6, 1), words, ())
+        new = profile(records(6, 1), words, (), reference.borders)
         shifts = {shift.feature: shift for shift in compare(reference, new, seed=trial, resamples=100)}
         alarms += shifts["role"].shifted
         textbook += shifts["role"].psi > 0.1
@@ -102,7 +102,8 @@ def test_a_profile_survives_its_file_and_thinning_keeps_every_site(tmp_path: Pat
     again = type(found).read(tmp_path / "profile.json")
     assert all((again.counts[name] == rows).all() for name, rows in found.counts.items())
     assert found.counts["topic of the main story"].sum(axis=0).tolist() == [0, 500, 0]
-    assert found.counts["unknown words"].sum(axis=0)[-1] == 500
+    assert {name: tuple(row) for name, row in again.borders.items()} == {name: tuple(row) for name, row in found.borders.items()}
+    assert found.counts["unknown words"].sum(axis=0)[-2] == 500
     few = thinned(found, 100)
     assert len(few.sites) == 100
     assert len(np.unique(few.sites)) == 50

@@ -38,14 +38,14 @@ LEAST_INDEX = 0.1
 """Population stability below which a difference does not matter, however sure it is (the usual rule of thumb)."""
 _SMOOTHING = 0.5
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_BINS: dict[str, tuple[float, ...]] = {
-    "segments a page": (10, 20, 40, 80, 160),
+_OF_SEGMENTS: dict[str, tuple[float, ...]] = {
     "words a segment": (2, 3, 6, 12, 25, 50, 100),
-    "words of the main story": (1, 50, 150, 300, 600, 1200),
     "confidence": (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
-    "unknown words": (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3),
 }
-"""Feature -> borders of its bins. Of segments: words and confidence; the others are of pages."""
+"""Feature -> borders of its bins."""
+_OF_PAGES = ("segments a page", "words of the main story", "unknown words")
+"""Features with one value a page: their bins hold a fifth of the reference each, for pages are few."""
+_FIFTHS = (0.2, 0.4, 0.6, 0.8)
 
 
 def known_words(pages: Iterable[Sequence[str]]) -> np.ndarray:
@@ -66,11 +66,13 @@ class Profile:
     """How pages look to a model.
 
     Args:
+        borders: Feature -> borders of its bins; features without are of named kinds.
         labels: Feature -> names of its bins.
         counts: Feature -> `[pages, bins]`.
         sites: Site number of each page, `[pages]`.
     """
 
+    borders: Mapping[str, Sequence[float]]
     labels: Mapping[str, Sequence[str]]
     counts: Mapping[str, np.ndarray]
     sites: np.ndarray
@@ -78,7 +80,8 @@ class Profile:
     def write(self, path: Path) -> None:
         """Writes the profile as JSON."""
         features = {name: {"bins": list(self.labels[name]), "counts": rows.tolist()} for name, rows in self.counts.items()}
-        write_text(path, json.dumps({"sites": self.sites.tolist(), "features": features}) + "\n")
+        borders = {name: list(found) for name, found in self.borders.items()}
+        write_text(path, json.dumps({"borders": borders, "sites": self.sites.tolist(), "features": features}) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Profile:
@@ -86,52 +89,68 @@ class Profile:
         found = read_json(path)
         features = found["features"]
         return cls(
+            found["borders"],
             {name: feature["bins"] for name, feature in features.items()},
             {name: np.array(feature["counts"], np.int64) for name, feature in features.items()},
             np.array(found["sites"], np.int64),
         )
 
 
-def profile(pages: Iterable[tuple[str, Mapping[str, Any]]], words: np.ndarray, topics: Sequence[str]) -> Profile:
+def profile(
+    pages: Iterable[tuple[str, Mapping[str, Any]]],
+    words: np.ndarray,
+    topics: Sequence[str],
+    borders: Mapping[str, Sequence[float]] | None = None,
+) -> Profile:
     """The profile of labelled pages.
 
     Args:
         pages: `(site, record)`, records as `predict` prints them.
         words: Of `known_words`.
         topics: The model's.
+        borders: Of the reference's bins, for pages that are to be compared with it; found in these pages when None.
     """
-    labels: dict[str, Sequence[str]] = {"role": ROLES, **{name: _names(borders) for name, borders in _BINS.items()}}
-    if topics:
-        labels["topic of the main story"] = [*topics, "no main story"]
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in labels}
+    values: dict[str, list[Sequence[float]]] = {name: [] for name in (*_OF_SEGMENTS, *_OF_PAGES)}
+    roles: list[np.ndarray] = []
+    told: list[np.ndarray] = []
     numbers: dict[str, int] = {}
     sites: list[int] = []
     for site, record in pages:
         segments = record["segments"]
         counts = [word_count(segment["text"]) for segment in segments]
-        of_main = sum(n for n, segment in zip(counts, segments, strict=True) if segment["role"] == "main")
         hashes = np.fromiter(_hashes([segment["text"] for segment in segments]), np.uint32)
-        found: dict[str, Sequence[float]] = {
-            "segments a page": [len(segments)],
-            "words a segment": counts,
-            "words of the main story": [of_main],
-            "confidence": [segment["confidence"] for segment in segments],
-            "unknown words": [1 - float(np.isin(hashes, words).mean())] if len(hashes) else [],
-        }
-        for name, values in found.items():
-            places = np.searchsorted(_BINS[name], values, side="right")
-            rows[name].append(np.bincount(places, minlength=len(labels[name])))
-        rows["role"].append(np.bincount([ROLES.index(s["role"]) for s in segments], minlength=len(ROLES)))
-        if topics:
-            topic = next((story["topic"] for story in record["stories"] if story["story"] == 0), None)
-            rows["topic of the main story"].append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
+        values["words a segment"].append(counts)
+        values["confidence"].append([segment["confidence"] for segment in segments])
+        values["segments a page"].append([len(segments)])
+        values["words of the main story"].append([sum(n for n, s in zip(counts, segments, strict=True) if s["role"] == "main")])
+        values["unknown words"].append([1 - float(np.isin(hashes, words).mean())] if len(hashes) else [])
+        roles.append(np.bincount([ROLES.index(s["role"]) for s in segments], minlength=len(ROLES)))
+        topic = next((story["topic"] for story in record["stories"] if story["story"] == 0), None)
+        told.append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
         # Pages without a site stand for themselves.
         sites.append(numbers.setdefault(site or f"\0{len(sites)}", len(numbers)))
-    return Profile(labels, {name: np.array(found, np.int64) for name, found in rows.items()}, np.array(sites, np.int64))
+    found = {**_OF_SEGMENTS, **{name: _fifths(values[name]) for name in _OF_PAGES}} if borders is None else dict(borders)
+    counted = {name: np.array([_histogram(row, found[name]) for row in rows], np.int64) for name, rows in values.items()}
+    labels: dict[str, Sequence[str]] = {name: _names(found[name]) for name in values} | {"role": ROLES}
+    counted["role"] = np.array(roles, np.int64)
+    if topics:
+        labels["topic of the main story"], counted["topic of the main story"] = [*topics, "no main story"], np.array(told)
+    return Profile(found, labels, counted, np.array(sites, np.int64))
+
+
+def _fifths(rows: Sequence[Sequence[float]]) -> list[float]:
+    flat = np.array([value for row in rows for value in row] or [0.0], np.float64)
+    # Two bins beside the fifths are empty in the reference: what lies outside all it has seen.
+    outer = (float(flat.min()), float(np.nextafter(flat.max(), np.inf)))
+    return sorted({*map(float, np.quantile(flat, _FIFTHS)), *outer})
+
+
+def _histogram(values: Sequence[float], borders: Sequence[float]) -> np.ndarray:
+    return np.bincount(np.searchsorted(borders, values, side="right"), minlength=len(borders) + 1)
 
 
 def _names(borders: Sequence[float]) -> list[str]:
-    shown = [f"{border:g}" for border in borders]
+    shown = [f"{border:.3g}" for border in borders]
     return [f"below {shown[0]}", *(f"{low} to {high}" for low, high in pairwise(shown)), f"{shown[-1]} and more"]
 
 
@@ -141,7 +160,9 @@ def thinned(reference: Profile, most: int = MOST_PAGES) -> Profile:
     if n <= most:
         return reference
     kept = np.linspace(0, n - 1, most).astype(np.int64)
-    return Profile(reference.labels, {name: rows[kept] for name, rows in reference.counts.items()}, reference.sites[kept])
+    return Profile(
+        reference.borders, reference.labels, {name: rows[kept] for name, rows in reference.counts.items()}, reference.sites[kept]
+    )
 
 
 @dataclass(frozen=True)
@@ -211,8 +232,10 @@ def _usual(reference: Profile, pages: int, sites: int, seed: int, resamples: int
         of_drawn = np.concatenate([by_site[site] for site in drawn])
         sample = rng.choice(of_drawn, pages, replace=len(of_drawn) < pages)
         rest = np.concatenate([by_site[site] for site in left_out])
+        # What was left out is fewer sites than the reference has; an index falls as the sites of both sides grow.
+        fair = (1 / sites + 1 / len(by_site)) / (1 / sites + 1 / len(left_out))
         for name, rows in reference.counts.items():
-            indices[name].append(float(_psi(_shares(rows[rest].sum(axis=0)), _shares(rows[sample].sum(axis=0)))))
+            indices[name].append(fair * _psi(_shares(rows[rest].sum(axis=0)), _shares(rows[sample].sum(axis=0))))
     level = 1 - FALSE_ALARM / len(indices)
     return {name: float(np.quantile(values, level)) if values else 0.0 for name, values in indices.items()}
 
@@ -274,7 +297,7 @@ def check_drift(model: str, pages: Iterable[Page], *, seed: int = 0) -> Drift:
             yield page.page_id, page.texts
 
     # Records come a batch after their pages were taken: by their number, not side by side.
-    new = profile(((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics)
+    new = profile(((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics, reference.borders)
     return Drift(f"{labeler.family} {labeler.version}", len(new.sites), len(np.unique(new.sites)), compare(reference, new, seed=seed))
 
 

@@ -11,15 +11,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from train.bench import growth
+from train.bench import growth, serving
 from train.bench.compare import Row, machine, table
 from train.errors import InputError
 from train.files import write_json, write_text
 from train.progress import console
+from train.registry import bundle_folder
 
 COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,)}
 """Sections that compare, and the threads they are run with."""
-SECTIONS = ("growth", *COMPARED)
+SECTIONS = ("growth", *COMPARED, "serving")
+CHAMPION = "models:/newsparts@champion"
 PAGES = 1040
 """Of the composed corpus that is compared on: the demo's."""
 
@@ -55,6 +57,11 @@ def report(
             found = growth.growth(folder, sizes or growth.SIZES, steps or tuple(growth.STEPS))
             text, plain = growth.table(found), growth.to_json(found)
             about = machine()
+        elif section == "serving":
+            corpus = build(folder / "composed.jsonl.gz", seed=13, pages=PAGES)
+            rows = serving.serving(corpus.path, CHAMPION, bundle_folder(CHAMPION))
+            about = machine() | {"corpus": corpus.sha256[:12], "model": CHAMPION}
+            text, plain = table(rows), {"machine": about, "rows": [asdict(row) for row in rows]}
         else:
             count = rounds if section == "baseline" else max(2, rounds // 2)
             corpus = build(folder / "composed.jsonl.gz", seed=13, pages=PAGES)

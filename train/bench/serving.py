@@ -1,0 +1,186 @@
+"""Servers under load: many clients at once for some seconds; what they got, how fast, and whether anything was lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.bench.compare import Row
+from train.corpus.page import Page
+from train.corpus.read import read_pages
+from train.tracking import ROOT
+
+CLIENTS, SECONDS = 50, 10.0
+STARTING_S = 120
+
+
+@dataclass
+class Load:
+    """What clients saw.
+
+    Args:
+        seconds: Of each answer.
+        wrong: What came back instead of the page's own record.
+        wall_s: From the first request to the last answer.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+
+    def told(self) -> str:
+        """In words."""
+        p50, p99 = (1000 * np.percentile(self.seconds, q) for q in (50, 99))
+        return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(self.seconds):,} asked, {len(self.wrong)} lost or wrong"
+
+
+def readme_block(name: str) -> str:
+    """The code block of the README that begins with the comment `# NAME`: what is shown is what is tested.
+
+    Raises:
+        KeyError: There is none.
+    """
+    for block in (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]:
+        code = block.split("```")[0]
+        if code.startswith(f"# {name}"):
+            return code
+    raise KeyError(name)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def server(command: Sequence[str], health: str, *, environment: Mapping[str, str], cwd: Path) -> Iterator[None]:
+    """Runs a server until the block ends; the block begins when `health` answers.
+
+    Raises:
+        RuntimeError: It does not answer in time.
+    """
+    with tempfile.TemporaryFile() as log:
+        running = subprocess.Popen(command, env={**os.environ, **environment}, cwd=cwd, stdout=log, stderr=log, start_new_session=True)
+        try:
+            deadline = time.monotonic() + STARTING_S
+            while not _answers(health):
+                if running.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"{' '.join(command)} does not answer: {log.read()[-2000:].decode(errors='replace')}")
+                time.sleep(0.1)
+            yield
+        finally:
+            # The whole group: MLflow's server is a child of the command.
+            os.killpg(running.pid, 15)
+            try:
+                running.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, 9)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def post(url: str, value: Any, *, timeout: float = 120) -> Any:
+    """Posts JSON and reads JSON."""
+    request = urllib.request.Request(url, json.dumps(value).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        return json.load(answer)
+
+
+def hammer(pages: Sequence[Page], ask: Callable[[Page], Any], *, clients: int = CLIENTS, seconds: float = SECONDS) -> Load:
+    """Asks for one page after the other, from many threads; `ask` gives the page's record."""
+    found, lock, started = Load(), threading.Lock(), time.perf_counter()
+
+    def client(number: int) -> None:
+        while time.perf_counter() - started < seconds:
+            page = pages[number % len(pages)]
+            number += clients
+            begun, wrong = time.perf_counter(), None
+            try:
+                record = ask(page)
+                if record["page_id"] != page.page_id or [s["text"] for s in record["segments"]] != page.texts:
+                    wrong = f"another page: {record['page_id']}"
+            except Exception as error:
+                wrong = repr(error)
+            with lock:
+                found.seconds.append(time.perf_counter() - begun)
+                if wrong is not None:
+                    found.wrong.append(wrong)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found.wall_s = time.perf_counter() - started
+    return found
+
+
+def ask_mlflow(url: str) -> Callable[[Page], Any]:
+    """Asks `mlflow models serve`."""
+    return lambda page: post(url, {"dataframe_records": [{"page_id": page.page_id, "segments": page.texts}]})["predictions"][0]
+
+
+def ask_service(url: str) -> Callable[[Page], Any]:
+    """Asks the README's service."""
+    return lambda page: post(url, {"page_id": page.page_id, "segments": page.texts})
+
+
+@contextmanager
+def mlflow_server(model: str) -> Iterator[str]:
+    """`make serve` on a free port; gives the address to post to."""
+    port = free_port()
+    command = [sys.executable, "-m", "train", "serve", "--model", model, "--port", str(port)]
+    with server(command, f"http://127.0.0.1:{port}/ping", environment={"PYTHONPATH": str(ROOT)}, cwd=ROOT):
+        yield f"http://127.0.0.1:{port}/invocations"
+
+
+@contextmanager
+def readme_service(bundle: Path) -> Iterator[str]:
+    """The README's service on a free port; gives the address to post to."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "service.py").write_text(readme_block("service.py"), encoding="utf-8")
+        command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "warning"]
+        with server(command, f"http://127.0.0.1:{port}/healthz", environment={"BUNDLE": str(bundle.resolve())}, cwd=Path(folder)):
+            yield f"http://127.0.0.1:{port}/label"
+
+
+def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS) -> list[Row]:
+    """Both servers with the same model, one after the other, clients on the same machine."""
+    pages = read_pages(corpus)[:200]
+    contenders = {
+        "mlflow models serve": (mlflow_server(model), ask_mlflow),
+        "the README's service: the bundle alone, micro-batches": (readme_service(bundle), ask_service),
+    }
+    rows: list[Row] = []
+    for name, (start, ask) in contenders.items():
+        with start as url:
+            hammer(pages, ask(url), seconds=1.0)
+            found = hammer(pages, ask(url), seconds=seconds)
+        rate = len(found.seconds) / found.wall_s
+        ratio = rate / rows[0].rate if rows else 1.0
+        rows.append(Row(f"serving, {CLIENTS} clients", name, rate, "pages/s", ratio, ratio, ratio, found.told()))
+    return rows
