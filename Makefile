@@ -128,7 +128,7 @@ register: $(READY) ## Register the model of MODEL=outputs/x, a finished run, as 
 	@$(RUN) register --model $(call need,MODEL,the output folder of a finished run)
 
 .PHONY: promote
-promote: $(READY) ## Let the challenger (or VERSION=) serve when it passes configs/gate.yaml; DRY=1 only tells; FORCE="why"; SET= limits
+promote: $(READY) ## Let the challenger (or VERSION=) serve when it passes configs/registry/gate.yaml; DRY=1 only tells; FORCE="why"; SET= limits
 	@$(RUN) promote $(if $(VERSION),--version $(VERSION)) $(if $(DRY),--dry-run) $(if $(FORCE),--force "$(FORCE)") $(if $(CORPUS),--corpus "$(CORPUS)") $(SET)
 
 .PHONY: rollback

@@ -148,7 +148,7 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
     elif family == "hierarchical":
         small += [
             f"hierarchical.backbone={backbone}", "hierarchical.width=32", "hierarchical.depth=1", "hierarchical.members=2", "hierarchical.epochs=12",
-            "hierarchical.batch_pieces=4", "hierarchical.learning_rate=0.01", "hierarchical.dropout=0.1",
+            "hierarchical.batch_pieces=4", "hierarchical.learning_rate=0.01", "hierarchical.dropout=0.1", "hierarchical.int8=false",
         ]  # fmt: skip
     else:
         small += ["baseline.max_words=2000", "baseline.max_chars=2000", "baseline.max_iterations=40"]

@@ -26,7 +26,7 @@ TAMPER = ("boilerplate", "main", "related")
 
 @pytest.fixture
 def gate() -> Gate:
-    return replace(read_settings(Gate, ROOT / "configs/gate.yaml"), samples=200)
+    return replace(read_settings(Gate, ROOT / "configs/registry/gate.yaml"), samples=200)
 
 
 @pytest.fixture(autouse=True)

@@ -109,6 +109,7 @@ class EncoderConfig:
     tail_tokens: int
     dropout: float
     freeze_embeddings: bool
+    int8: bool
     epochs: int
     recombined: bool
     batch_windows: int
@@ -163,6 +164,7 @@ class HierarchicalConfig:
     warmup: float
     short_weight: float
     topic_weight: float
+    int8: bool
     patience: int | None
     threads: int | None
     device: Literal["auto", "cpu"]

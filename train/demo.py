@@ -31,7 +31,7 @@ SEED = 13
 CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}
 CANDIDATES = ("baseline", "encoder")
 PAGE = "configs/demo-page.txt"
-GATE = "configs/gate.yaml"
+GATE = "configs/registry/gate.yaml"
 
 
 @dataclass(frozen=True)

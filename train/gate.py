@@ -28,7 +28,7 @@ TIMED_SEGMENTS, TIMED_RUNS = 40, 25
 
 @dataclass(frozen=True)
 class Gate:
-    """Limits; what each means stands in configs/gate.yaml."""
+    """Limits; what each means stands in configs/registry/gate.yaml."""
 
     least_gain: float
     confidence: float

@@ -29,7 +29,6 @@ from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
 from train.tracking import Tracker, environment, git_state, has_model, peak_memory_mb, tracked_run
 
-PARITY_PAGES = 8
 OUTCOME = "outcome.json"
 
 
@@ -99,10 +98,13 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
             chosen = choose(family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration)
         write_json(output / "decoding.json", chosen.tried)
 
-        sample = parts["validation"][:PARITY_PAGES]
         with waiting("writing the bundle and checking it"):
             bundle = write_bundle(
-                output / "bundle", config.family, chosen.decoder, chosen.calibration, lambda folder: family.write(folder, sample)
+                output / "bundle",
+                config.family,
+                chosen.decoder,
+                chosen.calibration,
+                lambda folder: family.write(folder, parts["validation"]),
             )
         family.write_weights(output / "weights")
         labeler = Labeler.load(bundle)

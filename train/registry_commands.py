@@ -29,7 +29,7 @@ def register(model: Annotated[Path, typer.Option("--model", help="The output fol
 def promote(
     overrides: Overrides = None,
     version: Annotated[str, typer.Option(help="Alias or number of the version that is to serve.")] = "challenger",
-    gate: Annotated[Path, typer.Option(help="What it must show.")] = Path("configs/gate.yaml"),
+    gate: Annotated[Path, typer.Option(help="What it must show.")] = Path("configs/registry/gate.yaml"),
     corpus: Annotated[str | None, typer.Option(help="Where the corpus of its run lies now; where its config says by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")] = False,
     force: Annotated[str | None, typer.Option(help="Promote it whatever the gate says; why is kept on the version.")] = None,

@@ -14,6 +14,7 @@ import train.runtime
 from train.errors import InputError
 from train.export.golden import write_golden
 from train.files import read_json, sha256_file, write_json
+from train.models.quantize import REPORT as INT8_REPORT
 from train.runtime import BundleError, Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
@@ -59,7 +60,8 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
         for path in sorted(source.glob("*.py")):
             shutil.copyfile(path, aside / RUNTIME / path.name)
         (aside / "requirements.txt").write_text("\n".join(requirements(family)) + "\n", encoding="utf-8")
-        files = {p.relative_to(aside).as_posix(): sha256_file(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+        measured = aside / INT8_REPORT
+        files = {p.relative_to(aside).as_posix(): sha256_file(p) for p in sorted(aside.rglob("*")) if p.is_file() and p != measured}
         manifest = {
             "schema": SCHEMA,
             "name": NAME,
@@ -71,7 +73,7 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
             "files": files,
         }
         write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest, "documents": {}})
-        add_documents(aside, [write_golden(Labeler.load(aside), aside)])
+        add_documents(aside, [write_golden(Labeler.load(aside), aside), *([measured] if measured.is_file() else [])])
         _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

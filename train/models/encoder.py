@@ -190,7 +190,7 @@ class EncoderFamily:
         assert network is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
         manifest = {"windows": self.plan.to_json(), "topics": list(self.topics)}
-        export_onnx(network.to("cpu"), self.reader(), folder, manifest, [page.texts for page in sample])
+        export_onnx(network.to("cpu"), self.reader(), folder, manifest, sample, int8=self.config.int8)
         return manifest
 
     def write_weights(self, folder: Path) -> None:

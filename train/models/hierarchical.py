@@ -265,7 +265,8 @@ class HierarchicalFamily:
             self._reader(Hierarchical, self.members),
             folder,
             manifest,
-            [page.texts for page in sample],
+            sample,
+            int8=self.config.int8,
         )
         return manifest
 

@@ -14,13 +14,17 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from train.corpus.page import Page
+from train.models.attention import for_export
 from train.models.network import PageEncoder
 from train.models.page_network import Members, SegmentVectors
+from train.models.quantize import keep_int8
 from train.runtime.encoder import INPUTS, OUTPUTS, Encoder
 from train.runtime.hierarchical import Hierarchical
 from train.runtime.labeler import Reader
 from train.runtime.reading import NUMBER_NAMES, clean
 
+PARITY_PAGES = 40
 MAX_DIFFERENCE = 1e-3
 MIN_AGREEMENT = 0.999
 
@@ -40,15 +44,18 @@ class _Logits(nn.Module):
         return tuple(answer[name] for name in self.names)
 
 
-def export_onnx(network: PageEncoder, reader: Encoder, folder: Path, manifest: dict[str, Any], sample: Sequence[list[str]]) -> None:
-    """Writes `model.onnx` into `folder`, which holds the tokenizer already, and adds the measured `parity` to the manifest.
+def export_onnx(
+    network: PageEncoder, reader: Encoder, folder: Path, manifest: dict[str, Any], sample: Sequence[Page], *, int8: bool = False
+) -> None:
+    """Writes `model.onnx` into `folder`, which holds the tokenizer already; adds the measured `parity`, and whether `int8`, to the manifest.
 
     Args:
         network: On the CPU.
         reader: The network as the runtime reads with it.
         folder: Where to.
         manifest: The bundle's manifest so far.
-        sample: Pages' segment texts to compare on.
+        sample: Labelled pages to compare on.
+        int8: Try int8 weights too, and keep them when they gain.
 
     Raises:
         ParityError: Probabilities differ by more than 1e-3, or fewer than 99.9 % of the labels agree; the numbers are in it.
@@ -61,12 +68,22 @@ def export_onnx(network: PageEncoder, reader: Encoder, folder: Path, manifest: d
         torch.zeros(2, 16, len(NUMBER_NAMES)),
     )
     wrapper = _Logits(network).eval()
-    _export(wrapper, example, folder / "model.onnx", INPUTS, wrapper.names, tuple({0: batch, 1: length} for _ in INPUTS))
-    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), sample)
+    with for_export(network.backbone):
+        _export(wrapper, example, folder / "model.onnx", INPUTS, wrapper.names, tuple({0: batch, 1: length} for _ in INPUTS))
+    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
+    if int8 and sample:
+        manifest["int8"] = keep_int8(folder, "model.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
 
 
 def export_hierarchical(
-    segments: SegmentVectors, page: Members, reader: Hierarchical, folder: Path, manifest: dict[str, Any], sample: Sequence[list[str]]
+    segments: SegmentVectors,
+    page: Members,
+    reader: Hierarchical,
+    folder: Path,
+    manifest: dict[str, Any],
+    sample: Sequence[Page],
+    *,
+    int8: bool = False,
 ) -> None:
     """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; else as `export_onnx`."""
     texts, length = (
@@ -75,7 +92,10 @@ def export_hierarchical(
     )
     # Two tensors: one given twice is exported as one input.
     ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
-    _export(segments, (ids, mask), folder / "segments.onnx", ("input_ids", "attention_mask"), ("vectors",), ({0: texts, 1: length},) * 2)
+    with for_export(segments.backbone):
+        _export(
+            segments, (ids, mask), folder / "segments.onnx", ("input_ids", "attention_mask"), ("vectors",), ({0: texts, 1: length},) * 2
+        )
     example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(NUMBER_NAMES)))
     outputs = ("states", "topic_logits") if manifest["topics"] else ("states",)
     with _quietly():
@@ -84,7 +104,9 @@ def export_hierarchical(
             page.eval(), example, folder / "page.onnx", dynamo=False, input_names=["vectors", "numbers"], output_names=list(outputs),
             dynamic_axes={name: {1: "segments"} for name in ("vectors", "numbers", *outputs)}, opset_version=18,
         )  # fmt: skip
-    manifest["parity"] = compare(reader, Hierarchical.load(folder, manifest), sample)
+    manifest["parity"] = compare(reader, Hierarchical.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
+    if int8 and sample:
+        manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Hierarchical.load(folder, manifest, int8=small), reader, sample)
 
 
 def _export(

@@ -14,7 +14,11 @@ from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, softmax
 from .reading import ROLES
 from .windows import WindowPlan, batches, collate, pack
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 1024
+INT8 = ".int8.onnx"
+"""Ending of a network's int8 twin."""
+_SLOW = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""What ONNX Runtime (1.23 to 1.32) makes slower on a CPU by fusing: the parts use all lanes of the processor, the wholes do not."""
 FILES = ("model.onnx", "tokenizer.json")
 INPUTS = ("input_ids", "attention_mask", "is_marker", "numbers")
 OUTPUTS = ("role_logits", "begins_logits", "topic_logits")
@@ -42,11 +46,11 @@ class Encoder:
     topics: tuple[str, ...]
 
     @classmethod
-    def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None) -> Encoder:
-        """Loads a bundle's ONNX model and tokenizer. `threads` defaults to the cores at hand."""
+    def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
+        """Loads a bundle's ONNX model, or its int8 twin, and tokenizer. `threads` defaults to the cores at hand."""
         from tokenizers import Tokenizer
 
-        session = onnx_session(folder / "model.onnx", threads)
+        session = onnx_session(folder / f"model{INT8 if int8 else '.onnx'}", threads)
         names = [output.name for output in session.get_outputs()]
 
         def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -93,7 +97,7 @@ def onnx_session(path: Path, threads: int | None) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW))
 
 
 def _states(roles: np.ndarray, begins: np.ndarray) -> np.ndarray:

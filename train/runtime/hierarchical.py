@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .encoder import onnx_session
+from .encoder import INT8, onnx_session
 from .reading import numbers
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 1024
 SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
 PAGE_FILE = "page.onnx"
 
@@ -75,11 +75,11 @@ class Hierarchical:
     topics: tuple[str, ...]
 
     @classmethod
-    def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None) -> Hierarchical:
-        """Loads a bundle's two ONNX models and its tokenizer. `threads` defaults to the cores at hand."""
+    def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Hierarchical:
+        """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads` defaults to the cores at hand."""
         from tokenizers import Tokenizer
 
-        segments, page = (onnx_session(folder / name, threads) for name in (SEGMENT_FILES[0], PAGE_FILE))
+        segments, page = (onnx_session(folder / name, threads) for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE))
         names = [output.name for output in page.get_outputs()]
 
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -102,15 +102,20 @@ class Labeler:
     calibration: Calibration = field(default_factory=Calibration)
 
     @classmethod
-    def load(cls, folder: Path | str, *, threads: int | None = None) -> Labeler:
+    def load(cls, folder: Path | str, *, threads: int | None = None, precision: str | None = None) -> Labeler:
         """Loads a bundle after checking its schema, label order and the sha256 of every file.
+
+        Args:
+            folder: The bundle.
+            threads: Of an encoder; the cores at hand by default.
+            precision: `float32` passes over the int8 weights that a bundle may have; answers then differ a little from the golden ones.
 
         Raises:
             BundleError: Something is missing, changed, unlisted or of another version.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        reader = _load_reader(folder, manifest, threads)
+        reader = _load_reader(folder, manifest, threads, int8=bool(manifest.get("int8")) and precision != "float32")
         decoder = Decoder.from_json(manifest["decoder"])
         calibration = Calibration.from_json(manifest.get("calibration"))
         return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]), calibration)
@@ -203,7 +208,7 @@ class Labeler:
         return {"page_id": reading.page_id, "segments": segments, "stories": answers, "model": model}
 
 
-def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None) -> Reader:
+def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *, int8: bool) -> Reader:
     # Each family needs packages that the others' users have not installed.
     if manifest["family"] == "baseline":
         from .baseline import Baseline
@@ -212,10 +217,10 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None) ->
     if manifest["family"] == "hierarchical":
         from .hierarchical import Hierarchical
 
-        return Hierarchical.load(folder, manifest, threads=threads)
+        return Hierarchical.load(folder, manifest, threads=threads, int8=int8)
     from .encoder import Encoder
 
-    return Encoder.load(folder, manifest, threads=threads)
+    return Encoder.load(folder, manifest, threads=threads, int8=int8)
 
 
 def _members(stories: Sequence[int | None]) -> dict[int, list[int]]:

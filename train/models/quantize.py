@@ -1,0 +1,104 @@
+"""int8 weights, kept only when they gain: on this processor in speed, and on validation pages without a loss that matters."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from train.corpus.page import Page
+from train.files import write_json
+from train.models.family import states_macro_f1
+from train.progress import console
+from train.runtime.encoder import INT8
+from train.runtime.labeler import Reader
+from train.runtime.reading import clean
+
+MOST_LOST, LEAST_AGREEMENT, LEAST_SPEED = 0.003, 0.99, 1.1
+JUDGED_PAGES, TIMED_PAGES, ROUNDS = 60, 8, 3
+REPORT = "int8.json"
+
+
+@dataclass(frozen=True)
+class Int8:
+    """What int8 weights bring.
+
+    Args:
+        kept: Whether the bundle answers with them.
+        pages: Validation pages judged.
+        macro_f1_change: Role macro-F1 with them, less that of the trained network.
+        agreement: Share of segments with the same likeliest state.
+        speed: Times that of float32 in the same engine; median of rounds by turns.
+    """
+
+    kept: bool
+    pages: int
+    macro_f1_change: float
+    agreement: float
+    speed: float
+
+
+def quantized(path: Path) -> Path:
+    """Writes an ONNX model's int8 twin beside it: weights by channel, activations as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = path.with_name(path.stem + INT8)
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it advises a preprocessing that changes nothing here
+    try:
+        quantize_dynamic(path, target, per_channel=True, weight_type=QuantType.QInt8)
+    finally:
+        logger.setLevel(level)
+    return target
+
+
+def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact: Reader, pages: Sequence[Page]) -> bool:
+    """Quantizes a bundle's network, judges it, and removes it again when it does not gain; `int8.json` says what was found.
+
+    Args:
+        folder: The bundle's, with the float32 network in it.
+        network: Its file.
+        load: Loads the bundle's reader, with int8 weights or without.
+        exact: The trained network.
+        pages: Labelled validation pages.
+    """
+    target = quantized(folder / network)
+    found = judge(exact, load(False), load(True), pages)
+    write_json(folder / REPORT, asdict(found))
+    if not found.kept:
+        target.unlink()
+    console.print(
+        f"int8 weights {'kept' if found.kept else 'not kept'}: {found.speed:.2f} times as fast, {100 * found.macro_f1_change:+.2f} points of role "
+        f"macro-F1, {found.agreement:.2%} of the labels agree (wanted: {LEAST_SPEED:g} times, {-100 * MOST_LOST:+.1f} points, {LEAST_AGREEMENT:.0%})"
+    )
+    return found.kept
+
+
+def judge(exact: Reader, plain: Reader, small: Reader, pages: Sequence[Page]) -> Int8:
+    """Compares int8 weights with the trained network in answers, and with float32 in the same engine in speed."""
+    judged = pages[:JUDGED_PAGES]
+    texts = [[clean(text) for text in page.texts] for page in judged]
+    states = {name: reader.states(texts)[0] for name, reader in (("exact", exact), ("int8", small))}
+    change = states_macro_f1(states["int8"], judged) - states_macro_f1(states["exact"], judged)
+    ours, theirs = (np.concatenate(states[name]).argmax(axis=1) for name in ("exact", "int8"))
+    agreement = float((ours == theirs).mean()) if len(ours) else 1.0
+    speed = _speed({"plain": plain, "int8": small}, texts[:TIMED_PAGES])
+    kept = change >= -MOST_LOST and agreement >= LEAST_AGREEMENT and speed >= LEAST_SPEED
+    return Int8(kept, len(judged), float(change), agreement, speed)
+
+
+def _speed(readers: Mapping[str, Reader], pages: Sequence[Sequence[str]]) -> float:
+    ratios = []
+    for _ in range(ROUNDS):
+        seconds = {}
+        for name, reader in readers.items():
+            started = time.perf_counter()
+            reader.states(pages)
+            seconds[name] = time.perf_counter() - started
+        ratios.append(seconds["plain"] / seconds["int8"])
+    return float(np.median(ratios))
