@@ -149,6 +149,27 @@ def test_a_path_out_of_the_bundle_is_refused(outcome: Outcome, tmp_path: Path) -
         Labeler.load(tmp_path / "b")
 
 
+def test_a_link_out_of_the_bundle_is_refused(outcome: Outcome, tmp_path: Path) -> None:
+    copy_bundle(outcome.output / "bundle", tmp_path / "b")
+    shutil.move(tmp_path / "b" / "requirements.txt", tmp_path / "outside.txt")
+    (tmp_path / "b" / "requirements.txt").symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(BundleError, match="outside the bundle"):
+        Labeler.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "texts", [[], ["one"], ["word " * 200_000], [f"line {i} of many" for i in range(10_000)], ["\ud800", "\x00", "\u202e" * 50, "🌉" * 9]]
+)
+def test_any_page_has_an_answer(outcome: Outcome, texts: list[str]) -> None:
+    (record,) = Labeler.load(outcome.output / "bundle").label([("page", texts)])
+    assert [segment["text"] for segment in record["segments"]] == texts
+    told = [i for story in record["stories"] for i in story["segments"]]
+    assert sorted(told) == [i for i, segment in enumerate(record["segments"]) if segment["story"] is not None]
+    for segment in record["segments"]:
+        assert sum(segment["scores"].values()) == pytest.approx(1, abs=1e-4)
+        assert segment["confidence"] == max(segment["scores"].values())
+
+
 def test_export_never_overwrites_what_is_no_bundle(outcome: Outcome, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
@@ -190,6 +211,9 @@ def test_pyfunc_answers_the_record_that_predict_prints(make_config: ConfigMaker,
         pages = [make_page("asked", n) for n in range(3)]
         frame = pd.DataFrame({"segments": [page.texts for page in pages], "page_id": [page.page_id for page in pages]})
         model = mlflow.pyfunc.load_model(made.uri)
+        for name, content in _contents(Path(mlflow.artifacts.download_artifacts(artifact_uri=made.uri))):
+            assert Path(name).suffix not in PICKLES
+            assert content[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), name
         by_pyfunc = model.predict(frame)
         assert by_pyfunc == list(load_labeler(made.uri).label((page.page_id, page.texts) for page in pages))
         assert [r["page_id"] for r in model.predict(frame[["segments"]])] == ["page-0", "page-1", "page-2"]

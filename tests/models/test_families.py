@@ -338,3 +338,13 @@ def test_composed_pages_are_learnt_from_without_their_topics(make_config: Config
     corpus = build(tmp_path / "composed.jsonl", seed=13, pages=60).path
     with pytest.raises(InputError, match="in the corpus already"):
         fit(make_config(name, "corpus.composed=8", f"corpus.path={corpus}"))
+
+
+def test_training_in_bfloat16_ships_the_network_without_its_autocast(make_config: ConfigMaker) -> None:
+    """Emulated where the processor has no such instructions; without a GPU `device: auto` takes the CPU."""
+    outcome = fit(make_config("demo-encoder", "encoder.bf16=true"))
+    exact = fit(make_config("demo-encoder", f"output={outcome.output}-float32"))
+    assert outcome.version != exact.version
+    assert outcome.metrics["test/role/macro_f1"] == pytest.approx(exact.metrics["test/role/macro_f1"], abs=0.1)
+    manifest = read_json(outcome.output / "bundle" / "bundle.json")
+    assert manifest["parity"]["max_difference"] < 1e-4

@@ -118,7 +118,8 @@ class EncoderFamily:
             seed=self.seed,
             data_seed=self.seed,
             bf16=config.bf16,
-            use_cpu=config.device == "cpu",
+            # Said outright: without a GPU the Trainer refuses bf16 unless it is told to take the CPU.
+            use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
             dataloader_pin_memory=torch.cuda.is_available() and config.device != "cpu",
             train_sampling_strategy="group_by_length",
             length_column_name="length",
@@ -151,6 +152,8 @@ class EncoderFamily:
         if watch is None or not watch.spent:
             with progress.display:
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
+        # bf16 wraps the network's forward in autocast, which would be exported with it.
+        trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
         if watch is not None:
             watch.restore(network)
         network.eval()
