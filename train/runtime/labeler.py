@@ -111,7 +111,7 @@ class Labeler:
             precision: `float32` passes over the int8 weights that a bundle may have; answers then differ a little from the golden ones.
 
         Raises:
-            BundleError: Something is missing, changed, unlisted or of another version.
+            BundleError: Something is missing, changed, outside the folder or of another version.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
@@ -122,7 +122,10 @@ class Labeler:
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
-        local, topics = self.reader.states([[clean(text) for text in page] for page in pages])
+        return self._score(_cleaned(pages))
+
+    def _score(self, cleaned: list[list[str]]) -> list[Scores]:
+        local, topics = self.reader.states(cleaned)
         return [Scores(states, self.decoder.posterior(states), None if topics is None else topics[i]) for i, states in enumerate(local)]
 
     def label(self, pages: Iterable[tuple[str, Sequence[str]]], *, unsure: bool = False) -> Iterator[dict[str, Any]]:
@@ -147,9 +150,10 @@ class Labeler:
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
             texts = [list(page) for _, page in batch]
-            scores = self.score(texts)
+            cleaned = _cleaned(texts)
+            scores = self._score(cleaned)
             stories = [read_stories(s.posterior) for s in scores]
-            topics = self._topics(texts, scores, [numbers for _, numbers in stories])
+            topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
             for (page_id, _), page, score, (roles, numbers), topic in zip(batch, texts, scores, stories, topics, strict=True):
                 yield Reading(page_id, page, score, roles, numbers, topic)
 
@@ -160,9 +164,9 @@ class Labeler:
             pages: Raw segment texts.
             stories: The story each segment is of, or None.
         """
-        texts = [list(page) for page in pages]
-        scores = [] if self.reader.reads_stories else self.score(texts)
-        found = self._topics(texts, scores, [list(numbers) for numbers in stories])
+        cleaned = _cleaned(pages)
+        scores = [] if self.reader.reads_stories else self._score(cleaned)
+        found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
     def _topics(self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]) -> list[dict[int, np.ndarray]]:
@@ -176,9 +180,7 @@ class Labeler:
                 for s, page in zip(scores, members, strict=True)
             ]
         texts = [
-            "\n".join(clean(page[i]) for i in where)
-            for page, page_members in zip(pages, members, strict=True)
-            for where in page_members.values()
+            "\n".join(page[i] for i in where) for page, page_members in zip(pages, members, strict=True) for where in page_members.values()
         ]
         rows = iter(self.reader.story_topics(texts))
         return [{story: next(rows) for story in page_members} for page_members in members]
@@ -186,9 +188,9 @@ class Labeler:
     def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
         by_role = self.calibration.roles(role_scores(reading.scores.posterior))
         segments = []
-        for text, role, row, story in zip(reading.texts, reading.roles, by_role, reading.stories, strict=True):
-            name, confidence = ROLES[role], round(float(row[role]), 6)
-            scores = {other: round(float(p), 6) for other, p in zip(ROLES, row, strict=True)}
+        for text, role, row, story in zip(reading.texts, reading.roles.tolist(), by_role.round(6).tolist(), reading.stories, strict=True):
+            name, confidence = ROLES[role], row[role]
+            scores = dict(zip(ROLES, row, strict=True))
             segment = {"text": text, "role": name, "confidence": confidence, "scores": scores, "story": story}
             segments.append(segment | {"unsure": self.calibration.unsure(name, confidence)} if unsure else segment)
         answers = []
@@ -206,6 +208,10 @@ class Labeler:
             )
         model = {"name": self.name, "version": self.version, "family": self.family}
         return {"page_id": reading.page_id, "segments": segments, "stories": answers, "model": model}
+
+
+def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[clean(text) for text in page] for page in pages]
 
 
 def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *, int8: bool) -> Reader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,10 @@ def _text_of(codes: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
     return np.searchsorted(ends, places)
 
 
+_MIX = np.uint64(0xBF58476D1CE4E5B9)
+"""Spreads hashes of short terms over all bits (multiplicative hashing, Knuth, section 6.4; a factor of SplitMix64)."""
+
+
 @dataclass(frozen=True)
 class Vectoriser:
     """A fitted `TfidfVectorizer` (sublinear term frequency, l2 norm) as a table of hashes.
@@ -147,7 +152,7 @@ class Vectoriser:
         analyzer: `word` or `char_wb`.
         shortest: Length of the shortest n-gram; 1 for words.
         longest: Of the longest.
-        hashes: uint64 `[terms]`, ascending.
+        hashes: uint64 `[terms]`.
         columns: Column of each.
         idf: float32 `[columns]`.
     """
@@ -169,18 +174,36 @@ class Vectoriser:
         names = list(fitted.vocabulary_)
         columns = np.fromiter(fitted.vocabulary_.values(), np.int32, len(names))
         hashes = term_hashes(names)
-        order = np.argsort(hashes)
-        return cls(fitted.analyzer, shortest, longest, hashes[order], columns[order], np.asarray(fitted.idf_, np.float32))
+        return cls(fitted.analyzer, shortest, longest, hashes, columns, np.asarray(fitted.idf_, np.float32))
 
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """TF-IDF rows, CSR float32 `[texts, columns]`, each of length 1 or empty."""
         return transform_each([self], texts)[0]
 
+    @cached_property
+    def _buckets(self) -> tuple[np.uint64, np.ndarray, np.ndarray, np.ndarray]:
+        """Terms by the upper bits of their mixed hashes, about four buckets a term: how far to shift, where each bucket begins, hashes, columns."""
+        bits = max(1, (4 * len(self.hashes)).bit_length())
+        shift = np.uint64(64 - bits)
+        mixed = self.hashes * _MIX
+        order = np.argsort(mixed)
+        starts = np.searchsorted(mixed[order] >> shift, np.arange(2**bits + 1, dtype=np.uint64)).astype(np.int32)
+        return shift, starts, self.hashes[order], self.columns[order]
+
     def _columns_of(self, grams: Grams) -> np.ndarray:
-        if not len(self.hashes):
-            return np.full(len(grams.hashes), -1)
-        at = np.minimum(np.searchsorted(self.hashes, grams.hashes), len(self.hashes) - 1)
-        return np.where(self.hashes[at] == grams.hashes, self.columns[at], -1)
+        shift, starts, hashes, columns = self._buckets
+        bucket = ((grams.hashes * _MIX) >> shift).astype(np.int64)
+        at, end = starts[bucket], starts[bucket + 1]
+        found = np.full(len(bucket), -1, np.int32)
+        left = np.flatnonzero(at < end)
+        at, end = at[left], end[left]
+        while len(left):
+            same = hashes[at] == grams.hashes[left]
+            found[left[same]] = columns[at[same]]
+            at = at + 1
+            more = ~same & (at < end)
+            left, at, end = left[more], at[more], end[more]
+        return found
 
     def weighted(self, texts: int, grams: Grams, of_text: sp.csr_matrix | None) -> sp.csr_matrix:
         """TF-IDF rows of texts whose n-grams are known."""
