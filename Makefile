@@ -148,13 +148,13 @@ drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/
 	@$(RUN) drift "$(call need,CORPUS,new pages)" --model $(or $(MODEL),models:/newsparts@champion) $(NAMING)
 
 .PHONY: bench
-bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training serving"
+bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training equal-time serving"
 	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
 
 # What is measured against; in two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
 $(VENV)/.bench: $(READY)
 	@pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt"; \
-	if $$pip trafilatura resiliparse fasttext-numpy2-wheel && $$pip lxml_html_clean readability-lxml; then touch $@; \
+	if $$pip trafilatura resiliparse fasttext-numpy2-wheel setfit && $$pip lxml_html_clean readability-lxml; then touch $@; \
 	else echo "what cannot be installed is left out of the comparison"; fi
 
 .PHONY: ui

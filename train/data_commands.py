@@ -273,7 +273,8 @@ def label_studio(
 @app.command()
 def bench(
     sections: Annotated[
-        list[str] | None, typer.Option("--section", help="growth, baseline, labelling, training or serving; again for each (all).")
+        list[str] | None,
+        typer.Option("--section", help="growth, baseline, labelling, training, equal-time or serving; again for each (all)."),
     ] = None,
     sizes: Annotated[
         list[int] | None, typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000).")

@@ -16,18 +16,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from train.bench.compare import Row, compare, machine, split_pages
+from train.bench.contenders import PAIRS, around, packed_network, usual_network
 from train.config import EncoderConfig, load_config
 from train.corpus.page import Page
-from train.models.backbone import backbone_source, load_backbone
-from train.models.encoder import Collator, EncoderFamily, labelled_windows
-from train.models.family import role_macro_f1, topics_of
+from train.models.encoder import Collator, labelled_windows
+from train.models.family import role_macro_f1
 from train.models.network import PageEncoder
 from train.runtime.encoder import OUTPUTS, Encoder, onnx_session
 from train.runtime.labeler import read_manifest
 from train.runtime.reading import ROLES, clean
 
 MATRIX = 2048
-PAIR_TOKENS = 128
 
 
 def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
@@ -152,9 +151,7 @@ def _matrix_peak(kind: torch.dtype) -> float:
 def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], float]:
     """Steps over the pages' windows, and the FLOP of one pass over them."""
     with TemporaryDirectory() as folder:
-        family = EncoderFamily(config, 13, Path(folder))
-        family.topics = topics_of(pages)
-        family.load_backbone()
+        family = packed_network(config, pages, Path(folder))
     network = family.network
     assert network is not None
     rows = [row for page in pages for row in labelled_windows(page, family.tokenizer, family.plan, family.topics)]
@@ -185,24 +182,14 @@ def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callabl
 
 def _usual_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], int]:
     """The same segments, each as a pair of segment and neighbours: batches of 8, dropout, every weight trained. And how many there are."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
-    hf_tokenizer, _ = load_backbone(config.backbone, revision=config.revision, layers=config.layers)
-    source = backbone_source(config.backbone)
-    settings = AutoConfig.from_pretrained(source, num_labels=len(ROLES), num_hidden_layers=config.layers)
-    network = AutoModelForSequenceClassification.from_pretrained(source, config=settings)
+    network, encode = usual_network(config)
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-5)
-    triples = [
-        (page.texts[i], " ".join([*page.texts[max(0, i - 1) : i], *page.texts[i + 1 : i + 2]]), ROLES.index(str(page.segments[i].role)))
-        for page in pages
-        for i in range(len(page.segments))
-    ]
+    triples = [(*around(page, i), ROLES.index(str(page.segments[i].role))) for page in pages for i in range(len(page.segments))]
     batches = []
-    for i in range(0, len(triples), 8):
-        own, around, labels = zip(*triples[i : i + 8], strict=True)
-        encoded = hf_tokenizer(list(own), list(around), truncation=True, max_length=PAIR_TOKENS, padding="max_length", return_tensors="pt")
-        batches.append({**encoded, "labels": torch.tensor(labels)})
+    for i in range(0, len(triples), PAIRS):
+        own, other, labels = zip(*triples[i : i + PAIRS], strict=True)
+        batches.append({**encode(own, other), "labels": torch.tensor(labels)})
 
     def steps() -> None:
         for batch in batches:

@@ -18,7 +18,7 @@ from train.files import write_json, write_text
 from train.progress import console
 from train.registry import bundle_folder
 
-COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,)}
+COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,), "equal-time": (2,)}
 """Sections that compare, and the threads they are run with."""
 SECTIONS = ("growth", *COMPARED, "serving")
 CHAMPION = "models:/newsparts@champion"
@@ -93,6 +93,10 @@ def main(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> 
         return baseline.run(corpus, rounds)
     from train.bench import encoder
 
+    if section == "equal-time":
+        from train.bench.equal_time import equal_time
+
+        return equal_time(corpus, threads)
     if section == "labelling":
         return encoder.labelling(corpus, model, rounds, threads)
     return encoder.training(corpus, rounds, threads)
