@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
 from .features import Features, shifted
 from .ngrams import Vectoriser, transform_each
-from .reading import LONG_WORDS, SHAPE_NAMES, numbers
+from .reading import LONG_WORDS, SHAPE_NAMES, numbers, spaced_words
 from .trees import Trees
 
 BATCH_SEGMENTS = 20_000
@@ -277,7 +277,7 @@ def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarr
     start = 0
     for page in pages:
         end = start + len(page)
-        long = start + np.flatnonzero([len(text.split()) >= LONG_WORDS for text in page])
+        long = start + np.flatnonzero([spaced_words(text) >= LONG_WORDS for text in page])
         if len(long):
             rows = np.arange(start, end)
             where = np.searchsorted(long, rows)

@@ -48,6 +48,11 @@ def word_count(text: str) -> int:
     return len(_WORD.findall(text))
 
 
+def spaced_words(text: str) -> int:
+    """Words of a cleaned text, as spaces part them."""
+    return text.count(" ") + bool(text)
+
+
 SHAPE_NAMES = (
     "log_words", "log_chars", "word_length", "digit_share", "capital_word_share", "all_capitals",
     "ends_sentence", "starts_capital", "sentences", "has_colon", "has_bar", "has_quote", "has_bracket",
@@ -72,7 +77,7 @@ def shape(texts: Sequence[str]) -> np.ndarray:
     """
     digits, capitals = _counts(texts)
     chars = np.array([len(text) for text in texts], np.float64)
-    words = np.array([text.count(" ") + bool(text) for text in texts], np.float64)
+    words = np.array(list(map(spaced_words, texts)), np.float64)
     some_chars, some_words = np.maximum(chars, 1), np.maximum(words, 1)
     columns: tuple[Any, ...] = (
         np.log1p(words) / 6,
@@ -145,7 +150,7 @@ def place(texts: Sequence[str]) -> np.ndarray:
     rows = np.zeros((n, len(PLACE_NAMES)), dtype=np.float32)
     if not n:
         return rows
-    words = np.array([len(text.split()) for text in texts], dtype=np.float64)
+    words = np.array(list(map(spaced_words, texts)), dtype=np.float64)
     is_long = words >= LONG_WORDS
     long_words = np.where(is_long, words, 0)
     index = np.arange(n)
@@ -175,8 +180,8 @@ def place(texts: Sequence[str]) -> np.ndarray:
 
 NEAR = 3
 """So many segments of running text to each side are "last" and "next"."""
-TELLING_LETTERS = 5
-"""Words of so many letters tell what a text is about; shorter ones mostly hold it together."""
+_TELLING = re.compile(r"\w{5,}")
+"""Words of five letters or more tell what a text is about; shorter ones mostly hold it together."""
 
 
 def likeness(texts: Sequence[str]) -> np.ndarray:
@@ -191,8 +196,8 @@ def likeness(texts: Sequence[str]) -> np.ndarray:
     """
     n = len(texts)
     rows = np.zeros((n, len(LIKENESS_NAMES)), dtype=np.float32)
-    telling = [{w for w in _WORD.findall(text.casefold()) if len(w) >= TELLING_LETTERS} for text in texts]
-    long = [i for i, text in enumerate(texts) if len(text.split()) >= LONG_WORDS]
+    telling = [set(_TELLING.findall(text.casefold())) for text in texts]
+    long = [i for i, text in enumerate(texts) if spaced_words(text) >= LONG_WORDS]
     remaining = Counter(word for i in long for word in telling[i])
     before: set[str] = set()
     after = set(remaining)
