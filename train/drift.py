@@ -150,7 +150,7 @@ def _histogram(values: Sequence[float], borders: Sequence[float]) -> np.ndarray:
 
 
 def _names(borders: Sequence[float]) -> list[str]:
-    shown = [f"{border:.3g}" for border in borders]
+    shown = [f"{border:,.0f}" if border >= 100 else f"{border:.3g}" for border in borders]
     return [f"below {shown[0]}", *(f"{low} to {high}" for low, high in pairwise(shown)), f"{shown[-1]} and more"]
 
 
