@@ -24,7 +24,7 @@ from train.models.family import role_macro_f1, states_macro_f1
 from train.runtime.decoding import BEGINS, BOILERPLATE, MAIN
 from train.runtime.reading import ROLES
 
-SECONDS = 240.0
+SECONDS = 180.0
 SCORED_PAGES = 24
 WARM_UP = 0.1
 _STATE_OF_ROLE = np.array([{"main": MAIN, "related": BEGINS, "boilerplate": BOILERPLATE}[role] for role in ROLES])
