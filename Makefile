@@ -15,6 +15,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HOME ?= $(CURDIR)/outputs/.hf
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export MPLCONFIGDIR ?= $(CURDIR)/outputs/.matplotlib
+export FORCE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
@@ -113,8 +114,8 @@ explain: $(READY) ## Name the features that the baseline MODEL= goes by; with FI
 	@$(RUN) explain --model $(call need,MODEL,a baseline such as outputs/pages-baseline) $(FILE)
 
 .PHONY: export
-export: $(READY) ## Copy the bundle of MODEL= to outputs/bundle, every file checked
-	@$(RUN) export --model $(call need,MODEL,a model folder or URI)
+export: $(READY) ## Copy the bundle of MODEL= (default the champion) to outputs/bundle, every file checked
+	@$(RUN) export --model "$(or $(MODEL),models:/newsparts@champion)"
 
 .PHONY: bundle-check
 bundle-check: ## Install what the bundle of outputs/bundle (or BUNDLE=) needs into an environment of its own; label its golden pages there
@@ -129,7 +130,7 @@ register: $(READY) ## Register the model of MODEL=outputs/x, a finished run, as 
 
 .PHONY: promote
 promote: $(READY) ## Let the challenger (or VERSION=) serve when it passes configs/registry/gate.yaml; DRY=1 only tells; FORCE="why"; SET= limits
-	@$(RUN) promote $(if $(VERSION),--version $(VERSION)) $(if $(DRY),--dry-run) $(if $(FORCE),--force "$(FORCE)") $(if $(CORPUS),--corpus "$(CORPUS)") $(SET)
+	@$(RUN) promote $(if $(call said,VERSION),--version "$(VERSION)") $(if $(call said,DRY),--dry-run) $(if $(call said,FORCE),--force "$$FORCE") $(if $(CORPUS),--corpus "$(CORPUS)") $(SET)
 
 .PHONY: rollback
 rollback: $(READY) ## Let the version serve again that served before the champion
@@ -137,15 +138,15 @@ rollback: $(READY) ## Let the version serve again that served before the champio
 
 .PHONY: serve
 serve: $(READY) ## Serve MODEL= (default the champion) over HTTP on this machine, PORT=5001
-	@$(RUN) serve --model $(or $(MODEL),models:/newsparts@champion) --port $(if $(filter command environment,$(origin PORT)),$(PORT),5001)
+	@$(RUN) serve --model "$(or $(MODEL),models:/newsparts@champion)" --port $(if $(filter command environment,$(origin PORT)),$(PORT),5001)
 
 .PHONY: label
 label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet parts) with MODEL=; run again, it goes on where it stopped
-	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model $(or $(MODEL),models:/newsparts@champion) $(if $(COLUMNS),--columns "$(COLUMNS)")
+	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model "$(or $(MODEL),models:/newsparts@champion)" $(if $(COLUMNS),--columns "$(COLUMNS)")
 
 .PHONY: drift
 drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/drift.html); exit code 1 when they have shifted
-	@$(RUN) drift "$(call need,CORPUS,new pages)" --model $(or $(MODEL),models:/newsparts@champion) $(NAMING)
+	@$(RUN) drift "$(call need,CORPUS,new pages)" --model "$(or $(MODEL),models:/newsparts@champion)" $(if $(COLUMNS),--columns "$(COLUMNS)")
 
 .PHONY: bench
 bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training equal-time serving"
@@ -195,4 +196,6 @@ clean: ## Undo everything: .venv, outputs, MLflow's store and artifacts
 	find train tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 NAMING = $(if $(COLUMNS),--columns "$(COLUMNS)") $(if $(ROLES),--roles "$(ROLES)")
+# Whether a variable was given on the command line: a chance FORCE or VERSION of the environment must promote nothing.
+said = $(and $(filter command,$(origin $(1))),$($(1)))
 need = $(or $($(1)),$(error make $@ needs $(1)=…: $(2)))

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import ROOT, make_page, shrunk
 from train.bulk import label_corpus
+from train.corpus.naming import Naming
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.errors import InputError
@@ -93,6 +94,35 @@ def test_other_work_is_not_mixed_in(labeler: Labeler, corpus: Path, tmp_path: Pa
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="something else is there"):
         label_corpus(labeler, str(corpus), tmp_path / "mine")
+
+
+def test_the_same_file_read_otherwise_is_other_work(labeler: Labeler, tmp_path: Path) -> None:
+    path = tmp_path / "pages.jsonl"
+    path.write_text("".join(json.dumps({"page_id": f"p{i}", "segments": [{"text": "t", "body": "b"}]}) + "\n" for i in range(4)))
+    columns = Naming.parse("body=text", "")
+    label_corpus(labeler, str(path), tmp_path / "out", naming=columns, pages_a_part=2)
+    (tmp_path / "out" / "part-00001.parquet").unlink()
+    with pytest.raises(InputError, match="another columns"):
+        label_corpus(labeler, str(path), tmp_path / "out", pages_a_part=2)
+    with pytest.raises(InputError, match="another source"):
+        label_corpus(labeler, f"doccano:{path}", tmp_path / "out", naming=columns, pages_a_part=2)
+    assert label_corpus(labeler, str(path), tmp_path / "out", naming=columns, pages_a_part=2).known == 2
+
+
+def test_a_part_that_a_power_cut_left_empty_is_written_again(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+    label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    before = _table(tmp_path / "out")
+    (tmp_path / "out" / "part-00001.parquet").write_bytes(b"")
+    found = label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    assert (found.known, found.labelled) == (20, 72)
+    assert _table(tmp_path / "out") == before
+
+
+def test_labels_of_others_are_passed_over(labeler: Labeler, tmp_path: Path) -> None:
+    path = tmp_path / "pages.jsonl"
+    odd = [{"text": "a", "role": "article"}, {"text": "b", "role": "main", "story": -4}, {"text": "c", "topic": 7}]
+    path.write_text(json.dumps({"page_id": "p", "segments": odd}) + "\n")
+    assert label_corpus(labeler, str(path), tmp_path / "out").labelled == 1
 
 
 def test_a_killed_process_goes_on_and_no_page_is_lost_or_twice(model: Path, labeler: Labeler, tmp_path: Path) -> None:

@@ -68,30 +68,61 @@ def test_few_pages_and_bundles_without_a_profile_are_refused(model: Path, tmp_pa
         read_reference(tmp_path)
 
 
-def test_a_usual_sample_is_seldom_called_shifted() -> None:
+Sizes = list[int]
+
+
+@pytest.mark.parametrize(
+    ("reference", "new", "known"),
+    [
+        ([4] * 40, [4] * 6, True),
+        ([4] * 30, [1] * 100, True),
+        ([20] * 20, [1] * 200, False),
+        ([4] * 40, [200, *([1] * 9)], True),
+        ([1] * 60, [3] * 40, True),
+    ],
+    ids=["few sites", "more sites than the reference", "sites not known", "one site has nearly all pages", "one page a site"],
+)
+def test_usual_pages_are_seldom_called_shifted(reference: Sizes, new: Sizes, known: bool) -> None:
     """Sites differ much from each other here: a threshold for independent segments would call nearly every sample shifted."""
     rng = np.random.default_rng(0)
 
-    def records(sites: int, offset: int) -> list[tuple[str, dict[str, object]]]:
+    def records(sizes: Sizes, prefix: str) -> list[tuple[str, dict[str, object]]]:
         found = []
-        for s in range(sites):
+        for s, size in enumerate(sizes):
             habits = rng.dirichlet([1.5, 1.5, 3])
-            for _ in range(4):
+            for _ in range(size):
                 roles = rng.choice(["main", "related", "boilerplate"], 40, p=habits)
                 segments = [{"text": "some words of text", "role": role, "confidence": 0.97} for role in roles]
-                found.append((f"{offset}-{s}", {"segments": segments, "stories": []}))
+                found.append((f"{prefix}-{s}" if prefix else "", {"segments": segments, "stories": []}))
         return found
 
     words = known_words([["some words of text"]] * 2)
-    alarms = textbook = 0
-    for trial in range(40):
-        reference = profile(records(40, 0), words, ())
-        new = profile(records(6, 1), words, (), reference.borders)
-        shifts = {shift.feature: shift for shift in compare(reference, new, seed=trial, resamples=100)}
+    alarms = 0
+    for trial in range(30):
+        told = profile(records(reference, "old"), words, ())
+        asked = profile(records(new, "new" if known else ""), words, (), told)
+        shifts = {shift.feature: shift for shift in compare(told, asked, seed=trial, resamples=100)}
         alarms += shifts["role"].shifted
-        textbook += shifts["role"].psi > 0.1
-    assert alarms <= 2
-    assert textbook >= 10
+    assert alarms <= 3
+
+
+def test_a_reference_of_few_sites_or_of_another_version_is_refused(tmp_path: Path) -> None:
+    record = {"segments": [{"text": "a few words", "role": "main", "confidence": 0.5}], "stories": []}
+    words = np.zeros(0, np.uint32)
+    few = profile([(f"s{i % 3}", record) for i in range(30)], words, ())
+    with pytest.raises(InputError, match="a reference of 3 sites"):
+        compare(few, profile([("n", record)] * 30, words, (), few))
+    (tmp_path / "profile.json").write_text('{"sites": [], "features": {}}')
+    with pytest.raises(InputError, match="does not know"):
+        type(few).read(tmp_path / "profile.json")
+
+
+def test_a_thinned_reference_of_many_sites_can_be_compared(tmp_path: Path) -> None:
+    record = {"segments": [{"text": "a few words", "role": "main", "confidence": 0.5}], "stories": []}
+    words = np.zeros(0, np.uint32)
+    many = thinned(profile([(f"s{i}", record) for i in range(2_600)], words, ()))
+    assert len(many.sites) == 2_000
+    assert not any(shift.shifted for shift in compare(many, profile([("one", record)] * 40, words, (), many), resamples=20))
 
 
 def test_a_profile_survives_its_file_and_thinning_keeps_every_site(tmp_path: Path) -> None:

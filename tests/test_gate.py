@@ -200,6 +200,82 @@ def test_promote_and_roll_back(runs: list[str], store: Path, monkeypatch: pytest
         promotion.run(gate, which="9")
 
 
+def test_history_follows_the_alias_whoever_moved_it(runs: list[str], store: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    verdicts = [Verdict("a|rule", True, "<b>found</b>" * 40, "wanted")]
+    client.set_registered_model_alias("newsparts", "champion", "1")  # in the UI, before there was a history
+    registry.promote("2", verdicts)
+    assert registry.history() == ["1", "2"]
+    assert "<b>" not in registry.version("2").description
+    client.set_registered_model_alias("newsparts", "champion", "3")
+    assert registry.rollback() == ("3", "2"), "what the alias named served, not what the tag says"
+    registry.promote("3", verdicts, forced="x" * 9000)
+    client.delete_model_version("newsparts", "2")
+    assert registry.rollback() == ("3", "1"), "a version that was deleted is passed over"
+    with pytest.raises(InputError, match="no version served before version 1"):
+        registry.rollback()
+
+
+def test_a_store_that_does_not_answer_is_not_an_empty_one(runs: list[str], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    def down(*given: object, **more: object) -> None:
+        raise MlflowException("503", error_code=1)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_model_version_by_alias", down)
+    monkeypatch.setattr(mlflow.MlflowClient, "get_registered_model", down)
+    with pytest.raises(InputError, match="does not answer"):
+        registry.version_of("champion")
+    with pytest.raises(InputError, match="does not answer"):
+        registry.history()
+
+
+def test_a_model_of_another_store_is_not_registered(store: Path) -> None:
+    import mlflow
+
+    with pytest.raises(InputError, match="the store has no model"):
+        registry.register("models:/m-0123456789abcdef0123456789abcdef", bundle_version="x")
+    assert mlflow.MlflowClient().search_registered_models() == []
+
+
+def test_other_labels_and_unreadable_champions_do_not_pass(
+    runs: list[str], store: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train.corpus.read import read_pages, write_pages
+
+    monkeypatch.setattr(promotion, "behaviour", lambda bundle: (frozenset(), 18))
+    gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 13, 100)
+    relabelled = [
+        page.with_segments(tuple(replace(s, role="boilerplate", story=None) for s in page.segments)) for page in read_pages(corpus)
+    ]
+    write_pages(tmp_path / "other.jsonl", relabelled)
+    with pytest.raises(InputError, match="another corpus"):
+        promotion.run(gate, which="1", corpus=str(tmp_path / "other.jsonl"))
+    forced = promotion.run(gate, which="1", corpus=str(tmp_path / "other.jsonl"), forced="it must")
+    assert (forced.promoted, _refusing(list(forced.verdicts))) == (True, {"test-pages"})
+
+    inner = promotion.load_labeler
+
+    def broken(folder: str) -> Labeler:
+        if "m-" in folder and broken_version in folder:
+            raise InputError("schema 2", expected="3", remedy="train again", rule="bad-bundle")
+        return inner(folder)
+
+    broken_version = str(registry.version("1").source).rpartition("/")[2]
+    monkeypatch.setattr(promotion, "load_labeler", broken)
+    found = promotion.run(gate, which="3")
+    assert (found.promoted, _refusing(list(found.verdicts)), found.champion) == (False, {"champion-readable"}, "1")
+
+
+@pytest.mark.parametrize("change", ["confidence=2", "samples=0", "seed=-1", "least_gian=1"])
+def test_limits_that_make_no_sense_are_refused(change: str) -> None:
+    with pytest.raises(InputError, match=r"confidence|samples|least_gain"):
+        read_settings(Gate, ROOT / "configs/registry/gate.yaml", [change])
+
+
 def test_behaviour_names_what_fails(make_config: ConfigMaker) -> None:
     outcome = fit(make_config("demo-baseline"))
     failed, count = gates.behaviour(outcome.output / "bundle")

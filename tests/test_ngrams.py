@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tests.conftest import make_page
 from train.errors import InputError
 from train.models.vocabulary import fit_tfidf
-from train.runtime import reading
+from train.runtime import ngrams, reading
 from train.runtime.ngrams import Vectoriser, term_hashes
 from train.runtime.reading import clean
 
@@ -93,3 +93,22 @@ def test_another_kind_of_vectoriser_is_refused(setting: dict[str, object]) -> No
     fitted = TfidfVectorizer(**{"sublinear_tf": True, **setting}).fit(PAGE)
     with pytest.raises(ValueError, match="another kind"):
         Vectoriser.of(fitted)
+
+
+def test_threads_share_the_powers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers label in several threads; each page needs powers of its own length."""
+    import sys
+    from concurrent.futures import ThreadPoolExecutor
+
+    texts = [["word " * n] for n in (3, 40, 500, 3_000, 20_000, 7)]
+    expected = [ngrams.word_grams(text, 2).hashes for text in texts]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            for _ in range(40):
+                monkeypatch.setattr(ngrams, "_POWERS", ngrams._Powers())
+                found = list(pool.map(lambda text: ngrams.word_grams(text, 2).hashes, texts))
+                assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+    finally:
+        sys.setswitchinterval(interval)

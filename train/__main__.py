@@ -87,11 +87,11 @@ def evaluate(
     from train.evaluation import evaluate as run
     from train.files import write_json
     from train.labelling import label_known_stories, load_labeler
-    from train.recipe import label_pages
+    from train.recipe import label_pages, run_corpus_sha256
     from train.reports.terminal import scores_view
     from train.run_pages import part_of_run
 
-    pages = read_pages(corpus) if part is None else part_of_run(Path(model), part, corpus)
+    pages = read_pages(corpus) if part is None else part_of_run(Path(model), part, corpus, sha256=run_corpus_sha256(Path(model)))
     labeler = load_labeler(model)
     if known_stories:
         records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))

@@ -13,7 +13,7 @@ from typing import Any
 from train.corpus.naming import Naming
 from train.corpus.page import Page
 from train.corpus.read import Refusal, duplicate_page, scan
-from train.corpus.sources import digest
+from train.corpus.sources import SOURCES, digest, locate
 from train.corpus.sources.parquet import as_text
 from train.errors import InputError
 from train.files import read_json, write_json, written_aside
@@ -62,12 +62,16 @@ def label_corpus(
     Raises:
         InputError: The corpus cannot be read, or the folder holds other things, or pages of another corpus or model.
     """
-    state = {"corpus": str(corpus), "corpus_sha256": digest(corpus), "model": labeler.version, "pages_a_part": pages_a_part}
+    source, _ = locate(corpus)
+    state = {
+        "corpus": str(corpus), "corpus_sha256": digest(corpus), "source": next(name for name, known in SOURCES.items() if known is source),
+        "columns": dict(naming.columns) if naming else {}, "model": labeler.version, "pages_a_part": pages_a_part,
+    }  # fmt: skip
     _begin(folder, state)
     done = _done(folder)
     labelled, lines, refused = done[-1] if done else (0, 0, 0)
     known = labelled
-    items = _unique(scan(corpus, labelled=False, naming=naming), corpus)
+    items = _unique(scan(corpus, labelled=None, naming=naming), corpus)
     for _ in islice(items, lines):  # their ids are remembered all the same
         pass
     with bar() as progress:
@@ -93,11 +97,14 @@ def _begin(folder: Path, state: dict[str, Any]) -> None:
     """Makes the folder, or finds in it the same work begun."""
     if (folder / STATE).is_file():
         found = read_json(folder / STATE)
-        differs = [name for name in ("corpus_sha256", "model", "pages_a_part") if found.get(name) != state[name]]
+        if not any(folder.glob("part-*.parquet")):
+            write_json(folder / STATE, state)
+            return
+        differs = [name for name in state if name != "corpus" and found.get(name) != state[name]]
         if differs:
             was, now = found.get(differs[0]), state[differs[0]]
             raise InputError(
-                f"pages labelled with another {differs[0]}: {str(was)[:12]}, now {str(now)[:12]}", expected="the same corpus, model and parts",
+                f"pages labelled with another {differs[0]}: {str(was)[:40]}, now {str(now)[:40]}", expected="the same corpus, columns, model and parts",
                 remedy="name another folder, or delete this one", path=folder, rule="other-labels",
             )  # fmt: skip
         return
@@ -110,12 +117,16 @@ def _begin(folder: Path, state: dict[str, Any]) -> None:
 
 def _done(folder: Path) -> list[tuple[int, int, int]]:
     """Pages labelled, lines read and lines refused up to the end of each part that is whole."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     told: list[tuple[int, int, int]] = []
     while (path := folder / f"part-{len(told):05d}.parquet").is_file():
-        found = json.loads(pq.read_schema(path).metadata[_PROGRESS])
-        told.append((int(found["labelled"]), int(found["lines"]), int(found["refused"])))
+        try:
+            found = json.loads(pq.read_schema(path).metadata[_PROGRESS])
+            told.append((int(found["labelled"]), int(found["lines"]), int(found["refused"])))
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+            break  # a power cut, or another's file: it is written again
     return told
 
 

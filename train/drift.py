@@ -1,8 +1,8 @@
 """Has what comes in changed? A reference profile is saved with a model, and new pages are compared with it.
 
 Segments of a page, and pages of a site, are alike: a textbook threshold of the population stability index would call every
-small sample shifted. So each feature's index is held against what the reference itself shows between sites: samples of as
-many pages, of as many sites, drawn from it again and again and compared with the sites that were not drawn.
+small sample shifted. So each feature's index is held against what the reference itself shows between sites: samples of about as
+many sites, drawn from it again and again and compared with the sites that were not drawn.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PROFILE, WORDS = "profile.json", "known-words.npy"
 """Files of a bundle."""
 MOST_PAGES = 2_000
 """Reference pages that are kept: more would not sharpen what their sites tell."""
-LEAST_PAGES = 20
-"""Fewer new pages prove nothing."""
+LEAST_PAGES, LEAST_SITES = 20, 6
+"""Fewer new pages, and fewer reference sites, prove nothing."""
 RESAMPLES = 400
 FALSE_ALARM = 0.01
 """How often at most an unshifted set of pages is to be called shifted, over all features."""
@@ -69,7 +69,7 @@ class Profile:
         borders: Feature -> borders of its bins; features without are of named kinds.
         labels: Feature -> names of its bins.
         counts: Feature -> `[pages, bins]`.
-        sites: Site number of each page, `[pages]`.
+        sites: Site number of each page, `[pages]`; -1 where it is not known.
     """
 
     borders: Mapping[str, Sequence[float]]
@@ -87,20 +87,23 @@ class Profile:
     def read(cls, path: Path) -> Profile:
         """Reads what `write` wrote."""
         found = read_json(path)
-        features = found["features"]
-        return cls(
-            found["borders"],
-            {name: feature["bins"] for name, feature in features.items()},
-            {name: np.array(feature["counts"], np.int64) for name, feature in features.items()},
-            np.array(found["sites"], np.int64),
-        )
+        try:
+            features = found["features"]
+            return cls(
+                found["borders"],
+                {name: feature["bins"] for name, feature in features.items()},
+                {name: np.array(feature["counts"], np.int64) for name, feature in features.items()},
+                np.array(found["sites"], np.int64),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _other_profile(repr(error)).at(path, None) from None
 
 
 def profile(
     pages: Iterable[tuple[str, Mapping[str, Any]]],
     words: np.ndarray,
     topics: Sequence[str],
-    borders: Mapping[str, Sequence[float]] | None = None,
+    reference: Profile | None = None,
 ) -> Profile:
     """The profile of labelled pages.
 
@@ -108,7 +111,7 @@ def profile(
         pages: `(site, record)`, records as `predict` prints them.
         words: Of `known_words`.
         topics: The model's.
-        borders: Of the reference's bins, for pages that are to be compared with it; found in these pages when None.
+        reference: Gives the bins of pages that are to be compared with it; None finds them in these pages.
     """
     values: dict[str, list[Sequence[float]]] = {name: [] for name in (*_OF_SEGMENTS, *_OF_PAGES)}
     roles: list[np.ndarray] = []
@@ -127,9 +130,8 @@ def profile(
         roles.append(np.bincount([ROLES.index(s["role"]) for s in segments], minlength=len(ROLES)))
         topic = next((story["topic"] for story in record["stories"] if story["story"] == 0), None)
         told.append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
-        # Pages without a site stand for themselves.
-        sites.append(numbers.setdefault(site or f"\0{len(sites)}", len(numbers)))
-    found = {**_OF_SEGMENTS, **{name: _fifths(values[name]) for name in _OF_PAGES}} if borders is None else dict(borders)
+        sites.append(numbers.setdefault(site, len(numbers)) if site else -1)
+    found = {**_OF_SEGMENTS, **{name: _fifths(values[name]) for name in _OF_PAGES}} if reference is None else dict(reference.borders)
     counted = {name: np.array([_histogram(row, found[name]) for row in rows], np.int64) for name, rows in values.items()}
     labels: dict[str, Sequence[str]] = {name: _names(found[name]) for name in values} | {"role": ROLES}
     counted["role"] = np.array(roles, np.int64)
@@ -190,22 +192,26 @@ class Shift:
     now: Sequence[float]
 
 
+def _other_profile(found: str) -> InputError:
+    return InputError(
+        f"a reference profile that this version does not know: {found}", expected="one that this version wrote", remedy="train the model again",
+        rule="other-profile",
+    )  # fmt: skip
+
+
 def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int = RESAMPLES) -> list[Shift]:
     """Compares new pages with the reference, feature by feature.
 
     Raises:
-        InputError: There are too few new pages, or the profiles are of other features.
+        InputError: There are too few new pages or reference sites, or the profiles are of other features.
     """
     if len(new.sites) < LEAST_PAGES:
         raise InputError(
             f"{len(new.sites)} pages", expected=f"{LEAST_PAGES} or more: fewer prove nothing", remedy="collect more pages", rule="too-few-pages"
         )  # fmt: skip
-    if {name: list(bins) for name, bins in reference.labels.items()} != {name: list(bins) for name, bins in new.labels.items()}:
-        raise InputError(
-            "a reference profile of other features", expected="one that this version wrote", remedy="train the model again",
-            rule="other-profile",
-        )  # fmt: skip
-    usual = _usual(reference, len(new.sites), len(np.unique(new.sites)), seed, resamples)
+    if reference.counts.keys() != new.counts.keys():
+        raise _other_profile(f"of {', '.join(reference.counts)}")
+    usual = _usual(reference, new, seed, resamples)
     found = []
     for name, rows in reference.counts.items():
         before, now = _shares(rows.sum(axis=0)), _shares(new.counts[name].sum(axis=0))
@@ -219,25 +225,46 @@ def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int =
     return sorted(found, key=lambda shift: -shift.psi)
 
 
-def _usual(reference: Profile, pages: int, sites: int, seed: int, resamples: int) -> dict[str, float]:
-    """The index that samples of so many pages and sites of the reference stay below, feature by feature."""
+def _usual(reference: Profile, new: Profile, seed: int, resamples: int) -> dict[str, float]:
+    """The index that unshifted pages like the new ones stay below, feature by feature.
+
+    The reference's sites are parted at random into two sets, as many as the new pages have on one side but no more than half, and
+    compared. An index falls as the sites of both sides grow, so it is scaled to the numbers of sites that are compared in truth.
+    """
     rng = np.random.default_rng(seed)
-    by_site = [np.flatnonzero(reference.sites == site) for site in range(int(reference.sites.max()) + 1)]
+    _, place = np.unique(reference.sites, return_inverse=True)
+    by_site = [np.flatnonzero(place == site) for site in range(int(place.max(initial=-1)) + 1)]
+    total = len(by_site)
+    if total < LEAST_SITES:
+        raise InputError(
+            f"a reference of {total} sites", expected=f"{LEAST_SITES} or more: how much sites differ must be known",
+            remedy="train a model with more validation and test sites", rule="few-sites",
+        )  # fmt: skip
+    sites, a_site = _effective_sites(new.sites, len(reference.sites) / total)
+    drawn_count = int(np.clip(round(sites), 1, total // 2))
+    scale = (1 / sites + 1 / total) / (1 / drawn_count + 1 / (total - drawn_count))
     indices: dict[str, list[float]] = {name: [] for name in reference.counts}
     for _ in range(resamples):
-        drawn = rng.integers(0, len(by_site), sites)
-        left_out = np.setdiff1d(np.arange(len(by_site)), drawn)
-        if not len(left_out):
-            continue
-        of_drawn = np.concatenate([by_site[site] for site in drawn])
-        sample = rng.choice(of_drawn, pages, replace=len(of_drawn) < pages)
-        rest = np.concatenate([by_site[site] for site in left_out])
-        # What was left out is fewer sites than the reference has; an index falls as the sites of both sides grow.
-        fair = (1 / sites + 1 / len(by_site)) / (1 / sites + 1 / len(left_out))
+        order = rng.permutation(total)
+        drawn = [rng.permutation(by_site[site])[: max(1, round(a_site))] for site in order[:drawn_count]]
+        sample, rest = np.concatenate(drawn), np.concatenate([by_site[site] for site in order[drawn_count:]])
         for name, rows in reference.counts.items():
-            indices[name].append(fair * _psi(_shares(rows[rest].sum(axis=0)), _shares(rows[sample].sum(axis=0))))
+            indices[name].append(scale * _psi(_shares(rows[rest].sum(axis=0)), _shares(rows[sample].sum(axis=0))))
     level = 1 - FALSE_ALARM / len(indices)
-    return {name: float(np.quantile(values, level)) if values else 0.0 for name, values in indices.items()}
+    return {name: float(np.quantile(values, level)) for name, values in indices.items()}
+
+
+def _effective_sites(sites: np.ndarray, usual_pages: float) -> tuple[float, float]:
+    """Of how many equally large sites pages may be taken to be, and pages of each; those of no known site are parted as the reference's are."""
+    known = np.bincount(sites[sites >= 0]) if (sites >= 0).any() else np.zeros(0)
+    unknown = int((sites < 0).sum())
+    sizes = (
+        np.concatenate([known, np.full(max(1, round(unknown / usual_pages)), unknown / max(1, round(unknown / usual_pages)))])
+        if unknown
+        else known
+    )
+    number = float(sizes.sum() ** 2 / (sizes**2).sum())
+    return number, len(sites) / number
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
@@ -262,7 +289,7 @@ class Drift:
     Args:
         model: Family and version.
         pages: New pages.
-        sites: Of these; a page without a site counts as one.
+        sites: Of these, as far as known.
         shifts: Feature by feature, the largest index first.
     """
 
@@ -297,8 +324,8 @@ def check_drift(model: str, pages: Iterable[Page], *, seed: int = 0) -> Drift:
             yield page.page_id, page.texts
 
     # Records come a batch after their pages were taken: by their number, not side by side.
-    new = profile(((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics, reference.borders)
-    return Drift(f"{labeler.family} {labeler.version}", len(new.sites), len(np.unique(new.sites)), compare(reference, new, seed=seed))
+    new = profile(((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics, reference)
+    return Drift(f"{labeler.family} {labeler.version}", len(new.sites), len(set(filter(None, sites))), compare(reference, new, seed=seed))
 
 
 def write_reference(

@@ -20,6 +20,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -44,6 +44,12 @@ class Gate:
     seed: int
     samples: int
 
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence is {self.confidence}, expected between 0 and 1")
+        if self.samples < 1 or self.seed < 0:
+            raise ValueError(f"samples is {self.samples} and seed {self.seed}, expected 1 or more samples and a seed from 0")
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -74,7 +74,7 @@ def read_texts(files: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if name == STDIN or name.lower().endswith(".txt"):
             yield (path.stem if name != STDIN else "stdin"), _lines(name)
             continue
-        for _, item in scan(path, labelled=False):
+        for _, item in scan(path, labelled=None):
             if isinstance(item, Refusal):
                 raise item.error
             yield item.page_id, item.texts

@@ -12,7 +12,7 @@ from train.corpus.page import Page
 from train.errors import InputError
 from train.gate import Contestant, Gate, Verdict, behaviour, judge
 from train.labelling import load_labeler
-from train.progress import console, waiting
+from train.progress import waiting
 from train.recipe import label_pages
 from train.registry import CHALLENGER, CHAMPION, bundle_folder, promote, refuse, version, version_of
 from train.run_pages import part_of_run
@@ -56,33 +56,38 @@ def run(gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: 
     if present is not None and present.version == found.version:
         return Decision(str(found.version), str(found.version), [], True, True)
     new = _contestant(found)
-    champion = _champion(present)
-    pages = _test_pages(found, corpus)
+    champion, unreadable = _champion(present)
+    try:
+        pages = _test_pages(found, corpus)
+    except InputError as error:
+        if forced is None:
+            raise
+        verdicts = [Verdict("test-pages", False, error.found, "the pages its run was tested on")]
+    else:
 
-    def label(labeler: Labeler) -> list[Any]:
-        return label_pages(labeler, pages, f"labelling test pages with {labeler.family} {labeler.version}")
+        def label(labeler: Labeler) -> list[Any]:
+            return label_pages(labeler, pages, f"labelling test pages with {labeler.family} {labeler.version}")
 
-    verdicts = judge(new, champion, pages, gate, label)
+        verdicts = [*unreadable, *judge(new, champion, pages, gate, label)]
     passed = all(verdict.passed for verdict in verdicts) or forced is not None
     if not dry:
         if passed:
             promote(new.version, verdicts, forced=forced)
         else:
             refuse(new.version, verdicts)
-    return Decision(new.version, champion.version if champion else None, verdicts, passed, passed and not dry)
+    return Decision(new.version, str(present.version) if present is not None else None, verdicts, passed, passed and not dry)
 
 
-def _champion(present: Any | None) -> Contestant | None:
-    """The version that serves; None when there is none, or when this version of the code cannot read it."""
+def _champion(present: Any | None) -> tuple[Contestant | None, list[Verdict]]:
+    """The version that serves; or none, with a refusal when there is one that cannot be compared with."""
     if present is None:
-        return None
+        return None, []
     try:
-        return _contestant(present)
+        return _contestant(present), []
     except InputError as error:
-        if error.rule != "bad-bundle":
+        if error.rule not in ("bad-bundle", "no-model"):
             raise
-        console.print(f"the champion, version {present.version}, is no one to compare with: {error.found}", style="yellow", markup=False)
-        return None
+        return None, [Verdict("champion-readable", False, f"version {present.version}: {error.found}", "a champion to compare with")]
 
 
 def _contestant(registered: Any) -> Contestant:
@@ -116,4 +121,4 @@ def _test_pages(registered: Any, corpus: str | None) -> list[Page]:
                 f"version {registered.version} has no run with its config and split: {str(error).splitlines()[0][:200]}",
                 expected="the run that trained it, in the same store", remedy="train it again in this store", rule="no-run",
             ) from None  # fmt: skip
-        return part_of_run(Path(folder), "test", corpus)
+        return part_of_run(Path(folder), "test", corpus, sha256=registered.tags.get("corpus.sha256"))

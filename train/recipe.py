@@ -295,6 +295,11 @@ def finished(config: Config) -> Outcome | None:
     return found
 
 
+def run_corpus_sha256(output: Path) -> str | None:
+    """The sha256 of the corpus that the finished run in a folder read; None where there is no such run."""
+    return read_outcome(output).corpus_sha256 if (output / OUTCOME).is_file() else None
+
+
 def read_outcome(output: Path) -> Outcome:
     """The outcome of a finished run, by its output folder.
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import InputError
-from train.tracking import REGISTERED_MODEL, connect
+from train.markdown import plain
+from train.tracking import REGISTERED_MODEL, connect, has_model
 
 if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
+
     from train.gate import Verdict
     from train.recipe import Outcome
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 HISTORY = "champion.history"
 """Tag of the registered model: versions that served, the present one last."""
-LONGEST_TAG = 4900
+LONGEST_FINDING, LONGEST_REASON = 160, 1000
+"""Characters kept of what a rule found and of why it was overruled: MLflow's tags are bounded."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,15 @@ def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None
         bundle_version: The bundle's version; kept as tag `bundle.version`.
         tags: Further tags of the version, e.g. `corpus.sha256` and `split.sha256`.
         alias: The alias to move.
+
+    Raises:
+        InputError: The store has no such model.
     """
+    if not has_model(model_uri):
+        raise InputError(
+            f"the store has no model {model_uri}", expected="the store the run was tracked in", rule="no-model",
+            remedy="set MLFLOW_TRACKING_URI as it was in training, or train it again",
+        )  # fmt: skip
     client = _client()
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -59,7 +71,8 @@ def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None
         client.get_registered_model(REGISTERED_MODEL)
         versions = client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
         known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
-    except MlflowException:
+    except MlflowException as error:
+        _require_absent(error)
         client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
     with redirect_stderr(StringIO()):  # it would say that the model exists, as it should
         made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
@@ -80,7 +93,8 @@ def version_of(alias: str) -> Any | None:
 
     try:
         return client.get_model_version_by_alias(REGISTERED_MODEL, alias)
-    except MlflowException:
+    except MlflowException as error:
+        _require_absent(error)
         return None
 
 
@@ -96,8 +110,8 @@ def version(number: str) -> Any:
     if found is None and number.isdigit():
         try:
             found = _client().get_model_version(REGISTERED_MODEL, number)
-        except MlflowException:
-            found = None
+        except MlflowException as error:
+            _require_absent(error)
     if found is None:
         raise InputError(
             f"no version or alias {number!r} of {REGISTERED_MODEL}", expected="a registered version", rule="no-version",
@@ -116,9 +130,13 @@ def promote(number: str, verdicts: Sequence[Verdict], *, forced: str | None = No
     """
     client = _client()
     _note(client, number, "promoted", verdicts, forced)
-    served = [v for v in history() if v != number]
-    client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps([*served, number]))
+    before = version_of(CHAMPION)
+    served = history()
+    if before is not None and str(before.version) not in served[-1:]:
+        served.append(str(before.version))  # the alias was moved by other hands
+    # The alias first: history is told from it, and a kill between the two loses nothing.
     client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, number)
+    client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps([*(v for v in served if v != number), number]))
 
 
 def refuse(number: str, verdicts: Sequence[Verdict]) -> None:
@@ -135,13 +153,19 @@ def rollback() -> tuple[str, str]:
     Raises:
         InputError: None served before.
     """
-    client, served = _client(), history()
-    if len(served) < 2:
+    client, present = _client(), version_of(CHAMPION)
+    if present is None:
+        raise InputError("no version serves", expected="a champion", remedy="make promote makes one", rule="no-history")
+    gone = str(present.version)
+    served = history()
+    kept = served[: served.index(gone)] if gone in served else served
+    while kept and not _exists(kept[-1]):
+        kept.pop()  # it was deleted
+    if not kept:
         raise InputError(
-            "no version served before the present one" if served else "no version serves", expected="a champion before the champion",
-            remedy="make promote makes one", rule="no-history",
+            f"no version served before version {gone}, or none that is left", expected="a champion before the champion",
+            remedy="make promote VERSION=… makes another one", rule="no-history",
         )  # fmt: skip
-    *kept, gone = served
     client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, kept[-1])
     client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps(kept))
     client.set_model_version_tag(REGISTERED_MODEL, gone, "rolled_back", _now())
@@ -155,16 +179,42 @@ def history() -> list[str]:
 
     try:
         return [str(v) for v in json.loads(client.get_registered_model(REGISTERED_MODEL).tags.get(HISTORY, "[]"))]
-    except MlflowException:
+    except MlflowException as error:
+        _require_absent(error)
         return []
+
+
+def _exists(number: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(_client().get_model_version(REGISTERED_MODEL, number))
+    except MlflowException as error:
+        _require_absent(error)
+        return False
+
+
+def _require_absent(error: MlflowException) -> None:
+    """Lets an error pass that says a thing is not there; any other means that the store did not answer, which is not the same.
+
+    Raises:
+        InputError: It is another.
+    """
+    if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+        raise InputError(
+            f"MLflow's registry does not answer: {str(error).splitlines()[0][:200]}", expected="a reachable store",
+            remedy="try again, or mend MLFLOW_TRACKING_URI", rule="no-mlflow",
+        ) from None  # fmt: skip
 
 
 def _note(client: Any, number: str, decision: str, verdicts: Sequence[Verdict], forced: str | None) -> None:
     lines = ["| rule | | found | wanted |", "|---|---|---|---|"]
-    lines += [f"| {v.rule} | {'pass' if v.passed else '**refused**'} | {v.found} | {v.wanted} |" for v in verdicts]
-    why = f"\n\nForced: {forced}" if forced else ""
+    short = [replace(v, found=v.found[:LONGEST_FINDING]) for v in verdicts]
+    lines += [f"| {v.rule} | {'pass' if v.passed else '**refused**'} | {plain(v.found)} | {plain(v.wanted)} |" for v in short]
+    forced = forced[:LONGEST_REASON] if forced else None
+    why = f"\n\nForced: {plain(forced)}" if forced else ""
     client.update_model_version(REGISTERED_MODEL, number, "\n".join([f"{decision} {_now()}", "", *lines]) + why)
-    tags = {"gate": decision, "gate.decided": _now(), "gate.verdicts": json.dumps([asdict(v) for v in verdicts])[:LONGEST_TAG]}
+    tags = {"gate": decision, "gate.decided": _now(), "gate.verdicts": json.dumps([asdict(v) for v in short])}
     for name, value in {**tags, **({"gate.forced": forced} if forced else {})}.items():
         client.set_model_version_tag(REGISTERED_MODEL, number, name, value)
 

@@ -35,6 +35,8 @@ def promote(
     force: Annotated[str | None, typer.Option(help="Promote it whatever the gate says; why is kept on the version.")] = None,
 ) -> None:
     """Makes a version the champion when it passes the gate; exit code 1 when it does not."""
+    if force is not None and not force.strip():
+        raise InputError("no reason", expected='--force "why"', remedy="say why it is to serve all the same", rule="no-reason")
     from train.config import read_settings
     from train.gate import Gate
     from train.promote import run

@@ -158,13 +158,14 @@ def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split
     return [split_by_site(facts, seed=corpus.split_seed, by_time=by_time, **shares)]
 
 
-def part_of_run(run: Path, part: str, corpus: str | None = None) -> list[Page]:
+def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str | None = None) -> list[Page]:
     """The pages of one part of the split that a run was trained with, read as the run read them.
 
     Args:
         run: The run's output folder.
         part: `train`, `validation` or `test`.
         corpus: Where the corpus that the run read lies now; where its config says, when None.
+        sha256: What the corpus must be, labels and all; page ids are compared in any case.
 
     Raises:
         InputError: There is no such part or run, or it is of another corpus.
@@ -176,7 +177,12 @@ def part_of_run(run: Path, part: str, corpus: str | None = None) -> list[Page]:
             "no split there", expected="the output folder of a run, which holds split.json",
             remedy="name the folder that the run wrote, not its bundle or a URI", path=run, rule="no-split",
         )  # fmt: skip
-    pages, _ = read_corpus(load_config(run / "config.yaml", [] if corpus is None else [f"corpus.path={corpus}"]), run)
+    pages, found_sha256 = read_corpus(load_config(run / "config.yaml", [] if corpus is None else [f"corpus.path={corpus}"]), run)
+    if sha256 is not None and found_sha256 != sha256:
+        raise InputError(
+            f"another corpus: sha256 {found_sha256[:12]}", expected=f"that of the run: {sha256[:12]}",
+            remedy="name the very corpus the run was trained on", path=corpus, rule="other-corpus",
+        )  # fmt: skip
     found = [page for some in pages.values() for page in some]
     return read_split(run / "split.json", list(all_facts(found))).select(found)[part]
 

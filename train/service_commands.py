@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from train.command_line import ColumnsOption, CorpusArgument, ModelOption, RolesOption, app, out
+from train.command_line import ColumnsOption, CorpusArgument, ModelOption, app, out
+from train.errors import InputError
 
 
 @app.command()
@@ -19,7 +20,10 @@ def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The fo
     from train.registry import bundle_folder
 
     manifest = copy_bundle(bundle_folder(model), output)
-    out.print(f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt")
+    out.print(
+        f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt",
+        markup=False,
+    )
 
 
 @app.command()
@@ -33,8 +37,13 @@ def serve(
     from train.registry import bundle_folder
     from train.tracking import tracking_uri
 
+    if ":/" not in model:
+        raise InputError(
+            f"a folder, {model}", expected="a URI such as models:/newsparts@champion or models:/m-…", rule="no-uri",
+            remedy="register the run's model (make register, make promote), or serve a bundle by the README's service",
+        )  # fmt: skip
     bundle_folder(model)  # a clear error before a server is started
-    out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True)
+    out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True, markup=False)
     sys.stdout.flush()
     # MLflow starts uvicorn by its name, which must be found though the environment was not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -49,7 +58,7 @@ def label(
     corpus: CorpusArgument,
     output: Annotated[Path, typer.Option(help="The folder of the Parquet parts.")],
     columns: ColumnsOption = "",
-    pages_a_part: Annotated[int, typer.Option(help="Pages in a part: what a killed run loses at most.")] = 1000,
+    pages_a_part: Annotated[int, typer.Option(min=1, help="Pages in a part: what a killed run loses at most.")] = 1000,
 ) -> None:
     """Labels a corpus of any size into Parquet parts, in order, each page once; run again, it goes on where it stopped."""
     from train.bulk import label_corpus
@@ -59,7 +68,9 @@ def label(
     found = label_corpus(load_labeler(model), corpus, output, naming=Naming.parse(columns, ""), pages_a_part=pages_a_part)
     known = f", {found.known:,} of them before" if found.known else ""
     refused = f"; {found.refused:,} refused, see {output}/_refused-*.jsonl" if found.refused else ""
-    out.print(f"{output}: {found.labelled:,} of {found.lines:,} pages labelled{known}{refused}")
+    out.print(f"{output}: {found.labelled:,} of {found.lines:,} pages labelled{known}{refused}", markup=False, soft_wrap=True)
+    if not found.labelled:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -68,7 +79,6 @@ def drift(
     corpus: CorpusArgument,
     output: Annotated[Path, typer.Option(help="The page to write.")] = Path("outputs/drift.html"),
     columns: ColumnsOption = "",
-    roles: RolesOption = "",
 ) -> None:
     """Compares new pages with those the model was tested on; exit code 1 when they have shifted, so that cron can tell."""
     from train.corpus.naming import Naming
@@ -77,9 +87,9 @@ def drift(
     from train.reports.drift_report import write_drift_page
     from train.reports.terminal import drift_view
 
-    found = check_drift(model, Corpus(corpus, Naming.parse(columns, roles), labelled=False))
+    found = check_drift(model, Corpus(corpus, Naming.parse(columns, ""), labelled=None))
     write_drift_page(output, found.shifts, model=found.model, corpus=corpus, pages=found.pages, sites=found.sites)
     out.print(drift_view(found))
-    out.print(f"{output}")
+    out.print(f"{output}", markup=False)
     if any(shift.shifted for shift in found.shifts):
         raise typer.Exit(1)

@@ -149,6 +149,32 @@ def test_a_path_out_of_the_bundle_is_refused(outcome: Outcome, tmp_path: Path) -
         Labeler.load(tmp_path / "b")
 
 
+def test_a_document_cannot_stand_for_a_weight(outcome: Outcome, tmp_path: Path) -> None:
+    copy_bundle(outcome.output / "bundle", tmp_path / "b")
+    code = tmp_path / "b" / "newsparts_runtime" / "decoding.py"
+    code.write_text(code.read_text() + "# changed\n")
+    add_documents(tmp_path / "b", [code])
+    with pytest.raises(BundleError, match="twice"):
+        Labeler.load(tmp_path / "b")
+
+
+def test_a_link_to_a_bundle_stays_a_link(outcome: Outcome, tmp_path: Path) -> None:
+    copy_bundle(outcome.output / "bundle", tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for _ in range(2):
+        copy_bundle(outcome.output / "bundle", tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+    assert Labeler.load(tmp_path / "link").version == outcome.version
+    (tmp_path / "real").rename(tmp_path / ".real.old")  # killed between two renames
+    copy_bundle(outcome.output / "bundle", tmp_path / "real")
+    assert Labeler.load(tmp_path / "link").version == outcome.version
+
+
+def test_one_string_is_no_list_of_segments(outcome: Outcome) -> None:
+    with pytest.raises(TypeError, match="label_text"):
+        next(Labeler.load(outcome.output / "bundle").label([("p", "a string")]))
+
+
 def test_a_link_out_of_the_bundle_is_refused(outcome: Outcome, tmp_path: Path) -> None:
     copy_bundle(outcome.output / "bundle", tmp_path / "b")
     shutil.move(tmp_path / "b" / "requirements.txt", tmp_path / "outside.txt")

@@ -159,6 +159,8 @@ def test_the_service_answers_as_the_bundle_and_refuses_what_is_no_page(service: 
     ]
     for value in wrong:
         assert httpx.post(service, json=value).status_code == 422
+    for body in (b'{"segments": ["\\ud800"]}', b'{"segments": NaN}', b'{"segments": [], "page_id": "\\udfff"}'):
+        assert httpx.post(service, content=body, headers={"Content-Type": "application/json"}).status_code == 422
     for body in (b"", b"{", b"[" * 100_000, b'{"segments": ["\xff"]}'):
         assert 400 <= httpx.post(service, content=body, headers={"Content-Type": "application/json"}).status_code < 500
 
@@ -169,5 +171,9 @@ def test_a_server_of_no_model_is_refused_before_it_starts(outcome: Outcome) -> N
     )
     assert done.returncode == 2
     assert "MLflow has no model" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "train", "serve", "--model", str(outcome.output)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, "expected: a URI" in done.stderr) == (2, True)
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen("http://127.0.0.1:1/", timeout=1)

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,13 @@ def server(command: Sequence[str], health: str, *, environment: Mapping[str, str
             yield
         finally:
             # The whole group: MLflow's server is a child of the command.
-            os.killpg(running.pid, 15)
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, 15)
             try:
                 running.wait(20)
             except subprocess.TimeoutExpired:
-                os.killpg(running.pid, 9)
+                with suppress(ProcessLookupError):
+                    os.killpg(running.pid, 9)
 
 
 def _answers(url: str) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 from train.errors import InputError
 from train.runtime.reading import ROLES
 
-_SEGMENT_KEYS = ("text", "role", "story", "topic")
+LABELS = ("role", "story", "topic")
+"""Keys of a labelled segment."""
+_SEGMENT_KEYS = ("text", *LABELS)
 _PAGE_KEYS = ("page_id", "site", "lang", "title", "url", "date", "segments")
 
 

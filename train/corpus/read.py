@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.page import Page, parse_page
+from train.corpus.page import LABELS, Page, parse_page
 from train.corpus.sources import jsonl, locate, parquet
 from train.errors import InputError
 
@@ -33,12 +33,12 @@ class Refusal:
         return json.dumps(told, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def scan(corpus: str | Path, *, labelled: bool, naming: Naming | None = None) -> Iterator[tuple[int, Page | Refusal]]:
+def scan(corpus: str | Path, *, labelled: bool | None, naming: Naming | None = None) -> Iterator[tuple[int, Page | Refusal]]:
     """Streams a corpus: `(line, page or refusal)` for every page, in order; one page is in memory at a time.
 
     Args:
         corpus: A path or `SOURCE:PATH` (`train.corpus.sources`).
-        labelled: Whether roles and sites are required.
+        labelled: Whether roles and sites are required; None passes over labels, whatever they are.
         naming: How its columns and labels become ours.
 
     Raises:
@@ -50,9 +50,17 @@ def scan(corpus: str | Path, *, labelled: bool, naming: Naming | None = None) ->
             yield line, Refusal(record, record.record)
             continue
         try:
-            yield line, parse_page(record, labelled=labelled)
+            yield line, parse_page(_unlabelled(record) if labelled is None else record, labelled=bool(labelled))
         except InputError as error:
             yield line, Refusal(error.at(path, line), record)
+
+
+def _unlabelled(record: Any) -> Any:
+    """A record without its labels, where it has the shape of a page."""
+    if not isinstance(record, dict) or not isinstance(record.get("segments"), list):
+        return record
+    bare = [{k: v for k, v in s.items() if k not in LABELS} if isinstance(s, dict) else s for s in record["segments"]]
+    return {**record, "segments": bare}
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Corpus:
 
     path: str | Path
     naming: Naming | None = None
-    labelled: bool = True
+    labelled: bool | None = True
     skip_refused: bool = False
 
     def __iter__(self) -> Iterator[Page]:

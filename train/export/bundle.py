@@ -128,9 +128,18 @@ def size_mb(folder: Path) -> float:
 
 
 def _replace(aside: Path, folder: Path) -> None:
+    """Puts a whole bundle in another's place; a link goes on pointing where it points."""
+    folder = folder.resolve()
     old = folder.with_name(f".{folder.name}.old")
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)  # a run was killed between the two renames below
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
-    aside.rename(folder)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)

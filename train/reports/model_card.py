@@ -14,6 +14,7 @@ from train.config import Config
 from train.corpus.page import Page
 from train.corpus.sources import composed
 from train.evaluation import Evaluation
+from train.markdown import plain
 
 LEAST_PAGES = 5
 """A language with fewer test pages gets no row."""
@@ -97,7 +98,7 @@ def model_card(facts: Facts) -> str:
 
 
 def _topics(facts: Facts) -> str:
-    return f", and names each story's topic ({', '.join(facts.topics)})" if facts.topics else ""
+    return f", and names each story's topic ({', '.join(map(plain, facts.topics))})" if facts.topics else ""
 
 
 def _use(facts: Facts) -> list[str]:
@@ -129,14 +130,14 @@ def _data(facts: Facts) -> list[str]:
     known = Counter(str(page.lang) for pages in facts.parts.values() for page in pages if page.lang)
     lines += ["", f"Corpus sha256 `{facts.corpus_sha256}`, split sha256 `{facts.split_sha256}`; no site is in two parts."]
     if known:
-        lines.append(f"Languages (pages): {', '.join(f'{lang} {n:,}' for lang, n in known.most_common())}.")
+        lines.append(f"Languages (pages): {', '.join(f'{plain(lang)} {n:,}' for lang, n in known.most_common())}.")
     written = {site["site"] for site in composed.read_sites()}
     if any(page.site in written for pages in facts.parts.values() for page in pages):
         lines.append(f"Pages are composed: {_BBC} on site templates written for newsparts.")
     if facts.config.corpus.composed:
         lines.append(f"Besides, {facts.config.corpus.composed:,} composed pages were learnt from, without their topics: {_BBC}.")
     if facts.config.topics.path:
-        lines.append(f"Topics were learnt from `{_plain(facts.config.topics.path)}` too.")
+        lines.append(f"Topics were learnt from `{plain(facts.config.topics.path)}` too.")
     return [*lines, ""]
 
 
@@ -160,7 +161,7 @@ def _scores(facts: Facts) -> list[str]:
         for lang, found in shown.items():
             values = found.values
             lines.append(
-                f"| {_plain(lang)} | {found.n_pages} | {found.n_sites} | {values['role/macro_f1']:.3f} | {values['role/main_words_f1']:.3f} |"
+                f"| {plain(lang)} | {found.n_pages} | {found.n_sites} | {values['role/macro_f1']:.3f} | {values['role/main_words_f1']:.3f} |"
             )
     return [*lines, ""]
 
@@ -201,7 +202,7 @@ def _limits(facts: Facts) -> list[str]:
     lines.append("- A segment of more than 5,000 characters is read by its two ends.")
     languages = {page.lang for page in facts.parts["train"] if page.lang}
     if languages:
-        lines.append(f"- It has seen pages in {', '.join(sorted(languages))}; of others nothing is known.")
+        lines.append(f"- It has seen pages in {', '.join(map(plain, sorted(languages)))}; of others nothing is known.")
     if facts.report.n_sites < 30:
         lines.append(f"- {facts.report.n_sites} test sites are few: see the intervals.")
     return [*lines, ""]
@@ -209,9 +210,4 @@ def _limits(facts: Facts) -> list[str]:
 
 def _origin(facts: Facts) -> list[str]:
     known = {name: value for name, value in facts.run.items() if value}
-    return ["## Origin", "", *(f"- {name}: {_plain(value)}" for name, value in known.items()), ""] if known else []
-
-
-def _plain(value: str) -> str:
-    """A value that came with the data, as Markdown that shows it as it is."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+!|" else c for c in " ".join(value.split()))
+    return ["## Origin", "", *(f"- {name}: {plain(value)}" for name, value in known.items()), ""] if known else []

@@ -266,7 +266,7 @@ def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
     """What the gate said of a version, rule by rule, and what came of it."""
     if not decision.verdicts:
         return Text(f"version {decision.version} is the champion already", "green")
-    against = f"beside version {decision.champion}, the champion" if decision.champion else "no champion to beat: absolute minima"
+    against = f"beside the champion, version {decision.champion}" if decision.champion else "no champion to beat: absolute minima"
     table = Table(title=f"Version {decision.version}, {against}", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("rule", "", "found", "wanted"):
         table.add_column(name, header_style="dim", overflow="fold")

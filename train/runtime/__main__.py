@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -26,14 +27,19 @@ def main() -> int:
             data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
             record = labeler.label_text(data.decode("utf-8-sig"), "stdin" if name == "-" else Path(name).stem)
             sys.stdout.buffer.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-        differences = golden.differences(labeler, wished.bundle) if wished.check or not wished.files else []
+        sys.stdout.flush()
+        checked = wished.check or not wished.files
+        differences = golden.differences(labeler, wished.bundle) if checked else []
+        count = len(golden.read(wished.bundle)) if checked else 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output is gone
+        return 141
     except (BundleError, OSError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if wished.check or not wished.files:
+    if checked:
         for line in differences:
             print(line, file=sys.stderr)
-        count = len(golden.read(wished.bundle))
         said = f"{len(differences)} answers differ" if differences else f"{count} golden pages are labelled as exported"
         print(f"{labeler.family} {labeler.version}: {said}, {time.perf_counter() - started:.1f} s with loading", file=sys.stderr)
     return 1 if differences else 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .labeler import Labeler
+from .labeler import BundleError, Labeler
 
 FILE = "golden.jsonl"
 TOLERANCE = 1e-3
@@ -20,9 +20,20 @@ def answer(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The golden answers of a bundle; each holds its page's segments too."""
-    with (folder / FILE).open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    """The golden answers of a bundle; each holds its page's segments too.
+
+    Raises:
+        BundleError: There are none.
+    """
+    try:
+        with (folder / FILE).open(encoding="utf-8") as lines:
+            pages = [json.loads(line) for line in lines]
+        well = bool(pages) and all({"page_id", "segments", "stories"} <= page.keys() for page in pages)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{folder / FILE} is not readable ({error!r}). Copy the bundle again.") from None
+    if not well:
+        raise BundleError(f"{folder / FILE} holds no golden pages. Export the model again.")
+    return pages
 
 
 def differences(labeler: Labeler, folder: Path) -> list[str]:

@@ -149,8 +149,8 @@ class Labeler:
         """Reads pages, a batch at a time, in the order they come; see `label`."""
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
+            cleaned = _cleaned([page for _, page in batch])
             texts = [list(page) for _, page in batch]
-            cleaned = _cleaned(texts)
             scores = self._score(cleaned)
             stories = [read_stories(s.posterior) for s in scores]
             topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
@@ -211,6 +211,8 @@ class Labeler:
 
 
 def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:
+    if any(isinstance(page, str) for page in pages):
+        raise TypeError("a page's segments are one string; give a list of strings, or plain text to label_text")
     return [[clean(text) for text in page] for page in pages]
 
 
@@ -249,8 +251,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         schema, roles, files = manifest["schema"], manifest["roles"], dict(manifest["files"])
-        files |= dict(manifest.get("documents", {}))
-    except (ValueError, KeyError, TypeError) as error:
+        documents = dict(manifest.get("documents", {}))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path} is not a bundle manifest ({error!r}). Export the model again.") from None
     if schema != SCHEMA:
         raise BundleError(f"{path} has schema {schema}, this runtime reads schema {SCHEMA}. Export the model again with this version.")
@@ -258,7 +260,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{path} orders roles as {roles}, this runtime as {list(ROLES)}. Export the model again.")
     if manifest.get("version") != version_of(manifest):
         raise BundleError(f"{path} was changed after export: its version does not match its content. Export the model again.")
-    for name, digest in files.items():
+    if files.keys() & documents.keys():
+        raise BundleError(f"{path} lists {min(files.keys() & documents.keys())!r} twice. Do not use this bundle.")
+    for name, digest in {**files, **documents}.items():
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or name.startswith("/") or not (folder / name).resolve().is_relative_to(folder.resolve()):
             raise BundleError(f"{path} lists {name!r}, which lies outside the bundle. Do not use this bundle.")

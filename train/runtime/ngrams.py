@@ -42,22 +42,25 @@ class Grams:
     codes: np.ndarray
 
 
-@dataclass
 class _Powers:
-    up: np.ndarray
-    down: np.ndarray
+    """Powers of BASE and of its inverse; both arrays change at once, and only grow: servers label in several threads."""
 
-    def at_least(self, size: int) -> _Powers:
-        if len(self.up) < size:
-            size = max(size, 2 * len(self.up))
+    def __init__(self) -> None:
+        self._both = (np.ones(1, np.uint64), np.ones(1, np.uint64))
+
+    def at_least(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        both = self._both
+        if len(both[0]) < size:
+            size = max(size, 2 * len(both[0]))
             with np.errstate(over="ignore"):
-                self.up, self.down = (
-                    np.concatenate([np.ones(1, np.uint64), np.cumprod(np.full(size - 1, factor, np.uint64))]) for factor in (BASE, INVERSE)
-                )
-        return self
+                up, down = (np.concatenate([np.ones(1, np.uint64), np.cumprod(np.full(size - 1, f, np.uint64))]) for f in (BASE, INVERSE))
+            both = up, down
+            if len(self._both[0]) < size:
+                self._both = both
+        return both
 
 
-_POWERS = _Powers(np.ones(1, np.uint64), np.ones(1, np.uint64))
+_POWERS = _Powers()
 
 
 class _Text:
@@ -65,8 +68,7 @@ class _Text:
 
     def __init__(self, text: str) -> None:
         self.codes = code_points(text)
-        powers = _POWERS.at_least(len(self.codes) + 2)
-        self._up, self._down = powers.up, powers.down
+        self._up, self._down = _POWERS.at_least(len(self.codes) + 2)
         # Code point + 1: else a run of zeros would hash like none.
         self._sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((self.codes.astype(np.uint64) + 1) * self._up[: len(self.codes)])])
 
