@@ -159,9 +159,8 @@ def test_the_service_answers_as_the_bundle_and_refuses_what_is_no_page(service: 
     ]
     for value in wrong:
         assert httpx.post(service, json=value).status_code == 422
-    for body in (b'{"segments": ["\\ud800"]}', b'{"segments": NaN}', b'{"segments": [], "page_id": "\\udfff"}'):
-        assert httpx.post(service, content=body, headers={"Content-Type": "application/json"}).status_code == 422
-    for body in (b"", b"{", b"[" * 100_000, b'{"segments": ["\xff"]}'):
+    assert post(service, {"segments": ["\ud800"], "page_id": "\udfff"})["segments"][0]["text"] == "\ud800"
+    for body in (b"", b"{", b'{"segments": NaN}', b"[" * 100_000, b'{"segments": ["\xff"]}'):
         assert 400 <= httpx.post(service, content=body, headers={"Content-Type": "application/json"}).status_code < 500
 
 
