@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,8 +16,6 @@ from train.markdown import plain
 from train.tracking import REGISTERED_MODEL, connect, has_model
 
 if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
-
     from train.gate import Verdict
     from train.recipe import Outcome
 
@@ -64,16 +62,13 @@ def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None
         )  # fmt: skip
     client = _client()
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     known = None
-    try:
-        client.get_registered_model(REGISTERED_MODEL)
+    if _found(lambda client: client.get_registered_model(REGISTERED_MODEL)) is None:
+        client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
+    else:
         versions = client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
         known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
-    except MlflowException as error:
-        _require_absent(error)
-        client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
     with redirect_stderr(StringIO()):  # it would say that the model exists, as it should
         made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
     client.set_registered_model_alias(REGISTERED_MODEL, alias, made.version)
@@ -88,14 +83,7 @@ def register_outcome(outcome: Outcome) -> Registered:
 
 def version_of(alias: str) -> Any | None:
     """The version an alias names, or None."""
-    client = _client()
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version_by_alias(REGISTERED_MODEL, alias)
-    except MlflowException as error:
-        _require_absent(error)
-        return None
+    return _found(lambda client: client.get_model_version_by_alias(REGISTERED_MODEL, alias))
 
 
 def version(number: str) -> Any:
@@ -104,14 +92,9 @@ def version(number: str) -> Any:
     Raises:
         InputError: There is none.
     """
-    from mlflow.exceptions import MlflowException
-
     found = version_of(number)
     if found is None and number.isdigit():
-        try:
-            found = _client().get_model_version(REGISTERED_MODEL, number)
-        except MlflowException as error:
-            _require_absent(error)
+        found = _found(lambda client: client.get_model_version(REGISTERED_MODEL, number))
     if found is None:
         raise InputError(
             f"no version or alias {number!r} of {REGISTERED_MODEL}", expected="a registered version", rule="no-version",
@@ -159,7 +142,7 @@ def rollback() -> tuple[str, str]:
     gone = str(present.version)
     served = history()
     kept = served[: served.index(gone)] if gone in served else served
-    while kept and not _exists(kept[-1]):
+    while kept and _found(lambda client: client.get_model_version(REGISTERED_MODEL, kept[-1])) is None:
         kept.pop()  # it was deleted
     if not kept:
         raise InputError(
@@ -174,33 +157,23 @@ def rollback() -> tuple[str, str]:
 
 def history() -> list[str]:
     """Versions that served, in order; the champion is the last."""
-    client = _client()
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return [str(v) for v in json.loads(client.get_registered_model(REGISTERED_MODEL).tags.get(HISTORY, "[]"))]
-    except MlflowException as error:
-        _require_absent(error)
-        return []
+    model = _found(lambda client: client.get_registered_model(REGISTERED_MODEL))
+    return [] if model is None else [str(v) for v in json.loads(model.tags.get(HISTORY, "[]"))]
 
 
-def _exists(number: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return bool(_client().get_model_version(REGISTERED_MODEL, number))
-    except MlflowException as error:
-        _require_absent(error)
-        return False
-
-
-def _require_absent(error: MlflowException) -> None:
-    """Lets an error pass that says a thing is not there; any other means that the store did not answer, which is not the same.
+def _found(ask: Callable[[Any], Any]) -> Any | None:
+    """What the registry answers, or None when the thing is not there.
 
     Raises:
-        InputError: It is another.
+        InputError: The store does not answer, which is not the same.
     """
-    if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask(_client())
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+            return None
         raise InputError(
             f"MLflow's registry does not answer: {str(error).splitlines()[0][:200]}", expected="a reachable store",
             remedy="try again, or mend MLFLOW_TRACKING_URI", rule="no-mlflow",

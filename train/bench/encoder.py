@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from train.bench.compare import Row, compare, machine, split_pages
 from train.bench.contenders import PAIRS, around, packed_network, usual_network
+from train.bench.memory import engine_memory
 from train.config import EncoderConfig, load_config
 from train.corpus.page import Page
 from train.models.encoder import Collator, labelled_windows
@@ -55,13 +56,13 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
         return Encoder(forward, onnx.tokenizer, onnx.plan, onnx.topics)
 
     engines = {
-        "torch float32": with_forward(_torch_forward(network, torch.float32)),
+        "torch float32": with_forward(torch_forward(network, torch.float32)),
         "ONNX Runtime float32": onnx,
         "ONNX Runtime int8 (dynamic, per channel)": with_forward(lambda batch: dict(zip(names, session.run(names, batch), strict=True))),
     }
     if "bf16" in str(machine()["flags"]):  # elsewhere it is emulated, many times slower than float32
         halved = PageEncoder.from_pretrained(weights).eval().to(torch.bfloat16)
-        engines["torch bfloat16"] = with_forward(_torch_forward(halved, torch.bfloat16))
+        engines["torch bfloat16"] = with_forward(torch_forward(halved, torch.bfloat16))
     test = split_pages(corpus)["test"]
     scored = test[:: max(1, len(test) // 40)]
     base = role_macro_f1(engines["torch float32"], scored)
@@ -75,10 +76,12 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
     latencies = {name: _latency(engine, pages) for name, engine in engines.items()}
     few = sum(map(len, pages[:6]))
     rows += compare(f"labelling a page at a time, {threads} threads", alone, few, "segments/s", rounds=rounds, notes=latencies)
-    return rows
+    return rows + (engine_memory(corpus, model, threads) if threads == 1 else [])
 
 
-def _torch_forward(network: PageEncoder, kind: torch.dtype) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+def torch_forward(network: PageEncoder, kind: torch.dtype) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """The network as the runtime's engine, in torch."""
+
     def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
         tensors = {name: value.to(kind) if value.is_floating_point() else value for name, value in tensors.items()}
@@ -115,7 +118,7 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
     peak = {kind: _matrix_peak(kind) for kind in kinds}
     contenders: dict[str, Callable[[], object]] = {}
     usual, segments = _usual_steps(config, pages)
-    packed, flops = _packed_steps(config, pages)
+    packed, flops, padding = _packed_steps(config, pages)
     contenders["one sequence a segment with neighbours, padded to 128 (Trainer's defaults)"] = usual
     contenders["packed (as shipped)"] = packed
     variants: dict[str, dict[str, Any]] = {
@@ -127,7 +130,14 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
         variants["packed, bfloat16 autocast"] = {"bf16": True}
     for name, changes in variants.items():
         contenders[name] = _packed_steps(replace(config, **changes), pages)[0]
-    rows = compare(f"training, {threads} threads", contenders, segments, "segments/s", rounds=rounds)
+    rows = compare(
+        f"training, {threads} threads",
+        contenders,
+        segments,
+        "segments/s",
+        rounds=rounds,
+        notes={"packed (as shipped)": f"{padding:.1%} padding"},
+    )
     shipped = next(row for row in rows if row.name.startswith("packed (as"))
     achieved = flops * shipped.rate / segments
     for kind, value in peak.items():
@@ -148,8 +158,8 @@ def _matrix_peak(kind: torch.dtype) -> float:
     return 2 * MATRIX**3 / best
 
 
-def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], float]:
-    """Steps over the pages' windows, and the FLOP of one pass over them."""
+def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], float, float]:
+    """Steps over the pages' windows, the FLOP of one pass over them, and the share of its tokens that are padding."""
     with TemporaryDirectory() as folder:
         family = packed_network(config, pages, Path(folder))
     network = family.network
@@ -177,7 +187,8 @@ def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callabl
         for batch in batches:
             step(batch)
 
-    return steps, float(counter.get_total_flops())
+    padding = 1 - sum(row["length"] for row in rows) / sum(batch["input_ids"].numel() for batch in batches)
+    return steps, float(counter.get_total_flops()), padding
 
 
 def _usual_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable[[], object], int]:

@@ -48,18 +48,13 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
         """Loads a bundle's ONNX model, or its int8 twin, and tokenizer. `threads` defaults to the cores at hand."""
-        from tokenizers import Tokenizer
-
         session = onnx_session(folder / f"model{INT8 if int8 else '.onnx'}", threads)
         names = [output.name for output in session.get_outputs()]
 
         def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return dict(zip(names, session.run(names, batch), strict=True))
 
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return cls(forward, tokenizer, WindowPlan(**manifest["windows"]), tuple(manifest["topics"]))
+        return cls(forward, load_tokenizer(folder / FILES[1]), WindowPlan(**manifest["windows"]), tuple(manifest["topics"]))
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Scores of every segment; where windows overlap, their mean.
@@ -89,6 +84,16 @@ class Encoder:
     def story_topics(self, stories: Sequence[str]) -> np.ndarray:
         """An encoder reads topics with the page."""
         raise NotImplementedError("topics come with the states")
+
+
+def load_tokenizer(path: Path) -> Any:
+    """A bundle's tokenizer; texts are cut elsewhere."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def onnx_session(path: Path, threads: int | None) -> Any:

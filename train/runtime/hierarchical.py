@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .encoder import INT8, onnx_session
+from .encoder import INT8, load_tokenizer, onnx_session
 from .reading import numbers
 
 BATCH_TOKENS = 1024
@@ -77,8 +77,6 @@ class Hierarchical:
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Hierarchical:
         """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads` defaults to the cores at hand."""
-        from tokenizers import Tokenizer
-
         segments, page = (onnx_session(folder / name, threads) for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE))
         names = [output.name for output in page.get_outputs()]
 
@@ -90,10 +88,7 @@ class Hierarchical:
             topics = answer.get("topic_logits")
             return answer["states"][0], None if topics is None else topics[0]
 
-        tokenizer = Tokenizer.from_file(str(folder / SEGMENT_FILES[1]))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return cls(embed, read, tokenizer, SegmentPlan(**manifest["segments"]), tuple(manifest["topics"]))
+        return cls(embed, read, load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"]), tuple(manifest["topics"]))
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Scores of every segment.

@@ -1,0 +1,54 @@
+"""Peak memory of a process that loads one engine and labels some pages, with nothing else in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from train.bench.compare import Row, split_pages
+from train.runtime.encoder import INT8, Encoder, load_tokenizer
+from train.runtime.labeler import read_manifest
+from train.runtime.reading import clean
+from train.tracking import peak_memory_mb
+
+PAGES = 16
+ENGINES = ("torch float32", "ONNX Runtime float32", "ONNX Runtime int8")
+
+
+def engine_memory(corpus: Path, model: Path, threads: int) -> list[Row]:
+    """A row for each engine; int8 where the model's bundle has such weights."""
+    rows: list[Row] = []
+    for name in ENGINES:
+        if name.endswith("int8") and not (model / "bundle" / f"model{INT8}").is_file():
+            continue
+        command = [sys.executable, "-m", "train.bench.memory", name, str(corpus), str(model), str(threads)]
+        peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+        ratio = peak / rows[0].rate if rows else 1.0
+        rows.append(Row(f"peak memory of a process that labels {PAGES} pages", name, peak, "MB", ratio, ratio, ratio))
+    return rows
+
+
+def main(name: str, corpus: Path, model: Path, threads: int) -> float:
+    """Labels pages with one engine and returns this process' peak memory in MB."""
+    manifest = read_manifest(model / "bundle")
+    reader = Encoder.load(model / "bundle", manifest, threads=threads, int8=name.endswith("int8")) if not name.startswith("torch") else None
+    if reader is None:
+        import torch
+
+        from train.bench.encoder import torch_forward
+        from train.models.network import PageEncoder
+        from train.runtime.windows import WindowPlan
+
+        torch.set_num_threads(threads)
+        forward = torch_forward(PageEncoder.from_pretrained(model / "weights").eval(), torch.float32)
+        reader = Encoder(
+            forward, load_tokenizer(model / "bundle" / "tokenizer.json"), WindowPlan(**manifest["windows"]), tuple(manifest["topics"])
+        )
+    reader.states([[clean(text) for text in page.texts] for page in split_pages(corpus)["test"][:PAGES]])
+    return peak_memory_mb()
+
+
+if __name__ == "__main__":
+    engine, corpus_path, model_path, cores = sys.argv[1:]
+    print(main(engine, Path(corpus_path), Path(model_path), int(cores)))
