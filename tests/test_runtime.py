@@ -234,3 +234,17 @@ def test_a_large_page_is_compared_as_a_small_one(monkeypatch: pytest.MonkeyPatch
     assert small[4, 0] == pytest.approx(dense[4] @ dense[2], abs=1e-6), "the last long segment before"
     assert small[4, 2] == pytest.approx(dense[4] @ dense[1], abs=1e-6), "the first long segment"
     assert small[12].tolist() == [0, 0, 0, 0], "a page without running text"
+
+
+@given(st.lists(st.lists(st.sampled_from(["harbour", "bridge", "council", "of", "a"]), max_size=24), max_size=10))
+def test_likeness_is_what_it_says(pages: list[list[str]]) -> None:
+    texts = [" ".join(words) for words in pages]
+    telling = [{word for word in words if len(word) >= 5} for words in pages]
+    long = [i for i, words in enumerate(pages) if len(words) >= reading.LONG_WORDS]
+    rows = likeness(texts)
+    for i, own in enumerate(telling):
+        before, after = [k for k in long if k < i], [k for k in long if k > i]
+        first = [k for k in long[:1] if k != i]
+        around = (before, before[-reading.NEAR :], after[: reading.NEAR], after, first)
+        expected = [len(own & set().union(*(telling[k] for k in found))) / max(len(own), 1) for found in around]
+        assert rows[i].tolist() == np.array(expected, np.float32).tolist()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -196,27 +196,31 @@ def likeness(texts: Sequence[str]) -> np.ndarray:
     """
     n = len(texts)
     rows = np.zeros((n, len(LIKENESS_NAMES)), dtype=np.float32)
-    telling = [set(_TELLING.findall(text.casefold())) for text in texts]
-    long = [i for i, text in enumerate(texts) if spaced_words(text) >= LONG_WORDS]
-    remaining = Counter(word for i in long for word in telling[i])
-    before: set[str] = set()
-    after = set(remaining)
-    first, long_first = (telling[long[0]], long[0]) if long else (set[str](), -1)
-    last, coming = set[str](), set[str]().union(*(telling[k] for k in long[:NEAR]))
-    position = 0  # number of long segments passed
-    for i, own in enumerate(telling):
-        is_long = position < len(long) and long[position] == i
-        if is_long:
-            position += 1
-            remaining.subtract(own)
-            after -= {word for word in own if not remaining[word]}
-            coming = set().union(*(telling[k] for k in long[position : position + NEAR]))
-        if own:
-            counts = (len(own & before), len(own & last), len(own & coming), len(own & after), len(own & first) if i != long_first else 0)
-            rows[i] = np.array(counts) / len(own)
-        if is_long:
-            before |= own
-            last = set().union(*(telling[k] for k in long[max(0, position - NEAR) : position]))
+    ids: dict[str, int] = {}
+    words = [[ids.setdefault(word, len(ids)) for word in set(_TELLING.findall(text.casefold()))] for text in texts]
+    own = np.array(list(map(len, words)), np.int64)
+    if not ids:
+        return rows
+    # One entry for each telling word of each segment, word by word and within a word in page order.
+    word, segment = np.fromiter(chain.from_iterable(words), np.int64, own.sum()), np.repeat(np.arange(n), own)
+    order = np.argsort(word, kind="stable")
+    word, segment = word[order], segment[order]
+    is_long = np.array([spaced_words(text) >= LONG_WORDS for text in texts])
+    passed = np.cumsum(is_long) - is_long  # long segments before each
+    long, rank = is_long[segment], passed[segment]
+    # The nearest long segments before and after that use the word, by their number; the gap keeps words apart.
+    gap = 2 * n + 4
+    seen = np.maximum.accumulate(word * gap + np.where(long, rank + 1, 0))
+    before = np.concatenate([[-1], seen[:-1]]) - word * gap - 1
+    coming = np.minimum.accumulate((word * gap + np.where(long, rank, gap - 1))[::-1])[::-1]
+    after = np.concatenate([coming[1:], [coming[-1] + gap]]) - word * gap
+    after = np.where(after >= n, gap, after)
+    in_first = np.zeros(len(ids), bool)
+    in_first[word[long & (rank == 0)]] = True
+    is_first = long & (rank == 0)
+    shared = (before >= 0, (before >= 0) & (before >= rank - NEAR), after < rank + long + NEAR, after < gap, in_first[word] & ~is_first)
+    for column, found in enumerate(shared):
+        rows[:, column] = np.bincount(segment[found], minlength=n) / np.maximum(own, 1)
     return rows
 
 
