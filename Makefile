@@ -101,6 +101,10 @@ transfer: $(READY) ## Train CONFIG= on each of CORPORA="a=a.jsonl b=b.jsonl", te
 curve: $(READY) ## Cross-validate CONFIG= with more and more sites (SITES="10 20 40 80 0"); GOAL="text/f1=0.95" extrapolates
 	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL))
 
+.PHONY: compare
+compare: $(READY) ## Compare RUNS="outputs/demo-baseline outputs/demo-encoder" on their test pages: paired differences, cost, changes (outputs/compare.html)
+	@$(RUN) compare $(call need,RUNS,output folders of two runs or more) $(if $(CORPUS),--corpus "$(CORPUS)")
+
 .PHONY: evaluate
 evaluate: $(READY) ## Score MODEL= on labelled CORPUS=, PART=test: of its split alone; SLICE=lang; KNOWN=1: topics of known stories
 	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) $(if $(PART),--part $(PART)) $(if $(SLICE),--slice $(SLICE)) $(if $(KNOWN),--known-stories) --json outputs/evaluation.json

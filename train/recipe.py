@@ -234,6 +234,7 @@ def code_sha256() -> str:
         "gate.py",
         "promote.py",
         "bulk.py",
+        "compare.py",
         "tracking.py",
         "progress.py",
     }

@@ -130,3 +130,21 @@ def _goal(text: str) -> tuple[str, float]:
             f"goal {text!r}", expected=f"METRIC=VALUE, value between 0 and 1, metric one of {', '.join(KEY_METRICS)}", remedy="text/f1=0.95"
         )
     return metric, number
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Output folders of finished runs of the same corpus and split; the first is the reference.")
+    ],
+    corpus: Annotated[str | None, typer.Option(help="Where their corpus lies now; where the first one's config says by default.")] = None,
+    output: Annotated[Path, typer.Option("--html", help="The page to write.")] = Path("outputs/compare.html"),
+) -> None:
+    """Compares runs on their test pages: scores, paired differences with intervals over sites, cost, and what they read differently."""
+    from train.compare import compare_runs
+    from train.reports.compare_report import compared_view, write_comparison
+
+    found = compare_runs(runs, corpus=corpus)
+    write_comparison(output, found)
+    out.print(compared_view(found))
+    out.print(f"{output}", markup=False)

@@ -1,0 +1,99 @@
+"""`make compare`: runs side by side, as the terminal shows them and as a static page with what they read differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.markup import escape as markup
+from rich.table import Table
+from rich.text import Text
+
+from train.compare import COSTS, Change, Compared
+from train.evaluation import KEY_METRICS, Evaluation
+from train.reports.html import SHOWN_CHARS, escape, table, write_page
+
+SHOWN_PAGES, SHOWN_SEGMENTS = 30, 60
+TOPICS = {"topic/macro_f1": "topic macro-F1"}
+
+
+def heading(compared: Compared) -> list[str]:
+    """Headings of `rows`."""
+    first, *others = compared.names
+    return ["", first, *(name for other in others for name in (other, f"less {first}"))]
+
+
+def rows(compared: Compared) -> list[list[str]]:
+    """Scores and costs, a line each: of the first run, then of each other and how much it is better; ● marks intervals without 0."""
+    answer = []
+    shown = {**KEY_METRICS, **TOPICS}
+    for metric, name in shown.items():
+        values = [scores.values.get(metric) for scores in compared.scores]
+        if all(value is None for value in values):
+            continue
+        line = [name, _value(values[0])]
+        for value, gained in zip(values[1:], compared.gains, strict=True):
+            line += [_value(value), _difference(gained, metric)]
+        answer.append(line)
+    for metric, name in COSTS.items():
+        costs = [outcome.metrics.get(metric) for outcome in compared.outcomes]
+        line = [name, _cost(costs[0])]
+        for cost in costs[1:]:
+            times = f"{cost / costs[0]:.2f} times" if cost is not None and costs[0] else ""
+            line += [_cost(cost), times]
+        answer.append(line)
+    return answer
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _cost(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _difference(gained: Evaluation, metric: str) -> str:
+    if metric not in gained.values:
+        return ""
+    low, high = gained.intervals[metric]
+    return f"{gained.values[metric]:+.3f} ({low:+.3f} to {high:+.3f}){' ●' if low > 0 or high < 0 else ''}"
+
+
+def compared_view(compared: Compared) -> RenderableType:
+    """The table for a terminal."""
+    shown = Table(title=_title(compared), title_justify="left", title_style="bold")
+    for i, name in enumerate(heading(compared)):
+        shown.add_column(markup(name), justify="right" if i else "left")
+    for line in rows(compared):
+        shown.add_row(*line)
+    changed = sum(map(len, compared.changes.values()))
+    told = (
+        f"{changed:,} segments of {len(compared.changes):,} pages are not read alike. ● the 95 % interval over sites, paired, holds no 0."
+    )
+    return Group(shown, Text(told))
+
+
+def _title(compared: Compared) -> str:
+    return f"{compared.n_pages:,} test pages of {compared.n_sites:,} unseen sites"
+
+
+def write_comparison(path: Path, compared: Compared) -> None:
+    """Writes the same as HTML, with the pages that changed most and each segment that is not read alike."""
+    parts = [
+        f"<p>{escape(_title(compared))}. ● marks differences whose 95 % interval over sites, paired, holds no 0.</p>",
+        table(heading(compared), rows(compared)),
+        f"<h2>Not read alike: {len(compared.changes):,} pages, the first {min(SHOWN_PAGES, len(compared.changes))}</h2>",
+    ]
+    for page_id, changes in list(compared.changes.items())[:SHOWN_PAGES]:
+        right = ", ".join(f"{name} right in {sum(c.roles[i] == c.gold for c in changes)}" for i, name in enumerate(compared.names))
+        parts.append(f"<details><summary>{escape(page_id)}: {len(changes)} segments, {escape(right)}</summary>")
+        parts.append(table(["labelled", *compared.names, "segment"], [_row(change) for change in changes[:SHOWN_SEGMENTS]]))
+        parts.append("</details>")
+    write_page(path, f"Runs compared: {', '.join(compared.names)}", parts)
+
+
+def _row(change: Change) -> Sequence[str]:
+    text = " ".join(change.text.split())
+    return [change.gold, *change.roles, text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"]
