@@ -118,7 +118,7 @@ explain: $(READY) ## Name the features that the baseline MODEL= goes by; with FI
 	@$(RUN) explain --model $(call need,MODEL,a baseline such as outputs/pages-baseline) $(FILE)
 
 .PHONY: export
-export: $(READY) ## Copy the bundle of MODEL= (default the champion) to outputs/bundle, every file checked
+export: $(READY) ## Copy the bundle of MODEL= (default the champion) to outputs/bundle, every file and its answers on golden pages checked
 	@$(RUN) export --model "$(or $(MODEL),models:/newsparts@champion)"
 
 .PHONY: bundle-check

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 from train.config import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
+from train.export.bundle import add_documents, copy_bundle
 from train.recipe import fit
 
 ConfigMaker = Callable[..., Config]
@@ -113,6 +114,23 @@ def test_export_gives_a_bundle_that_predicts_alike(model: Path, corpus: Path, tm
     assert train("export", "--model", str(model), "--output", str(tmp_path / "bundle")).returncode == 0
     answers = [train("predict", "--model", str(m), str(corpus)).stdout for m in (model, tmp_path / "bundle")]
     assert answers[0] == answers[1] != ""
+
+
+def test_export_refuses_a_model_that_answers_otherwise_here(model: Path, tmp_path: Path) -> None:
+    """As int8 weights may on another processor."""
+    bundle = tmp_path / "there"
+    copy_bundle(model / "bundle", bundle)
+    first, *rest = (bundle / "golden.jsonl").read_text().splitlines()
+    page = json.loads(first)
+    page["segments"][1]["confidence"] -= 0.2
+    (bundle / "golden.jsonl").write_text("\n".join([json.dumps(page), *rest]) + "\n")
+    add_documents(bundle, [bundle / "golden.jsonl"])
+    done = train("export", "--model", str(bundle), "--output", str(tmp_path / "here"))
+    assert done.returncode == 2
+    assert "1 answers on golden pages are not those of its training, first page 'plain', segments/1/confidence" in done.stderr.replace(
+        "\n", " "
+    )
+    assert not (tmp_path / "here").exists()
 
 
 def test_check_exits_0_on_good_and_2_on_bad_pages(corpus: Path, tmp_path: Path) -> None:

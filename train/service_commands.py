@@ -15,11 +15,20 @@ from train.errors import InputError
 
 @app.command()
 def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
-    """Copies a model's bundle to a folder of its own, after checking every file."""
+    """Copies a model's bundle to a folder of its own, after checking every file and what it answers on golden pages."""
     from train.export.bundle import copy_bundle, size_mb
+    from train.labelling import load_labeler
     from train.registry import bundle_folder
+    from train.runtime import golden
 
-    manifest = copy_bundle(bundle_folder(model), output)
+    source = bundle_folder(model)
+    differences = golden.differences(load_labeler(str(source)), source)
+    if differences:
+        raise InputError(
+            f"{len(differences)} answers on golden pages are not those of its training, first {differences[0]}", expected="the same answers",
+            remedy="export on a machine like the one it was trained on, or train it again here", path=source, rule="no-parity",
+        )  # fmt: skip
+    manifest = copy_bundle(source, output)
     out.print(
         f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt",
         markup=False,
