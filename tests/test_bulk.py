@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -71,7 +71,7 @@ def test_what_is_no_page_is_refused_and_counted_also_when_resumed(labeler: Label
             return labeler.label(pages)
 
     with pytest.raises(KeyboardInterrupt):
-        label_corpus(Stops(), str(path), tmp_path / "out", pages_a_part=3)  # type: ignore[arg-type]
+        label_corpus(cast(Labeler, Stops()), str(path), tmp_path / "out", pages_a_part=3)
     assert len(_table(tmp_path / "out")) == 6
     found = label_corpus(labeler, str(path), tmp_path / "out", pages_a_part=3)
     assert (found.lines, found.labelled, found.refused, found.known) == (15, 12, 3, 6)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def test_pages_of_new_sites_of_the_same_kind_are_no_shift(model: Path, tmp_path:
         ("segments a page", lambda page: replace(page, segments=page.segments * 8)),
     ],
 )
-def test_shifted_pages_are_flagged(model: Path, tmp_path: Path, feature: str, change: object) -> None:
-    pages = [change(make_page(f"<b>{s}", n)) for s in range(8) for n in range(6)]  # type: ignore[operator]
+def test_shifted_pages_are_flagged(model: Path, tmp_path: Path, feature: str, change: Callable[[Page], Page]) -> None:
+    pages = [change(make_page(f"<b>{s}", n)) for s in range(8) for n in range(6)]
     done = train("drift", "--model", str(model), _written(tmp_path, pages), "--output", str(tmp_path / "drift.html"))
     assert done.returncode == 1, done.stdout + done.stderr
     shifted = {line.split("  ")[0].strip() for line in done.stdout.splitlines() if " shifted " in line}

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import SHARED, make_page
 from train.corpus.page import Page, Segment
 from train.errors import InputError
-from train.evaluation import evaluate, majority_records
+from train.evaluation import evaluate, gain, majority_records
 
 
 def as_record(page: Page) -> dict[str, Any]:
@@ -106,3 +106,11 @@ def test_resampling_a_few_at_a_time_changes_nothing() -> None:
     for few, samples in ((per_site[:40], 30), (per_site, 3)):
         weights = np.random.default_rng(7).multinomial(len(few), np.full(len(few), 1 / len(few)), size=samples)
         assert (evaluation._resampled(few, samples, 7) == weights @ few).all()
+
+
+def test_a_topic_that_no_page_has_is_a_wrong_answer_and_no_crash(pages: list[Page]) -> None:
+    """A model may know topics that the test pages lack; `gain` and `evaluate` need not be told of them."""
+    gold = [as_record(page) for page in pages]
+    other = [{**record, "stories": [{**story, "topic": "weather"} for story in record["stories"]]} for record in gold]
+    assert evaluate(pages, other, bootstrap_samples=0).values["topic/accuracy"] == 0
+    assert gain(pages, other, gold, bootstrap_samples=10).values["topic/macro_f1"] == -1

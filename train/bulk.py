@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
 from train.corpus.page import Page
-from train.corpus.read import Refusal, duplicate_page, scan
+from train.corpus.read import Refusal, scan, unique
 from train.corpus.sources import SOURCES, digest, locate
 from train.corpus.sources.parquet import as_text
 from train.errors import InputError
@@ -49,7 +48,7 @@ class Labelled:
 def label_corpus(
     labeler: Labeler, corpus: str, folder: Path, *, naming: Naming | None = None, pages_a_part: int = PAGES_A_PART
 ) -> Labelled:
-    """Labels every page of a corpus; memory stays flat but for eight bytes a page.
+    """Labels every page of a corpus; memory stays flat but for the pages' ids.
 
     Args:
         labeler: The model.
@@ -71,7 +70,7 @@ def label_corpus(
     done = _done(folder)
     labelled, lines, refused = done[-1] if done else (0, 0, 0)
     known = labelled
-    items = _unique(scan(corpus, labelled=None, naming=naming), corpus)
+    items = unique(scan(corpus, labelled=None, naming=naming), corpus)
     for _ in islice(items, lines):  # their ids are remembered all the same
         pass
     with bar() as progress:
@@ -128,18 +127,6 @@ def _done(folder: Path) -> list[tuple[int, int, int]]:
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
             break  # a power cut, or another's file: it is written again
     return told
-
-
-def _unique(scanned: Iterator[tuple[int, Page | Refusal]], corpus: str) -> Iterator[tuple[int, Page | Refusal]]:
-    """The same, a page whose id was there before refused."""
-    seen: set[bytes] = set()
-    for line, item in scanned:
-        if isinstance(item, Page):
-            key = blake2b(item.page_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            if key in seen:
-                item = Refusal(duplicate_page(item.page_id, None, corpus, line), item.to_json())
-            seen.add(key)
-        yield line, item
 
 
 def _next(items: Iterator[tuple[int, Page | Refusal]], most: int) -> tuple[list[Page], list[tuple[int, Refusal]], int]:

@@ -256,13 +256,9 @@ def _usual(reference: Profile, new: Profile, seed: int, resamples: int) -> dict[
 
 def _effective_sites(sites: np.ndarray, usual_pages: float) -> tuple[float, float]:
     """Of how many equally large sites pages may be taken to be, and pages of each; those of no known site are parted as the reference's are."""
-    known = np.bincount(sites[sites >= 0]) if (sites >= 0).any() else np.zeros(0)
     unknown = int((sites < 0).sum())
-    sizes = (
-        np.concatenate([known, np.full(max(1, round(unknown / usual_pages)), unknown / max(1, round(unknown / usual_pages)))])
-        if unknown
-        else known
-    )
+    parted = max(1, round(unknown / usual_pages))
+    sizes = np.concatenate([np.bincount(sites[sites >= 0]), np.full(parted, unknown / parted)])
     number = float(sizes.sum() ** 2 / (sizes**2).sum())
     return number, len(sites) / number
 

@@ -284,7 +284,8 @@ class _Columns:
                 row[self.at[f"{kind}/{topic}/tp"]] += 1
             else:
                 row[self.at[f"{kind}/{topic}/fn"]] += 1
-                if answer is not None:
+                # A topic that no page has is scored nowhere.
+                if f"{kind}/{answer}/fp" in self.at:
                     row[self.at[f"{kind}/{answer}/fp"]] += 1
 
     def metrics(self, counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -129,8 +129,7 @@ def _better(
     ]
     falls = {role: found.values[f"role/f1/{role}"] for role in ROLES}
     verdicts.append(_no_fall("no-role-falls", falls, gate.max_role_fall))
-    ours, theirs = (evaluate(pages, some, topics=new.labeler.topics, bootstrap_samples=0).values for some in (records, others))
-    topics = {key.removeprefix("topic/f1/"): ours[key] - theirs.get(key, 0.0) for key in ours if key.startswith("topic/f1/")}
+    topics = {key.removeprefix("topic/f1/"): value for key, value in found.values.items() if key.startswith("topic/f1/")}
     if topics:
         verdicts.append(_no_fall("no-topic-falls", topics, gate.max_topic_fall))
     now, before = (reliability(pages, some)["ece"] for some in (records, others))

@@ -136,9 +136,10 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         _record(tracker, output, metrics)
         with waiting("describing the model"):
             reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)
+            languages = by_value(parts["test"], records, "lang")
             facts = Facts(
                 config, labeler.name, labeler.version, parts, corpus_hash, split.sha256, labeler.topics, report,
-                {lang: score(labeler.topics, *found, config) for lang, found in by_value(parts["test"], records, "lang").items()},
+                {lang: evaluate(*some, bootstrap_samples=0) for lang, some in languages.items() if len(languages) > 1},
                 certainty, metrics, metrics["size/mb"], requirements(config.family), _origin(tracker, name), f"{datetime.now(UTC):%Y-%m-%d}",
             )  # fmt: skip
             write_text(bundle / CARD, model_card(facts))

@@ -220,25 +220,17 @@ def bundle_folder(model: str) -> Path:
             path=model,
             rule="no-model",
         )
-    return model_folder(model) / "artifacts" / "bundle"
-
-
-def model_folder(uri: str) -> Path:
-    """An MLflow model's files on this machine.
-
-    Raises:
-        InputError: MLflow has no such model.
-    """
     connect()
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
     except (MlflowException, OSError) as error:
         raise InputError(
-            f"MLflow has no model {uri!r}: {str(error).splitlines()[0][:200]}",
+            f"MLflow has no model {model!r}: {str(error).splitlines()[0][:200]}",
             expected="a registered or logged model",
             remedy="`make demo` registers models:/newsparts@champion; `make ui` lists what there is",
             rule="no-model",
         ) from None
+    return folder / "artifacts" / "bundle"

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,20 +21,18 @@ from train.labelling import load_labeler
 from train.recipe import fit
 from train.registry import register
 
+ConfigMaker = Callable[..., Config]
+
 pytest.importorskip("pyspark")
 if shutil.which("java") is None:
     pytest.skip("no Java", allow_module_level=True)
 
 
-def test_the_readme_on_spark_gives_the_identical_table(
-    make_config: object, pages: object, corpus: Path, store: Path, tmp_path: Path
-) -> None:
+def test_the_readme_on_spark_gives_the_identical_table(make_config: ConfigMaker, corpus: Path, store: Path, tmp_path: Path) -> None:
     from train.corpus.page import Page, Segment
     from train.corpus.read import read_pages, write_pages
 
-    config = make_config("demo-baseline", "tracking.enabled=true", "tracking.experiment=test")  # type: ignore[operator]
-    assert isinstance(config, Config)
-    outcome = fit(config)
+    outcome = fit(make_config("demo-baseline", "tracking.enabled=true", "tracking.experiment=test"))
     register(str(outcome.model_uri), bundle_version=outcome.version, alias="champion")
     odd = [Page(name, "golden.example", tuple(Segment(text) for text in texts)) for name, texts in PAGES.items()]
     path = tmp_path / "pages.jsonl"

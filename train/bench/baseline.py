@@ -21,15 +21,13 @@ from train.bench.compare import Row, compare, split_pages
 from train.config import BaselineConfig, load_config
 from train.corpus.page import Page
 from train.models.baseline import BaselineFamily
-from train.models.family import page_states, states_macro_f1
+from train.models.family import certain_states, page_states, states_macro_f1
 from train.models.linear import fit_linear
 from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
-from train.runtime.decoding import BEGINS, BOILERPLATE, MAIN, Decoder
+from train.runtime.decoding import Decoder
 from train.runtime.features import shifted
 from train.runtime.reading import clean, numbers
-
-_STATE_OF = {"main": MAIN, "related": BEGINS, "boilerplate": BOILERPLATE}
 
 
 class PlainPipeline:
@@ -114,8 +112,8 @@ def run(corpus: Path, rounds: int) -> list[Row]:
     scores = {name: _score(run(), test) for name, run in answers.items()}
     labelling: dict[str, Callable[[], object]] = dict(answers)
     if fast is not None:
-        guessed = [_STATE_OF[label.removeprefix("__label__")] for label, *_ in fast.predict(flat)[0]]
-        scores["fastText, segment alone"] = _score(np.eye(4)[guessed], test)
+        guessed = [label.removeprefix("__label__") for label, *_ in fast.predict(flat)[0]]
+        scores["fastText, segment alone"] = _score(certain_states(guessed), test)
         labelling["fastText, segment alone"] = lambda: fast.predict(flat)
     whole = BaselineFamily(replace(config, second_reading=5), 13)
     whole.fit(train, [], lambda metrics, step: None)

@@ -87,6 +87,15 @@ def compare(
     ]
 
 
+def once(section: str, unit: str, rates: Mapping[str, float], notes: Mapping[str, str] | None = None) -> list[Row]:
+    """Rows of what was measured once, beside the first."""
+    first = next(iter(rates.values()))
+    return [
+        Row(section, name, rate, unit, ratio, ratio, ratio, (notes or {}).get(name, ""))
+        for name, rate, ratio in ((name, rate, rate / first) for name, rate in rates.items())
+    ]
+
+
 def split_pages(corpus: Path) -> dict[str, list[Page]]:
     """The parts of a composed corpus, split by site."""
     pages = read_pages(corpus)

@@ -44,6 +44,18 @@ def usual_network(config: EncoderConfig) -> tuple[nn.Module, Callable[[Sequence[
     return network, encode
 
 
-def around(page: Page, place: int) -> tuple[str, str]:
-    """A segment, and its two neighbours as one text."""
-    return page.texts[place], " ".join([*page.texts[max(0, place - 1) : place], *page.texts[place + 1 : place + 2]])
+def pairs(page: Page) -> list[tuple[str, str, int]]:
+    """Each segment, its two neighbours as one text, and its role's index."""
+    texts = page.texts
+    return [
+        (texts[i], " ".join([*texts[max(0, i - 1) : i], *texts[i + 1 : i + 2]]), ROLES.index(str(segment.role)))
+        for i, segment in enumerate(page.segments)
+    ]
+
+
+def optimise(loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """One step, gradients bounded as the Trainer bounds them."""
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()

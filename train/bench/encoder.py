@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,20 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from train.bench.compare import Row, compare, machine, split_pages
-from train.bench.contenders import PAIRS, around, packed_network, usual_network
+from train.bench.contenders import PAIRS, optimise, packed_network, pairs, usual_network
 from train.bench.memory import engine_memory
 from train.config import EncoderConfig, load_config
 from train.corpus.page import Page
 from train.models.encoder import Collator, labelled_windows
 from train.models.family import role_macro_f1
 from train.models.network import PageEncoder
-from train.runtime.encoder import OUTPUTS, Encoder, onnx_session
+from train.models.quantize import quantized
+from train.runtime.encoder import FILES, OUTPUTS, Encoder
 from train.runtime.labeler import read_manifest
-from train.runtime.reading import ROLES, clean
+from train.runtime.reading import clean
 
 MATRIX = 2048
 
@@ -39,18 +40,16 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
         rounds: That count.
         threads: For each engine.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     bundle, weights = model / "bundle", model / "weights"
     torch.set_num_threads(threads)
     manifest = read_manifest(bundle)
     onnx = Encoder.load(bundle, manifest, threads=threads)
     network = PageEncoder.from_pretrained(weights).eval()
     with TemporaryDirectory() as folder:
-        quantized = Path(folder) / "int8.onnx"
-        quantize_dynamic(bundle / "model.onnx", quantized, per_channel=True, weight_type=QuantType.QInt8)
-        session = onnx_session(quantized, threads)
-    names = [output.name for output in session.get_outputs()]
+        for name in FILES:
+            shutil.copyfile(bundle / name, Path(folder) / name)
+        quantized(Path(folder) / FILES[0])
+        small = Encoder.load(Path(folder), manifest, threads=threads, int8=True)
 
     def with_forward(forward: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Encoder:
         return Encoder(forward, onnx.tokenizer, onnx.plan, onnx.topics)
@@ -58,7 +57,7 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
     engines = {
         "torch float32": with_forward(torch_forward(network, torch.float32)),
         "ONNX Runtime float32": onnx,
-        "ONNX Runtime int8 (dynamic, per channel)": with_forward(lambda batch: dict(zip(names, session.run(names, batch), strict=True))),
+        "ONNX Runtime int8 (dynamic, per channel)": small,
     }
     if "bf16" in str(machine()["flags"]):  # elsewhere it is emulated, many times slower than float32
         halved = PageEncoder.from_pretrained(weights).eval().to(torch.bfloat16)
@@ -174,10 +173,7 @@ def _packed_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callabl
     def step(batch: dict[str, torch.Tensor]) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
             loss = network(**batch)["loss"]
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        optimise(loss, network, optimizer)
 
     with FlopCounterMode(display=False) as counter:
         for batch in batches:
@@ -196,7 +192,7 @@ def _usual_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable
     network, encode = usual_network(config)
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-5)
-    triples = [(*around(page, i), ROLES.index(str(page.segments[i].role))) for page in pages for i in range(len(page.segments))]
+    triples = [triple for page in pages for triple in pairs(page)]
     batches = []
     for i in range(0, len(triples), PAIRS):
         own, other, labels = zip(*triples[i : i + PAIRS], strict=True)
@@ -204,9 +200,6 @@ def _usual_steps(config: EncoderConfig, pages: Sequence[Page]) -> tuple[Callable
 
     def steps() -> None:
         for batch in batches:
-            network(**batch).loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            optimise(network(**batch).loss, network, optimizer)
 
     return steps, len(triples)

@@ -12,22 +12,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from train.bench.compare import Row, split_pages
-from train.bench.contenders import PAIRS, around, packed_network, usual_network
+from train.bench.compare import Row, once, split_pages
+from train.bench.contenders import PAIRS, optimise, packed_network, pairs, usual_network
 from train.config import EncoderConfig, load_config
 from train.corpus.page import Page
 from train.models.backbone import backbone_source
 from train.models.encoder import Collator, labelled_windows
-from train.models.family import role_macro_f1, states_macro_f1
-from train.runtime.decoding import BEGINS, BOILERPLATE, MAIN
+from train.models.family import certain_states, role_macro_f1, states_macro_f1
 from train.runtime.reading import ROLES
 
 SECONDS = 180.0
 SCORED_PAGES = 24
 WARM_UP = 0.1
-_STATE_OF_ROLE = np.array([{"main": MAIN, "related": BEGINS, "boilerplate": BOILERPLATE}[role] for role in ROLES])
 
 
 def equal_time(corpus: Path, threads: int, *, seconds: float = SECONDS) -> list[Row]:
@@ -51,14 +48,12 @@ def equal_time(corpus: Path, threads: int, *, seconds: float = SECONDS) -> list[
     }
     if importlib.util.find_spec("setfit") is not None:
         contenders["SetFit on segments"] = _setfit
-    rows: list[Row] = []
+    rates, notes = {}, {}
     for name, learn in contenders.items():
         segments, score = learn(config, train, scored, seconds)
-        rate = segments / seconds
-        ratio = rate / rows[0].rate if rows else 1.0
-        note = f"role macro-F1 {score:.3f} on {len(scored)} validation pages after {seconds:.0f} s"
-        rows.append(Row(f"trained for the same time, {threads} threads", name, rate, "segments/s", ratio, ratio, ratio, note))
-    return rows
+        rates[name] = segments / seconds
+        notes[name] = f"role macro-F1 {score:.3f} on {len(scored)} validation pages after {seconds:.0f} s"
+    return once(f"trained for the same time, {threads} threads", "segments/s", rates, notes)
 
 
 def _until(seconds: float, optimizer: torch.optim.Optimizer) -> Iterator[None]:
@@ -85,7 +80,7 @@ def _packed(config: EncoderConfig, train: Sequence[Page], scored: Sequence[Page]
         if len(waiting) < config.batch_windows:
             waiting = rng.sample(rows, len(rows))
         batch, waiting = waiting[: config.batch_windows], waiting[config.batch_windows :]
-        _step(network(**collator(batch))["loss"], network, optimizer)
+        optimise(network(**collator(batch))["loss"], network, optimizer)
         seen += sum(len(row["markers"]) for row in batch)
     return seen, role_macro_f1(family.reader(), scored)
 
@@ -93,17 +88,17 @@ def _packed(config: EncoderConfig, train: Sequence[Page], scored: Sequence[Page]
 def _usual(config: EncoderConfig, train: Sequence[Page], scored: Sequence[Page], seconds: float) -> tuple[int, float]:
     network, encode = usual_network(config)
     optimizer, rng = torch.optim.AdamW(network.parameters(), lr=5e-5), random.Random(13)
-    triples = [(*around(page, i), ROLES.index(str(page.segments[i].role))) for page in train for i in range(len(page.segments))]
+    triples = [triple for page in train for triple in pairs(page)]
     network.train()
     seen = 0
     for _ in _until(seconds, optimizer):
         own, other, labels = zip(*rng.sample(triples, PAIRS), strict=True)
-        _step(network(**encode(own, other), labels=torch.tensor(labels)).loss, network, optimizer)
+        optimise(network(**encode(own, other), labels=torch.tensor(labels)).loss, network, optimizer)
         seen += len(own)
     network.eval()
     answers = []
     for page in scored:
-        own, other = zip(*(around(page, i) for i in range(len(page.segments))), strict=True)
+        own, other, _ = zip(*pairs(page), strict=True)
         with torch.inference_mode():
             answers.append(network(**encode(own, other)).logits.argmax(dim=1).numpy())
     return seen, _score(answers, scored)
@@ -136,12 +131,5 @@ def _setfit(config: EncoderConfig, train: Sequence[Page], scored: Sequence[Page]
     return stop.steps * 16 * 2, _score(answers, scored)
 
 
-def _step(loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-
-
 def _score(roles: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
-    return states_macro_f1([np.eye(4)[_STATE_OF_ROLE[row]] for row in roles], pages)
+    return states_macro_f1([certain_states([ROLES[role] for role in row]) for row in roles], pages)

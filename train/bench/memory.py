@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from train.bench.compare import Row, split_pages
+from train.bench.compare import Row, once, split_pages
 from train.runtime.encoder import INT8, Encoder, load_tokenizer
 from train.runtime.labeler import read_manifest
 from train.runtime.reading import clean
@@ -18,15 +18,13 @@ ENGINES = ("torch float32", "ONNX Runtime float32", "ONNX Runtime int8")
 
 def engine_memory(corpus: Path, model: Path, threads: int) -> list[Row]:
     """A row for each engine; int8 where the model's bundle has such weights."""
-    rows: list[Row] = []
+    peaks = {}
     for name in ENGINES:
         if name.endswith("int8") and not (model / "bundle" / f"model{INT8}").is_file():
             continue
         command = [sys.executable, "-m", "train.bench.memory", name, str(corpus), str(model), str(threads)]
-        peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-        ratio = peak / rows[0].rate if rows else 1.0
-        rows.append(Row(f"peak memory of a process that labels {PAGES} pages", name, peak, "MB", ratio, ratio, ratio))
-    return rows
+        peaks[name] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    return once(f"peak memory of a process that labels {PAGES} pages", "MB", peaks)
 
 
 def main(name: str, corpus: Path, model: Path, threads: int) -> float:

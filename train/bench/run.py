@@ -57,16 +57,16 @@ def report(
             found = growth.growth(folder, sizes or growth.SIZES, steps or tuple(growth.STEPS))
             text, plain = growth.table(found), growth.to_json(found)
             about = machine()
-        elif section == "serving":
-            corpus = build(folder / "composed.jsonl.gz", seed=13, pages=PAGES)
-            rows = serving.serving(corpus.path, CHAMPION, bundle_folder(CHAMPION))
-            about = machine() | {"corpus": corpus.sha256[:12], "model": CHAMPION}
-            text, plain = table(rows), {"machine": about, "rows": [asdict(row) for row in rows]}
         else:
-            count = rounds if section == "baseline" else max(2, rounds // 2)
             corpus = build(folder / "composed.jsonl.gz", seed=13, pages=PAGES)
-            rows = [row for threads in COMPARED[section] for row in _isolated(section, corpus.path, model, count, threads)]
-            about = machine() | {"threads": " and ".join(map(str, COMPARED[section])), "corpus": corpus.sha256[:12], "rounds": count}
+            about = machine() | {"corpus": corpus.sha256[:12]}
+            if section == "serving":
+                rows = serving.serving(corpus.path, CHAMPION, bundle_folder(CHAMPION))
+                about |= {"model": CHAMPION}
+            else:
+                count = rounds if section == "baseline" else max(2, rounds // 2)
+                rows = [row for threads in COMPARED[section] for row in _isolated(section, corpus.path, model, count, threads)]
+                about |= {"threads": " and ".join(map(str, COMPARED[section])), "rounds": count}
             text, plain = table(rows), {"machine": about, "rows": [asdict(row) for row in rows]}
         note = ", ".join(f"{name} {value}" for name, value in about.items())
         text += f"\n`make bench SECTIONS={section}`, {note}, {datetime.now(UTC):%Y-%m-%d}\n"

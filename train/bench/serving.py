@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from train.bench.compare import Row
+from train.bench.compare import Row, once
 from train.corpus.page import Page
 from train.corpus.read import read_pages
 from train.tracking import ROOT
@@ -177,12 +177,10 @@ def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS)
         "mlflow models serve": (mlflow_server(model), ask_mlflow),
         "the README's service: the bundle alone, micro-batches": (readme_service(bundle), ask_service),
     }
-    rows: list[Row] = []
+    rates, notes = {}, {}
     for name, (start, ask) in contenders.items():
         with start as url:
             hammer(pages, ask(url), seconds=1.0)
             found = hammer(pages, ask(url), seconds=seconds)
-        rate = len(found.seconds) / found.wall_s
-        ratio = rate / rows[0].rate if rows else 1.0
-        rows.append(Row(f"serving, {CLIENTS} clients", name, rate, "pages/s", ratio, ratio, ratio, found.told()))
-    return rows
+        rates[name], notes[name] = len(found.seconds) / found.wall_s, found.told()
+    return once(f"serving, {CLIENTS} clients", "pages/s", rates, notes)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from train.corpus.naming import Naming
 from train.corpus.page import Page
-from train.corpus.read import Refusal, duplicate_page, scan, write_pages
+from train.corpus.read import Refusal, scan, unique, write_pages
 from train.corpus.rules import CORPUS_RULES, PAGE_RULES, CorpusWatch
 from train.corpus.sources import digest, locate
 from train.errors import InputError
@@ -131,18 +131,14 @@ def _require_apart(corpus: str | Path, *outputs: Path | None) -> None:
 def _kept(
     scanned: Iterator[tuple[int, Page | Refusal]], found: CheckReport, watch: CorpusWatch, refused: BinaryIO, corpus: str | Path
 ) -> Iterator[Page]:
-    first: dict[str, int] = {}
-    for line, item in scanned:
+    for line, item in unique(scanned, corpus):
         found.lines += 1
-        if isinstance(item, Page) and item.page_id in first:
-            item = Refusal(duplicate_page(item.page_id, first[item.page_id], corpus, line), item.to_json())
         if isinstance(item, Refusal):
             error = item.error
             found.errors[error.rule] += 1
             found.examples.setdefault(error.rule, str(error).splitlines()[0])
             refused.write(item.row(line))
             continue
-        first[item.page_id] = line
         found.kept += 1
         found.segments += len(item.segments)
         found.roles.update(str(s.role) for s in item.segments if s.role is not None)

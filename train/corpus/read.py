@@ -80,16 +80,11 @@ class Corpus:
     skip_refused: bool = False
 
     def __iter__(self) -> Iterator[Page]:
-        first: dict[str, int] = {}
-        for line, item in scan(self.path, labelled=self.labelled, naming=self.naming):
-            if isinstance(item, Page) and item.page_id in first:
-                item = Refusal(duplicate_page(item.page_id, first[item.page_id], self.path, line), None)
-            if isinstance(item, Refusal):
-                if self.skip_refused:
-                    continue
+        for _, item in unique(scan(self.path, labelled=self.labelled, naming=self.naming), self.path):
+            if isinstance(item, Page):
+                yield item
+            elif not self.skip_refused:
                 raise item.error
-            first[item.page_id] = line
-            yield item
 
 
 def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None = None) -> list[Page]:
@@ -106,10 +101,21 @@ def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None
     return pages
 
 
-def duplicate_page(page_id: str, first: int | None, path: str | Path, line: int) -> InputError:
+def unique(scanned: Iterable[tuple[int, Page | Refusal]], path: str | Path) -> Iterator[tuple[int, Page | Refusal]]:
+    """The same, pages whose id was there before refused; every id is remembered."""
+    first: dict[str, int] = {}
+    for line, item in scanned:
+        if isinstance(item, Page) and item.page_id in first:
+            item = Refusal(_duplicate_page(item.page_id, first[item.page_id], path, line), item.to_json())
+        elif isinstance(item, Page):
+            first[item.page_id] = line
+        yield line, item
+
+
+def _duplicate_page(page_id: str, first: int, path: str | Path, line: int) -> InputError:
     """The refusal of a page id that was there before."""
     return InputError(
-        f"page_id {page_id!r} was {'there' if first is None else f'on line {first}'} already",
+        f"page_id {page_id!r} was on line {first} already",
         expected="every page once",
         remedy="delete one, or give it an id of its own",
         path=path,

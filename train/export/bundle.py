@@ -23,8 +23,8 @@ from train.runtime.reading import ROLES
 
 NAME = "newsparts"
 RUNTIME = "newsparts_runtime"
-CARD = "MODEL_CARD.md"
 """The reading code's package name inside a bundle."""
+CARD = "MODEL_CARD.md"
 _REQUIREMENTS = {
     "baseline": ("numpy", "scipy", "scikit-learn", "skops"),
     "encoder": ("numpy", "onnxruntime", "tokenizers"),

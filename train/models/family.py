@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from train.evaluation import evaluate
 from train.models.calibrating import calibrate, reliability
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
-from train.runtime.decoding import Decoder, states_of
-from train.runtime.labeler import Reader
+from train.runtime.decoding import STATES, Decoder, states_of
+from train.runtime.labeler import Reader, StoryReader
 from train.runtime.reading import clean
 
 Log = Callable[[dict[str, float], int], None]
@@ -109,6 +109,11 @@ def states_macro_f1(states: list[np.ndarray], pages: Sequence[Page]) -> float:
     return float(evaluate(pages, records, bootstrap_samples=0).values["role/macro_f1"])
 
 
+def certain_states(roles: Sequence[str]) -> np.ndarray:
+    """Roles as state probabilities `[n, 4]` of a reader that has no doubts."""
+    return np.asarray(np.eye(len(STATES))[states_of(roles, [None] * len(roles))])
+
+
 class _Known:
     """Validation pages as a reader has read them, for one decoder after the other."""
 
@@ -117,19 +122,25 @@ class _Known:
 
     def labeler(self, decoder: Decoder, topics: tuple[str, ...]) -> Labeler:
         """A labeler that is given the validation pages once, in their order."""
-        return Labeler(cast(Reader, _Replay(self._reader, self._states, self._topics)), decoder, "", "", "", topics)
+        replay = _Replay(self._states, self._topics, topics)
+        if isinstance(self._reader, StoryReader):
+            replay = _StoryReplay(self._states, self._topics, topics, self._reader)
+        return Labeler(replay, decoder, "", "", "", topics)
 
 
 class _Replay:
-    def __init__(self, reader: Reader | None, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
-        self._reader, self._states, self._topics, self._at = reader, states, topics, 0
-        self.topics = () if reader is None else reader.topics
-        self.reads_stories = reader is not None and reader.reads_stories
+    def __init__(self, states: list[np.ndarray], logits: list[np.ndarray] | None, topics: tuple[str, ...]) -> None:
+        self._states, self._logits, self.topics, self._at = states, logits, topics, 0
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         begin, self._at = self._at, self._at + len(pages)
-        return self._states[begin : self._at], None if self._topics is None else self._topics[begin : self._at]
+        return self._states[begin : self._at], None if self._logits is None else self._logits[begin : self._at]
 
-    def story_topics(self, texts: Sequence[str]) -> np.ndarray:
-        assert self._reader is not None, "without a reader there are no topics"
-        return self._reader.story_topics(texts)
+
+class _StoryReplay(_Replay):
+    def __init__(self, states: list[np.ndarray], logits: list[np.ndarray] | None, topics: tuple[str, ...], reader: StoryReader) -> None:
+        super().__init__(states, logits, topics)
+        self._reader = reader
+
+    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
+        return self._reader.story_topics(stories)

@@ -293,8 +293,8 @@ def drift_view(found: Drift) -> RenderableType:
     for name in ("feature", "PSI", "usual below", "Jensen-Shannon", "", "most changed"):
         table.add_column(name, header_style="dim", justify="right" if name in ("PSI", "usual below", "Jensen-Shannon") else "left")
     for shift in found.shifts:
-        worst = max(range(len(shift.bins)), key=lambda i, s=shift: abs(s.now[i] - s.before[i]))  # type: ignore[misc]
-        most = f"{shift.bins[worst]}: {shift.before[worst]:.0%} to {shift.now[worst]:.0%}"
+        _, name, before, now = max((abs(n - b), name, b, n) for name, b, n in zip(shift.bins, shift.before, shift.now, strict=True))
+        most = f"{name}: {before:.0%} to {now:.0%}"
         mark = Text("shifted", "bold red") if shift.shifted else Text("")
         table.add_row(shift.feature, f"{shift.psi:.3f}", f"{shift.usual:.3f}", f"{shift.js:.3f}", mark, escape(most))
     return table

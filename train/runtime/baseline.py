@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,8 +48,6 @@ class Baseline:
         reach: How many neighbours to each side the second reading looks at.
         topics: Topic names in the order of the scores.
     """
-
-    reads_stories: ClassVar[bool] = True
 
     words: Any
     chars: Any

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +37,6 @@ class Encoder:
         plan: How pages are packed.
         topics: Topic names in the order of the scores; empty without a topic head.
     """
-
-    reads_stories: ClassVar[bool] = False
 
     forward: Forward
     tokenizer: Any
@@ -80,10 +78,6 @@ class Encoder:
                     topics[window.page][where] += answer["topic_logits"][row, window.markers]
         states = [s / n for s, n in zip(states, seen, strict=True)]
         return states, [t / n for t, n in zip(topics, seen, strict=True)] if self.topics else None
-
-    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
-        """An encoder reads topics with the page."""
-        raise NotImplementedError("topics come with the states")
 
 
 def load_tokenizer(path: Path) -> Any:

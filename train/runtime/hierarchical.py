@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +66,6 @@ class Hierarchical:
         topics: Topic names in the order of the scores; empty without topics.
     """
 
-    reads_stories: ClassVar[bool] = False
-
     embed: Embed
     read: Read
     tokenizer: Any
@@ -112,10 +110,6 @@ class Hierarchical:
             states.append(state.astype(np.float64))
             topics.append(np.zeros((len(page), 0)) if topic is None else topic.astype(np.float64))
         return states, topics if self.topics else None
-
-    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
-        """An encoder reads topics with the page."""
-        raise NotImplementedError("topics come with the states")
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts, float32 `[texts, width]`."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,12 +27,15 @@ class Reader(Protocol):
     """A family at work."""
 
     topics: tuple[str, ...]
-    reads_stories: ClassVar[bool]
-    """Whether topics are read from whole stories by `story_topics`, not with the segments' states."""
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """State probabilities `[n, 4]` page by page of cleaned segments; topic logits `[n, topics]`, or None."""
         ...
+
+
+@runtime_checkable
+class StoryReader(Reader, Protocol):
+    """A family that reads topics from whole stories, not with the segments' states."""
 
     def story_topics(self, stories: Sequence[str]) -> np.ndarray:
         """Topic probabilities `[stories, topics]` of whole stories' texts."""
@@ -165,7 +168,7 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         cleaned = _cleaned(pages)
-        scores = [] if self.reader.reads_stories else self._score(cleaned)
+        scores = [] if isinstance(self.reader, StoryReader) else self._score(cleaned)
         found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
@@ -182,6 +185,7 @@ class Labeler:
         texts = [
             "\n".join(page[i] for i in where) for page, page_members in zip(pages, members, strict=True) for where in page_members.values()
         ]
+        assert isinstance(self.reader, StoryReader), "topics come with the states, or from stories"
         rows = iter(self.reader.story_topics(texts))
         return [{story: next(rows) for story in page_members} for page_members in members]
 
