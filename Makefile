@@ -110,8 +110,8 @@ evaluate: $(READY) ## Score MODEL= on labelled CORPUS=, PART=test: of its split 
 	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) $(if $(PART),--part $(PART)) $(if $(SLICE),--slice $(SLICE)) $(if $(KNOWN),--known-stories) --json outputs/evaluation.json
 
 .PHONY: show
-show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default the champion) and print the page
-	@$(RUN) show --model $(or $(MODEL),models:/newsparts@champion) $(or $(FILE),configs/demo-page.txt)
+show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default the champion) and print the page; HTML=page.html draws it
+	@$(RUN) show --model $(or $(MODEL),models:/newsparts@champion) $(or $(FILE),configs/demo-page.txt) $(if $(HTML),--html "$(HTML)")
 
 .PHONY: explain
 explain: $(READY) ## Name the features that the baseline MODEL= goes by; with FILE=page.txt those that decided each segment

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_page, shrunk
-from train.explain import feature_names, top_features, why
+from train.explain import Explainer, feature_names, top_features
 from train.recipe import fit
 from train.runtime import Labeler
 from train.runtime.reading import clean
@@ -26,7 +26,7 @@ def test_every_column_has_a_name(labeler: Labeler) -> None:
 
 def test_contributions_add_up_to_the_log_odds(labeler: Labeler) -> None:
     texts = make_page("unseen", 1).texts
-    reasons = why(labeler.reader, texts, count=10**6)  # type: ignore[arg-type]
+    reasons = Explainer(labeler.reader).why(texts, count=10**6)  # type: ignore[arg-type]
     (states,), _ = labeler.reader.states([[clean(text) for text in texts]])
     linear = labeler.reader.linear  # type: ignore[union-attr]
     for reason, row in zip(reasons, states, strict=True):

@@ -56,7 +56,7 @@ def fit(config: ConfigOption, overrides: Overrides = None) -> None:
     from train.recipe import fit as run
     from train.reports.terminal import comparison
 
-    outcome = run(load_config(config, overrides or ()), name=config.stem)
+    outcome = run(load_config(config, overrides or ()), name=config.stem, overrides=overrides or ())
     out.print(comparison([(config.stem, outcome.metrics)], "Test pages"))
     out.print(f"model    {outcome.output} (--model {outcome.output})")
     if outcome.run_id:
@@ -133,16 +133,30 @@ def show(
     model: ModelOption,
     files: Annotated[list[str], typer.Argument(help="As for predict.")],
     svg: Annotated[Path | None, typer.Option(help="Also write the picture as SVG.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the pages as one HTML page, with their labels beside the answers where they have some.")
+    ] = None,
 ) -> None:
     """Labels pages and prints them with their segments marked."""
-    from train.labelling import load_labeler, read_texts
+    from train.explain import explainer_of
+    from train.labelling import label_pairs, load_labeler, read_files
+    from train.reports.page_view import MOST_PAGES, View, write_view
     from train.reports.terminal import page_view
 
+    labeler = load_labeler(model)
+    explainer = explainer_of(labeler) if html else None
     screen = Console(record=svg is not None, width=120 if svg else None, highlight=False)
-    for record in load_labeler(model).label(read_texts(files)):
+    views: list[View] = []
+    for page, record in label_pairs(labeler, read_files(files, labels=html is not None)):
         screen.print(page_view(record, width=screen.width))
+        if html is not None and len(views) <= MOST_PAGES:
+            why = [reason.features for reason in explainer.why(page.texts, 4)] if explainer else None
+            views.append(View(record, page, why))
     if svg is not None:
         screen.save_svg(str(svg), title="python -m train show")
+    if html is not None:
+        write_view(html, f"Pages read by {labeler.name} {labeler.version}", views)
+        out.print(f"{html}", markup=False)
 
 
 @app.command()
@@ -152,13 +166,14 @@ def explain(
     count: Annotated[int, typer.Option("--n", help="Features to name.")] = 12,
 ) -> None:
     """Names the features a TF-IDF baseline goes by: of each role, or of each segment of a page."""
-    from train.explain import top_features, why
+    from train.explain import explainer_of, top_features
     from train.labelling import load_labeler, read_texts
     from train.reports.terminal import top_features_view, why_view
     from train.runtime.baseline import Baseline
 
     labeler = load_labeler(model)
-    if not isinstance(labeler.reader, Baseline):
+    explainer = explainer_of(labeler)
+    if explainer is None or not isinstance(labeler.reader, Baseline):
         raise InputError(
             f"a model of family {labeler.family}", expected="a baseline: its first reading is linear, others are not",
             remedy="name a baseline, e.g. outputs/pages-baseline", rule="not-explainable",
@@ -169,7 +184,7 @@ def explain(
         out.print(top_features_view(top_features(labeler.reader, count)))
     for page_id, texts in read_texts(files or []):
         out.print(page_id, style="bold", markup=False)
-        out.print(why_view(texts, why(labeler.reader, texts, min(count, 5)), width=out.width))
+        out.print(why_view(texts, explainer.why(texts, min(count, 5)), width=out.width))
 
 
 def main() -> int:

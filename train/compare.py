@@ -16,9 +16,6 @@ from train.labelling import load_labeler
 from train.recipe import Outcome, label_pages, read_outcome
 from train.run_pages import part_of_run
 
-COSTS = {"cost/train_s": "training s", "cost/segments_per_s": "segments/s", "size/mb": "MB", "cost/peak_memory_mb": "peak memory MB"}
-"""Metrics of what a run cost, and their headings."""
-
 
 @dataclass(frozen=True)
 class Change:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from train.compare import compare_runs
 from train.config import Config, load_config, read_settings
 from train.corpus.build import build
 from train.corpus.check import check_corpus
@@ -24,6 +25,7 @@ from train.progress import waiting
 from train.promote import run as promote
 from train.recipe import Outcome, finished, fit
 from train.registry import CHAMPION, register_outcome
+from train.reports.compare_report import attach_comparison, verdicts, write_comparison
 from train.reports.terminal import check_view, comparison, gate_view, markdown, page_view, split_view
 from train.run_pages import split_corpus
 
@@ -90,10 +92,12 @@ def run(out: Console, size: Size = FULL) -> None:
     _title(out, 4, "train and evaluate, on sites and articles not seen in training")
     rows: dict[str, Mapping[str, float]] = {"majority class": _majority(parts, first)}
     outcomes: dict[str, Outcome] = {}
+    trained = False
     for name, config in configs.items():
         known = finished(config)
         out.print(f"{name}: {'unchanged' if known else 'training'} ({config.output})")
-        outcomes[name] = known or fit(config, name=CONFIGS[name])
+        trained |= known is None
+        outcomes[name] = known or fit(config, name=CONFIGS[name], overrides=size.overrides.get(config.family, ()))
         rows[name] = outcomes[name].metrics
     if len({outcome.split_sha256 for outcome in outcomes.values()}) != 1:
         raise InputError("the demo's configs split differently", expected="one split", remedy="give them the same corpus section")
@@ -104,6 +108,12 @@ def run(out: Console, size: Size = FULL) -> None:
         )
     )
     _keep(size.folder / "demo-table.md", rows, outcomes)
+    page = size.folder / "compare.html"
+    if trained or not page.is_file():
+        compared = compare_runs([outcomes[name].output for name in CANDIDATES])
+        write_comparison(page, compared)
+        attach_comparison(page, compared)
+        out.print(f"{'. '.join(verdicts(compared))} ({page})", soft_wrap=True)
 
     _title(out, 5, "register the better one, by validation pages; the gate decides whether it serves")
     best = max(CANDIDATES, key=lambda name: outcomes[name].metrics["validation/role/macro_f1"])

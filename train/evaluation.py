@@ -36,6 +36,14 @@ KEY_METRICS = {
     "story/boundary_f1": "boundary",
 }
 """What a table of many models shows, and its headings."""
+TOPIC_METRICS = {"topic/macro_f1": "topic macro-F1", "topic/accuracy": "topic accuracy"}
+COSTS = {
+    "cost/train_s": "training s",
+    "cost/segments_per_s": "segments/s",
+    "cost/peak_memory_mb": "peak memory MB",
+    "size/mb": "model MB",
+}
+"""Metrics of what a run cost, and their headings."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ def evaluate(
     values = {name: float(value) for name, value in columns.metrics(per_site.sum(axis=0)).items()}
     intervals: dict[str, tuple[float, float]] = {}
     if bootstrap_samples:
-        intervals = _between(columns.metrics(_resampled(per_site, bootstrap_samples, seed)), confidence)
+        intervals = intervals_of(columns.metrics(resampled(per_site, bootstrap_samples, seed)), confidence)
     return Evaluation(values, intervals, len(pages), len(per_site), confidence)
 
 
@@ -132,7 +140,7 @@ def gain(
         return {name: left[name] - right[name] for name in left}
 
     values = {name: float(value) for name, value in difference(ours.sum(axis=0), theirs.sum(axis=0)).items()}
-    intervals = _between(difference(*(_resampled(counts, bootstrap_samples, seed) for counts in (ours, theirs))), confidence)
+    intervals = intervals_of(difference(*(resampled(counts, bootstrap_samples, seed) for counts in (ours, theirs))), confidence)
     return Evaluation(values, intervals, len(pages), len(ours), confidence)
 
 
@@ -179,15 +187,16 @@ def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]], 
     return columns, per_site
 
 
-def _resampled(per_site: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Sums over resampled sites, `[samples, columns]`, a few resamples at a time; a seed and a number of sites draw the same sites."""
+def resampled(per_site: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Sums of counts `[sites, columns]` over resampled sites, `[samples, columns]`; a seed and a number of sites draw the same sites."""
     sites, rng = len(per_site), np.random.default_rng(seed)
     at_once = max(1, 4_000_000 // sites)
     sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]
     return np.concatenate([rng.multinomial(sites, np.full(sites, 1 / sites), size=size) @ per_site for size in sizes])
 
 
-def _between(samples: Mapping[str, np.ndarray], confidence: float) -> dict[str, tuple[float, float]]:
+def intervals_of(samples: Mapping[str, np.ndarray], confidence: float) -> dict[str, tuple[float, float]]:
+    """The middle `confidence` of each metric's values over resamples."""
     tails = [50 * (1 - confidence), 100 - 50 * (1 - confidence)]
     intervals = {}
     for name, values in samples.items():

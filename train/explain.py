@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from train.runtime import Labeler
 from train.runtime.baseline import SIMILARITY_NAMES, Baseline, coefficients
 from train.runtime.decoding import STATES
 from train.runtime.reading import NUMBER_NAMES, SHAPE_NAMES, clean
@@ -62,28 +63,42 @@ def top_features(baseline: Baseline, count: int = 15) -> dict[str, list[tuple[st
     }
 
 
-def why(baseline: Baseline, texts: Sequence[str], count: int = 5) -> list[Reason]:
-    """What decided each segment of a page.
+class Explainer:
+    """Says why a baseline's first reading takes a segment for what it takes it for.
 
     Args:
         baseline: The model.
-        texts: The page's segments.
-        count: So many features a segment, by absolute contribution.
     """
-    columns, intercepts, states = _coefficients(baseline)
-    coefficients = columns.T
-    names = feature_names(baseline)
-    rows = baseline.features([[clean(text) for text in texts]]).csr()
-    scores = np.asarray(rows @ coefficients.T) + intercepts
-    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities = odds / odds.sum(axis=1, keepdims=True)
-    reasons = []
-    for i, order in enumerate(np.argsort(-probabilities, axis=1, kind="stable")):
-        first, second = int(order[0]), int(order[1])
-        row = rows[i]
-        contributions = row.data * (coefficients[first, row.indices] - coefficients[second, row.indices])
-        largest = np.argsort(-np.abs(contributions), kind="stable")[:count]
-        features = [(names[row.indices[k]], float(contributions[k])) for k in largest]
-        features.sort(key=lambda item: -item[1])
-        reasons.append(Reason(states[first], states[second], float(probabilities[i, first]), features))
-    return reasons
+
+    def __init__(self, baseline: Baseline) -> None:
+        self.baseline = baseline
+        columns, self._intercepts, self._states = _coefficients(baseline)
+        self._coefficients = columns.T
+        self._names = feature_names(baseline)
+
+    def why(self, texts: Sequence[str], count: int = 5) -> list[Reason]:
+        """What decided each segment of a page.
+
+        Args:
+            texts: The page's segments.
+            count: So many features a segment, by absolute contribution.
+        """
+        rows = self.baseline.features([[clean(text) for text in texts]]).csr()
+        scores = np.asarray(rows @ self._coefficients.T) + self._intercepts
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities = odds / odds.sum(axis=1, keepdims=True)
+        reasons = []
+        for i, order in enumerate(np.argsort(-probabilities, axis=1, kind="stable")):
+            first, second = int(order[0]), int(order[1])
+            row = rows[i]
+            contributions = row.data * (self._coefficients[first, row.indices] - self._coefficients[second, row.indices])
+            largest = np.argsort(-np.abs(contributions), kind="stable")[:count]
+            features = [(self._names[row.indices[k]], float(contributions[k])) for k in largest]
+            features.sort(key=lambda item: -item[1])
+            reasons.append(Reason(self._states[first], self._states[second], float(probabilities[i, first]), features))
+        return reasons
+
+
+def explainer_of(labeler: Labeler) -> Explainer | None:
+    """The explainer of a labeler's model; None where its family has none."""
+    return Explainer(labeler.reader) if isinstance(labeler.reader, Baseline) else None

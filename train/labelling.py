@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from train.corpus.page import Page
+from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal, scan
 from train.errors import InputError
 from train.registry import bundle_folder
@@ -59,12 +59,25 @@ def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dic
             yield {"page_id": page.page_id, "segments": segments, "stories": answers}
 
 
+def label_pairs(labeler: Labeler, pages: Iterable[Page]) -> Iterator[tuple[Page, dict[str, Any]]]:
+    """Each page with its record; a batch of pages in memory."""
+    iterator = iter(pages)
+    while batch := list(islice(iterator, BATCH_PAGES)):
+        yield from zip(batch, labeler.label((page.page_id, page.texts) for page in batch), strict=True)
+
+
 def read_texts(files: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yields `(page_id, segment texts)` of each page.
+    """Yields `(page_id, segment texts)` of each page of `read_files`."""
+    return ((page.page_id, page.texts) for page in read_files(files))
+
+
+def read_files(files: Sequence[str], *, labels: bool = False) -> Iterator[Page]:
+    """Yields the pages of files, labelled or not.
 
     Args:
         files: `.txt` holds one page, a segment a line, empty lines ignored, named by the file's stem; `-` is such a page on
             standard input; `.jsonl`, `.jsonl.gz` and `.parquet` hold pages, labelled or not.
+        labels: Keep labels, which must then be right; they are passed over otherwise.
 
     Raises:
         InputError: A file is missing, of unknown format, not UTF-8, or holds a line that is no page.
@@ -72,12 +85,12 @@ def read_texts(files: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     for name in files:
         path = Path(name)
         if name == STDIN or name.lower().endswith(".txt"):
-            yield (path.stem if name != STDIN else "stdin"), _lines(name)
+            yield Page(path.stem if name != STDIN else "stdin", "", tuple(Segment(text, None) for text in _lines(name)))
             continue
-        for _, item in scan(path, labelled=None):
+        for _, item in scan(path, labelled=False if labels else None):
             if isinstance(item, Refusal):
                 raise item.error
-            yield item.page_id, item.texts
+            yield item
 
 
 def _lines(name: str) -> list[str]:

@@ -17,19 +17,25 @@ from train.corpus.check import require_roles
 from train.corpus.page import Page
 from train.drift import write_reference
 from train.evaluation import Evaluation, by_value, evaluate
+from train.explain import explainer_of
 from train.export.bundle import CARD, add_documents, requirements, size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
 from train.models.calibrating import reliability
-from train.models.family import Family, choose
+from train.models.family import Family, Log, choose, role_macro_f1
 from train.progress import console, track, waiting
-from train.reports.calibration import write_calibration_page
 from train.reports.model_card import Facts, model_card
-from train.run_pages import corpus_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, training_pages
+from train.reports.run_report import Told, one_line, write_run_report
+from train.run_pages import corpus_sha256, fewer_sites, parts_of, read_corpus, read_topic_texts, split_corpus, training_pages
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
+from train.step_log import StepLog
 from train.tracking import Tracker, environment, git_state, has_model, peak_memory_mb, tracked_run
 
 OUTCOME = "outcome.json"
+SENT_ERRORS = 1500
+CURVE = "learning_curve/validation/role/macro_f1"
+LINKS = {"report": "report.html", "errors": "errors.html", "pages": "pages.html", "model card": CARD, "config": "config.yaml"}
+"""What a run's description links to."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,13 @@ class Outcome:
     split_sha256: str
 
 
-def fit(config: Config, *, name: str | None = None) -> Outcome:
+def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = ()) -> Outcome:
     """Trains one model and leaves it, its scores and its split in `config.output`.
 
     Args:
         config: The resolved config.
         name: What the config is called, usually its file's stem; the run's tag `config`, and its name unless the config gives one.
+        overrides: What it was overridden with, `key=value`; the run's name says them.
 
     A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output folder
     and go on in the same MLflow run. A finished output folder is overwritten.
@@ -78,9 +85,9 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         console.print(f"warning: {warning}", style="yellow", markup=False)
     texts = read_topic_texts(config, output, parts)
     state = run_fingerprint(config, corpus_hash)
-    resume = _unfinished_run(output, state)
+    resumed, resume = _unfinished_run(output, state)
     name = name or config.family
-    with tracked_run(config, resume=resume, fallback_name=name) as tracker:
+    with tracked_run(config, resume=resume, fallback_name=name, changes=_changes(overrides)) as tracker:
         write_json(output / "unfinished.json", {"state": state, "run_id": tracker.run_id})
         (output / OUTCOME).unlink(missing_ok=True)
         write_text(output / "config.yaml", config.to_yaml())
@@ -92,8 +99,10 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
 
         family = family_of(config, output / "work")
         fit_started = time.monotonic()
-        family.fit(training_pages(config, parts), parts["validation"], tracker.step_metrics, texts)
+        steps = StepLog(output / "steps.jsonl", tracker.step_metrics, resumed=resumed)
+        family.fit(training_pages(config, parts), parts["validation"], steps, texts)
         train_s = time.monotonic() - fit_started
+        _learning_curve(config, parts, texts, family, steps, output / "work" / "curve")
         with waiting("choosing decoder and calibration on validation pages"):
             chosen = choose(family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration)
         write_json(output / "decoding.json", chosen.tried)
@@ -112,6 +121,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
         certainty: dict[str, Any] = {"calibration": chosen.calibration.to_json(), "validation": chosen.reliability}
         unseen: list[tuple[str, dict[str, Any]]] = []
+        answered: list[dict[str, Any]] = []
         for part in ("validation", "test"):
             labelling_started = time.monotonic()
             records = label_pages(labeler, parts[part], f"labelling {part} pages")
@@ -121,6 +131,7 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
             unseen += [(page.site, record) for page, record in zip(parts[part], records, strict=True)]
+            answered = records
             if part == "test":
                 undone = 1 / chosen.calibration.role_temperature
                 before, after = reliability(parts[part], records, temperature=undone), reliability(parts[part], records)
@@ -131,16 +142,30 @@ def fit(config: Config, *, name: str | None = None) -> Outcome:
             metrics |= {f"{part}/role/ece": found["after"]["ece"], f"{part}/role/ece_uncalibrated": found["before"]["ece"]}
             metrics |= {f"{part}/role/brier": found["after"]["brier"], f"{part}/role/brier_uncalibrated": found["before"]["brier"]}
         write_json(output / "calibration.json", certainty)
-        write_calibration_page(output / "calibration.html", certainty)
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
+        with waiting("drawing the report"):
+            origin = _origin(tracker, name)
+            about = {"family": config.family, "output": str(output), "corpus sha256": corpus_hash, "split sha256": split.sha256, **origin}
+            settings = config.evaluation
+            told = Told(
+                f"{name} {labeler.version}", about, parts, parts["test"], answered, report, certainty, metrics, steps.read(), explainer_of(labeler),
+                settings.bootstrap_samples, settings.confidence, config.seed,
+            )  # fmt: skip
+            drawn, errors = write_run_report(output, told)
+            for path in drawn:
+                tracker.file(path, "figures" if path.parent.name == "figures" else None)
+            tracker.table(
+                [{name: value for name, value in error.items() if name != "row"} for error in errors[:SENT_ERRORS]], "errors.json"
+            )
+            tracker.describe(one_line(report, metrics), LINKS)
         with waiting("describing the model"):
             reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)
             languages = by_value(parts["test"], records, "lang")
             facts = Facts(
                 config, labeler.name, labeler.version, parts, corpus_hash, split.sha256, labeler.topics, report,
                 {lang: evaluate(*some, bootstrap_samples=0) for lang, some in languages.items() if len(languages) > 1},
-                certainty, metrics, metrics["size/mb"], requirements(config.family), _origin(tracker, name), f"{datetime.now(UTC):%Y-%m-%d}",
+                certainty, metrics, metrics["size/mb"], requirements(config.family), origin, f"{datetime.now(UTC):%Y-%m-%d}",
             )  # fmt: skip
             write_text(bundle / CARD, model_card(facts))
             add_documents(bundle, [*reference, bundle / CARD])
@@ -213,7 +238,7 @@ def _origin(tracker: Tracker, name: str) -> dict[str, str | None]:
 
 def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:
     tracker.metrics(metrics)
-    for file in ("validation.json", "test.json", "decoding.json", "calibration.json", "calibration.html"):
+    for file in ("validation.json", "test.json", "decoding.json", "calibration.json"):
         tracker.file(output / file)
 
 
@@ -256,15 +281,36 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     return sha256_json([settings, corpus_sha256, split, code_sha256(), platform.python_version(), train.__version__])
 
 
-def _unfinished_run(output: Path, state: str) -> str | None:
-    """The MLflow run to go on with; work of another config, corpus or code is thrown away."""
+def _changes(overrides: Sequence[str]) -> str:
+    """Overrides as a run's name tells them: where it is written to and tracked tells nothing of the model."""
+    said = [override.partition("=") for override in overrides if not override.startswith(("output=", "tracking."))]
+    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in said)[:200]
+
+
+def _learning_curve(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], whole: Family, log: Log, work: Path) -> None:
+    """Trains on shares of the training sites too, and logs validation scores by number of sites; the last point is the run's model."""
+    shares = config.evaluation.learning_curve
+    if not shares:
+        return
+    sites = len({page.site for page in parts["train"]})
+    for size in sorted({max(2, round(share * sites)) for share in shares} - {sites}):
+        fewer = fewer_sites(parts, size=size, seed=config.seed)
+        console.print(f"learning curve: {size} of {sites} training sites")
+        family = family_of(config, work / str(size))
+        family.fit(training_pages(config, fewer), parts["validation"], lambda metrics, step: None, texts)
+        log({CURVE: role_macro_f1(family.reader(), parts["validation"])}, size)
+    log({CURVE: role_macro_f1(whole.reader(), parts["validation"])}, sites)
+
+
+def _unfinished_run(output: Path, state: str) -> tuple[bool, str | None]:
+    """Whether there is work to go on with, and its MLflow run; work of another config, corpus or code is thrown away."""
     marker = output / "unfinished.json"
     if marker.is_file():
         found = read_json(marker)
         if found.get("state") == state:
-            return found.get("run_id")  # type: ignore[no-any-return]
+            return True, found.get("run_id")
     shutil.rmtree(output / "work", ignore_errors=True)
-    return None
+    return False, None
 
 
 def _finish(outcome: Outcome, state: str) -> None:

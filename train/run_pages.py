@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,14 @@ def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str 
 def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
     """The pages of each part of a split, where `pages` are as `read_corpus` gives them."""
     return split.select(page for found in pages.values() for page in found)
+
+
+def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dict[str, list[Page]]:
+    """The parts with so many training sites, 0 for all; of two sizes, the smaller one's sites are among the larger one's."""
+    sites = sorted({page.site for page in parts["train"]})
+    random.Random(seed).shuffle(sites)
+    kept = set(sites[: size or len(sites)])
+    return {**parts, "train": [page for page in parts["train"] if page.site in kept]}
 
 
 def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:

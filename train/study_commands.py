@@ -142,9 +142,10 @@ def compare(
 ) -> None:
     """Compares runs on their test pages: scores, paired differences with intervals over sites, cost, and what they read differently."""
     from train.compare import compare_runs
-    from train.reports.compare_report import compared_view, write_comparison
+    from train.reports.compare_report import attach_comparison, compared_view, write_comparison
 
     found = compare_runs(runs, corpus=corpus)
     write_comparison(output, found)
     out.print(compared_view(found))
-    out.print(f"{output}", markup=False)
+    attached = attach_comparison(output, found)
+    out.print(f"{output}" + (f", in MLflow with {attached} of the runs" if attached else ""), markup=False)

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,8 @@ from train.interrupt import Interrupted, signals_raise
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
+NOTE = "mlflow.note.content"
+"""The tag that holds a run's description."""
 _VERSIONS_OF = ("scikit-learn", "torch", "transformers", "datasets", "mlflow", "skops", "onnxruntime", "numpy")
 
 T = TypeVar("T")
@@ -84,6 +86,28 @@ def has_model(uri: str) -> bool:
     return True
 
 
+def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
+    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the store has no such run."""
+    connect()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    try:
+        run = client.get_run(run_id)
+    except MlflowException:
+        return False
+    client.log_artifact(run_id, str(file), folder)
+    before = [line for line in run.data.tags.get(NOTE, "").splitlines() if f"/{folder}/{file.name})" not in line]
+    client.set_tag(run_id, NOTE, "\n".join([*before, f"\n{says} ([{folder}]({_artifacts(run.info)}/{folder}/{file.name}))"]))
+    return True
+
+
+def _artifacts(run: Any) -> str:
+    """Where MLflow's pages show a run's artifacts."""
+    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts"
+
+
 class Tracker:
     """Records nothing; what a run uses when `tracking.enabled` is false."""
 
@@ -100,6 +124,12 @@ class Tracker:
 
     def file(self, path: Path, folder: str | None = None) -> None:
         """A file as artifact."""
+
+    def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
+        """Rows of plain values as an artifact that MLflow shows, and compares between runs, as a table."""
+
+    def describe(self, text: str, links: Mapping[str, str]) -> None:
+        """The run's description; links are name -> artifact."""
 
     def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
         """What the run read."""
@@ -136,6 +166,20 @@ class MlflowTracker(Tracker):
 
         mlflow.log_artifact(str(path), folder)
 
+    def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
+        import mlflow
+        import pandas as pd
+
+        if rows:
+            mlflow.log_table(pd.DataFrame(list(rows)), file)
+
+    def describe(self, text: str, links: Mapping[str, str]) -> None:
+        import mlflow
+
+        root = _artifacts(mlflow.get_run(str(self.run_id)).info)
+        linked = " · ".join(f"[{name}]({root}/{path})" for name, path in links.items())
+        mlflow.set_tag(NOTE, f"{text}\n\n{linked}")
+
     def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
         import mlflow
         import pandas as pd
@@ -164,7 +208,7 @@ class MlflowTracker(Tracker):
 
 
 @contextmanager
-def tracked_run(config: Config, *, resume: str | None, fallback_name: str, nested: bool = False) -> Iterator[Tracker]:
+def tracked_run(config: Config, *, resume: str | None, fallback_name: str, changes: str = "", nested: bool = False) -> Iterator[Tracker]:
     """One MLflow run around a block.
 
     The run ends FINISHED when the block does, FAILED when it raises, KILLED on SIGTERM, SIGINT and SIGHUP. A run whose
@@ -174,6 +218,7 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str, neste
         config: The resolved config; logged as flat params when the run is new.
         resume: Id of the run to go on with, or None.
         fallback_name: Run name when the config gives none.
+        changes: What was changed in the config, for the run's name.
         nested: Put the run, under the fallback name, below the one around it.
     """
     if not config.tracking.enabled:
@@ -192,7 +237,7 @@ def tracked_run(config: Config, *, resume: str | None, fallback_name: str, neste
             resume = None
     if not nested:
         _close_dead_runs(client, experiment, but=resume)
-    name = fallback_name if nested else config.tracking.run_name or fallback_name
+    name = fallback_name if nested else ", ".join(filter(None, (config.tracking.run_name or fallback_name, changes)))
     run = mlflow.start_run(run_id=resume, run_name=None if resume else name, nested=nested)
     status = "FAILED"
     try:

@@ -94,12 +94,3 @@ def test_a_run_calibrates_stores_and_reports(make_config: ConfigMaker, name: str
     record = next(cold.label([(page.page_id, page.texts)]))
     assert [(s["role"], s["story"]) for s in record["segments"]] == [(s["role"], s["story"]) for s in plain["segments"]]
     assert [s["topic"] for s in record["stories"]] == [s["topic"] for s in plain["stories"]]
-
-
-def test_a_run_leaves_a_page_of_its_calibration(make_config: ConfigMaker) -> None:
-    outcome = fit(make_config("pages-baseline", "baseline.max_iterations=5"))
-    text = (outcome.output / "calibration.html").read_text(encoding="utf-8")
-    assert text.count("<svg") == 2
-    assert "test: share that is right, by confidence" in text
-    assert f"{outcome.metrics['test/role/ece']:.3f}" in text
-    assert "unsure below, related" in text

@@ -37,7 +37,7 @@ class _Told:
         monkeypatch.setattr(watching, "role_macro_f1", lambda reader, pages: next(self.scores))
 
     def log(self, metrics: dict[str, float], step: int) -> None:
-        self.logged.append((step, metrics["validation/role/macro_f1"]))
+        self.logged.append((step, metrics["train/validation_macro_f1"]))
 
 
 def test_training_stops_when_patience_is_over_and_goes_back_to_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +84,8 @@ def test_both_encoders_draw_the_curve_and_stop(make_config: ConfigMaker, pages: 
     curve: dict[int, float] = {}
 
     def log(metrics: dict[str, float], step: int) -> None:
-        if "validation/role/macro_f1" in metrics:
-            curve[step] = metrics["validation/role/macro_f1"]
+        if "train/validation_macro_f1" in metrics:
+            curve[step] = metrics["train/validation_macro_f1"]
 
     family = family_of(config, tmp_path / "work")
     family.fit(pages[:48], pages[48:], log)

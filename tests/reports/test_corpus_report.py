@@ -25,6 +25,13 @@ class _Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
+def tags_of(html: str) -> list[tuple[str, dict[str, str | None]]]:
+    """Tags and their attributes, as a browser reads them."""
+    tags = _Tags()
+    tags.feed(html)
+    return tags.found
+
+
 def _report(tmp_path: Path, pages: list[Page]) -> str:
     write_pages(tmp_path / "c.jsonl", pages)
     corpus_report(str(tmp_path / "c.jsonl"), tmp_path / "report.html", quarantine=tmp_path / "q.jsonl")
@@ -48,11 +55,10 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         Page(f"{EVIL}{i}", f"{EVIL}.example", (Segment(EVIL, "main", 0, EVIL), Segment("$x^2$ \\frac", "boilerplate"), Segment("b\x00\u202e", "related", 1)), EVIL, EVIL)
         for i in range(3)
     ]  # fmt: skip
-    tags = _Tags()
-    tags.feed(_report(tmp_path, evil))
-    assert not [tag for tag, _ in tags.found if tag in ("script", "img", "iframe", "link", "object")]
-    assert not [name for _, attributes in tags.found for name in attributes if name.startswith("on")]
-    policy = next(a["content"] for tag, a in tags.found if tag == "meta" and a.get("http-equiv"))
+    tags = tags_of(_report(tmp_path, evil))
+    assert not [tag for tag, _ in tags if tag in ("script", "img", "iframe", "link", "object")]
+    assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
+    policy = next(a["content"] for tag, a in tags if tag == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert "default-src 'none'" in policy
 

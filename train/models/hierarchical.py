@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,10 +112,10 @@ class HierarchicalFamily:
                     watch = None
                     if config.patience is not None and validation:
                         watch = Watch(validation, config.patience, self.work / f"watch-{member}", log, step=step)
-                    for loss in self._train(network, self.seed + member, train, plain, loose):
+                    for learnt in self._train(network, self.seed + member, train, plain, loose):
                         step += 1
-                        display.update(task, advance=1, description=f"training, loss {loss:.3f}")
-                        log({"train/loss": loss}, step)
+                        display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
+                        log(learnt, step)
                         if watch is not None and watch.look(network, self._reader(_Stored, Members([network]).eval()), step):
                             break
                     if watch is not None:
@@ -162,8 +163,8 @@ class HierarchicalFamily:
 
     def _train(
         self, network: PageNetwork, seed: int, train: Sequence[Page], plain: Sequence[Lesson], loose: Sequence[Lesson]
-    ) -> Iterator[float]:
-        """Trains one network; yields the mean loss of each epoch."""
+    ) -> Iterator[dict[str, float]]:
+        """Trains one network; yields the step metrics of each epoch."""
         config, rng = self.config, random.Random(seed)
         recombiner = Recombiner(train, seed) if config.recombined else None
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -179,7 +180,7 @@ class HierarchicalFamily:
                 steps = round(len(batches) * config.epochs * 1.1) + 1
                 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
             network.train()
-            total = 0.0
+            total, started = 0.0, time.monotonic()
             for batch in batches:
                 loss = self._loss(network, batch)
                 optimizer.zero_grad()
@@ -189,7 +190,11 @@ class HierarchicalFamily:
                 if schedule.last_epoch < schedule.total_steps - 1:
                     schedule.step()
                 total += loss.item()
-            yield total / max(1, len(batches))
+            yield {
+                "train/loss": total / max(1, len(batches)),
+                "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
+                "train/segments_per_second": sum(len(piece.states) for batch in batches for piece in batch) / (time.monotonic() - started),
+            }
 
     def _batches(self, lessons: Sequence[Lesson], rng: random.Random) -> list[list[Lesson]]:
         """Pages cut into pieces at new places each time, pieces of like length together, in random order."""

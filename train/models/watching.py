@@ -13,6 +13,8 @@ from train.files import read_json, write_json, written_aside
 from train.models.family import Log, role_macro_f1
 from train.runtime.labeler import Reader
 
+CURVE_PAGES = 40
+
 
 class Watch:
     """Scores a network on validation pages now and then; with patience, keeps its best state (Prechelt 1998, "Early stopping — but when?").
@@ -20,15 +22,16 @@ class Watch:
     What was seen is kept on disk, so that a resumed training knows it.
 
     Args:
-        pages: Labelled validation pages.
+        pages: Labelled validation pages. A look that only draws the curve is at `CURVE_PAGES` of them, evenly taken.
         patience: Stop after so many looks without a better role macro-F1, and go back to the best state; 0: look, never stop.
         folder: For the scores and the best state.
-        log: Takes `validation/role/macro_f1` at the step.
+        log: Takes `train/validation_macro_f1` at the step.
         step: Where training starts or goes on; what an earlier process saw later is forgotten.
     """
 
     def __init__(self, pages: Sequence[Page], patience: int, folder: Path, log: Log, *, step: int = 0) -> None:
-        self.pages, self.patience, self.folder, self.log = pages, patience, folder, log
+        every = 1 if patience else max(1, len(pages) // CURVE_PAGES)
+        self.pages, self.patience, self.folder, self.log = pages[::every], patience, folder, log
         self.scores: dict[int, float] = {}
         if self._file.is_file():
             seen = {int(at): float(score) for at, score in read_json(self._file).items()}
@@ -64,7 +67,7 @@ class Watch:
             step: Of training.
         """
         score = role_macro_f1(reader, self.pages)
-        self.log({"validation/role/macro_f1": score}, step)
+        self.log({"train/validation_macro_f1": score}, step)
         before = self.best if self.scores else None
         self.scores[step] = score
         if self.patience and self.best == step:

@@ -10,12 +10,15 @@ from rich.markup import escape as markup
 from rich.table import Table
 from rich.text import Text
 
-from train.compare import COSTS, Change, Compared
-from train.evaluation import KEY_METRICS, Evaluation
+from train.compare import Change, Compared
+from train.evaluation import COSTS, KEY_METRICS, TOPIC_METRICS, Evaluation
+from train.reports.figures import gallery
 from train.reports.html import SHOWN_CHARS, escape, table, write_page
+from train.reports.run_figures import cost_figure
+from train.reports.run_report import cost as told_cost
+from train.tracking import attach
 
 SHOWN_PAGES, SHOWN_SEGMENTS = 30, 60
-TOPICS = {"topic/macro_f1": "topic macro-F1"}
 
 
 def heading(compared: Compared) -> list[str]:
@@ -27,7 +30,7 @@ def heading(compared: Compared) -> list[str]:
 def rows(compared: Compared) -> list[list[str]]:
     """Scores and costs, a line each: of the first run, then of each other and how much it is better; ● marks intervals without 0."""
     answer = []
-    shown = {**KEY_METRICS, **TOPICS}
+    shown = {**KEY_METRICS, **TOPIC_METRICS}
     for metric, name in shown.items():
         values = [scores.values.get(metric) for scores in compared.scores]
         if all(value is None for value in values):
@@ -38,20 +41,16 @@ def rows(compared: Compared) -> list[list[str]]:
         answer.append(line)
     for metric, name in COSTS.items():
         costs = [outcome.metrics.get(metric) for outcome in compared.outcomes]
-        line = [name, _cost(costs[0])]
+        line = [name, told_cost(costs[0])]
         for cost in costs[1:]:
             times = f"{cost / costs[0]:.2f} times" if cost is not None and costs[0] else ""
-            line += [_cost(cost), times]
+            line += [told_cost(cost), times]
         answer.append(line)
     return answer
 
 
 def _value(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _cost(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _difference(gained: Evaluation, metric: str) -> str:
@@ -84,6 +83,13 @@ def write_comparison(path: Path, compared: Compared) -> None:
     parts = [
         f"<p>{escape(_title(compared))}. ● marks differences whose 95 % interval over sites, paired, holds no 0.</p>",
         table(heading(compared), rows(compared)),
+        gallery(
+            *(
+                cost_figure(_costs(compared, metric), f"Score over {name}", along=name)
+                for metric, name in COSTS.items()
+                if _costs(compared, metric)
+            )
+        ),
         f"<h2>Not read alike: {len(compared.changes):,} pages, the first {min(SHOWN_PAGES, len(compared.changes))}</h2>",
     ]
     for page_id, changes in list(compared.changes.items())[:SHOWN_PAGES]:
@@ -94,6 +100,31 @@ def write_comparison(path: Path, compared: Compared) -> None:
     write_page(path, f"Runs compared: {', '.join(compared.names)}", parts)
 
 
+def _costs(compared: Compared, metric: str) -> list[tuple[str, float, float, float, float]]:
+    """Name, cost, score and its interval, of runs that know what they cost."""
+    found = []
+    for name, outcome, scores in zip(compared.names, compared.outcomes, compared.scores, strict=True):
+        value, score = outcome.metrics.get(metric, 0.0), scores.values["role/macro_f1"]
+        if value > 0:
+            found.append((name, value, score, *scores.intervals.get("role/macro_f1", (score, score))))
+    return found
+
+
+def verdicts(compared: Compared) -> list[str]:
+    """How much better each run than the first is, a sentence each."""
+    metric = "role/macro_f1"
+    return [
+        f"{name} less {compared.names[0]}: role macro-F1 {_difference(gained, metric)} on {compared.n_pages:,} test pages of {compared.n_sites:,} sites"
+        for name, gained in zip(compared.names[1:], compared.gains, strict=True)
+    ]
+
+
 def _row(change: Change) -> Sequence[str]:
     text = " ".join(change.text.split())
     return [change.gold, *change.roles, text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"]
+
+
+def attach_comparison(path: Path, compared: Compared) -> int:
+    """Adds the page to the MLflow runs that are compared; returns how many have one."""
+    run_ids = [outcome.run_id for outcome in compared.outcomes if outcome.run_id is not None]
+    return sum(attach(run_id, path, "comparison", ". ".join(verdicts(compared))) for run_id in run_ids)

@@ -141,7 +141,7 @@ def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
     if not seen.pages:
         return
     yield "<h2>Pages and sites</h2>"
-    yield _figures(
+    yield figures.gallery(
         figures.bars(seen.sites, f"Pages of each site: the largest of {len(seen.sites):,}", rest=False),
         figures.histogram(list(seen.sites.values()), "Sites by number of pages", along="pages of a site", up="sites"),
         figures.histogram(seen.segments_a_page, "Segments of a page", along="segments", up="pages"),
@@ -152,13 +152,13 @@ def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
     yield "<h2>Segments</h2>"
     present = [role for role in (*ROLES, _UNLABELLED) if seen.roles[role]]
     lengths, places = ({role: counts[role] / seen.roles[role] for role in present} for counts in (seen.lengths, seen.places))
-    yield _figures(
+    yield figures.gallery(
         figures.bars(seen.roles, "Segments by role", coloured=True),
         figures.lines(lengths, LENGTHS, "Length", along="words of a segment", up="share of the role", logarithmic=True),
         figures.lines(places, PLACES, "Where each role stands", along="place on the page", up="share of the role"),
     )
     if seen.topics:
-        yield "<h2>Topics</h2>" + _figures(figures.bars(seen.topics, "Stories by topic", most=20))
+        yield "<h2>Topics</h2>" + figures.gallery(figures.bars(seen.topics, "Stories by topic", most=20))
     yield "<h2>Duplicates</h2><p>Segments whose text stood earlier in the corpus (NFKC, case folded, whitespace collapsed). Menus and phrases repeat rightly; "
     yield "bodies that repeat are copies: <code>make leakage</code> tells whether they cross the split.</p>"
     yield table(("role", "segments", "copies", "share"), seen.repeats())
@@ -189,7 +189,3 @@ def _conflicts(seen: CorpusStatistics) -> Iterable[str]:
             for text, times, roles, several in found
         ]
         yield table(("text", "times", "roles", "sites"), rows[:CONFLICTS])
-
-
-def _figures(*drawn: str) -> str:
-    return f'<div class="figures">{"".join(drawn)}</div>'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from train.drift import LEAST_INDEX, Shift
-from train.reports.figures import shares
+from train.reports.figures import gallery, shares
 from train.reports.html import escape, table, write_page
 
 
@@ -23,8 +23,6 @@ def write_drift_page(path: Path, shifts: Sequence[Shift], *, model: str, corpus:
             ["feature", "PSI", "usual below", "Jensen-Shannon", ""],
             [[s.feature, s.psi, s.usual, s.js, "shifted" if s.shifted else ""] for s in shifts],
         ),
-        '<div class="figures">',
-        *(shares({"reference": s.before, "new pages": s.now}, s.bins, s.feature) for s in shifts),
-        "</div>",
+        gallery(*(shares({"reference": s.before, "new pages": s.now}, s.bins, s.feature) for s in shifts)),
     ]
     write_page(path, "Drift", parts)

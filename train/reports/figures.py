@@ -6,26 +6,61 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from train.files import write_text
 from train.reports.html import escape
 
 COLOURS = {"main": "#2e9e5b", "related": "#d08c00", "boilerplate": "#7f8c9b", "unlabelled": "#b05fb0"}
-_LINES = {"main": "-", "related": "--", "boilerplate": ":", "unlabelled": "-."}
+LINES = {"main": "-", "related": "--", "boilerplate": ":", "unlabelled": "-."}
 _HATCHES = {"main": "", "related": "//", "boilerplate": "..", "unlabelled": "xx"}
-_INK = "#808890"
+INK = "#808890"
 """A grey that reads on white and on black."""
-_PLAIN = "#4a90c4"
+PLAIN = "#4a90c4"
+SERIES = (("#4a90c4", "-"), ("#d08c00", "--"), ("#2e9e5b", ":"), ("#b05fb0", "-."))
+"""Colour and line of series that are not roles."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure.
+
+    Args:
+        caption: Stands above it.
+        alternative: Tells in words what it shows.
+        svg: The element.
+    """
+
+    caption: str
+    alternative: str
+    svg: str
+
+    @property
+    def html(self) -> str:
+        """With its caption, for a page."""
+        return f"<figure><figcaption>{escape(self.caption)}</figcaption>{self.svg}</figure>"
+
+    def write(self, path: Path) -> None:
+        """Writes it as a file of its own."""
+        write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{self.svg}\n')
+
+
+def gallery(*drawings: Drawing) -> str:
+    """Figures beside each other, as many as the page is wide."""
+    return f'<div class="figures">{"".join(one.html for one in drawings)}</div>'
 
 
 @contextmanager
-def _axes(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
+def axes_of(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
+    """A matplotlib figure of so many inches in the one style, and its axes."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    ink: dict[Any, Any] = {name: _INK for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")}
+    ink: dict[Any, Any] = {name: INK for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")}
     style: dict[Any, Any] = {
         "font.size": 9,
         "svg.fonttype": "none",
@@ -41,19 +76,26 @@ def _axes(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
         yield figure, axes
 
 
-def _finish(figure: Any, caption: str, alternative: str) -> str:
+def drawn(figure: Any, caption: str, alternative: str) -> Drawing:
+    """The figure as SVG."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the text, with fonts of its own
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1)
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>"
+    return Drawing(caption, alternative, svg)
+
+
+def label(name: str) -> str:
+    """A name as the axes take it: short, printable, no formula."""
+    name = "".join(c if c.isprintable() else "?" for c in name)
+    return (name if len(name) <= 32 else f"{name[:31]}…").replace("$", r"\$")
 
 
 def bars(
     counts: Mapping[str, int], caption: str, *, coloured: bool = False, most: int = 12, rest: bool = True, ordered: bool = False
-) -> str:
+) -> Drawing:
     """Horizontal bars.
 
     Args:
@@ -68,26 +110,26 @@ def bars(
     if len(shown) > most:
         others = shown[most - 1 :]
         shown = [*shown[: most - 1], (f"{len(others):,} others", sum(n for _, n in others))] if rest else shown[:most]
-    names, values = [_short(name) for name, _ in shown], [n for _, n in shown]
-    with _axes((5.2, 0.7 + 0.24 * max(3, len(shown)))) as (figure, axes):
-        colours = [COLOURS.get(name, _PLAIN) if coloured else _PLAIN for name, _ in shown]
-        drawn = axes.barh(range(len(shown)), values, color=colours)
+    names, values = [label(name) for name, _ in shown], [n for _, n in shown]
+    with axes_of((5.2, 0.7 + 0.24 * max(3, len(shown)))) as (figure, axes):
+        colours = [COLOURS.get(name, PLAIN) if coloured else PLAIN for name, _ in shown]
+        heaps = axes.barh(range(len(shown)), values, color=colours)
         if coloured:
-            for bar, (name, _) in zip(drawn, shown, strict=True):
+            for bar, (name, _) in zip(heaps, shown, strict=True):
                 bar.set_hatch(_HATCHES.get(name, ""))
-        axes.bar_label(drawn, labels=[f"{n:,}" for n in values], padding=3, color=_INK)
-        axes.set_yticks(range(len(shown)), [name.replace("$", r"\$") for name in names])
+        axes.bar_label(heaps, labels=[f"{n:,}" for n in values], padding=3, color=INK)
+        axes.set_yticks(range(len(shown)), names)
         axes.set_ylim(max(3, len(shown)) - 0.5, -0.5)
         axes.margins(x=0.15)
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        return _finish(figure, caption, f"{caption}: " + ", ".join(f"{name} {n}" for name, n in zip(names[:8], values[:8], strict=True)))
+        return drawn(figure, caption, f"{caption}: " + ", ".join(f"{name} {n}" for name, n in zip(names[:8], values[:8], strict=True)))
 
 
-def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *, along: str, up: str, logarithmic: bool = False) -> str:
+def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *, along: str, up: str, logarithmic: bool = False) -> Drawing:
     """Stepped outlines of one histogram a role."""
-    with _axes((5.2, 2.9)) as (figure, axes):
+    with axes_of((5.2, 2.9)) as (figure, axes):
         for name, values in heights.items():
-            axes.stairs(values, edges, label=name, color=COLOURS.get(name, _PLAIN), linestyle=_LINES.get(name, "-"), linewidth=1.8)
+            axes.stairs(values, edges, label=name, color=COLOURS.get(name, PLAIN), linestyle=LINES.get(name, "-"), linewidth=1.8)
         if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -97,32 +139,25 @@ def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *,
         peaks = ", ".join(
             f"{name} peaks at {edges[int(np.argmax(values))]:.3g}" for name, values in heights.items() if max(values, default=0)
         )
-        return _finish(figure, caption, f"{caption}: {peaks}")
+        return drawn(figure, caption, f"{caption}: {peaks}")
 
 
-def histogram(values: Sequence[float], caption: str, *, along: str, up: str) -> str:
+def histogram(values: Sequence[float], caption: str, *, along: str, up: str) -> Drawing:
     """One histogram of whole numbers."""
     top = max(values, default=1)
     edges = np.arange(0.5, top + 1.5) if top <= 40 else np.linspace(0.5, top + 0.5, 41)
     heights, _ = np.histogram(values, edges)
-    with _axes((5.2, 2.6)) as (figure, axes):
-        axes.stairs(heights, edges, fill=True, color=_PLAIN)
+    with axes_of((5.2, 2.6)) as (figure, axes):
+        axes.stairs(heights, edges, fill=True, color=PLAIN)
         axes.locator_params(integer=True)
         axes.set_xlabel(along)
         axes.set_ylabel(up)
-        return _finish(figure, caption, f"{caption}: median {np.median(values) if len(values) else 0:.0f}, largest {top:.0f}")
+        return drawn(figure, caption, f"{caption}: median {np.median(values) if len(values) else 0:.0f}, largest {top:.0f}")
 
 
-def _short(name: str) -> str:
-    name = "".join(c if c.isprintable() else "?" for c in name)
-    return name if len(name) <= 32 else f"{name[:31]}…"
-
-
-_SERIES = (("#4a90c4", "-"), ("#d08c00", "--"), ("#2e9e5b", ":"), ("#b05fb0", "-."))
-"""Colour and line of series that are not roles."""
-
-
-def growth(sizes: Sequence[float], values: Mapping[str, Sequence[tuple[float, float, float]]], caption: str, *, along: str, up: str) -> str:
+def growth(
+    sizes: Sequence[float], values: Mapping[str, Sequence[tuple[float, float, float]]], caption: str, *, along: str, up: str
+) -> Drawing:
     """Scores over a size on a logarithmic axis, each with the band of its interval.
 
     Args:
@@ -132,8 +167,8 @@ def growth(sizes: Sequence[float], values: Mapping[str, Sequence[tuple[float, fl
         along: Names the axis.
         up: Names the other.
     """
-    with _axes((5.2, 3.2)) as (figure, axes):
-        for (name, rows), (colour, line) in zip(values.items(), _SERIES, strict=False):
+    with axes_of((5.2, 3.2)) as (figure, axes):
+        for (name, rows), (colour, line) in zip(values.items(), SERIES, strict=False):
             axes.fill_between(sizes, [low for low, _, _ in rows], [high for _, high, _ in rows], color=colour, alpha=0.12, linewidth=0)
             axes.plot(sizes, [value for _, _, value in rows], line, color=colour, label=name, marker="o", markersize=3.5, linewidth=1.8)
         axes.set_xscale("log")
@@ -143,19 +178,19 @@ def growth(sizes: Sequence[float], values: Mapping[str, Sequence[tuple[float, fl
         axes.set_ylabel(up)
         axes.legend(frameon=False)
         ends = ", ".join(f"{name} from {rows[0][2]:.3f} to {rows[-1][2]:.3f}" for name, rows in values.items())
-        return _finish(figure, caption, f"{caption}: {ends}")
+        return drawn(figure, caption, f"{caption}: {ends}")
 
 
-def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], caption: str) -> str:
+def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], caption: str) -> Drawing:
     """Accuracy over confidence, beside the diagonal of a model that knows how sure it may be; a dot's size is its share of segments.
 
     Args:
         curves: Name -> `(confidence, accuracy, segments)` of each bin.
         caption: Stands above.
     """
-    with _axes((3.8, 3.6)) as (figure, axes):
-        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8)
-        for (name, bins), (colour, line) in zip(curves.items(), _SERIES, strict=False):
+    with axes_of((4.6, 3.5)) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8)
+        for (name, bins), (colour, line) in zip(curves.items(), SERIES, strict=False):
             total = max(1, sum(n for _, _, n in bins))
             axes.plot([c for c, _, _ in bins], [a for _, a, _ in bins], line, color=colour, label=name, linewidth=1.6)
             axes.scatter(
@@ -166,22 +201,22 @@ def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], captio
         axes.set_xlabel("confidence")
         axes.set_ylabel("share that is right")
         axes.legend(frameon=False, loc="upper left")
-        return _finish(figure, caption, f"{caption}: " + "; ".join(f"{name}, {len(bins)} bins" for name, bins in curves.items()))
+        return drawn(figure, caption, f"{caption}: " + "; ".join(f"{name}, {len(bins)} bins" for name, bins in curves.items()))
 
 
-def shares(series: Mapping[str, Sequence[float]], bins: Sequence[str], caption: str) -> str:
+def shares(series: Mapping[str, Sequence[float]], bins: Sequence[str], caption: str) -> Drawing:
     """Shares of the same bins in several series, bars beside each other."""
     places = np.arange(len(bins))
     height = 0.8 / len(series)
-    with _axes((5.2, 0.9 + 0.34 * len(bins))) as (figure, axes):
+    with axes_of((5.2, 0.9 + 0.34 * len(bins))) as (figure, axes):
         for i, (name, values) in enumerate(series.items()):
-            bars = axes.barh(places + (i + 0.5) * height - 0.4, values, height, label=name, color=_SERIES[i][0])
+            bars = axes.barh(places + (i + 0.5) * height - 0.4, values, height, label=name, color=SERIES[i][0])
             if i:
                 for bar in bars:
                     bar.set_hatch("//")
-        axes.set_yticks(places, [_short(name).replace("$", r"\$") for name in bins])
+        axes.set_yticks(places, [label(name) for name in bins])
         axes.set_ylim(len(bins) - 0.5, -0.5)
         axes.xaxis.set_major_formatter("{x:.0%}")
         axes.legend(frameon=False)
         told = "; ".join(f"{name} {', '.join(f'{value:.0%}' for value in values)}" for name, values in series.items())
-        return _finish(figure, caption, f"{caption}, {', '.join(bins)}: {told}")
+        return drawn(figure, caption, f"{caption}, {', '.join(bins)}: {told}")

@@ -6,8 +6,7 @@ law of the error (Hestness et al. 2017, section 2) is fitted to the sizes and re
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,15 @@ import numpy as np
 
 from train.config import Config
 from train.corpus.facts import all_facts
-from train.corpus.page import Page
 from train.corpus.split import folds
 from train.crossval import Lesson, out_of_fold
 from train.errors import InputError
 from train.evaluation import KEY_METRICS, Evaluation, evaluate
 from train.files import write_json, write_text
 from train.progress import console
-from train.reports.figures import growth
+from train.reports.figures import Drawing, gallery, growth
 from train.reports.html import write_page
-from train.run_pages import read_corpus
+from train.run_pages import fewer_sites, read_corpus
 from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 
@@ -91,9 +89,9 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
     with tracked_run(config, resume=None, fallback_name=f"learning curve {name}") as tracker:
         for size in sorted(sizes, key=lambda size: size or 10**9):
             console.print(f"{size or 'all'} training sites", markup=False)
-            lesson = Lesson(f"{size} sites, seed {config.seed}", partial(_fewer, size=size, seed=config.seed))
+            lesson = Lesson(f"{size} sites, seed {config.seed}", partial(fewer_sites, size=size, seed=config.seed))
             records = out_of_fold(config, pages, corpus_sha256, count=count, work=output / f"sites-{size or 'all'}", lesson=lesson)
-            learnt = [_fewer(parts, size=size, seed=config.seed)["train"] for parts in folded]
+            learnt = [fewer_sites(parts, size=size, seed=config.seed)["train"] for parts in folded]
             settings = config.evaluation
             scores = evaluate(
                 pages, records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
@@ -105,18 +103,10 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
         asked = " ".join(str(size) for size in sizes)
         said = note("curve", f"configs/{name}.yaml", overrides, f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`", SITES=asked)
         write_text(output / "table.md", f"{markdown(points)}\n{said}")
-        write_page(output / "curve.html", f"Learning curve of {name}", [f'<div class="figures">{_picture(points)}</div>'])
+        write_page(output / "curve.html", f"Learning curve of {name}", [gallery(_picture(points))])
         for file in ("curve.json", "table.md", "curve.html"):
             tracker.file(output / file)
     return points
-
-
-def _fewer(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dict[str, list[Page]]:
-    """The parts with so many training sites; of two sizes, the smaller one's sites are among the larger one's."""
-    sites = sorted({page.site for page in parts["train"]})
-    random.Random(seed).shuffle(sites)
-    kept = set(sites[: size or len(sites)])
-    return {**parts, "train": [page for page in parts["train"] if page.site in kept]}
 
 
 def power_law(points: Sequence[Point], metric: str) -> PowerLaw | None:
@@ -132,7 +122,7 @@ def _json(point: Point) -> dict[str, object]:
     return {"sites": point.sites, "pages": point.pages, **point.scores.to_json()}
 
 
-def _picture(points: Sequence[Point]) -> str:
+def _picture(points: Sequence[Point]) -> Drawing:
     shown = ("role/macro_f1", "role/f1/related", "role/main_words_f1", "text/f1")
     values = {KEY_METRICS[name]: [(*p.scores.intervals[name], p.scores.values[name]) for p in points] for name in shown}
     return growth([p.sites for p in points], values, "Scores on unseen sites", along="training sites", up="score")
