@@ -164,9 +164,7 @@ $(VENV)/.bench: $(READY)
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
-	@test -n "$$MLFLOW_TRACKING_URI" -o -f mlflow.db || { echo "no runs yet: run make demo first"; exit 2; }
-	@echo "MLflow on http://127.0.0.1:$(PORT), experiment newsparts; Ctrl-C ends it"
-	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" --host 127.0.0.1 --port $(PORT)
+	@$(RUN) ui --port $(PORT)
 
 .PHONY: test
 test: $(READY) ## Run all tests (sets up when needed; no network)

@@ -1,4 +1,4 @@
-"""Verbs for models at work: export, serve, label many pages, look for drift."""
+"""Verbs for models at work and for who looks at them: export, serve, MLflow's UI, label many pages, look for drift."""
 
 from __future__ import annotations
 
@@ -44,7 +44,6 @@ def serve(
 ) -> None:
     """Serves a model over HTTP by `mlflow models serve`; POST /invocations takes pages, GET /ping says whether it is well."""
     from train.registry import bundle_folder
-    from train.tracking import tracking_uri
 
     if ":/" not in model:
         raise InputError(
@@ -53,12 +52,37 @@ def serve(
         )  # fmt: skip
     bundle_folder(model)  # a clear error before a server is started
     out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True, markup=False)
+    _become_mlflow("models", "serve", "-m", model, "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers))
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; the UI asks nobody for a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
+) -> None:
+    """Opens MLflow on the runs; of a tracking server, only tells where it shows them."""
+    from train.tracking import EXPERIMENT, connect, runs_page, tracking_uri
+
+    uri = tracking_uri()
+    file = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not file.is_file():
+        raise InputError("no runs yet", expected="a store that a run has made", remedy="run make demo first", path=file, rule="no-store")
+    page = runs_page(connect())
+    if uri.startswith("http"):
+        out.print(f"{uri.rstrip('/')}/{page}", soft_wrap=True, markup=False)
+        return
+    out.print(f"MLflow, experiment {EXPERIMENT}: http://{host}:{port}/{page}\nCtrl-C ends it", soft_wrap=True, markup=False)
+    _become_mlflow("ui", "--backend-store-uri", uri, "--host", host, "--port", str(port))
+
+
+def _become_mlflow(*arguments: str) -> None:
+    from train.tracking import tracking_uri
+
     sys.stdout.flush()
     # MLflow starts uvicorn by its name, which must be found though the environment was not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": tracking_uri(), "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = ["-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers)]
-    os.execve(sys.executable, [sys.executable, *command], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)
 
 
 @app.command()
