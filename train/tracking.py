@@ -209,7 +209,7 @@ class MlflowTracker(Tracker):
 
         root = _artifacts(mlflow.get_run(str(self.run_id)).info)
         linked = " · ".join(f"[{name}]({root}/{path})" for name, path in links.items())
-        mlflow.set_tag(NOTE, f"{text}\n\n{linked}")
+        mlflow.set_tag(NOTE, f"{text} {linked}")
 
     def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
         import mlflow

@@ -114,7 +114,7 @@ def verdicts(compared: Compared) -> list[str]:
     """How much better each run than the first is, a sentence each."""
     metric = "role/macro_f1"
     return [
-        f"{name} less {compared.names[0]}: role macro-F1 {_difference(gained, metric)} on {compared.n_pages:,} test pages of {compared.n_sites:,} sites"
+        f"{name} less {compared.names[0]}: role macro-F1 {_difference(gained, metric)}, paired over {compared.n_sites:,} sites"
         for name, gained in zip(compared.names[1:], compared.gains, strict=True)
     ]
 

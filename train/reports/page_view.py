@@ -22,8 +22,8 @@ STYLE = """
 .role-main { --role: var(--main); } .role-related { --role: var(--related); } .role-boilerplate { --role: var(--boilerplate); }
 .seg { position: relative; display: grid; grid-template-columns: 1.3rem 1fr auto; gap: .3rem; margin: .15rem 0; padding: .15rem .3rem;
   border-left: 4px solid var(--role); background: color-mix(in srgb, var(--role) calc(var(--sure) * 18%), transparent); }
-.seg.role-boilerplate .text { color: var(--dim); } .seg .sign { color: var(--role); } .seg .text { overflow-wrap: anywhere; }
-.seg .sure { color: var(--dim); font-size: .78rem; font-variant-numeric: tabular-nums; } .seg .gold { font-size: .78rem; }
+.seg.role-boilerplate .text { font-size: .92rem; } .seg .sign { color: var(--role); } .seg .text { overflow-wrap: anywhere; }
+.seg .sure { font-size: .78rem; font-variant-numeric: tabular-nums; } .seg .gold { font-size: .78rem; }
 .seg .tip { display: none; position: absolute; right: 0; top: 100%; z-index: 1; max-width: 30rem; padding: .5rem .7rem; font-size: .82rem;
   background: var(--bg); color: var(--fg); border: 1px solid var(--line); border-radius: 6px; box-shadow: 0 2px 10px rgb(0 0 0 / .25); }
 .seg:hover .tip, .seg:focus .tip { display: block; } .seg:focus { outline: 2px solid var(--link); }

@@ -160,14 +160,9 @@ def one_line(report: Evaluation, metrics: Mapping[str, float]) -> str:
     """A run's result in a sentence."""
     low, high = report.intervals.get("role/macro_f1", (None, None))
     between = "" if low is None else f" ({low:.3f} to {high:.3f})"
-    values = report.values
-    topics = f", topics {values['topic/macro_f1']:.3f}" if "topic/macro_f1" in values else ""
     cost = f"; {metrics['cost/train_s']:,.0f} s of training" if "cost/train_s" in metrics else ""
     speed = f", {metrics['cost/segments_per_s']:,.0f} segments/s" if "cost/segments_per_s" in metrics else ""
-    return (
-        f"Role macro-F1 {values['role/macro_f1']:.3f}{between} on {report.n_pages:,} pages of {report.n_sites:,} unseen sites; main {values['role/f1/main']:.3f}, "
-        f"related {values['role/f1/related']:.3f}, boilerplate {values['role/f1/boilerplate']:.3f}{topics}{cost}{speed}."
-    )
+    return f"Role macro-F1 {report.values['role/macro_f1']:.3f}{between} on {report.n_sites:,} unseen sites{cost}{speed}."
 
 
 def _sureness(test: Mapping[str, Any]) -> str:

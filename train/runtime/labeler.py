@@ -281,4 +281,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def version_of(manifest: dict[str, Any]) -> str:
     """The name of what answers: the first 12 hex digits of the sha256 of the manifest without its version and documents."""
     body = {key: value for key, value in manifest.items() if key not in SILENT}
-    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")).hexdigest()[:12]

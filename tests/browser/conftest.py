@@ -1,0 +1,168 @@
+"""A real browser (Debian's chromium by Playwright), and what it opens: pages made from hostile text, MLflow's UI on runs of both families.
+
+`NEWSPARTS_RUNS` names a store with the runs of a demo to look at instead of small ones trained here; screenshots go to `NEWSPARTS_SCREENSHOTS`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, make_page, shrunk
+from train.compare import compare_runs
+from train.corpus.page import Page
+from train.corpus.read import write_pages
+from train.drift import Shift
+from train.recipe import fit
+from train.reports.compare_report import write_comparison
+from train.reports.corpus_report import corpus_report
+from train.reports.drift_report import write_drift_page
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+HOSTILE = [
+    "<script>window.broken = 1</script>",
+    '<img src=x onerror="window.broken = 2">',
+    "\"><svg onload='window.broken = 3'>",
+    "</style></script><script>window.broken = 4</script>",
+    "javascript:window.broken=5",
+    "\ud800\u202e\x00 ]]> <!-- {{7*7}} ${7*7}",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser."""
+    if not CHROMIUM.is_file():
+        if "CI" in os.environ:
+            pytest.fail(f"no browser at {CHROMIUM}; .ci/run installs it")
+        pytest.skip(f"no browser at {CHROMIUM} (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where pictures of what the tests saw are kept."""
+    folder = Path(os.environ.get("NEWSPARTS_SCREENSHOTS", ROOT / "outputs" / "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def hostile_page(site: int, number: int) -> Page:
+    """A page whose every text tries to be code."""
+    page = make_page(f"site{site}", number)
+    evil = HOSTILE[number % len(HOSTILE)]
+    segments = tuple(
+        replace(s, text=f"{HOSTILE[i % len(HOSTILE)]} {s.text}", topic=f"{s.topic} {evil}" if s.topic else None)
+        for i, s in enumerate(page.segments)
+    )
+    return replace(
+        page, page_id=f"{evil} {site}-{number}", site=f"site{site}.example{HOSTILE[1]}", lang=HOSTILE[0] if number % 2 else HOSTILE[2], title=evil,
+        url=f"javascript:window.broken={number}" if number % 2 else f'https://site{site}.example/"onmouseover="window.broken=6', segments=segments,
+        extra={"source": HOSTILE[site % 2]},
+    )  # fmt: skip
+
+
+def _mislabelled(page: Page) -> Page:
+    """A page with two labels that no model can guess."""
+    odd = (
+        replace(page.segments[-1], role="main", story=0, topic=page.segments[4].topic),
+        replace(page.segments[5], role="boilerplate", story=None, topic=None),
+    )
+    return page.with_segments((*page.segments[:5], odd[1], *page.segments[6:-1], odd[0]))
+
+
+@pytest.fixture(scope="session")
+def hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every kind of HTML page we write, made from hostile pages."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_pages(folder / "pages.jsonl", [hostile_page(site, number) for site in range(12) for number in range(6)])
+    few = ["baseline.max_iterations=5", "evaluation.learning_curve=[0.5]"]
+    runs = []
+    for i, more in enumerate(([], ["baseline.numbers=false", "baseline.second_reading=0"])):
+        config = shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder, *few, *more)
+        runs.append(fit(replace(config, output=str(folder / f"run {i} <b>"))).output)
+    write_comparison(folder / "compare.html", compare_runs(runs, samples=50))
+    corpus_report(str(folder / "pages.jsonl"), folder / "corpus.html", quarantine=folder / "q.jsonl")
+    shift = Shift(HOSTILE[0], 0.3, 0.2, 0.1, True, (HOSTILE[0], HOSTILE[1]), (0.5, 0.5), (0.1, 0.9))
+    write_drift_page(folder / "drift.html", [shift], model=HOSTILE[0], corpus=HOSTILE[1], pages=1, sites=1)
+    return [
+        *(runs[0] / f"{name}.html" for name in ("report", "errors", "pages")),
+        *(folder / f"{name}.html" for name in ("compare", "corpus", "drift")),
+    ]
+
+
+@pytest.fixture(scope="session")
+def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of a store with a run of the baseline and one of the encoder, compared."""
+    if "NEWSPARTS_RUNS" in os.environ:
+        return os.environ["NEWSPARTS_RUNS"]
+    folder = tmp_path_factory.mktemp("runs")
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    corpus = folder / "pages.jsonl"
+    write_pages(corpus, [_mislabelled(page) if i % 3 else page for i, page in enumerate(pages)])
+    (folder / "mlflow.db").write_bytes(mlflow_template.read_bytes())
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = store
+    try:
+        on = ("tracking.enabled=true", "tracking.experiment=newsparts")
+        from train.reports.compare_report import attach_comparison
+
+        made = [
+            fit(shrunk("demo-baseline", corpus, backbone, folder, *on, "baseline.max_iterations=5", "evaluation.learning_curve=[0.5]")),
+            fit(shrunk("demo-encoder", corpus, backbone, folder, *on)),
+        ]
+        compared = compare_runs([outcome.output for outcome in made], samples=50)
+        write_comparison(folder / "compare.html", compared)
+        assert attach_comparison(folder / "compare.html", compared) == 2
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI")
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+    return store
+
+
+@pytest.fixture(scope="session")
+def ui(runs_store: str) -> Iterator[str]:
+    """The address that `make ui` tells, once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["make", "ui", f"PORT={port}", "READY=Makefile", f"RUN={sys.executable} -m train"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": runs_store, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        told = process.stdout.readline()
+        address = told[told.index("http") :].strip()
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                urllib.request.urlopen(address.partition("#")[0], timeout=5)
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "MLflow did not answer in 90 s"
+                assert process.poll() is None, "make ui ended"
+                time.sleep(0.5)
+        yield address
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(timeout=30)
