@@ -170,6 +170,10 @@ ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 test: $(READY) ## Run all tests (sets up when needed; no network)
 	@$(BIN)/python -m pytest
 
+.PHONY: test-ui
+test-ui: $(READY) ## Look at MLflow on the runs of RUNS=sqlite:///… (default: of make demo) in a browser; screenshots in outputs/screenshots
+	@NEWSPARTS_RUNS="$(or $(RUNS),sqlite:///$(CURDIR)/mlflow.db)" $(BIN)/python -m pytest tests/browser/test_ui.py
+
 .PHONY: behaviour
 behaviour: $(READY) ## Test how MODEL= behaves: obvious pages, changes that must not matter, headings, hostile text
 	@$(BIN)/python -m pytest tests/behaviour -v --model "$(or $(MODEL),models:/newsparts@champion)"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -129,6 +131,13 @@ def backbone(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> Pat
 ConfigMaker = Callable[..., Config]
 
 
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: str) -> Config:
     """A shipped config shrunk to the tiny corpus and the tiny backbone."""
     family = load_config(ROOT / f"configs/{name}.yaml").family
@@ -183,3 +192,44 @@ def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mlflow.set_tracking_uri(f"sqlite:///{path}")
     mlflow.MlflowClient().search_experiments()
     return path
+
+
+def _mislabelled(page: Page) -> Page:
+    """A page with two labels that no model can guess."""
+    odd = (
+        replace(page.segments[-1], role="main", story=0, topic=page.segments[4].topic),
+        replace(page.segments[5], role="boilerplate", story=None, topic=None),
+    )
+    return page.with_segments((*page.segments[:5], odd[1], *page.segments[6:-1], odd[0]))
+
+
+@pytest.fixture(scope="session")
+def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of a store with a run of the baseline and one of the encoder, compared."""
+    if "NEWSPARTS_RUNS" in os.environ:
+        return os.environ["NEWSPARTS_RUNS"]
+    from train.compare import compare_runs
+    from train.recipe import fit
+    from train.reports.compare_report import attach_comparison, write_comparison
+
+    folder = tmp_path_factory.mktemp("runs")
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    corpus = folder / "pages.jsonl"
+    write_pages(corpus, [_mislabelled(page) if i % 3 else page for i, page in enumerate(pages)])
+    (folder / "mlflow.db").write_bytes(mlflow_template.read_bytes())
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = store
+    try:
+        on = ("tracking.enabled=true", "tracking.experiment=newsparts")
+        made = [
+            fit(shrunk("demo-baseline", corpus, backbone, folder, *on, "baseline.max_iterations=5", "evaluation.learning_curve=[0.5]")),
+            fit(shrunk("demo-encoder", corpus, backbone, folder, *on)),
+        ]
+        compared = compare_runs([outcome.output for outcome in made], samples=50)
+        write_comparison(folder / "compare.html", compared)
+        assert attach_comparison(folder / "compare.html", compared) == 2
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI")
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+    return store

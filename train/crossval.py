@@ -21,6 +21,7 @@ from train.models.calibrating import reliability
 from train.models.family import choose, topics_of
 from train.progress import console
 from train.recipe import code_sha256, family_of, label_pages, run_fingerprint, score
+from train.reports.run_report import one_line
 from train.run_pages import read_corpus, read_topic_texts, training_pages
 from train.runtime import Labeler
 from train.tracking import tracked_run
@@ -134,8 +135,17 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
     with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds") as tracker:
         tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
         started = time.monotonic()
-        records = out_of_fold(config, pages, corpus_sha256, count=count, work=output / "folds")
         topics = topics_of(pages)
+        by_id = {page.page_id: page for page in pages}
+        found: dict[str, dict[str, Any]] = {}
+        folds_done = label_folds(config, pages, corpus_sha256, count=count, work=output / "folds")
+        for i in range(count):
+            with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", nested=True) as fold:
+                fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
+                some = next(folds_done)
+                fold.metrics(score(topics, [by_id[record["page_id"]] for record in some], some, config).metrics("test"))
+                found |= {record["page_id"]: record for record in some}
+        records = [found[page.page_id] for page in pages]
         whole = score(topics, pages, records, config)
         certainty = reliability(pages, records)
         slices = {value: score(topics, *found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}
@@ -146,6 +156,7 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
         sure = {f"crossval/role/{name}": certainty[name] for name in ("ece", "brier")}
         tracker.metrics(whole.metrics("crossval") | sure | {"cost/total_s": time.monotonic() - started})
         tracker.file(output / "crossval.json")
+        tracker.describe(f"{count} folds by site. {one_line(whole, {})}", {"scores": "crossval.json"})
     return CrossValidation(records, whole, slices, certainty)
 
 

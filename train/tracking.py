@@ -129,14 +129,15 @@ def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
     except MlflowException:
         return False
     client.log_artifact(run_id, str(file), folder)
-    before = [line for line in run.data.tags.get(NOTE, "").splitlines() if f"/{folder}/{file.name})" not in line]
-    client.set_tag(run_id, NOTE, "\n".join([*before, f"\n{says} ([{folder}]({_artifacts(run.info)}/{folder}/{file.name}))"]))
+    address = _artifact_page(run.info, f"{folder}/{file.name}")
+    before = [part for part in run.data.tags.get(NOTE, "").split("\n\n") if address not in part]
+    client.set_tag(run_id, NOTE, "\n\n".join([*before, f"{says} ([{folder}]({address}))"]))
     return True
 
 
-def _artifacts(run: Any) -> str:
-    """Where MLflow's pages show a run's artifacts."""
-    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts"
+def _artifact_page(run: Any, path: str) -> str:
+    """Where MLflow's UI shows an artifact of a run."""
+    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{path}?workflowType=machine_learning"
 
 
 class Tracker:
@@ -207,8 +208,8 @@ class MlflowTracker(Tracker):
     def describe(self, text: str, links: Mapping[str, str]) -> None:
         import mlflow
 
-        root = _artifacts(mlflow.get_run(str(self.run_id)).info)
-        linked = " · ".join(f"[{name}]({root}/{path})" for name, path in links.items())
+        run = mlflow.get_run(str(self.run_id)).info
+        linked = " · ".join(f"[{name}]({_artifact_page(run, path)})" for name, path in links.items())
         mlflow.set_tag(NOTE, f"{text} {linked}")
 
     def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:

@@ -39,6 +39,11 @@ details { border: 1px solid var(--line); border-radius: 6px; margin: .6rem 0; pa
 """
 
 
+def page_style() -> str:
+    """The CSS that all pages share."""
+    return _STYLE
+
+
 def escape(value: Any) -> str:
     """Text for HTML; characters that no page may hold are replaced."""
     return html.escape(_UNFIT.sub("\ufffd", str(value)))

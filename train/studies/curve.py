@@ -106,6 +106,9 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
         write_page(output / "curve.html", f"Learning curve of {name}", [gallery(_picture(points))])
         for file in ("curve.json", "table.md", "curve.html"):
             tracker.file(output / file)
+        low, high = points[0], points[-1]
+        gained = f"{low.scores.values['role/macro_f1']:.3f} at {low.sites:.0f} training sites, {high.scores.values['role/macro_f1']:.3f} at {high.sites:.0f}"
+        tracker.describe(f"Role macro-F1 {gained}.", {"curve": "curve.html", "table": "table.md"})
     return points
 
 

@@ -196,6 +196,10 @@ def tune(
         tracker.metrics({f"tune/best/{metric}": found.best, "tune/trials": float(len(found.trials))})
         for path in (found.path, output / "trials.json", space_path):
             tracker.file(path)
+        tracker.describe(
+            f"Best {metric} {found.best:.4f} of {len(found.trials)} trials, {folds} folds, pages outside the test part.",
+            {"best config": found.path.name, "trials": "trials.json"},
+        )
     return found
 
 
