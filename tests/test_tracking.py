@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 from train.config import Config
+from train.crossval import cross_validate
 from train.files import read_json
 from train.models.encoder import COMPLETE, last_checkpoint
 from train.recipe import fit
@@ -32,8 +33,8 @@ def _runs() -> list[Any]:
 def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: Path) -> None:
     import mlflow
 
-    config = make_config("demo-baseline", *ON)
-    outcome = fit(config)
+    config = make_config("demo-baseline", *ON, "evaluation.learning_curve=[0.5]")
+    outcome = fit(config, name="demo-baseline", overrides=["seed=13", f"output={store}", "tracking.enabled=true", "baseline.c=2"])
     client = mlflow.MlflowClient()
     run = client.get_run(str(outcome.run_id))
     assert run.info.status == "FINISHED"
@@ -52,7 +53,14 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
     } <= set(run.data.metrics)
     assert {i.dataset.name for i in run.inputs.dataset_inputs} == {"newsparts-train", "newsparts-validation", "newsparts-test"}
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"config.yaml", "split.json", "test.json", "validation.json", "decoding.json"} <= artifacts
+    assert {"config.yaml", "split.json", "test.json", "validation.json", "decoding.json", "calibration.json", "slices.json"} <= artifacts
+    assert {"report.html", "errors.html", "pages.html", "MODEL_CARD.md", "figures"} <= artifacts
+    assert run.info.run_name == "demo-baseline, seed=13 c=2", "the name says what changed in the model"
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"Role macro-F1 {outcome.metrics['test/role/macro_f1']:.3f} (")
+    assert f"runs/{run.info.run_id}/artifacts/report.html" in note
+    curve = client.get_metric_history(run.info.run_id, "learning_curve/validation/role/macro_f1")
+    assert [point.step for point in curve] == [4, 7], "training sites"
 
     model = mlflow.get_logged_model(str(outcome.model_uri).removeprefix("models:/"))
     assert {m.key: m.value for m in model.metrics}["test/role/macro_f1"] == outcome.metrics["test/role/macro_f1"]
@@ -70,6 +78,17 @@ def test_names_of_topics_and_columns_that_mlflow_does_not_take(make_config: Conf
     run = mlflow.MlflowClient().get_run(str(outcome.run_id))
     assert "test/topic/f1/economy_ business and finance" in run.data.metrics
     assert run.data.params["corpus.columns.my _text_"] == "text"
+
+
+def test_folds_are_children_of_their_cross_validation(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    found = cross_validate(make_config("demo-baseline", *ON, "baseline.max_iterations=5"), "demo-baseline", tmp_path / "crossval", count=2)
+    runs = _runs()
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert sorted(run.data.tags["fold"] for run in children) == ["0", "1"]
+    assert all("test/role/macro_f1" in run.data.metrics for run in children)
+    assert parent.data.metrics["crossval/role/macro_f1"] == pytest.approx(found.whole.values["role/macro_f1"])
+    assert parent.data.tags["mlflow.note.content"].startswith("2 folds by site. Role macro-F1")
 
 
 def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path) -> None:
