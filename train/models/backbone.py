@@ -12,17 +12,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from train.errors import InputError
+from train.models.dropout import pool_dropout
 
-_DROPOUTS = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "attention_dropout",
-    "hidden_dropout",
-    "mlp_dropout",
-    "embedding_dropout",
-    "dropout",
-)
-"""What architectures call their dropout."""
+_DROPOUTS = ("hidden_dropout_prob", "hidden_dropout", "mlp_dropout", "embedding_dropout", "dropout")
+"""What architectures call the dropout of their hidden states."""
+_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
+"""And that of attention, which is always off: it is what costs most (`train.models.dropout`)."""
 
 
 def load_backbone(
@@ -34,7 +29,7 @@ def load_backbone(
         name: `package:NAME/FOLDER`, a local folder or a Hub id.
         revision: Pins a Hub id to a commit.
         layers: Keep the first so many layers; None keeps all.
-        dropout: Everywhere in the backbone.
+        dropout: Of the backbone's hidden states.
         positions: It must know so many.
 
     Returns:
@@ -50,6 +45,7 @@ def load_backbone(
         config = AutoConfig.from_pretrained(source, **where)
         _adapt(config, layers, dropout, positions)
         backbone = AutoModel.from_pretrained(source, config=config, use_safetensors=True, **where)
+        pool_dropout(backbone)
     except (OSError, ValueError) as error:
         raise InputError(
             f"backbone {name!r} cannot be loaded: {str(error).splitlines()[0]}",
@@ -61,9 +57,9 @@ def load_backbone(
 
 
 def _adapt(config: Any, layers: int | None, dropout: float, positions: int) -> None:
-    for name in _DROPOUTS:
+    for name in (*_DROPOUTS, *_ATTENTION_DROPOUTS):
         if hasattr(config, name):
-            setattr(config, name, dropout)
+            setattr(config, name, dropout if name in _DROPOUTS else 0.0)
     if layers:
         if layers > config.num_hidden_layers:
             raise InputError(
