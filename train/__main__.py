@@ -98,7 +98,7 @@ def evaluate(
     else:
         records = label_pages(labeler, pages, "labelling pages")
     whole, slices = (
-        {value: run(*found, topics=labeler.topics, bootstrap_samples=samples, seed=seed) for value, found in kept.items()}
+        {value: run(*found, bootstrap_samples=samples, seed=seed) for value, found in kept.items()}
         for kept in ({"": (pages, records)}, by_value(pages, records, slice_by) if slice_by else {})
     )
     if known_stories:

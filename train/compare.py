@@ -83,7 +83,7 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
     for folder in folders:
         labeler = load_labeler(str(folder))
         records.append(label_pages(labeler, pages, f"labelling with {escape(folder.name)}"))
-        scores.append(evaluate(pages, records[-1], topics=labeler.topics, bootstrap_samples=samples, seed=seed))
+        scores.append(evaluate(pages, records[-1], bootstrap_samples=samples, seed=seed))
     gains = [gain(pages, other, records[0], bootstrap_samples=samples, seed=seed) for other in records[1:]]
     changes = _changes(pages, records)
     return Compared([f.name for f in folders], outcomes, scores, gains, changes, len(pages), len({page.site for page in pages}))

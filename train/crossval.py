@@ -18,7 +18,7 @@ from train.errors import InputError
 from train.evaluation import Evaluation, by_value
 from train.files import read_json, sha256_json, write_json
 from train.models.calibrating import reliability
-from train.models.family import choose, topics_of
+from train.models.family import choose
 from train.progress import console
 from train.recipe import code_sha256, family_of, label_pages, run_fingerprint, score
 from train.reports.run_report import one_line
@@ -135,7 +135,6 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
     with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds") as tracker:
         tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
         started = time.monotonic()
-        topics = topics_of(pages)
         by_id = {page.page_id: page for page in pages}
         found: dict[str, dict[str, Any]] = {}
         folds_done = label_folds(config, pages, corpus_sha256, count=count, work=output / "folds")
@@ -143,12 +142,12 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
             with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", nested=True) as fold:
                 fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
                 some = next(folds_done)
-                fold.metrics(score(topics, [by_id[record["page_id"]] for record in some], some, config).metrics("test"))
+                fold.metrics(score([by_id[record["page_id"]] for record in some], some, config).metrics("test"))
                 found |= {record["page_id"]: record for record in some}
         records = [found[page.page_id] for page in pages]
-        whole = score(topics, pages, records, config)
+        whole = score(pages, records, config)
         certainty = reliability(pages, records)
-        slices = {value: score(topics, *found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}
+        slices = {value: score(*found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}
         jsonl.write(output / "records.jsonl.gz", records)
         details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
         sliced = {value: found.to_json() for value, found in slices.items()}

@@ -118,7 +118,7 @@ def topics(
     if model is not None:
         labeler, labelled = load_labeler(model), [as_labelled(page) for page in pages]
         records = label_known_stories(labeler, track(labelled, "reading texts", total=len(labelled)))
-        found = evaluate(labelled, records, topics=labeler.topics).only("topic")
+        found = evaluate(labelled, records).only("topic")
         out.print(scores_view(f"topics of {len(labelled):,} texts by {labeler.family} {labeler.version}", found, {}))
     if refused:
         raise typer.Exit(2)

@@ -92,7 +92,6 @@ def evaluate(
     pages: Sequence[Page],
     records: Iterable[Mapping[str, Any]],
     *,
-    topics: Sequence[str] = (),
     bootstrap_samples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -102,7 +101,6 @@ def evaluate(
     Args:
         pages: Gold pages.
         records: One record a page, in any order.
-        topics: The model's topics; topic scores are left out when the gold has none.
         bootstrap_samples: Resamples of sites; 0 leaves the intervals out.
         confidence: Level of the intervals.
         seed: Of the resampling.
@@ -110,7 +108,7 @@ def evaluate(
     Raises:
         InputError: A page has no record, or one with another number of segments.
     """
-    columns, per_site = _count_by_site(pages, records, topics)
+    columns, per_site = _count_by_site(pages, records)
     values = {name: float(value) for name, value in columns.metrics(per_site.sum(axis=0)).items()}
     intervals: dict[str, tuple[float, float]] = {}
     if bootstrap_samples:
@@ -132,8 +130,8 @@ def gain(
     Both are resampled by the same sites (paired bootstrap; Berg-Kirkpatrick, Burkett & Klein 2012), so that sites which are
     hard for both do not widen the interval. An interval that holds 0 shows no difference. Arguments as for `evaluate`.
     """
-    columns, ours = _count_by_site(pages, records, ())
-    _, theirs = _count_by_site(pages, other, ())
+    columns, ours = _count_by_site(pages, records)
+    _, theirs = _count_by_site(pages, other)
 
     def difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
         left, right = columns.metrics(a), columns.metrics(b)
@@ -159,13 +157,11 @@ def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: s
     return dict(sorted(answer.items()))
 
 
-def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]], topics: Sequence[str]) -> tuple[_Columns, np.ndarray]:
+def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]]) -> tuple[_Columns, np.ndarray]:
     """Counts `[sites, columns]`, sites in alphabetical order."""
     if not pages:
         raise InputError("no page to score", expected="at least one labelled page", remedy="check the corpus and its split")
-    gold_topics = sorted({s.topic for page in pages for s in page.segments if s.topic is not None})
-    labels = tuple(sorted({*gold_topics, *topics})) if gold_topics else ()
-    columns = _Columns(labels, frozenset(gold_topics))
+    columns = _Columns(tuple(sorted({s.topic for page in pages for s in page.segments if s.topic is not None})))
     by_id = {record["page_id"]: record for record in records}
     rows = []
     for page in pages:
@@ -214,15 +210,19 @@ _TOPIC_KINDS = ("topic", "topic_teaser")
 
 
 class _Columns:
-    """Countable events of a page, each a column; and the metrics made of their sums."""
+    """Countable events of a page, each a column; and the metrics made of their sums.
 
-    def __init__(self, topics: tuple[str, ...], gold_topics: frozenset[str]) -> None:
+    Args:
+        topics: Those that the gold has; without any, topics are not scored.
+    """
+
+    def __init__(self, topics: tuple[str, ...]) -> None:
         names = [f"{kind}/{role}/{event}" for kind in ("role", "body") for role in ROLES for event in ("tp", "fp", "fn")]
         names += [f"words/{e}" for e in ("tp", "fp", "fn")] + [f"boundary/{e}" for e in ("tp", "fp", "fn", "pages")]
         names += ["leak/n", "leak/hit", "text/p", "text/p/n", "text/r", "text/r/n"]
         for kind in _TOPIC_KINDS:
             names += [f"{kind}/{topic}/{event}" for topic in topics for event in ("tp", "fp", "fn")] + [f"{kind}/n", f"{kind}/right"]
-        self.topics, self.gold_topics = topics, gold_topics
+        self.topics = topics
         self.at = {name: i for i, name in enumerate(names)}
 
     def count(self, page: Page, record: Mapping[str, Any]) -> np.ndarray:
@@ -317,11 +317,10 @@ class _Columns:
         answer["text/f1"] = np.where(precision + recall > 0, 2 * precision * recall / np.maximum(precision + recall, 1e-12), 0.0)
         answer["story/boundary_f1"] = f1("boundary")
         if self.topics:
-            scored = [topic for topic in self.topics if topic in self.gold_topics]
             for kind in _TOPIC_KINDS:
-                answer[f"{kind}/macro_f1"] = np.mean([f1(f"{kind}/{topic}") for topic in scored], axis=0)
+                answer[f"{kind}/macro_f1"] = np.mean([f1(f"{kind}/{topic}") for topic in self.topics], axis=0)
                 answer[f"{kind}/accuracy"] = c(f"{kind}/right") / np.maximum(c(f"{kind}/n"), 1)
-            answer |= {f"topic/f1/{topic}": f1(f"topic/{topic}") for topic in scored}
+            answer |= {f"topic/f1/{topic}": f1(f"topic/{topic}") for topic in self.topics}
         return answer
 
 

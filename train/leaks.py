@@ -62,4 +62,4 @@ def scores(model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]
     kept_pages, kept_records = without(pages, records, leaked)
     if not kept_pages:
         raise InputError("every test segment leaked", expected="some that did not", remedy="split the corpus again", rule="all-leaked")
-    return score(labeler.topics, pages, records, config), score(labeler.topics, kept_pages, kept_records, config)
+    return score(pages, records, config), score(kept_pages, kept_records, config)

@@ -126,7 +126,7 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             labelling_started = time.monotonic()
             records = label_pages(labeler, parts[part], f"labelling {part} pages")
             seconds = time.monotonic() - labelling_started
-            report = score(labeler.topics, parts[part], records, config)
+            report = score(parts[part], records, config)
             metrics |= report.metrics(part)
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
@@ -207,13 +207,12 @@ def label_pages(labeler: Labeler, pages: Sequence[Page], what: str) -> list[dict
     return list(labeler.label(track(((page.page_id, page.texts) for page in pages), what, total=len(pages))))
 
 
-def score(topics: Sequence[str], pages: Sequence[Page], records: Sequence[Mapping[str, Any]], config: Config) -> Evaluation:
-    """Scores a model's records against labelled pages, as the config's section `evaluation` says; `topics` are the model's."""
+def score(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], config: Config) -> Evaluation:
+    """Scores a model's records against labelled pages, as the config's section `evaluation` says."""
     settings = config.evaluation
     return evaluate(
         pages,
         records,
-        topics=topics,
         bootstrap_samples=settings.bootstrap_samples,
         confidence=settings.confidence,
         seed=config.seed,

@@ -180,7 +180,7 @@ def test_topics_of_known_stories_lose_nothing_to_their_borders(trained: tuple[Co
     known = list(label_known_stories(labeler, pages))
     assert [[s["story"] for s in record["segments"]] for record in known] == [[s.story for s in page.segments] for page in pages]
     found, end_to_end = (
-        evaluate(pages, records, topics=labeler.topics, bootstrap_samples=0).only("topic").values
+        evaluate(pages, records, bootstrap_samples=0).only("topic").values
         for records in (known, labeler.label((p.page_id, p.texts) for p in pages))
     )
     assert set(found) == set(end_to_end)

@@ -19,7 +19,6 @@ from train.corpus.page import Page
 from train.crossval import label_folds
 from train.errors import InputError
 from train.files import sha256_json, write_json, write_text
-from train.models.family import topics_of
 from train.progress import console
 from train.recipe import code_sha256, score
 from train.run_pages import parts_of, read_corpus, split_corpus
@@ -234,7 +233,7 @@ def _run(
             for step, found in enumerate(label_folds(config, pages, corpus_sha256, count=folds, work=folder)):
                 records += found
                 seen = [by_id[record["page_id"]] for record in records]
-                scores = score(topics_of(seen), seen, records, config).values
+                scores = score(seen, records, config).values
                 if metric not in scores:
                     raise InputError(
                         f"metric {metric!r}", expected=f"one of {', '.join(scores)}", remedy="name one of them", rule="no-metric"
