@@ -105,7 +105,7 @@ def test_resampling_a_few_at_a_time_changes_nothing() -> None:
     per_site = np.random.default_rng(0).integers(0, 9, (2_500_000, 1))
     for few, samples in ((per_site[:40], 30), (per_site, 3)):
         weights = np.random.default_rng(7).multinomial(len(few), np.full(len(few), 1 / len(few)), size=samples)
-        assert (evaluation._resampled(few, samples, 7) == weights @ few).all()
+        assert (evaluation.resampled(few, samples, 7) == weights @ few).all()
 
 
 def test_a_topic_that_no_page_has_is_a_wrong_answer_and_no_crash(pages: list[Page]) -> None:
