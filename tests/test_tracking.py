@@ -17,7 +17,7 @@ from train.crossval import cross_validate
 from train.files import read_json
 from train.models.encoder import COMPLETE, last_checkpoint
 from train.recipe import fit
-from train.tracking import tracked_run
+from train.tracking import attach, tracked_run
 
 ConfigMaker = Callable[..., Config]
 ON = ("tracking.enabled=true", "tracking.experiment=test")
@@ -86,9 +86,32 @@ def test_folds_are_children_of_their_cross_validation(make_config: ConfigMaker, 
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert sorted(run.data.tags["fold"] for run in children) == ["0", "1"]
-    assert all("test/role/macro_f1" in run.data.metrics for run in children)
+    assert all("crossval/role/macro_f1" in run.data.metrics for run in children)
     assert parent.data.metrics["crossval/role/macro_f1"] == pytest.approx(found.whole.values["role/macro_f1"])
     assert parent.data.tags["mlflow.note.content"].startswith("2 folds by site. Role macro-F1")
+
+
+def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    import mlflow
+
+    with tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x") as tracker:
+        for _ in range(2):  # a run that was killed does so again
+            tracker.table([{"text": "half \ud800", "n": 1}], tmp_path / "errors.json")
+        tracker.describe("Result.", {"report": "report.html"})
+    run_id = str(tracker.run_id)
+    page = tmp_path / "compare.html"
+    page.write_text("<p>")
+    assert attach(run_id, page, "comparison", "first")
+    assert attach(run_id, page, "comparison", "second")
+    client = mlflow.MlflowClient()
+    note = client.get_run(run_id).data.tags["mlflow.note.content"]
+    assert note.startswith("Result. [report](#/experiments/")
+    assert "second ([comparison](" in note
+    assert "first" not in note
+    assert len(read_json(Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="errors.json")))["data"]) == 1
+    client.delete_run(run_id)
+    assert not attach(run_id, page, "comparison", "third")
+    assert not attach("0" * 32, page, "comparison", "fourth")
 
 
 def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path) -> None:

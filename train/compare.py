@@ -86,7 +86,9 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
         scores.append(evaluate(pages, records[-1], bootstrap_samples=samples, seed=seed))
     gains = [gain(pages, other, records[0], bootstrap_samples=samples, seed=seed) for other in records[1:]]
     changes = _changes(pages, records)
-    return Compared([f.name for f in folders], outcomes, scores, gains, changes, len(pages), len({page.site for page in pages}))
+    names = [folder.name for folder in folders]
+    names = [str(folder) if names.count(folder.name) > 1 else folder.name for folder in folders]
+    return Compared(names, outcomes, scores, gains, changes, len(pages), len({page.site for page in pages}))
 
 
 def _changes(pages: Sequence[Page], records: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[Change]]:

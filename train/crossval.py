@@ -142,7 +142,7 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
             with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", nested=True) as fold:
                 fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
                 some = next(folds_done)
-                fold.metrics(score([by_id[record["page_id"]] for record in some], some, config).metrics("test"))
+                fold.metrics(score([by_id[record["page_id"]] for record in some], some, config).metrics("crossval"))
                 found |= {record["page_id"]: record for record in some}
         records = [found[page.page_id] for page in pages]
         whole = score(pages, records, config)

@@ -80,7 +80,8 @@ def label_errors(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) ->
         )  # fmt: skip
     rows /= rows.sum(axis=1, keepdims=True)
     present = np.unique(given)
-    compact, chosen = np.searchsorted(present, given), rows[:, present] / rows[:, present].sum(axis=1, keepdims=True)
+    chosen = np.maximum(rows[:, present], 1e-9)  # a model may be quite sure of a role that no label has
+    compact, chosen = np.searchsorted(present, given), chosen / chosen.sum(axis=1, keepdims=True)
     quality = get_label_quality_scores(compact, chosen)
     issues = find_label_issues(compact, chosen, return_indices_ranked_by="self_confidence", n_jobs=1)
     found = []

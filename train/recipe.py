@@ -155,9 +155,8 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             drawn, errors = write_run_report(output, told)
             for path in drawn:
                 tracker.file(path, "figures" if path.parent.name == "figures" else None)
-            tracker.table(
-                [{name: value for name, value in error.items() if name != "row"} for error in errors[:SENT_ERRORS]], "errors.json"
-            )
+            rows = [{name: value for name, value in error.items() if name != "row"} for error in errors[:SENT_ERRORS]]
+            tracker.table(rows, output / "errors.json")
             tracker.describe(one_line(report, metrics), LINKS)
         with waiting("describing the model"):
             reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)
@@ -292,13 +291,20 @@ def _learning_curve(config: Config, parts: Mapping[str, list[Page]], texts: Sequ
     if not shares:
         return
     sites = len({page.site for page in parts["train"]})
-    for size in sorted({max(2, round(share * sites)) for share in shares} - {sites}):
+    roles = _roles(parts["train"])
+    for size in sorted({max(2, round(share * sites)) for share in shares}):
         fewer = fewer_sites(parts, size=size, seed=config.seed)
+        if size >= sites or _roles(fewer["train"]) != roles:
+            continue  # few sites may not show every role
         console.print(f"learning curve: {size} of {sites} training sites")
         family = family_of(config, work / str(size))
         family.fit(training_pages(config, fewer), parts["validation"], lambda metrics, step: None, texts)
         log({CURVE: role_macro_f1(family.reader(), parts["validation"])}, size)
     log({CURVE: role_macro_f1(whole.reader(), parts["validation"])}, sites)
+
+
+def _roles(pages: Sequence[Page]) -> set[str | None]:
+    return {segment.role for page in pages for segment in page.segments}
 
 
 def _unfinished_run(output: Path, state: str) -> tuple[bool, str | None]:

@@ -22,8 +22,10 @@ _LENGTHS = ((3, "3 to 5 words"), (6, "6 to 11 words"), (12, "12 to 24 words"), (
 _PLACES = ("first fifth of the page", "second fifth", "middle fifth", "fourth fifth", "last fifth")
 _SITE_SIZES = ((1, "1 page of the site"), (2, "2 to 4 pages of the site"), (5, "5 to 9 pages of the site"), (10, "10 pages or more"))
 _HEADLINE_WORDS = 12
-MOST_VALUES = 8
-"""A key that came with the corpus is a dimension when its values on the pages are 2 to so many."""
+_OWN = ("length", "place", "language", "site size", "related items", "related place")
+NONE = "none"
+MOST_VALUES, LONGEST_NAME = 8, 40
+"""A key that came with the corpus is a dimension when its values on the pages are 2 to so many, and it and they are no longer than this."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +195,11 @@ def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, 
     yield "related items", of_pages([_related_shape(page) for page in pages]), ("none", "headlines", "teasers", "whole bodies")
     yield "related place", of_pages([_related_place(page) for page in pages]), ("none", "after the story", "before or amid the story")
     for key in sorted({key for page in pages for key in page.extra}):
-        values = [str(page.extra.get(key, "none")) for page in pages]
-        if all(isinstance(page.extra.get(key), str | bool | int | None) for page in pages) and 2 <= len(set(values)) <= MOST_VALUES:
-            yield key, of_pages(values), sorted(set(values))
+        found = [page.extra.get(key) for page in pages]
+        names = [NONE if value is None else str(value) for value in found]
+        plain = all(isinstance(value, str | bool | int | None) for value in found)
+        if plain and 2 <= len(set(names)) <= MOST_VALUES and max(map(len, (key, *names))) <= LONGEST_NAME:
+            yield key if key not in _OWN else f"{key} (of the corpus)", of_pages(names), sorted(set(names))
 
 
 def _ranged(numbers: np.ndarray, ranges: Sequence[tuple[int, str]]) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from train.config import Config
 from train.corpus.split import PARTS, Split
 from train.errors import InputError
-from train.files import sha256_json
+from train.files import sha256_json, write_json
 from train.interrupt import Interrupted, signals_raise
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +118,7 @@ def has_model(uri: str) -> bool:
 
 
 def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
-    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the store has no such run."""
+    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the store has no such run, or it was deleted."""
     connect()
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -127,6 +127,8 @@ def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
     try:
         run = client.get_run(run_id)
     except MlflowException:
+        return False
+    if run.info.lifecycle_stage != "active":
         return False
     client.log_artifact(run_id, str(file), folder)
     address = _artifact_page(run.info, f"{folder}/{file.name}")
@@ -157,8 +159,8 @@ class Tracker:
     def file(self, path: Path, folder: str | None = None) -> None:
         """A file as artifact."""
 
-    def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
-        """Rows of plain values as an artifact that MLflow shows, and compares between runs, as a table."""
+    def table(self, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+        """Rows of the same keys, written to a JSON file that MLflow shows, and compares between runs, as a table."""
 
     def describe(self, text: str, links: Mapping[str, str]) -> None:
         """The run's description; links are name -> artifact."""
@@ -198,12 +200,14 @@ class MlflowTracker(Tracker):
 
         mlflow.log_artifact(str(path), folder)
 
-    def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
+    def table(self, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         import mlflow
-        import pandas as pd
 
-        if rows:
-            mlflow.log_table(pd.DataFrame(list(rows)), file)
+        # As mlflow.log_table writes it, which would add to the table of a run that was killed, and knows no halves of characters.
+        columns = list(rows[0]) if rows else []
+        write_json(path, {"columns": columns, "data": [[row[name] for name in columns] for row in rows]})
+        mlflow.log_artifact(str(path))
+        mlflow.set_tag("mlflow.loggedArtifacts", json.dumps([{"path": path.name, "type": "table"}]))
 
     def describe(self, text: str, links: Mapping[str, str]) -> None:
         import mlflow

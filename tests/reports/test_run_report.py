@@ -15,9 +15,12 @@ from tests.test_slices import answered
 from train.config import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
+from train.evaluation import evaluate
+from train.models.calibrating import reliability
 from train.recipe import fit
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, page_html, write_view
+from train.reports.run_report import Told, write_run_report
 from train.slices import answers_of
 
 ConfigMaker = Callable[..., Config]
@@ -47,7 +50,7 @@ def test_both_families_leave_the_same_pages_and_figures(make_config: ConfigMaker
         "coverage",
         "slice-length",
         "slice-place",
-        "training-1",
+        "training-loss" if name == "pages-encoder" else "training-learning-curve-validation-role-macro-f1",
     }
     assert report.count("<svg") == len(figures)
     for path in (output / "figures").iterdir():
@@ -104,6 +107,41 @@ def test_no_error_leaves_a_page_too(pages: list[Page], tmp_path: Path) -> None:
     answers = answers_of(pages, records)
     write_error_browser(tmp_path / "errors.html", errors_of(pages, records, answers), pages, records, answers, None)
     assert "0 of " in (tmp_path / "errors.html").read_text()
+
+
+@pytest.mark.parametrize("case", ["no related", "one page", "short", "sure of an absent role", "odd keys"])
+def test_odd_test_parts_leave_a_report_too(case: str, pages: list[Page], tmp_path: Path) -> None:
+    some = pages[:6]
+    if case in ("no related", "sure of an absent role"):
+        some = [page.with_segments(tuple(s for s in page.segments if s.role != "related")) for page in some]
+    elif case == "one page":
+        some = pages[:1]
+    elif case == "short":
+        some = [page.with_segments(tuple(replace(s, text="a b") for s in page.segments)) for page in some]
+    elif case == "odd keys":
+        odd = {"k" * 300: "a", "a b": 1, "a-b": 2, "language": "x", "html": "<p>" * 10_000, "list": ["a"], "empty": None}
+        some = [replace(page, extra={} if i % 2 else odd) for i, page in enumerate(pages[:12])]
+    records = answered(some)
+    if case == "sure of an absent role":
+        surely = {"main": 0.0, "related": 1.0, "boilerplate": 0.0}
+        records[0]["segments"][5] |= {"role": "related", "confidence": 1.0, "scores": surely, "story": 1}
+    known = reliability(some, records)
+    certainty = {
+        "calibration": {"role_temperature": 1.0, "topic_temperature": 1.0, "thresholds": {}},
+        **{part: {"before": known, "after": known} for part in ("validation", "test")},
+    }
+    parts = {"train": some, "validation": some, "test": some}
+    told = Told("t", {}, parts, some, records, evaluate(some, records, bootstrap_samples=0), certainty, {}, {}, None, 20, 0.95, 0)
+    files, errors = write_run_report(tmp_path, told)
+    assert all(file.is_file() for file in files)
+    assert len({file.name for file in files}) == len(files)
+    if case == "odd keys":
+        names = {file.stem for file in files}
+        assert {"slice-a-b", "slice-a-b-", "slice-language--of-the-corpus-"} <= names
+        assert not any("k" * 50 in name or "html" in name or "list" in name for name in names)
+        found = json.loads((tmp_path / "slices.json").read_text())["slices"]
+        assert {one["value"] for one in found if one["dimension"] == "a b"} == {"1", "none"}
+    assert (case == "short") == (not errors)
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class PooledDropout(nn.Module):
 
 
 def _pool(p: float, dtype: torch.dtype, n: int) -> torch.Tensor:
-    """A mask of four times as many values or more; the same in every process, so that a resumed training goes on with it."""
+    """A mask of four times as many values or more, drawn from a seed of its own: what else a process draws does not change it."""
     found = _pools.get((p, dtype))
     if found is None or len(found) < 4 * n:
         size = max(_LEAST, 1 << (4 * n - 1).bit_length())

@@ -19,7 +19,8 @@ COLOURS = {"main": "#2e9e5b", "related": "#d08c00", "boilerplate": "#7f8c9b", "u
 LINES = {"main": "-", "related": "--", "boilerplate": ":", "unlabelled": "-."}
 _HATCHES = {"main": "", "related": "//", "boilerplate": "..", "unlabelled": "xx"}
 INK = "#808890"
-"""A grey that reads on white and on black."""
+"""Stands for the colour of the page's text, which is another one on dark."""
+_STYLE = "<style>svg.drawn { color: #4a525b } @media (prefers-color-scheme: dark) { svg.drawn { color: #b6bec6 } }</style>"
 PLAIN = "#4a90c4"
 SERIES = (("#4a90c4", "-"), ("#d08c00", "--"), ("#2e9e5b", ":"), ("#b05fb0", "-."))
 """Colour and line of series that are not roles."""
@@ -83,14 +84,21 @@ def drawn(figure: Any, caption: str, alternative: str) -> Drawing:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the text, with fonts of its own
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1)
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg class="drawn" role="img" aria-label="{escape(alternative)}"', 1)
+    svg = svg.replace(INK, "currentColor").replace(">", f">{_STYLE}", 1)
     return Drawing(caption, alternative, svg)
 
 
-def label(name: str) -> str:
-    """A name as the axes take it: short, printable, no formula."""
+def short(name: str) -> str:
+    """A name in a line: at most 32 printable characters."""
     name = "".join(c if c.isprintable() else "?" for c in name)
-    return (name if len(name) <= 32 else f"{name[:31]}…").replace("$", r"\$")
+    return name if len(name) <= 32 else f"{name[:31]}…"
+
+
+def label(name: str) -> str:
+    """The same as the axes take it: no formula, and no underscore in front, which hides a name from a legend."""
+    name = short(name).replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
 
 
 def bars(
@@ -110,7 +118,7 @@ def bars(
     if len(shown) > most:
         others = shown[most - 1 :]
         shown = [*shown[: most - 1], (f"{len(others):,} others", sum(n for _, n in others))] if rest else shown[:most]
-    names, values = [label(name) for name, _ in shown], [n for _, n in shown]
+    names, values = [name for name, _ in shown], [n for _, n in shown]
     with axes_of((5.2, 0.7 + 0.24 * max(3, len(shown)))) as (figure, axes):
         colours = [COLOURS.get(name, PLAIN) if coloured else PLAIN for name, _ in shown]
         heaps = axes.barh(range(len(shown)), values, color=colours)
@@ -118,11 +126,13 @@ def bars(
             for bar, (name, _) in zip(heaps, shown, strict=True):
                 bar.set_hatch(_HATCHES.get(name, ""))
         axes.bar_label(heaps, labels=[f"{n:,}" for n in values], padding=3, color=INK)
-        axes.set_yticks(range(len(shown)), names)
+        axes.set_yticks(range(len(shown)), [label(name) for name in names])
         axes.set_ylim(max(3, len(shown)) - 0.5, -0.5)
         axes.margins(x=0.15)
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        return drawn(figure, caption, f"{caption}: " + ", ".join(f"{name} {n}" for name, n in zip(names[:8], values[:8], strict=True)))
+        return drawn(
+            figure, caption, f"{caption}: " + ", ".join(f"{short(name)} {n}" for name, n in zip(names[:8], values[:8], strict=True))
+        )
 
 
 def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *, along: str, up: str, logarithmic: bool = False) -> Drawing:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from train.reports.figures import COLOURS, INK, LINES, PLAIN, SERIES, Drawing, axes_of, drawn, label
+from train.reports.figures import COLOURS, INK, LINES, PLAIN, SERIES, Drawing, axes_of, drawn, label, short
 from train.runtime.reading import ROLES
 from train.slices import Answers, Slice, confusion
 
@@ -17,10 +17,10 @@ def confusion_figure(answers: Answers) -> Drawing:
     counts = confusion(answers).sum(axis=0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with axes_of((4.6, 3.5)) as (figure, axes):
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.1, alpha=np.where(shares > 0.02, 0.95, 0.15))
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.0)
         for i in range(len(ROLES)):
             for j in range(len(ROLES)):
-                ink = "white" if shares[i, j] > 0.45 else INK
+                ink = "white" if shares[i, j] > 0.55 else "#1c1f23"  # on the cell's own colour, whatever the page's
                 axes.text(
                     j,
                     i,
@@ -65,7 +65,8 @@ def precision_recall_figure(answers: Answers) -> Drawing:
         axes.set_ylim(0, 1.05)
         axes.set_xlabel("recall")
         axes.set_ylabel("precision")
-        axes.legend(frameon=False, loc="lower left")
+        if told:
+            axes.legend(frameon=False, loc="lower left")
         return drawn(figure, "Precision and recall of each role", f"Average precision: {', '.join(told)}")
 
 
@@ -101,19 +102,19 @@ def slices_figure(found: Sequence[Slice], caption: str, whole: float | None = No
             axes.axvline(whole, color=INK, linewidth=0.8, linestyle="--")
         axes.set_yticks(range(len(found)), [f"{label(one.value)}  (n={one.segments:,})" for one in found])
         axes.set_ylim(len(found) - 0.5, -0.5)
-        axes.set_xlim(min(0.5, *(one.low for one in found)) - 0.02, 1.02)
+        axes.set_xlim(min([0.5, *(one.low for one in found)]) - 0.02, 1.02)
         axes.set_xlabel("role macro-F1")
-        told = "; ".join(f"{label(one.value)} {one.macro_f1:.3f} of {one.segments} segments" for one in found[:20])
+        told = "; ".join(f"{short(one.value)} {one.macro_f1:.3f} of {one.segments} segments" for one in found[:20])
         return drawn(figure, caption, f"{caption}: {told}")
 
 
-def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> list[Drawing]:
-    """Step metrics of a run, a figure each; loss and learning rate over steps, or scores over training sites.
+def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Drawing]:
+    """Step metrics of a run by name, a figure each; loss and learning rate over steps, or scores over training sites.
 
     Args:
         steps: Metric -> `(step, value)`.
     """
-    figures = []
+    figures = {}
     for metric, points in steps.items():
         if len(points) < 2:
             continue
@@ -130,7 +131,7 @@ def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> list[D
             axes.set_ylabel(metric.removeprefix("learning_curve/"))
             told = f"from {points[0][1]:.4g} at {points[0][0]} to {points[-1][1]:.4g} at {points[-1][0]}"
             caption = f"{metric.removeprefix('learning_curve/')} by training sites" if by_sites else metric
-            figures.append(drawn(figure, caption, f"{caption}: {told}"))
+            figures[metric] = drawn(figure, caption, f"{caption}: {told}")
     return figures
 
 
@@ -151,7 +152,7 @@ def cost_figure(runs: Sequence[tuple[str, float, float, float, float]], caption:
         axes.set_ylabel("role macro-F1")
         axes.margins(x=0.2)
         axes.legend(frameon=False)
-        told = "; ".join(f"{label(name)} {score:.3f} at {cost:,.4g}" for name, cost, score, _, _ in runs)
+        told = "; ".join(f"{short(name)} {score:.3f} at {cost:,.4g}" for name, cost, score, _, _ in runs)
         return drawn(figure, caption, f"{caption} ({along}): {told}")
 
 

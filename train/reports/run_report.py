@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,19 @@ def _drawings(told: Told, answers: Answers, found: Sequence[Slice], sites: Seque
         "coverage": coverage_figure(told.certainty["test"]["after"]["coverage"]),
     }
     for dimension in dict.fromkeys(one.dimension for one in found):
-        drawings[f"slice-{''.join(c if c.isalnum() else '-' for c in dimension)}"] = slices_figure(
-            [one for one in found if one.dimension == dimension], f"By {dimension}", whole
-        )
-    for i, drawing in enumerate(training_figures(told.steps)):
-        drawings[f"training-{i + 1}"] = drawing
+        own = [one for one in found if one.dimension == dimension]
+        drawings[_file_name("slice", dimension, drawings)] = slices_figure(own, f"By {dimension}", whole)
+    for metric, drawing in training_figures(told.steps).items():
+        drawings[_file_name("training", metric.removeprefix("train/"), drawings)] = drawing
     return drawings
+
+
+def _file_name(kind: str, name: str, taken: Container[str]) -> str:
+    """A name for a file: letters and digits of the name, and another one than those taken."""
+    slug = f"{kind}-{''.join(c if c.isalnum() and c.isascii() else '-' for c in name)}"
+    while slug in taken:
+        slug += "-"
+    return slug
 
 
 def _sections(told: Told, found: Sequence[Slice], sites: Sequence[Slice], errors: int, drawings: Mapping[str, Drawing]) -> list[str]:
