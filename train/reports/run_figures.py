@@ -101,7 +101,7 @@ def slices_figure(found: Sequence[Slice], caption: str, whole: float | None = No
         if whole is not None:
             axes.axvline(whole, color=INK, linewidth=0.8, linestyle="--")
         axes.set_yticks(range(len(found)), [f"{label(one.value)}  (n={one.segments:,})" for one in found])
-        axes.set_ylim(len(found) - 0.5, -0.5)
+        axes.set_ylim(max(1, len(found)) - 0.5, -0.5)
         axes.set_xlim(min([0.5, *(one.low for one in found)]) - 0.02, 1.02)
         axes.set_xlabel("role macro-F1")
         told = "; ".join(f"{short(one.value)} {one.macro_f1:.3f} of {one.segments} segments" for one in found[:20])
