@@ -298,7 +298,11 @@ def _learning_curve(config: Config, parts: Mapping[str, list[Page]], texts: Sequ
             continue  # few sites may not show every role
         console.print(f"learning curve: {size} of {sites} training sites")
         family = family_of(config, work / str(size))
-        family.fit(training_pages(config, fewer), parts["validation"], lambda metrics, step: None, texts)
+        try:
+            family.fit(training_pages(config, fewer), parts["validation"], lambda metrics, step: None, texts)
+        except ValueError as error:  # a role on one site alone is missing where a family holds sites out
+            console.print(f"learning curve: {size} sites teach no model and are left out: {error}", style="yellow", markup=False)
+            continue
         log({CURVE: role_macro_f1(family.reader(), parts["validation"])}, size)
     log({CURVE: role_macro_f1(whole.reader(), parts["validation"])}, sites)
 

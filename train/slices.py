@@ -215,4 +215,4 @@ def _related_shape(page: Page) -> str:
 def _related_place(page: Page) -> str:
     related = [i for i, s in enumerate(page.segments) if s.role == "related"]
     last = max((i for i, s in enumerate(page.segments) if s.role == "main"), default=-1)
-    return "none" if not related else "after the story" if related[0] > last else "before or amid the story"
+    return NONE if not related else "after the story" if related[0] > last else "before or amid the story"

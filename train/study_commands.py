@@ -147,5 +147,8 @@ def compare(
     found = compare_runs(runs, corpus=corpus)
     write_comparison(output, found)
     out.print(compared_view(found))
-    attached = attach_comparison(output, found)
-    out.print(f"{output}" + (f", in MLflow with {attached} of the runs" if attached else ""), markup=False)
+    out.print(f"{output}", markup=False)
+    try:
+        out.print(f"added to {attach_comparison(output, found)} of the runs in MLflow")
+    except InputError as error:
+        out.print(f"not added to the runs in MLflow: {error}", markup=False)

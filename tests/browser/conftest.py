@@ -102,14 +102,15 @@ def hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 def ui(runs_store: str) -> Iterator[str]:
     """The address that `make ui` tells, once it answers."""
     port = free_port()
-    command = ["make", "ui", f"PORT={port}", "READY=Makefile", f"RUN={sys.executable} -m train"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": runs_store, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
+    command = ["make", "-o", ".venv/.ready", "ui", f"PORT={port}", f"RUN={sys.executable} -m train"]  # -o: what runs the tests is set up
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment = {**inherited, "MLFLOW_TRACKING_URI": runs_store, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     )
     assert process.stdout is not None
     try:
-        told = process.stdout.readline()
+        told = next(line for line in process.stdout if "http://127.0.0.1" in line)  # a make within a make tells its folder first
         address = told[told.index("http") :].strip()
         deadline = time.monotonic() + 90
         while True:

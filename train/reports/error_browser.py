@@ -32,7 +32,7 @@ STYLE = (
 .filters input[type=number] { width: 5rem; } .filters output { font-weight: 600; }
 .error { border: 1px solid var(--line); border-radius: 8px; padding: .5rem .8rem; margin: .8rem 0; scroll-margin-top: 9rem; }
 .error.current { outline: 3px solid var(--link); } .error h2 { font-size: 1rem; margin: 0 0 .3rem; border: 0; }
-.error .seg:not(.chosen) { opacity: .85; } .error .seg.chosen { border: 2px solid var(--bad); border-left-width: 6px; }
+.error .seg:not(.chosen) .sign { opacity: .7; } .error .seg.chosen { border: 2px solid var(--bad); border-left-width: 6px; }
 .tag { font-size: .76rem; border: 1px solid var(--line); border-radius: 9px; padding: 0 .5rem; margin-right: .3rem; color: var(--dim); white-space: nowrap; }
 .tag.doubt { color: var(--bad); border-color: var(--bad); font-weight: 600; }
 [hidden] { display: none !important; }
@@ -73,7 +73,7 @@ SCRIPT = """
   document.querySelector('#next').addEventListener('click', () => step(1));
   document.querySelector('#previous').addEventListener('click', () => step(-1));
   document.addEventListener('keydown', event => {
-    if (event.ctrlKey || event.metaKey || event.altKey || ['SELECT', 'INPUT'].includes(event.target.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (event.target.tagName === 'SELECT' || event.target.type === 'number')) return;
     if (event.key === 'j' || event.key === 'n') step(1);
     if (event.key === 'k' || event.key === 'p') step(-1);
   });
@@ -145,7 +145,7 @@ def _card(error: Mapping[str, Any], view: View, page: Page) -> str:
     }  # fmt: skip
     attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
     doubt = '<span class="tag doubt">label doubtful</span>' if error["doubtful"] else ""
-    listed = "".join(f'<span class="tag">{escape(value)}</span>' for value in tags.values())
+    listed = "".join(f'<span class="tag">{escape(name)}: {escape(value)}</span>' for name, value in tags.items())
     heading = f"{escape(pair)} {error['confidence']:.2f} · {link(page.url, page.page_id)} · {escape(page.site)} · segment {i + 1} of {len(segments)}"
     rows = "".join(segment_html(view, k, segments[k], chosen=k == i) for k in around)
     return f'<article class="error" tabindex="-1" {attributes}><h2>{heading}</h2><p>{doubt}{listed}</p>{rows}</article>'

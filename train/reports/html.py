@@ -28,7 +28,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--fg); background: var(--bg); max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; margin: .6rem 0; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
-th { color: var(--dim); font-weight: 600; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th { color: var(--dim); font-weight: 600; } td { overflow-wrap: anywhere; min-width: 3.5rem; } td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 a { color: var(--link); } .dim { color: var(--dim); } .bad { color: var(--bad); } code { overflow-wrap: anywhere; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(460px, 1fr)); gap: 1.4rem; align-items: start; } figure { margin: 0; }
 figure svg { width: 100%; height: auto; } figcaption { font-weight: 600; }

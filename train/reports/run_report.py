@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ def write_run_report(folder: Path, told: Told) -> tuple[list[Path], list[dict[st
     sites = site_slices(answers)
     errors = errors_of(told.pages, told.records, answers)
     drawings = _drawings(told, answers, found, sites)
+    shutil.rmtree(folder / "figures", ignore_errors=True)
     for name, drawing in drawings.items():
         drawing.write(folder / "figures" / f"{name}.svg")
     write_json(folder / "slices.json", {"slices": [one.to_json() for one in found], "sites": [one.to_json() for one in sites]})
@@ -78,7 +80,7 @@ def write_run_report(folder: Path, told: Told) -> tuple[list[Path], list[dict[st
     return [folder / name for name in (*files, *(f"figures/{name}.svg" for name in drawings))], errors
 
 
-_NOTE = "A page of each site, the site with the lowest score first. Point at a segment, or reach it with Tab, for its scores."
+_NOTE = f"A page of each of the sites with the lowest scores, {SHOWN_VIEWS} at most, the lowest first. Point at a segment, or reach it with Tab, for its scores."
 
 
 def _drawings(told: Told, answers: Answers, found: Sequence[Slice], sites: Sequence[Slice]) -> dict[str, Drawing]:
@@ -115,7 +117,7 @@ def _sections(told: Told, found: Sequence[Slice], sites: Sequence[Slice], errors
         return gallery(*(drawing for name, drawing in drawings.items() if name.startswith(prefixes)))
 
     report, test, calibration = told.report, told.certainty["test"], told.certainty["calibration"]
-    few = [one.value for one in found if one.few]
+    few = [f"{one.dimension}: {one.value}" for one in found if one.few]
     sure = [[f"{name} temperature", test[name]["ece"], test[name]["brier"]] for name in ("before", "after")]
     settings = [["role temperature", calibration["role_temperature"]], ["topic temperature", calibration["topic_temperature"]]]
     settings += [[f"unsure below, {role}", value] for role, value in calibration["thresholds"].items()]
@@ -128,8 +130,8 @@ def _sections(told: Told, found: Sequence[Slice], sites: Sequence[Slice], errors
         f"<h2>Scores on unseen sites</h2><p>{report.n_pages:,} test pages of {report.n_sites:,} sites; {report.confidence:.0%} interval over sites.</p>",
         table(["", "score", "interval"], _scores(report)),
         some("confusion", "precision-recall"),
-        f"<h2>Where it fails</h2><p>{errors:,} segments are not read as labelled: <code>errors.html</code> shows each among its neighbours, <code>pages.html</code> whole pages.",
-        "Dots are macro-F1 over the roles a slice has, lines its interval over sites; hollow: fewer than five sites, which tell little"
+        f"<h2>Where it fails</h2><p>{errors:,} segments of three words or more are not read as labelled: <code>errors.html</code> shows each among its neighbours, <code>pages.html</code> whole pages.",
+        "Dots are macro-F1 over the roles a slice has, lines its interval over sites; hollow: fewer than five sites (a site of fewer than 30 segments), which tell little"
         + (f" ({escape(', '.join(few))})" if few else "")
         + ". The dashed line is the score of all.</p>",
         some("sites", "slice-"),
