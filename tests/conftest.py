@@ -217,10 +217,9 @@ def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_pat
     corpus = folder / "pages.jsonl"
     write_pages(corpus, [_mislabelled(page) if i % 3 else page for i, page in enumerate(pages)])
     (folder / "mlflow.db").write_bytes(mlflow_template.read_bytes())
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = store
-    try:
-        on = ("tracking.enabled=true", "tracking.experiment=newsparts")
+    on = ("tracking.enabled=true", "tracking.experiment=newsparts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store)
         made = [
             fit(shrunk("demo-baseline", corpus, backbone, folder, *on, "baseline.max_iterations=5", "evaluation.learning_curve=[0.5]")),
             fit(shrunk("demo-encoder", corpus, backbone, folder, *on)),
@@ -228,8 +227,4 @@ def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_pat
         compared = compare_runs([outcome.output for outcome in made], samples=50)
         write_comparison(folder / "compare.html", compared)
         assert attach_comparison(folder / "compare.html", compared) == 2
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI")
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before
     return store

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_page, shrunk
-from train.explain import Explainer, feature_names, top_features
+from train.explain import explainer_of, feature_names, top_features
 from train.recipe import fit
 from train.runtime import Labeler
 from train.runtime.reading import clean
@@ -26,7 +26,9 @@ def test_every_column_has_a_name(labeler: Labeler) -> None:
 
 def test_contributions_add_up_to_the_log_odds(labeler: Labeler) -> None:
     texts = make_page("unseen", 1).texts
-    reasons = Explainer(labeler.reader).why(texts, count=10**6)  # type: ignore[arg-type]
+    explainer = explainer_of(labeler)
+    assert explainer is not None
+    reasons = explainer.why(texts, count=10**6)
     (states,), _ = labeler.reader.states([[clean(text) for text in texts]])
     linear = labeler.reader.linear  # type: ignore[union-attr]
     for reason, row in zip(reasons, states, strict=True):

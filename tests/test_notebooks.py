@@ -19,7 +19,6 @@ def test_notebooks_run_top_to_bottom(path: Path, corpus: Path, runs_store: str, 
     client = mlflow.MlflowClient(tracking_uri=runs_store)
     run = client.search_runs([str(client.get_experiment_by_name("newsparts").experiment_id)], "tags.family = 'baseline'")[0]
     monkeypatch.setenv("NEWSPARTS_CORPUS", str(corpus))
-    monkeypatch.setenv("NEWSPARTS_ROOT", str(ROOT))
     monkeypatch.setenv("NEWSPARTS_RUN", run.data.params["output"])
     monkeypatch.setenv("NEWSPARTS_MODEL", f"models:/{run.outputs.model_outputs[0].model_id}")
     monkeypatch.setenv("NEWSPARTS_PORT", str(free_port()))

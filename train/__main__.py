@@ -140,7 +140,7 @@ def show(
     """Labels pages and prints them with their segments marked."""
     from train.explain import explainer_of
     from train.labelling import label_pairs, load_labeler, read_files
-    from train.reports.page_view import MOST_PAGES, View, write_view
+    from train.reports.page_view import MOST_PAGES, View, view_of, write_view
     from train.reports.terminal import page_view
 
     labeler = load_labeler(model)
@@ -150,8 +150,7 @@ def show(
     for page, record in label_pairs(labeler, read_files(files, labels=html is not None)):
         screen.print(page_view(record, width=screen.width))
         if html is not None and len(views) <= MOST_PAGES:
-            why = [reason.features for reason in explainer.why(page.texts, 4)] if explainer else None
-            views.append(View(record, page, why))
+            views.append(view_of(record, page, explainer))
     if svg is not None:
         screen.save_svg(str(svg), title="python -m train show")
     if html is not None:
@@ -169,19 +168,18 @@ def explain(
     from train.explain import explainer_of, top_features
     from train.labelling import load_labeler, read_texts
     from train.reports.terminal import top_features_view, why_view
-    from train.runtime.baseline import Baseline
 
     labeler = load_labeler(model)
     explainer = explainer_of(labeler)
-    if explainer is None or not isinstance(labeler.reader, Baseline):
+    if explainer is None:
         raise InputError(
             f"a model of family {labeler.family}", expected="a baseline: its first reading is linear, others are not",
             remedy="name a baseline, e.g. outputs/pages-baseline", rule="not-explainable",
         )  # fmt: skip
-    if labeler.reader.second is not None:
+    if explainer.baseline.second is not None:
         out.print("The first reading is explained; a second one, by trees, may overrule it (baseline.second_reading).", style="dim")
     if not files:
-        out.print(top_features_view(top_features(labeler.reader, count)))
+        out.print(top_features_view(top_features(explainer.baseline, count)))
     for page_id, texts in read_texts(files or []):
         out.print(page_id, style="bold", markup=False)
         out.print(why_view(texts, explainer.why(texts, min(count, 5)), width=out.width))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,26 @@ def out_of_fold(
     config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
 ) -> list[dict[str, Any]]:
     """The records of `label_folds` in the order of `pages`."""
-    found = label_folds(config, pages, corpus_sha256, count=count, work=work, lesson=lesson)
-    by_id = {record["page_id"]: record for records in found for record in records}
+    return _in_order(pages, label_folds(config, pages, corpus_sha256, count=count, work=work, lesson=lesson))
+
+
+def _in_order(pages: Sequence[Page], folds: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    by_id = {record["page_id"]: record for records in folds for record in records}
     return [by_id[page.page_id] for page in pages]
+
+
+def _tracked_folds(
+    config: Config, name: str, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path
+) -> Iterator[list[dict[str, Any]]]:
+    """The records of `label_folds`, each fold a child of the MLflow run around it."""
+    by_id = {page.page_id: page for page in pages}
+    labelled = label_folds(config, pages, corpus_sha256, count=count, work=work)
+    for i in range(count):
+        with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", nested=True) as fold:
+            fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
+            records = next(labelled)
+            fold.metrics(score([by_id[record["page_id"]] for record in records], records, config).metrics("crossval"))
+        yield records
 
 
 @dataclass(frozen=True)
@@ -135,16 +152,7 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
     with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds") as tracker:
         tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
         started = time.monotonic()
-        by_id = {page.page_id: page for page in pages}
-        found: dict[str, dict[str, Any]] = {}
-        folds_done = label_folds(config, pages, corpus_sha256, count=count, work=output / "folds")
-        for i in range(count):
-            with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", nested=True) as fold:
-                fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
-                some = next(folds_done)
-                fold.metrics(score([by_id[record["page_id"]] for record in some], some, config).metrics("crossval"))
-                found |= {record["page_id"]: record for record in some}
-        records = [found[page.page_id] for page in pages]
+        records = _in_order(pages, _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds"))
         whole = score(pages, records, config)
         certainty = reliability(pages, records)
         slices = {value: score(*found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}

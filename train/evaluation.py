@@ -201,7 +201,8 @@ def intervals_of(samples: Mapping[str, np.ndarray], confidence: float) -> dict[s
     return intervals
 
 
-def _f1(true: np.ndarray, false_positive: np.ndarray, false_negative: np.ndarray) -> np.ndarray:
+def f1_of(true: np.ndarray, false_positive: np.ndarray, false_negative: np.ndarray) -> np.ndarray:
+    """F1 from counts; 1.0 where there is nothing to find and nothing was found."""
     total = 2 * true + false_positive + false_negative
     return np.where(total > 0, 2 * true / np.maximum(total, 1), 1.0)
 
@@ -304,7 +305,7 @@ class _Columns:
             return np.asarray(counts[..., self.at[name]])
 
         def f1(prefix: str) -> np.ndarray:
-            return _f1(c(f"{prefix}/tp"), c(f"{prefix}/fp"), c(f"{prefix}/fn"))
+            return f1_of(c(f"{prefix}/tp"), c(f"{prefix}/fp"), c(f"{prefix}/fn"))
 
         roles = {role: f1(f"role/{role}") for role in ROLES}
         answer = {"role/macro_f1": np.mean(list(roles.values()), axis=0)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,8 @@ def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dic
 
 def label_pairs(labeler: Labeler, pages: Iterable[Page]) -> Iterator[tuple[Page, dict[str, Any]]]:
     """Each page with its record; a batch of pages in memory."""
-    iterator = iter(pages)
-    while batch := list(islice(iterator, BATCH_PAGES)):
-        yield from zip(batch, labeler.label((page.page_id, page.texts) for page in batch), strict=True)
+    shown, read = tee(pages)
+    return zip(shown, labeler.label((page.page_id, page.texts) for page in read), strict=True)
 
 
 def read_texts(files: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

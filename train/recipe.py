@@ -23,6 +23,7 @@ from train.files import read_json, sha256_file, sha256_files, sha256_json, write
 from train.models.calibrating import reliability
 from train.models.family import Family, Log, choose, role_macro_f1
 from train.progress import console, track, waiting
+from train.reports.error_browser import MOST
 from train.reports.model_card import Facts, model_card
 from train.reports.run_report import Told, one_line, write_run_report
 from train.run_pages import corpus_sha256, fewer_sites, parts_of, read_corpus, read_topic_texts, split_corpus, training_pages
@@ -32,7 +33,6 @@ from train.step_log import StepLog
 from train.tracking import Tracker, environment, git_state, has_model, peak_memory_mb, tracked_run
 
 OUTCOME = "outcome.json"
-SENT_ERRORS = 1500
 CURVE = "learning_curve/validation/role/macro_f1"
 LINKS = {"report": "report.html", "errors": "errors.html", "pages": "pages.html", "model card": CARD, "config": "config.yaml"}
 """What a run's description links to."""
@@ -121,7 +121,6 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
         certainty: dict[str, Any] = {"calibration": chosen.calibration.to_json(), "validation": chosen.reliability}
         unseen: list[tuple[str, dict[str, Any]]] = []
-        answered: list[dict[str, Any]] = []
         for part in ("validation", "test"):
             labelling_started = time.monotonic()
             records = label_pages(labeler, parts[part], f"labelling {part} pages")
@@ -131,7 +130,6 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
             write_json(output / f"{part}.json", report.to_json(**details))
             unseen += [(page.site, record) for page, record in zip(parts[part], records, strict=True)]
-            answered = records
             if part == "test":
                 undone = 1 / chosen.calibration.role_temperature
                 before, after = reliability(parts[part], records, temperature=undone), reliability(parts[part], records)
@@ -149,14 +147,13 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             about = {"family": config.family, "output": str(output), "corpus sha256": corpus_hash, "split sha256": split.sha256, **origin}
             settings = config.evaluation
             told = Told(
-                f"{name} {labeler.version}", about, parts, parts["test"], answered, report, certainty, metrics, steps.read(), explainer_of(labeler),
-                settings.bootstrap_samples, settings.confidence, config.seed,
+                f"{name} {labeler.version}", about, parts, records, report, certainty, metrics, steps.read(), explainer_of(labeler),
+                settings.bootstrap_samples, config.seed,
             )  # fmt: skip
             drawn, errors = write_run_report(output, told)
             for path in drawn:
                 tracker.file(path, "figures" if path.parent.name == "figures" else None)
-            rows = [{name: value for name, value in error.items() if name != "row"} for error in errors[:SENT_ERRORS]]
-            tracker.table(rows, output / "errors.json")
+            tracker.table(errors[:MOST], output / "errors.json")
             tracker.describe(one_line(report, metrics), LINKS)
         with waiting("describing the model"):
             reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)

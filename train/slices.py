@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from train.corpus.page import Page
-from train.evaluation import BODY_WORDS, MIN_WORDS, intervals_of, resampled
+from train.evaluation import BODY_WORDS, MIN_WORDS, f1_of, intervals_of, resampled
 from train.runtime.reading import ROLES, word_count
 
 FEW_SITES, FEW_SEGMENTS = 5, 30
@@ -22,7 +22,6 @@ _LENGTHS = ((3, "3 to 5 words"), (6, "6 to 11 words"), (12, "12 to 24 words"), (
 _PLACES = ("first fifth of the page", "second fifth", "middle fifth", "fourth fifth", "last fifth")
 _SITE_SIZES = ((1, "1 page of the site"), (2, "2 to 4 pages of the site"), (5, "5 to 9 pages of the site"), (10, "10 pages or more"))
 _HEADLINE_WORDS = 12
-_OWN = ("length", "place", "language", "site size", "related items", "related place")
 NONE = "none"
 MOST_VALUES, LONGEST_NAME = 8, 40
 """A key that came with the corpus is a dimension when its values on the pages are 2 to so many, and it and they are no longer than this."""
@@ -172,10 +171,9 @@ def _slice(dimension: str, value: str, answers: Answers, chosen: np.ndarray, sam
 
 
 def _f1(counts: np.ndarray) -> np.ndarray:
-    """F1 of each role from counts `[…, labelled, answered]`; 1.0 where a role is neither labelled nor answered, as `evaluate` has it."""
+    """F1 of each role from counts `[…, labelled, answered]`."""
     right = np.diagonal(counts, axis1=-2, axis2=-1)
-    total = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return np.asarray(np.where(total > 0, 2 * right / np.maximum(total, 1), 1.0))
+    return f1_of(right, counts.sum(axis=-2) - right, counts.sum(axis=-1) - right)
 
 
 def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, np.ndarray, Sequence[str]]]:
@@ -184,22 +182,25 @@ def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, 
     def of_pages(values: Sequence[str]) -> np.ndarray:
         return np.asarray(np.array(values, dtype=object)[answers.page])
 
-    yield "length", _ranged(answers.words, _LENGTHS), [name for _, name in _LENGTHS]
     sizes = np.array([len(page.segments) for page in pages])[answers.page]
-    yield "place", np.array(_PLACES, dtype=object)[answers.segment * len(_PLACES) // sizes], _PLACES
-    languages = Counter(str(page.lang or "unknown") for page in pages)
-    yield "language", of_pages([str(page.lang or "unknown") for page in pages]), [lang for lang, _ in languages.most_common()]
+    languages = [str(page.lang or "unknown") for page in pages]
     of_site = Counter(page.site for page in pages)
-    counts = np.array([of_site[page.site] for page in pages])[answers.page]
-    yield "site size", _ranged(counts, _SITE_SIZES), [name for _, name in _SITE_SIZES]
-    yield "related items", of_pages([_related_shape(page) for page in pages]), ("none", "headlines", "teasers", "whole bodies")
-    yield "related place", of_pages([_related_place(page) for page in pages]), ("none", "after the story", "before or amid the story")
+    site_sizes = np.array([of_site[page.site] for page in pages])[answers.page]
+    own: list[tuple[str, np.ndarray, Sequence[str]]] = [
+        ("length", _ranged(answers.words, _LENGTHS), [name for _, name in _LENGTHS]),
+        ("place", np.array(_PLACES, dtype=object)[answers.segment * len(_PLACES) // sizes], _PLACES),
+        ("language", of_pages(languages), [lang for lang, _ in Counter(languages).most_common()]),
+        ("site size", _ranged(site_sizes, _SITE_SIZES), [name for _, name in _SITE_SIZES]),
+        ("related items", of_pages([_related_shape(page) for page in pages]), (NONE, "headlines", "teasers", "whole bodies")),
+        ("related place", of_pages([_related_place(page) for page in pages]), (NONE, "after the story", "before or amid the story")),
+    ]
+    yield from own
     for key in sorted({key for page in pages for key in page.extra}):
         found = [page.extra.get(key) for page in pages]
         names = [NONE if value is None else str(value) for value in found]
         plain = all(isinstance(value, str | bool | int | None) for value in found)
         if plain and 2 <= len(set(names)) <= MOST_VALUES and max(map(len, (key, *names))) <= LONGEST_NAME:
-            yield key if key not in _OWN else f"{key} (of the corpus)", of_pages(names), sorted(set(names))
+            yield key if key not in {name for name, _, _ in own} else f"{key} (of the corpus)", of_pages(names), sorted(set(names))
 
 
 def _ranged(numbers: np.ndarray, ranges: Sequence[tuple[int, str]]) -> np.ndarray:
@@ -209,7 +210,7 @@ def _ranged(numbers: np.ndarray, ranges: Sequence[tuple[int, str]]) -> np.ndarra
 
 def _related_shape(page: Page) -> str:
     longest = max((word_count(s.text) for s in page.segments if s.role == "related"), default=0)
-    return "none" if not longest else "headlines" if longest < _HEADLINE_WORDS else "teasers" if longest < BODY_WORDS else "whole bodies"
+    return NONE if not longest else "headlines" if longest < _HEADLINE_WORDS else "teasers" if longest < BODY_WORDS else "whole bodies"
 
 
 def _related_place(page: Page) -> str:

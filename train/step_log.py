@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 Send = Callable[[Mapping[str, float], int], None]
@@ -20,7 +21,7 @@ class StepLog:
 
     def __init__(self, path: Path, send: Send, *, resumed: bool) -> None:
         self._path, self._send = path, send
-        lines = [line for line in _lines(path) if line is not None] if resumed else []
+        lines = _lines(path) if resumed else []
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 
@@ -34,19 +35,17 @@ class StepLog:
         """Metric -> `(step, value)` in the order of steps; of a step that was taken twice, the later value."""
         found: dict[str, dict[int, float]] = {}
         for line in _lines(self._path):
-            for name, value in (line or {}).items():
-                if name != "step" and line is not None:
+            for name, value in line.items():
+                if name != "step":
                     found.setdefault(name, {})[int(line["step"])] = value
         return {name: sorted(points.items()) for name, points in found.items()}
 
 
-def _lines(path: Path) -> list[dict[str, float] | None]:
+def _lines(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
-    answer: list[dict[str, float] | None] = []
+    answer = []
     for text in path.read_text(encoding="utf-8").splitlines():
-        try:
+        with suppress(ValueError):
             answer.append(json.loads(text))
-        except ValueError:
-            answer.append(None)
     return answer

@@ -47,7 +47,7 @@ def test_errors_are_filtered_and_walked_through_by_keys(chromium: Any, pages: li
     records = answered(pages)
     answers = answers_of(pages, records)
     errors = errors_of(pages, records, answers)
-    write_error_browser(tmp_path / "errors.html", errors, pages, records, answers, None)
+    write_error_browser(tmp_path / "errors.html", errors, pages, records, None, scored=len(answers.gold))
     page = chromium.new_page(viewport={"width": 1200, "height": 900})
     page.goto((tmp_path / "errors.html").as_uri())
     shown = page.locator(".error:visible")

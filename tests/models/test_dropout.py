@@ -37,6 +37,15 @@ def test_the_same_seed_draws_the_same_masks() -> None:
     assert not torch.equal(PooledDropout(0.3).train()(values), drawn[0])
 
 
+def test_what_was_dropped_before_does_not_choose_the_masks() -> None:
+    drawn = []
+    for before in (8, 3_000_000):
+        PooledDropout(0.3).train()(torch.ones(before))
+        torch.manual_seed(3)
+        drawn.append(PooledDropout(0.3).train()(torch.ones(4, 64)))
+    assert torch.equal(*drawn)
+
+
 def test_values_of_any_size_and_kind() -> None:
     assert PooledDropout(0.5).train()(torch.ones(3, 700, 900)).shape == (3, 700, 900)
     assert PooledDropout(0.5).train()(torch.ones(8, dtype=torch.bfloat16)).dtype == torch.bfloat16

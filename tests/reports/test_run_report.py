@@ -95,7 +95,7 @@ def test_errors_are_all_there_the_most_confident_first(pages: list[Page], tmp_pa
         page = next(p for p in pages if p.page_id == error["page_id"])
         assert page.segments[error["segment"]].role == error["labelled"] != error["read_as"]
         assert page.segments[error["segment"]].text == error["text"]
-    write_error_browser(tmp_path / "errors.html", errors, pages, records, answers, None)
+    write_error_browser(tmp_path / "errors.html", errors, pages, records, None, scored=len(answers.gold))
     text = (tmp_path / "errors.html").read_text(encoding="utf-8")
     assert text.count('<article class="error"') == len(errors)
     assert text.count(" chosen") >= len(errors)
@@ -105,7 +105,7 @@ def test_errors_are_all_there_the_most_confident_first(pages: list[Page], tmp_pa
 def test_no_error_leaves_a_page_too(pages: list[Page], tmp_path: Path) -> None:
     records = answered(pages, wrong=0.0)
     answers = answers_of(pages, records)
-    write_error_browser(tmp_path / "errors.html", errors_of(pages, records, answers), pages, records, answers, None)
+    write_error_browser(tmp_path / "errors.html", errors_of(pages, records, answers), pages, records, None, scored=len(answers.gold))
     assert "0 of " in (tmp_path / "errors.html").read_text()
 
 
@@ -131,7 +131,7 @@ def test_odd_test_parts_leave_a_report_too(case: str, pages: list[Page], tmp_pat
         **{part: {"before": known, "after": known} for part in ("validation", "test")},
     }
     parts = {"train": some, "validation": some, "test": some}
-    told = Told("t", {}, parts, some, records, evaluate(some, records, bootstrap_samples=0), certainty, {}, {}, None, 20, 0.95, 0)
+    told = Told("t", {}, parts, records, evaluate(some, records, bootstrap_samples=0), certainty, {}, {}, None, 20, 0)
     files, errors = write_run_report(tmp_path, told)
     assert all(file.is_file() for file in files)
     assert len({file.name for file in files}) == len(files)
@@ -157,7 +157,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     answers = answers_of(evil, records)
     why = [[(EVIL, 1.0)] for _ in evil[0].segments]
     write_view(tmp_path / "view.html", EVIL, [View(r, p, why) for p, r in zip(evil, records, strict=True)])
-    write_error_browser(tmp_path / "errors.html", errors_of(evil, records, answers), evil, records, answers, None)
+    write_error_browser(tmp_path / "errors.html", errors_of(evil, records, answers), evil, records, None, scored=len(answers.gold))
     for name, scripts in (("view.html", 0), ("errors.html", 1)):
         tags = tags_of((tmp_path / name).read_text(encoding="utf-8"))
         assert sum(tag == "script" for tag, _ in tags) == scripts

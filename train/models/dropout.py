@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 _LEAST = 1 << 22
-_pools: dict[tuple[float, torch.dtype], torch.Tensor] = {}
+_pools: dict[tuple[float, torch.dtype, int], torch.Tensor] = {}
 
 
 class PooledDropout(nn.Module):
@@ -38,12 +38,12 @@ class PooledDropout(nn.Module):
 
 
 def _pool(p: float, dtype: torch.dtype, n: int) -> torch.Tensor:
-    """A mask of four times as many values or more, drawn from a seed of its own: what else a process draws does not change it."""
-    found = _pools.get((p, dtype))
-    if found is None or len(found) < 4 * n:
-        size = max(_LEAST, 1 << (4 * n - 1).bit_length())
+    """A mask of four times as many values or more, the same in every process, whatever it dropped before."""
+    size = max(_LEAST, 1 << (4 * n - 1).bit_length())
+    found = _pools.get((p, dtype, size))
+    if found is None:
         drawn = torch.empty(size).bernoulli_(1 - p, generator=torch.Generator().manual_seed(size))
-        found = _pools[p, dtype] = (drawn / (1 - p)).to(dtype)
+        found = _pools[p, dtype, size] = (drawn / (1 - p)).to(dtype)
     return found
 
 

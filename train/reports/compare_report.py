@@ -84,11 +84,7 @@ def write_comparison(path: Path, compared: Compared) -> None:
         f"<p>{escape(_title(compared))}. ● marks differences whose 95 % interval over sites, paired, holds no 0.</p>",
         table(heading(compared), rows(compared)),
         gallery(
-            *(
-                cost_figure(_costs(compared, metric), f"Score over {name}", along=name)
-                for metric, name in COSTS.items()
-                if _costs(compared, metric)
-            )
+            *(cost_figure(known, f"Score over {name}", along=name) for metric, name in COSTS.items() if (known := _costs(compared, metric)))
         ),
         f"<h2>Not read alike: {len(compared.changes):,} pages, the first {min(SHOWN_PAGES, len(compared.changes))}</h2>",
     ]

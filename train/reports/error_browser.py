@@ -14,7 +14,7 @@ from train.explain import Explainer
 from train.label_quality import label_errors
 from train.reports.html import escape, link, write_page
 from train.reports.page_view import STYLE as PAGE_STYLE
-from train.reports.page_view import View, segment_html
+from train.reports.page_view import View, segment_html, view_of
 from train.runtime.reading import ROLES
 from train.slices import Answers, slice_values
 
@@ -86,7 +86,7 @@ def errors_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answe
     """Segments that were not read as labelled, the most confident mistake first.
 
     Each is `{"page_id", "site", "segment", "text", "labelled", "read_as", "confidence", "doubtful"}`, and the value of each slice;
-    `doubtful`: confident learning takes the label for a probable error. `row` is its row in the answers.
+    `doubtful`: confident learning takes the label for a probable error.
     """
     values = slice_values(pages, answers)
     wrong = np.flatnonzero(answers.gold != answers.predicted)
@@ -101,7 +101,7 @@ def errors_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answe
             {
                 "page_id": page.page_id, "site": page.site, "segment": i, "text": page.segments[i].text, "labelled": ROLES[answers.gold[row]],
                 "read_as": ROLES[answers.predicted[row]], "confidence": round(float(sure[row]), 4), "doubtful": (page.page_id, i) in doubted,
-                **{f"slice: {name}": str(column[row]) for name, column in values.items()}, "row": int(row),
+                **{f"slice: {name}": str(column[row]) for name, column in values.items()},
             }
         )  # fmt: skip
     return found
@@ -112,21 +112,18 @@ def write_error_browser(
     errors: Sequence[Mapping[str, Any]],
     pages: Sequence[Page],
     records: Sequence[Mapping[str, Any]],
-    answers: Answers,
     explainer: Explainer | None,
+    *,
+    scored: int,
 ) -> None:
-    """Writes errors as `errors_of` finds them, `MOST` at most, as a page that needs no server."""
+    """Writes errors as `errors_of` finds them, `MOST` at most, as a page that needs no server; `scored` segments they are of."""
     shown = errors[:MOST]
-    reasons: dict[int, list[list[tuple[str, float]]]] = {}
-    cards = []
-    for error in shown:
-        p = int(answers.page[error["row"]])
-        if explainer is not None and p not in reasons:
-            reasons[p] = [reason.features for reason in explainer.why(pages[p].texts, 4)]
-        cards.append(_card(error, View(records[p], pages[p], reasons.get(p)), pages[p]))
+    wanted = {error["page_id"] for error in shown}
+    views = {page.page_id: view_of(record, page, explainer) for page, record in zip(pages, records, strict=True) if page.page_id in wanted}
+    cards = [_card(error, views[error["page_id"]]) for error in shown]
     doubtful = sum(error["doubtful"] for error in errors)
     told = (
-        f"{len(errors):,} of {len(answers.gold):,} segments of {len({e['page_id'] for e in errors}):,} pages are not read as labelled, the most confident mistake first"
+        f"{len(errors):,} of {scored:,} segments of {len({e['page_id'] for e in errors}):,} pages are not read as labelled, the most confident mistake first"
         + (f"; the first {MOST:,} are shown" if len(errors) > MOST else "")
         + f". In {doubtful:,} the model is as sure as where it is right, so that the label may be wrong as well (confident learning: label doubtful). Keys: j next, k previous; point at a segment for its scores."
     )
@@ -134,7 +131,7 @@ def write_error_browser(
     write_page(path, "Errors", parts, style=STYLE, script=SCRIPT)
 
 
-def _card(error: Mapping[str, Any], view: View, page: Page) -> str:
+def _card(error: Mapping[str, Any], view: View) -> str:
     i, segments = error["segment"], view.record["segments"]
     tags = {name.removeprefix("slice: "): value for name, value in error.items() if name.startswith("slice: ")}
     around = range(max(0, i - NEIGHBOURS), min(len(segments), i + NEIGHBOURS + 1))
@@ -146,7 +143,7 @@ def _card(error: Mapping[str, Any], view: View, page: Page) -> str:
     attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
     doubt = '<span class="tag doubt">label doubtful</span>' if error["doubtful"] else ""
     listed = "".join(f'<span class="tag">{escape(name)}: {escape(value)}</span>' for name, value in tags.items())
-    heading = f"{escape(pair)} {error['confidence']:.2f} · {link(page.url, page.page_id)} · {escape(page.site)} · segment {i + 1} of {len(segments)}"
+    heading = f"{escape(pair)} {error['confidence']:.2f} · {link(view.gold.url if view.gold else None, error['page_id'])} · {escape(error['site'])} · segment {i + 1} of {len(segments)}"
     rows = "".join(segment_html(view, k, segments[k], chosen=k == i) for k in around)
     return f'<article class="error" tabindex="-1" {attributes}><h2>{heading}</h2><p>{doubt}{listed}</p>{rows}</article>'
 

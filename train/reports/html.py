@@ -19,7 +19,7 @@ SHOWN_CHARS = 600
 _UNFIT = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff\\u202a-\\u202e\\u2066-\\u2069]")
 """Controls, halves of characters, and marks that turn the direction of what follows."""
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --fg: #1c1f23; --bg: #ffffff; --soft: #f1f3f5; --line: #d5d9de; --dim: #5f6770;
   --main: #1b7f45; --related: #8f5b00; --boilerplate: #626a74; --bad: #b3261e; --link: #0b62b8; }
 @media (prefers-color-scheme: dark) { :root { --fg: #e3e6ea; --bg: #14171a; --soft: #1f2428; --line: #363d44; --dim: #98a1ab;
@@ -39,9 +39,10 @@ details { border: 1px solid var(--line); border-radius: 6px; margin: .6rem 0; pa
 """
 
 
-def page_style() -> str:
-    """The CSS that all pages share."""
-    return _STYLE
+def clipped(text: Any, most: int) -> str:
+    """A text in one line, of so many characters at most, and how many there are."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[:most]} … ({len(line):,} characters)"
 
 
 def escape(value: Any) -> str:
@@ -63,7 +64,7 @@ def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = "",
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:{allowed}"
     head = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body><main>'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{STYLE}{style}</style></head><body><main>'
     )
     end = f"</main>{f'<script>{script}</script>' if script else ''}</body></html>\n"
     write_text(path, "\n".join([head, f"<h1>{escape(title)}</h1>", *parts, end]))
@@ -100,8 +101,7 @@ def listing(segments: Sequence[Mapping[str, Any]]) -> str:
     rows, told = [], set()
     for segment in segments:
         role, story, topic = (segment.get(key) for key in ("role", "story", "topic"))
-        text = " ".join(str(segment["text"]).split())
-        text = text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} … ({len(text):,} characters)"
+        text = clipped(segment["text"], SHOWN_CHARS)
         topical = ""
         if topic is not None and story not in told:
             told.add(story)

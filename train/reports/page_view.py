@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.page import Page
-from train.reports.html import SIGNS, escape, link, write_page
+from train.explain import Explainer
+from train.reports.html import SIGNS, clipped, escape, link, write_page
 from train.runtime.reading import ROLES
 
 SHOWN_CHARS = 4000
@@ -44,6 +45,11 @@ class View:
     record: Mapping[str, Any]
     gold: Page | None = None
     why: Sequence[Sequence[tuple[str, float]]] | None = None
+
+
+def view_of(record: Mapping[str, Any], page: Page, explainer: Explainer | None) -> View:
+    """The view of a page with what decided each segment, where the model can say."""
+    return View(record, page, [reason.features for reason in explainer.why(page.texts, 4)] if explainer else None)
 
 
 def write_view(path: Path, title: str, views: Iterable[View], *, note: str = "") -> None:
@@ -100,9 +106,7 @@ def _heading(story: Mapping[str, Any] | None, number: int, *, again: bool) -> st
 def segment_html(view: View, place: int, segment: Mapping[str, Any], *, chosen: bool = False) -> str:
     """One segment of a page; `chosen` marks the one that is meant among its neighbours."""
     role, sure = str(segment["role"]), float(segment["confidence"])
-    text = " ".join(str(segment["text"]).split())
-    if len(text) > SHOWN_CHARS:
-        text = f"{text[:SHOWN_CHARS]} … ({len(text):,} characters)"
+    text = clipped(segment["text"], SHOWN_CHARS)
     gold = view.gold.segments[place] if view.gold is not None else None
     wrong = gold is not None and gold.role is not None and gold.role != role
     mark = f' <span class="gold bad">✗ labelled {escape(gold.role)}</span>' if wrong and gold is not None else ""

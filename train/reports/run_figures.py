@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import cycle
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def coverage_figure(coverage: Mapping[str, float]) -> Drawing:
         return drawn(figure, "Right among the surest", f"Accuracy by coverage: {told}")
 
 
-def slices_figure(found: Sequence[Slice], caption: str, whole: float | None = None) -> Drawing:
+def slices_figure(found: Sequence[Slice], caption: str, whole: float) -> Drawing:
     """Macro-F1 of slices with their intervals; hollow where sites are few.
 
     Args:
@@ -98,8 +98,7 @@ def slices_figure(found: Sequence[Slice], caption: str, whole: float | None = No
         for i, one in enumerate(found):
             axes.plot([one.low, one.high], [i, i], color=PLAIN, linewidth=2, alpha=0.6)
             axes.plot(one.macro_f1, i, "o", color=PLAIN, markersize=6, fillstyle="none" if one.few else "full")
-        if whole is not None:
-            axes.axvline(whole, color=INK, linewidth=0.8, linestyle="--")
+        axes.axvline(whole, color=INK, linewidth=0.8, linestyle="--")
         axes.set_yticks(range(len(found)), [f"{label(one.value)}  (n={one.segments:,})" for one in found])
         axes.set_ylim(max(1, len(found)) - 0.5, -0.5)
         axes.set_xlim(min([0.5, *(one.low for one in found)]) - 0.02, 1.02)
@@ -144,7 +143,7 @@ def cost_figure(runs: Sequence[tuple[str, float, float, float, float]], caption:
         along: Names the cost.
     """
     with axes_of((4.6, 3.2)) as (figure, axes):
-        for (name, cost, score, low, high), (colour, _), sign in zip(runs, _repeated(SERIES), "os^Dv<>P*X" * 10, strict=False):
+        for (name, cost, score, low, high), (colour, _), sign in zip(runs, cycle(SERIES), cycle("os^Dv<>P*X"), strict=False):
             axes.plot([cost, cost], [low, high], color=colour, linewidth=1.6, alpha=0.6)
             axes.plot(cost, score, sign, color=colour, markersize=7, label=label(name))
         axes.set_xscale("log")
@@ -154,7 +153,3 @@ def cost_figure(runs: Sequence[tuple[str, float, float, float, float]], caption:
         axes.legend(frameon=False)
         told = "; ".join(f"{short(name)} {score:.3f} at {cost:,.4g}" for name, cost, score, _, _ in runs)
         return drawn(figure, caption, f"{caption} ({along}): {told}")
-
-
-def _repeated(series: Sequence[Any]) -> list[Any]:
-    return [*series] * 25

@@ -15,7 +15,7 @@ from train.files import write_json
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.figures import Drawing, gallery, reliability
 from train.reports.html import escape, table, write_page
-from train.reports.page_view import View, write_view
+from train.reports.page_view import View, view_of, write_view
 from train.reports.run_figures import confusion_figure, coverage_figure, precision_recall_figure, slices_figure, training_figures
 from train.slices import Answers, Slice, answers_of, site_slices, slices
 
@@ -31,22 +31,19 @@ class Told:
         title: What the run is called.
         about: Name -> value of what identifies it: family, run, commit, hashes; what is None is left out.
         parts: Pages of each part.
-        pages: Test pages.
-        records: `predict`'s answers to them, in the same order.
+        records: `predict`'s answers to the test pages, in the same order.
         report: Their scores.
         certainty: As in `calibration.json`.
         metrics: The run's.
         steps: Step metric -> `(step, value)`.
         explainer: Of the model, when it has one.
         samples: Bootstrap resamples of sites.
-        confidence: Level of the intervals.
         seed: Of the resampling.
     """
 
     title: str
     about: Mapping[str, str | None]
     parts: Mapping[str, Sequence[Page]]
-    pages: Sequence[Page]
     records: Sequence[Mapping[str, Any]]
     report: Evaluation
     certainty: Mapping[str, Any]
@@ -54,8 +51,12 @@ class Told:
     steps: Mapping[str, Sequence[tuple[int, float]]]
     explainer: Explainer | None
     samples: int
-    confidence: float
     seed: int
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """The test pages."""
+        return self.parts["test"]
 
 
 def write_run_report(folder: Path, told: Told) -> tuple[list[Path], list[dict[str, Any]]]:
@@ -65,7 +66,7 @@ def write_run_report(folder: Path, told: Told) -> tuple[list[Path], list[dict[st
         The files, and the errors as `errors_of` finds them, the most confident first.
     """
     answers = answers_of(told.pages, told.records)
-    found = slices(told.pages, answers, samples=told.samples, confidence=told.confidence, seed=told.seed)
+    found = slices(told.pages, answers, samples=told.samples, confidence=told.report.confidence, seed=told.seed)
     sites = site_slices(answers)
     errors = errors_of(told.pages, told.records, answers)
     drawings = _drawings(told, answers, found, sites)
@@ -73,7 +74,7 @@ def write_run_report(folder: Path, told: Told) -> tuple[list[Path], list[dict[st
     for name, drawing in drawings.items():
         drawing.write(folder / "figures" / f"{name}.svg")
     write_json(folder / "slices.json", {"slices": [one.to_json() for one in found], "sites": [one.to_json() for one in sites]})
-    write_error_browser(folder / "errors.html", errors, told.pages, told.records, answers, told.explainer)
+    write_error_browser(folder / "errors.html", errors, told.pages, told.records, told.explainer, scored=len(answers.gold))
     write_view(folder / "pages.html", "Test pages", _views(told, sites), note=_NOTE)
     write_page(folder / "report.html", told.title, _sections(told, found, sites, len(errors), drawings))
     files = ["report.html", "errors.html", "pages.html", "slices.json"]
@@ -125,7 +126,7 @@ def _sections(told: Told, found: Sequence[Slice], sites: Sequence[Slice], errors
         [part, len(pages), len({page.site for page in pages}), sum(len(page.segments) for page in pages)]
         for part, pages in told.parts.items()
     ]
-    parts = [
+    return [
         f"<p>{escape(one_line(report, told.metrics))}</p>",
         f"<h2>Scores on unseen sites</h2><p>{report.n_pages:,} test pages of {report.n_sites:,} sites; {report.confidence:.0%} interval over sites.</p>",
         table(["", "score", "interval"], _scores(report)),
@@ -148,7 +149,6 @@ def _sections(told: Told, found: Sequence[Slice], sites: Sequence[Slice], errors
         "<h2>How to call it</h2><p>From a shell, in this repository; <code>MODEL_CARD.md</code> has the Python call and the service's.</p>",
         f"<pre><code>{escape(_call(told))}</code></pre>",
     ]
-    return parts
 
 
 def _scores(report: Evaluation) -> list[list[Any]]:
@@ -169,9 +169,9 @@ def one_line(report: Evaluation, metrics: Mapping[str, float]) -> str:
     """A run's result in a sentence."""
     low, high = report.intervals.get("role/macro_f1", (None, None))
     between = "" if low is None else f" ({low:.3f} to {high:.3f})"
-    cost = f"; {metrics['cost/train_s']:,.0f} s of training" if "cost/train_s" in metrics else ""
+    training = f"; {metrics['cost/train_s']:,.0f} s of training" if "cost/train_s" in metrics else ""
     speed = f", {metrics['cost/segments_per_s']:,.0f} segments/s" if "cost/segments_per_s" in metrics else ""
-    return f"Role macro-F1 {report.values['role/macro_f1']:.3f}{between} on {report.n_sites:,} unseen sites{cost}{speed}."
+    return f"Role macro-F1 {report.values['role/macro_f1']:.3f}{between} on {report.n_sites:,} unseen sites{training}{speed}."
 
 
 def _sureness(test: Mapping[str, Any]) -> str:
@@ -191,14 +191,7 @@ def _call(told: Told) -> str:
 
 
 def _views(told: Told, sites: Sequence[Slice]) -> list[View]:
-    rank = {one.value: i for i, one in enumerate(sites)}
-    taken: dict[str, View] = {}
+    first: dict[str, tuple[Page, Mapping[str, Any]]] = {}
     for page, record in zip(told.pages, told.records, strict=True):
-        if page.site not in taken and page.site in rank:
-            taken[page.site] = View(record, page)
-    chosen = sorted(taken.items(), key=lambda item: rank[item[0]])[:SHOWN_VIEWS]
-    explain = told.explainer
-    return [
-        View(view.record, view.gold, [r.features for r in explain.why(view.gold.texts, 4)] if explain and view.gold else None)
-        for _, view in chosen
-    ]
+        first.setdefault(page.site, (page, record))
+    return [view_of(record, page, told.explainer) for page, record in (first[one.value] for one in sites[:SHOWN_VIEWS])]
