@@ -128,6 +128,10 @@ bundle-check: ## Install what the bundle of outputs/bundle (or BUNDLE=) needs in
 	@PYTHONPATH=$(BUNDLE) $(BUNDLE_ENV)/bin/python -m newsparts_runtime --check
 	@printf 'installed: '; du -sm --exclude=pip --exclude=setuptools --exclude='*.pyc' $(BUNDLE_ENV)/lib | awk '{print $$1 " MB"}'
 
+.PHONY: send
+send: $(READY) ## Tell MLflow what it was not told of the run in MODEL=outputs/x because it was away (unsent.jsonl)
+	@$(RUN) send --model $(call need,MODEL,the output folder of a run that left unsent.jsonl)
+
 .PHONY: register
 register: $(READY) ## Register the model of MODEL=outputs/x, a finished run, as the challenger
 	@$(RUN) register --model $(call need,MODEL,the output folder of a finished run)

@@ -94,7 +94,7 @@ def test_folds_are_children_of_their_cross_validation(make_config: ConfigMaker, 
 def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
     import mlflow
 
-    with tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x") as tracker:
+    with tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x", folder=tmp_path) as tracker:
         for _ in range(2):  # a run that was killed does so again
             tracker.table([{"text": "half \ud800", "n": 1}], tmp_path / "errors.json")
         tracker.describe("Result.", {"report": "report.html"})
@@ -114,25 +114,25 @@ def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(make_config: Config
     assert not attach("0" * 32, page, "comparison", "fourth")
 
 
-def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path) -> None:
-    with pytest.raises(RuntimeError), tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x"):
+def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x", folder=tmp_path):
         raise RuntimeError("broken")
     (run,) = _runs()
     assert run.info.status == "FAILED"
     assert "broken" in run.data.tags["ended_by"]
 
 
-def test_a_run_whose_process_is_gone_is_closed_by_the_next(make_config: ConfigMaker, store: Path) -> None:
+def test_a_run_whose_process_is_gone_is_closed_by_the_next(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
     import mlflow
 
     config = make_config("demo-baseline", *ON)
-    with tracked_run(config, resume=None, fallback_name="dead") as tracker:
+    with tracked_run(config, resume=None, fallback_name="dead", folder=tmp_path) as tracker:
         dead = str(tracker.run_id)
     client = mlflow.MlflowClient()
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
     client.update_run(dead, status="RUNNING")
     client.set_tag(dead, "pid", gone.stdout.strip())
-    with tracked_run(config, resume=None, fallback_name="alive"):
+    with tracked_run(config, resume=None, fallback_name="alive", folder=tmp_path):
         pass
     assert {run.info.run_id: run.info.status for run in _runs()}[dead] == "FAILED"
 

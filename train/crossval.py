@@ -24,7 +24,7 @@ from train.recipe import code_sha256, family_of, label_pages, run_fingerprint, s
 from train.reports.run_report import one_line
 from train.run_pages import read_corpus, read_topic_texts, training_pages
 from train.runtime import Labeler
-from train.tracking import tracked_run
+from train.tracking import Tracker, tracked_run
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ def _in_order(pages: Sequence[Page], folds: Iterable[list[dict[str, Any]]]) -> l
 
 
 def _tracked_folds(
-    config: Config, name: str, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path
+    config: Config, name: str, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, tracker: Tracker
 ) -> Iterator[list[dict[str, Any]]]:
-    """The records of `label_folds`, each fold a child of the MLflow run around it."""
+    """The records of `label_folds`, each fold a child of the MLflow run."""
     by_id = {page.page_id: page for page in pages}
     labelled = label_folds(config, pages, corpus_sha256, count=count, work=work)
     for i in range(count):
-        with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", nested=True) as fold:
+        with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", folder=work, parent=tracker) as fold:
             fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
             records = next(labelled)
             fold.metrics(score([by_id[record["page_id"]] for record in records], records, config).metrics("crossval"))
@@ -149,10 +149,10 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
     """
     by_file, corpus_sha256 = read_corpus(config, output)
     pages = [page for found in by_file.values() for page in found]
-    with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds") as tracker:
+    with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds", folder=output) as tracker:
         tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
         started = time.monotonic()
-        records = _in_order(pages, _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds"))
+        records = _in_order(pages, _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds", tracker=tracker))
         whole = score(pages, records, config)
         certainty = reliability(pages, records)
         slices = {value: score(*found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import train
+from train import tracking
 from train.config import Config
 from train.corpus.check import require_roles
 from train.corpus.page import Page
@@ -87,7 +88,7 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
     state = run_fingerprint(config, corpus_hash)
     resumed, resume = _unfinished_run(output, state)
     name = name or config.family
-    with tracked_run(config, resume=resume, fallback_name=name, changes=_changes(overrides)) as tracker:
+    with tracked_run(config, resume=resume, fallback_name=name, folder=output, changes=_changes(overrides)) as tracker:
         write_json(output / "unfinished.json", {"state": state, "run_id": tracker.run_id})
         (output / OUTCOME).unlink(missing_ok=True)
         write_text(output / "config.yaml", config.to_yaml())
@@ -257,6 +258,8 @@ def code_sha256() -> str:
         "bulk.py",
         "compare.py",
         "tracking.py",
+        "sending.py",
+        "outbox.py",
         "progress.py",
     }
     files = [
@@ -347,6 +350,25 @@ def finished(config: Config) -> Outcome | None:
     if found.version != _bundle_version(output / "bundle") or not (found.model_uri is None or has_model(found.model_uri)):
         return None
     return found
+
+
+def send_kept(output: Path) -> tuple[int, str | None]:
+    """Sends what a run's folder keeps for a store that was away (also a search's, or a cross-validation's).
+
+    Returns:
+        How many things were sent, and the URI of the run's model when it was among them.
+
+    Raises:
+        InputError: Nothing is kept there, or the store is still away.
+    """
+    sent, models = tracking.send_kept(output)
+    if not (output / OUTCOME).is_file():
+        return sent, None
+    told = read_json(output / OUTCOME)
+    uri = models.get(told["run_id"])
+    if uri is not None:
+        write_json(output / OUTCOME, {**told, "model_uri": uri})
+    return sent, uri
 
 
 def run_corpus_sha256(output: Path) -> str | None:

@@ -9,6 +9,7 @@ import typer
 
 from train.command_line import Overrides, app, out
 from train.errors import InputError
+from train.outbox import UNSENT
 
 
 @app.command()
@@ -19,10 +20,22 @@ def register(model: Annotated[Path, typer.Option("--model", help="The output fol
 
     outcome = read_outcome(model)
     if outcome.model_uri is None:
-        raise InputError("the run was not tracked", expected="a run with tracking.enabled=true", remedy="train it again", path=model)
+        raise InputError(
+            "its model is not in MLflow", expected="a run with tracking.enabled=true, told to MLflow to its end", path=model, rule="no-model",
+            remedy=f"make send MODEL={model}, where MLflow was away (there is {UNSENT}); else train it again",
+        )  # fmt: skip
     made = register_outcome(outcome)
     said = "" if made.was_new else ", which it was already"
     out.print(f"{made.uri} is version {made.version}{said}; make promote lets it serve when it passes the gate")
+
+
+@app.command()
+def send(model: Annotated[Path, typer.Option("--model", help="The output folder of a run while which MLflow was away.")]) -> None:
+    """Sends MLflow what it was not told of a run because it was away."""
+    from train.recipe import send_kept
+
+    sent, uri = send_kept(model)
+    out.print(f"{sent} things sent" + (f"; its model is {uri}" if uri else ""), markup=False)
 
 
 @app.command()

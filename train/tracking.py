@@ -9,10 +9,10 @@ import re
 import resource
 import subprocess
 import sys
-import warnings
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +22,12 @@ from train.corpus.split import PARTS, Split
 from train.errors import InputError
 from train.files import sha256_json, write_json
 from train.interrupt import Interrupted, signals_raise
+from train.outbox import UNSENT, Outbox
+from train.progress import console
+from train.sending import NOTE, artifact_page, first_line, model_of, quiet, send
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
-NOTE = "mlflow.note.content"
-"""The tag that holds a run's description."""
 _VERSIONS_OF = ("scikit-learn", "torch", "transformers", "datasets", "mlflow", "skops", "onnxruntime", "numpy")
 
 _VIEW = {
@@ -67,7 +68,10 @@ def connect(experiment: str = EXPERIMENT) -> str:
     Raises:
         InputError: The store does not answer.
     """
+    # A store that is away must not hold training up: the outbox tries again later.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -78,7 +82,7 @@ def connect(experiment: str = EXPERIMENT) -> str:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        with _quiet():
+        with quiet():
             known = mlflow.get_experiment_by_name(experiment)
             if known is not None:
                 for tag in _EXPERIMENT_TAGS.keys() - known.tags.keys():
@@ -91,12 +95,16 @@ def connect(experiment: str = EXPERIMENT) -> str:
             mlflow.set_experiment(experiment_id=number)
             return str(number)
     except (MlflowException, OSError) as error:
-        raise InputError(
-            f"MLflow at {uri} does not answer: {str(error).splitlines()[0][:200]}",
-            expected="a reachable tracking store",
-            remedy="start the server, mend or unset MLFLOW_TRACKING_URI, or set tracking.enabled=false",
-            rule="no-mlflow",
-        ) from None
+        raise _no_answer(error) from None
+
+
+def _no_answer(error: BaseException) -> InputError:
+    return InputError(
+        f"MLflow at {tracking_uri()} does not answer: {first_line(error)}",
+        expected="a reachable tracking store",
+        remedy="start the server, mend or unset MLFLOW_TRACKING_URI, or set tracking.enabled=false",
+        rule="no-mlflow",
+    )
 
 
 def runs_page(experiment_id: str) -> str:
@@ -112,7 +120,9 @@ def has_model(uri: str) -> bool:
 
     try:
         mlflow.get_logged_model(uri.removeprefix("models:/"))
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise _no_answer(error) from None
         return False
     return True
 
@@ -131,27 +141,28 @@ def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
     if run.info.lifecycle_stage != "active":
         return False
     client.log_artifact(run_id, str(file), folder)
-    address = _artifact_page(run.info, f"{folder}/{file.name}")
+    address = artifact_page(run.info.experiment_id, run_id, f"{folder}/{file.name}")
     before = [part for part in run.data.tags.get(NOTE, "").split("\n\n") if address not in part]
     client.set_tag(run_id, NOTE, "\n\n".join([*before, f"{says} ([{folder}]({address}))"]))
     return True
 
 
-def _artifact_page(run: Any, path: str) -> str:
-    """Where MLflow's UI shows an artifact of a run."""
-    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{path}?workflowType=machine_learning"
-
-
 class Tracker:
     """Records nothing; what a run uses when `tracking.enabled` is false."""
 
-    run_id: str | None = None
+    @property
+    def run_id(self) -> str | None:
+        """Of the run, where there is one."""
+        return None
 
     def step_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Metrics of a training step."""
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         """Metrics of the run."""
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """The run's settings."""
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Tags of the run."""
@@ -173,48 +184,52 @@ class Tracker:
         return None
 
 
-@dataclass
 class MlflowTracker(Tracker):
-    """Records into one MLflow run."""
+    """Records into one MLflow run; what the store does not take is kept in the outbox and sent later.
 
-    run_id: str | None
-    _datasets: dict[str, Any] = field(default_factory=dict)
+    Args:
+        run: Id of the run, or the name it is put under while the store has not made it.
+        experiment: Its id.
+        outbox: On its way to the store.
+    """
+
+    def __init__(self, run: str, experiment: str, outbox: Outbox) -> None:
+        self._run, self.experiment, self.outbox = run, experiment, outbox
+        self._test: dict[str, str] = {}
+
+    @property
+    def run_id(self) -> str | None:
+        """As the store knows it, as soon as it does."""
+        return self.outbox.names.get(self._run, self._run)
+
+    def put(self, op: str, **arguments: Any) -> None:
+        """Tells the store, now or later, one of `train.sending.SENDERS`."""
+        self.outbox.put({"op": op, "run": self.run_id, "time": _now_ms(), **arguments})
 
     def step_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        import mlflow
-
-        mlflow.log_metrics(_named(metrics), step=step)
+        self.put("metrics", metrics=_named(metrics), step=step)
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
-        import mlflow
+        self.put("metrics", metrics=_named(metrics), step=0)
 
-        mlflow.log_metrics(_named(metrics))
+    def params(self, params: Mapping[str, Any]) -> None:
+        self.put("params", params={name: str(value) for name, value in _named(params).items()})
 
     def tags(self, tags: Mapping[str, str]) -> None:
-        import mlflow
-
-        mlflow.set_tags(dict(tags))
+        self.put("tags", tags=dict(tags))
 
     def file(self, path: Path, folder: str | None = None) -> None:
-        import mlflow
-
-        mlflow.log_artifact(str(path), folder)
+        self.put("file", path=str(path.resolve()), folder=folder)
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-        import mlflow
-
         # As mlflow.log_table writes it, which would add to the table of a run that was killed, and knows no halves of characters.
         columns = list(rows[0]) if rows else []
         write_json(path, {"columns": columns, "data": [[row[name] for name in columns] for row in rows]})
-        mlflow.log_artifact(str(path))
-        mlflow.set_tag("mlflow.loggedArtifacts", json.dumps([{"path": path.name, "type": "table"}]))
+        self.file(path)
+        self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path.name, "type": "table"}])})
 
     def describe(self, text: str, links: Mapping[str, str]) -> None:
-        import mlflow
-
-        run = mlflow.get_run(str(self.run_id)).info
-        linked = " · ".join(f"[{name}]({_artifact_page(run, path)})" for name, path in links.items())
-        mlflow.set_tag(NOTE, f"{text} {linked}")
+        self.put("note", text=text, links=dict(links), experiment=self.experiment)
 
     def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
         import mlflow
@@ -223,77 +238,157 @@ class MlflowTracker(Tracker):
         for part in PARTS:
             pages = split.parts[part]
             frame = pd.DataFrame([{"page_id": p.page_id, "site": p.site, "segments": p.segments} for p in pages])
-            with _quiet():  # a local path "can be interpreted in multiple ways": it is a file here
+            with quiet():  # a local path "can be interpreted in multiple ways": it is a file here
                 # MLflow's own digest reads only the first 10,000 rows; ours names the file's bytes, the split and the part.
                 digest = sha256_json([corpus_sha256, split.sha256, part])[:16]
                 data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=digest)
-                mlflow.log_input(data, context=part)
-            self._datasets[part] = data
+            self.put("dataset", part=part, dataset=data.to_dict())
+            if part == "test":
+                self._test = {"dataset_name": data.name, "dataset_digest": data.digest}
 
     def model(self, bundle: Path, metrics: Mapping[str, float]) -> str | None:
-        import mlflow
-
-        from train.export.flavor import log_bundle
-
-        with _quiet():
-            info = log_bundle(bundle)
-        test = _named({name: value for name, value in metrics.items() if name.startswith("test/")})
-        if test:
-            mlflow.log_metrics(test, model_id=info.model_id, dataset=self._datasets.get("test"))
-        return str(info.model_uri)
+        test = {name: value for name, value in metrics.items() if name.startswith("test/")}
+        self.put("model", bundle=str(bundle.resolve()), metrics=_named(test), dataset=self._test)
+        return self.outbox.names.get(model_of(self.run_id))
 
 
 @contextmanager
-def tracked_run(config: Config, *, resume: str | None, fallback_name: str, changes: str = "", nested: bool = False) -> Iterator[Tracker]:
+def tracked_run(
+    config: Config, *, resume: str | None, fallback_name: str, folder: Path, changes: str = "", parent: Tracker | None = None
+) -> Iterator[Tracker]:
     """One MLflow run around a block.
 
     The run ends FINISHED when the block does, FAILED when it raises, KILLED on SIGTERM, SIGINT and SIGHUP. A run whose
     process was killed outright cannot say so; the next run on this machine marks it FAILED, unless it goes on with it.
+    When the store goes away meanwhile, the block goes on, and what the store was not told is kept in the folder.
 
     Args:
         config: The resolved config; logged as flat params when the run is new.
         resume: Id of the run to go on with, or None.
         fallback_name: Run name when the config gives none.
+        folder: Where the block works, and `unsent.jsonl` is kept.
         changes: What was changed in the config, for the run's name.
-        nested: Put the run, under the fallback name, below the one around it.
+        parent: Put the run, under the fallback name, below this one; its folder is used.
+
+    Raises:
+        InputError: The store does not answer, or the folder keeps what the store was never told of another run.
     """
     if not config.tracking.enabled:
         with signals_raise():
             yield Tracker()
         return
-    experiment = connect(config.tracking.experiment)
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    client = mlflow.MlflowClient()
-    if resume is not None:
-        try:
-            client.get_run(resume)
-        except MlflowException:
-            resume = None
-    if not nested:
-        _close_dead_runs(client, experiment, but=resume)
-    name = fallback_name if nested else ", ".join(filter(None, (config.tracking.run_name or fallback_name, changes)))
-    run = mlflow.start_run(run_id=resume, run_name=None if resume else name, nested=nested)
+    if isinstance(parent, MlflowTracker):
+        # The store may be away just now: the run is put under a name of ours, and made when it answers.
+        tracker, resume = MlflowTracker(uuid.uuid4().hex, parent.experiment, parent.outbox), None
+        tracker.put("run", experiment=parent.experiment, name=fallback_name, tags=_context({"mlflow.parentRunId": str(parent.run_id)}))
+    else:
+        tracker, resume = _begin(config, resume, ", ".join(filter(None, (config.tracking.run_name or fallback_name, changes))), folder)
     status = "FAILED"
     try:
         with signals_raise():
             if resume is None:
-                mlflow.log_params(_named(config.flat()))
+                tracker.params(config.flat())
             else:
-                mlflow.set_tag("resumed", "true")
-            mlflow.set_tags({"host": platform.node(), "pid": str(os.getpid()), "family": config.family, **git_state(), **environment()})
-            yield MlflowTracker(run.info.run_id)
+                tracker.tags({"resumed": "true"})
+            tracker.tags({**_owner(), "family": config.family, **git_state(), **environment()})
+            yield tracker
         status = "FINISHED"
     except (KeyboardInterrupt, Interrupted) as error:
         status = "KILLED"
-        mlflow.set_tag("ended_by", repr(error))
+        tracker.tags({"ended_by": repr(error)})
         raise
     except BaseException as error:
-        mlflow.set_tag("ended_by", f"{type(error).__name__}: {error}"[:500])
+        tracker.tags({"ended_by": f"{type(error).__name__}: {error}"[:500]})
         raise
     finally:
-        mlflow.end_run(status)
+        tracker.put("end", status=status)
+        if parent is None:
+            _tell_kept(tracker.outbox, folder)
+
+
+def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple[MlflowTracker, str | None]:
+    """Goes on with a run, or makes one; returns its tracker, and the run it goes on with."""
+    experiment = connect(config.tracking.experiment)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    folder.mkdir(parents=True, exist_ok=True)
+    outbox = Outbox(folder / UNSENT, send, f"MLflow at {tracking_uri()}")
+    why = outbox.flush()
+    if outbox.runs() - {resume}:
+        raise InputError(
+            f"{outbox.kept} things that MLflow was not told of run {min(outbox.runs())}: {why}", expected="that they were sent",
+            remedy="make send MODEL=THIS FOLDER; or move the file away, and they are lost", path=outbox.path, rule="unsent",
+        )  # fmt: skip
+    client = mlflow.MlflowClient()
+    try:
+        if resume is not None:
+            try:
+                client.update_run(resume, status="RUNNING")
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST" and "deleted" not in str(error):
+                    raise
+                resume = None
+        _close_dead_runs(client, experiment, but=resume)
+        run = resume or client.create_run(experiment, tags=_context(_owner()), run_name=name).info.run_id
+    except (MlflowException, OSError) as error:
+        raise _no_answer(error) from None
+    return MlflowTracker(run, experiment, outbox), resume
+
+
+def _owner() -> dict[str, str]:
+    return {"host": platform.node(), "pid": str(os.getpid())}
+
+
+def _context(tags: dict[str, str]) -> dict[str, str]:
+    """Tags with what MLflow itself says of a run: user, source, commit."""
+    from mlflow.tracking.context.registry import resolve_tags
+
+    return dict(resolve_tags(tags))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
+    """Sends what a folder keeps for the store.
+
+    Returns:
+        How many things were sent, and the URIs of models by run.
+
+    Raises:
+        InputError: The folder keeps nothing, or the store does not take it.
+    """
+    path = folder / UNSENT
+    connect()
+    outbox = Outbox(path, send, f"MLflow at {tracking_uri()}")
+    kept, runs = outbox.kept, outbox.runs()
+    if not kept:
+        raise InputError(
+            "nothing unsent",
+            expected=f"{UNSENT}, as a run leaves it whose store was away",
+            remedy="check the folder",
+            path=folder,
+            rule="nothing-unsent",
+        )
+    why = outbox.flush()
+    if why is not None:
+        raise InputError(
+            f"{outbox.kept} of {kept} things are still unsent: {why}", expected="a store that takes them", remedy="mend it, then again", path=path,
+            rule="unsent",
+        )  # fmt: skip
+    runs |= set(outbox.names.values())
+    return kept, {run: outbox.names[model_of(run)] for run in runs if model_of(run) in outbox.names}
+
+
+def _tell_kept(outbox: Outbox, folder: Path) -> None:
+    why = outbox.flush()
+    if why is not None:
+        console.print(
+            f"{outbox.kept} things that {outbox.where} was not told are kept in {outbox.path} ({why}); `make send MODEL={folder}` sends them",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _named(values: Mapping[str, T]) -> dict[str, T]:
@@ -318,23 +413,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return pid > 0
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    import logging
-
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def git_state() -> dict[str, str]:

@@ -86,7 +86,7 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
     splits = folds(list(all_facts(pages)), count=count, validation_share=config.corpus.validation_share, seed=config.corpus.split_seed)
     folded = [split.select(pages) for split in splits]
     points: list[Point] = []
-    with tracked_run(config, resume=None, fallback_name=f"learning curve {name}") as tracker:
+    with tracked_run(config, resume=None, fallback_name=f"learning curve {name}", folder=output) as tracker:
         for size in sorted(sizes, key=lambda size: size or 10**9):
             console.print(f"{size or 'all'} training sites", markup=False)
             lesson = Lesson(f"{size} sites, seed {config.seed}", partial(fewer_sites, size=size, seed=config.seed))

@@ -76,7 +76,7 @@ def transfer(
         pages[key] = [replace(page, page_id=f"{key}/{page.page_id}") for part in found.values() for page in part]
     digests = {key: corpus_sha256(one) for key, one in configs.items()}
     cells_: list[Cell] = []
-    with tracked_run(config, resume=None, fallback_name=f"transfer {name}") as tracker:
+    with tracked_run(config, resume=None, fallback_name=f"transfer {name}", folder=output) as tracker:
         for trained in [*corpora, MIXED]:
             for tested in corpora:
                 work = output / f"{trained}-to-{tested}"

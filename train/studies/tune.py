@@ -22,7 +22,7 @@ from train.files import sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import code_sha256, score
 from train.run_pages import parts_of, read_corpus, split_corpus
-from train.tracking import tracked_run
+from train.tracking import Tracker, tracked_run
 
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 """Ours -> Optuna's."""
@@ -177,7 +177,7 @@ def tune(
         study.enqueue_trial(
             {one.key: _flow(flat[one.key]) if one.choices else flat[one.key] for one in ranges if _holds(one, flat[one.key])}
         )
-    with tracked_run(config, resume=study.user_attrs.get("run_id"), fallback_name=f"tune {config_path.stem}") as tracker:
+    with tracked_run(config, resume=study.user_attrs.get("run_id"), fallback_name=f"tune {config_path.stem}", folder=output) as tracker:
         study.set_user_attr("run_id", tracker.run_id)
         tracker.tags({"config": config_path.stem, "corpus.sha256": corpus_sha256, "split.sha256": split.sha256, "tune.metric": metric})
         if _done(study) < n:
@@ -187,7 +187,7 @@ def tune(
         while _done(study) < n:
             trial = study.ask()
             values = {one.key: one.suggest(trial) for one in ranges}
-            state, value = _run(trial, config_path, overrides, values, pages, corpus_sha256, output / "folds", folds, metric)
+            state, value = _run(trial, config_path, overrides, values, pages, corpus_sha256, output / "folds", folds, metric, tracker)
             study.tell(trial, value if state == "complete" else None, state=optuna.trial.TrialState[_STATES[state]])
         found = _found(study, config_path, overrides, ranges, output)
         write_text(found.path, found.config.to_yaml())
@@ -212,6 +212,7 @@ def _run(
     work: Path,
     folds: int,
     metric: str,
+    parent: Tracker,
 ) -> tuple[str, float]:
     """Cross-validates one trial; returns `complete`, `pruned` or `failed`, and the score so far."""
     name = f"trial {trial.number}"
@@ -224,7 +225,7 @@ def _run(
         console.print(f"{name} cannot be: {error}", markup=False, soft_wrap=True, style="yellow")
         return state, value
     by_id = {page.page_id: page for page in pages}
-    with tracked_run(config, resume=None, fallback_name=name, nested=True) as tracker:
+    with tracked_run(config, resume=None, fallback_name=name, folder=work, parent=parent) as tracker:
         tracker.tags({"tune.trial": str(trial.number), "corpus.sha256": corpus_sha256})
         records: list[dict[str, Any]] = []
         try:

@@ -1,0 +1,235 @@
+"""MLflow goes away while a run talks to it: nothing is lost, and it is told in order when it is back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, ConfigMaker, free_port
+from train import outbox as outbox_module
+from train import recipe
+from train.crossval import cross_validate
+from train.errors import InputError
+from train.models.baseline import BaselineFamily
+from train.outbox import UNSENT, Away, Entry, Outbox, read_unsent
+from train.recipe import fit, read_outcome, send_kept
+from train.registry import register_outcome, version_of
+
+ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
+
+
+class _Store:
+    """Takes entries while it is there."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.told: list[Entry] = []
+
+    def send(self, entry: Entry) -> dict[str, str]:
+        if self.away:
+            raise Away("gone")
+        self.told.append(entry)
+        return {entry["run"]: "real"} if entry["op"] == "run" else {}
+
+
+def _entry(n: int, op: str = "metrics", run: str = "mine") -> Entry:
+    return {"op": op, "run": run, "n": n}
+
+
+def test_what_is_put_while_the_store_is_away_arrives_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.0)
+    store = _Store()
+    box = Outbox(tmp_path / UNSENT, store.send, "the store")
+    box.put(_entry(0))
+    store.away = True
+    for n in (1, 2):
+        box.put(_entry(n))
+    assert [entry["n"] for entry in read_unsent(tmp_path / UNSENT)] == [1, 2]
+    store.away = False
+    box.put(_entry(3))
+    assert [entry["n"] for entry in store.told] == [0, 1, 2, 3]
+    assert not (tmp_path / UNSENT).exists()
+
+
+def test_a_store_that_is_away_is_not_asked_every_time(tmp_path: Path) -> None:
+    store = _Store()
+    store.away = True
+    asked = []
+    box = Outbox(tmp_path / UNSENT, lambda entry: asked.append(entry) or store.send(entry), "the store")  # type: ignore[func-returns-value]
+    for n in range(50):
+        box.put(_entry(n))
+    assert len(asked) == 1
+    assert box.kept == 50
+
+
+def test_a_run_that_could_not_be_made_gets_its_name_later(tmp_path: Path) -> None:
+    store = _Store()
+    store.away = True
+    first = Outbox(tmp_path / UNSENT, store.send, "the store")
+    first.put(_entry(0, "run"))
+    first.put(_entry(1))
+    store.away = False
+    later = Outbox(tmp_path / UNSENT, store.send, "the store")  # another process
+    assert later.flush() is None
+    assert [(entry["run"], entry["n"]) for entry in store.told] == [("mine", 0), ("real", 1)]
+    assert later.names == {"mine": "real"}
+
+
+def test_a_line_that_a_kill_left_half_is_passed_over_and_others_are_told(tmp_path: Path) -> None:
+    path = tmp_path / UNSENT
+    path.write_text(json.dumps(_entry(0)) + "\n" + '{"op": "met', encoding="utf-8")
+    assert [entry["n"] for entry in read_unsent(path)] == [0]
+    path.write_text("nonsense\n" + json.dumps(_entry(0)) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"unsent.jsonl:1"):
+        read_unsent(path)
+
+
+class _Server:
+    """An MLflow server on a SQLite file, with proxied artifacts, that can go and come back."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        self.folder, self.database, self.port = folder, database, free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        import requests
+
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        log = (self.folder / "server.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.database}", "--workers", "1", "--artifacts-destination",
+             str(self.folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port)],
+            cwd=self.folder, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                if requests.get(f"{self.uri}/health", timeout=2).ok:
+                    return
+            except requests.RequestException:
+                pass
+            assert self.process.poll() is None, (self.folder / "server.log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
+    (tmp_path / "server").mkdir()
+    found = _Server(tmp_path / "server", store)
+    found.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", found.uri)
+    yield found
+    found.stop()
+
+
+def _during_training(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Does something as soon as the baseline has been trained."""
+    real = BaselineFamily.fit
+
+    def fitted(self: BaselineFamily, *arguments: Any) -> None:
+        real(self, *arguments)
+        act()
+
+    monkeypatch.setattr(BaselineFamily, "fit", fitted)
+
+
+def test_a_server_that_goes_while_training_costs_nothing(
+    make_config: ConfigMaker, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    config = make_config("demo-baseline", *ON)
+    _during_training(monkeypatch, server.stop)
+    outcome = fit(config)
+    assert outcome.model_uri is None
+    assert outcome.run_id is not None
+    assert (outcome.output / "bundle" / "bundle.json").is_file()
+    kept = read_unsent(outcome.output / UNSENT)
+    assert {entry["op"] for entry in kept} >= {"metrics", "file", "model", "note", "end"}
+    with pytest.raises(InputError, match="does not answer"):
+        send_kept(outcome.output)
+    with pytest.raises(InputError, match="does not answer"):
+        fit(config)  # a clear error, before training
+
+    server.start()
+    sent, uri = send_kept(outcome.output)
+    assert sent == len(kept)
+    assert read_outcome(outcome.output).model_uri == uri
+    run = mlflow.MlflowClient().get_run(outcome.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/role/macro_f1"] == outcome.metrics["test/role/macro_f1"]
+    assert "report.html" in run.data.tags["mlflow.note.content"]
+    assert {file.path for file in mlflow.MlflowClient().list_artifacts(outcome.run_id)} >= {"report.html", "errors.html", "test.json"}
+    assert register_outcome(read_outcome(outcome.output)).was_new
+    assert version_of("challenger") is not None
+    assert not (outcome.output / UNSENT).exists()
+    with pytest.raises(InputError, match="nothing unsent"):
+        send_kept(outcome.output)
+
+
+def test_a_server_that_comes_back_in_time_is_told_by_the_run_itself(
+    make_config: ConfigMaker, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    _during_training(monkeypatch, server.stop)
+    real = recipe.write_run_report
+
+    def back(*arguments: Any) -> Any:
+        server.start()
+        return real(*arguments)
+
+    monkeypatch.setattr(recipe, "write_run_report", back)
+    outcome = fit(make_config("demo-baseline", *ON))
+    assert outcome.run_id is not None
+    assert mlflow.MlflowClient().get_run(outcome.run_id).info.status == "FINISHED"
+    assert not (outcome.output / UNSENT).exists()
+    assert outcome.model_uri is not None
+    assert read_outcome(outcome.output).model_uri == outcome.model_uri
+
+
+def test_folds_that_no_server_saw_are_made_later(
+    make_config: ConfigMaker, server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    _during_training(monkeypatch, server.stop)
+    output = tmp_path / "folds"
+    cross_validate(make_config("demo-baseline", *ON), "small", output, count=2)
+    server.start()
+    send_kept(output)
+    runs = mlflow.search_runs(experiment_names=["newsparts"], output_format="list")
+    (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert sorted(run.info.run_name for run in children) == ["small, fold 1 of 2", "small, fold 2 of 2"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert all("crossval/role/macro_f1" in run.data.metrics for run in runs)
+
+
+def test_another_runs_unsent_things_are_not_overwritten(make_config: ConfigMaker, store: Path) -> None:
+    config = make_config("demo-baseline", *ON)
+    folder = Path(config.output)
+    folder.mkdir()
+    (folder / UNSENT).write_text(json.dumps({"op": "end", "run": "0" * 32, "time": 1, "status": "FINISHED"}) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="make send"):
+        fit(config)
