@@ -86,8 +86,8 @@ crossval: $(READY) ## Score CONFIG= by 5-fold cross-validation over sites (outpu
 	@$(RUN) crossval --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(if $(SLICE),--slice $(SLICE))
 
 .PHONY: tune
-tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pages left out; SPACE= ranges, METRIC= goal
-	@$(RUN) tune --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --n $(or $(N),20) $(if $(SPACE),--space $(SPACE)) $(if $(METRIC),--metric $(METRIC))
+tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pages left out; SPACE= METRIC= SAMPLER=random WORKERS=4 STORAGE=postgresql://…
+	@$(RUN) tune --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --n $(or $(N),20) $(if $(SPACE),--space $(SPACE)) $(if $(METRIC),--metric $(METRIC)) $(if $(SAMPLER),--sampler $(SAMPLER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(STORAGE),--storage "$(STORAGE)")
 
 .PHONY: ablate
 ablate: $(READY) ## Cross-validate CONFIG=configs/ablations/x.yaml row by row, or ROW= alone (outputs/ablations)

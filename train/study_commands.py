@@ -22,14 +22,24 @@ def tune(
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/tune/CONFIG by default.")] = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation in each trial.")] = 3,
     metric: Annotated[str, typer.Option(help="The score to maximise, as `evaluate` names it.")] = "role/macro_f1",
+    sampler: Annotated[str, typer.Option(help="tpe models what was tried; random gives the same trials whatever the workers.")] = "tpe",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that work on it at once.")] = 1,
+    storage: Annotated[str | None, typer.Option(help="Database URL of the study, for workers on several machines.")] = None,
+    lead: Annotated[str | None, typer.Option("--join", hidden=True)] = None,
+    worker: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Searches settings with Optuna on pages outside the test part; goes on where an earlier search stopped."""
     from train.config import load_config
     from train.reports.terminal import tuned_view
+    from train.studies.tune import Search, join
     from train.studies.tune import tune as run
 
     space = space or Path("configs/tune") / f"{load_config(config, overrides or ()).family}.yaml"
-    found = run(config, overrides or (), space, output or Path("outputs/tune") / config.stem, n=n, folds=folds, metric=metric)
+    folder = output or Path("outputs/tune") / config.stem
+    search = Search(config, overrides or (), space, folder, n, folds, metric, sampler, storage)
+    if lead is not None:
+        return join(search, worker, lead)
+    found = run(search, workers=workers)
     out.print(tuned_view(found.trials, found.importances, metric))
     start = "" if found.start is None else f"; the config as it is: {found.start:.4f}"
     out.print(f"best {metric} {found.best:.4f}{start}, on pages outside the test part")

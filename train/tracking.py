@@ -306,6 +306,28 @@ def tracked_run(
             _tell_kept(tracker.outbox, folder)
 
 
+@contextmanager
+def joined_run(config: Config, run_id: str, folder: Path) -> Iterator[Tracker]:
+    """A run that another process leads and ends, as parent of runs of this one.
+
+    Args:
+        config: Its config.
+        run_id: Of the run.
+        folder: Where this process keeps what the store does not take.
+    """
+    with signals_raise():
+        if not config.tracking.enabled:
+            yield Tracker()
+            return
+        experiment = connect(config.tracking.experiment)
+        folder.mkdir(parents=True, exist_ok=True)
+        outbox = Outbox(folder / UNSENT, send, f"MLflow at {tracking_uri()}")
+        try:
+            yield MlflowTracker(run_id, experiment, outbox)
+        finally:
+            _tell_kept(outbox, folder)
+
+
 def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple[MlflowTracker, str | None]:
     """Goes on with a run, or makes one; returns its tracker, and the run it goes on with."""
     experiment = connect(config.tracking.experiment)
@@ -360,26 +382,24 @@ def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
     Raises:
         InputError: The folder keeps nothing, or the store does not take it.
     """
-    path = folder / UNSENT
     connect()
-    outbox = Outbox(path, send, f"MLflow at {tracking_uri()}")
-    kept, runs = outbox.kept, outbox.runs()
+    boxes = [Outbox(path, send, f"MLflow at {tracking_uri()}") for path in (folder / UNSENT, *sorted(folder.glob(f"worker-*/{UNSENT}")))]
+    kept = sum(box.kept for box in boxes)
     if not kept:
         raise InputError(
-            "nothing unsent",
-            expected=f"{UNSENT}, as a run leaves it whose store was away",
-            remedy="check the folder",
-            path=folder,
-            rule="nothing-unsent",
-        )
-    why = outbox.flush()
-    if why is not None:
-        raise InputError(
-            f"{outbox.kept} of {kept} things are still unsent: {why}", expected="a store that takes them", remedy="mend it, then again", path=path,
-            rule="unsent",
+            "nothing unsent", expected=f"{UNSENT}, as a run leaves it whose store was away", remedy="check the folder", path=folder, rule="nothing-unsent",
         )  # fmt: skip
-    runs |= set(outbox.names.values())
-    return kept, {run: outbox.names[model_of(run)] for run in runs if model_of(run) in outbox.names}
+    models: dict[str, str] = {}
+    for box in boxes:
+        runs = box.runs()
+        why = box.flush()
+        if why is not None:
+            raise InputError(
+                f"{sum(box.kept for box in boxes)} of {kept} things are still unsent: {why}", expected="a store that takes them",
+                remedy="mend it, then again", path=box.path, rule="unsent",
+            )  # fmt: skip
+        models |= {run: box.names[model_of(run)] for run in runs | set(box.names.values()) if model_of(run) in box.names}
+    return kept, models
 
 
 def _tell_kept(outbox: Outbox, folder: Path) -> None:
@@ -400,12 +420,13 @@ def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:
     """Marks FAILED what is still RUNNING though its process on this machine is gone."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=100):
         tags = run.data.tags
-        if run.info.run_id != but and tags.get("host") == platform.node() and not _alive(int(tags.get("pid", 0))):
+        if run.info.run_id != but and tags.get("host") == platform.node() and not alive(int(tags.get("pid", 0))):
             client.set_tag(run.info.run_id, "ended_by", "the process was gone")
             client.set_terminated(run.info.run_id, "FAILED")
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether there is such a process on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,11 @@ from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
 from train.crossval import label_unseen
 from train.errors import InputError
+from train.interrupt import Interrupted
 from train.run_pages import read_corpus, split_corpus
-from train.studies.tune import Tuned, read_space, tune
+from train.studies.space import read_space
+from train.studies.tune import Search as Searched
+from train.studies.tune import Tuned, tune
 
 BASE = ROOT / "configs/pages-baseline.yaml"
 SPACE = "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
@@ -36,8 +40,8 @@ def search(corpus: Path, tmp_path: Path) -> Search:
         "evaluation.bootstrap_samples=20", "tracking.enabled=false",
     ]  # fmt: skip
 
-    def run(n: int, *overrides: str, metric: str = "role/macro_f1") -> Tuned:
-        return tune(BASE, [*small, *overrides], space, tmp_path / "tune", n=n, folds=2, metric=metric)
+    def run(n: int, *overrides: str, metric: str = "role/macro_f1", output: str = "tune", sampler: str = "tpe", workers: int = 1) -> Tuned:
+        return tune(Searched(BASE, [*small, *overrides], space, tmp_path / output, n, 2, metric, sampler), workers=workers)
 
     return run
 
@@ -74,16 +78,44 @@ def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(search: Sear
         nonlocal calls
         calls += 1
         if calls == 4:
-            raise KeyboardInterrupt
+            raise Interrupted(signal.SIGINT)
         return label_unseen(*arguments)
 
     monkeypatch.setattr("train.crossval.label_unseen", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         search(3)
     found = search(3)
     assert len(found.trials) == 3
     assert all(trial["state"] in ("complete", "pruned") for trial in found.trials)
     assert calls <= 4 + 1 + 2, "the second trial's first fold was kept"
+
+
+def test_neither_a_kill_nor_workers_change_what_is_tried(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = search(8, sampler="random")
+    calls = 0
+
+    def killed(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (4, 9):
+            raise Interrupted(signal.SIGTERM)
+        return label_unseen(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("train.crossval.label_unseen", killed)
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                search(8, sampler="random", output="killed")
+    resumed = search(8, sampler="random", output="killed")
+    crowd = search(8, sampler="random", output="crowd", workers=3)
+
+    def tried(found: Tuned) -> list[tuple[str, float]]:
+        return sorted((str(trial["values"]), trial["score"]) for trial in found.trials)
+
+    assert tried(resumed) == tried(undisturbed)
+    assert tried(crowd) == tried(undisturbed)
+    assert crowd.values == resumed.values == undisturbed.values
+    assert len({trial["number"] for trial in crowd.trials}) == 8
 
 
 def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,13 @@ setting is judged by more sites than one small validation part has; a trial that
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +26,12 @@ from train.files import sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import code_sha256, score
 from train.run_pages import parts_of, read_corpus, split_corpus
-from train.tracking import Tracker, tracked_run
+from train.studies.search import SAMPLERS, STARTUP, ended, open_study, place_of, take_over, work
+from train.studies.space import Range, flow, read_space
+from train.tracking import Tracker, joined_run, tracked_run
 
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 """Ours -> Optuna's."""
-STARTUP = 6
-"""Trials drawn at random before the sampler models them, and before any is pruned."""
-_KEYS = ({"choices"}, {"low", "high"}, {"low", "high", "log"}, {"low", "high", "step"})
-
-
-@dataclass(frozen=True)
-class Range:
-    """What one key may be.
-
-    Args:
-        key: Dotted key of the config.
-        choices: The values to choose from, or None.
-        low: Least value, whole or not.
-        high: Largest value, included.
-        log: Whether small values are tried as often as large ones.
-        step: Distance of neighbouring values, or None.
-    """
-
-    key: str
-    choices: tuple[Any, ...] | None = None
-    low: float | int = 0
-    high: float | int = 0
-    log: bool = False
-    step: float | int | None = None
-
-    def suggest(self, trial: Any) -> Any:
-        """The value of this key in an Optuna trial."""
-        if self.choices is not None:
-            # Optuna stores numbers, strings and booleans; a list of a config goes in as YAML.
-            return yaml.safe_load(trial.suggest_categorical(self.key, [_flow(choice) for choice in self.choices]))
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(self.key, self.low, self.high, step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
 
 
 @dataclass(frozen=True)
@@ -84,135 +57,171 @@ class Tuned:
     importances: dict[str, float]
 
 
-def read_space(path: Path) -> list[Range]:
-    """Reads a search space: a YAML mapping of dotted keys to `{low, high}` (and `log: true` or `step`) or `{choices: […]}`.
-
-    Raises:
-        InputError: No such file, or something else in it.
-    """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            "no such search space", expected="a YAML file", remedy="take one of configs/tune/*.yaml", path=path, rule="no-space"
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule="bad-space") from None
-    if not isinstance(found, dict) or not found:
-        raise InputError(
-            f"{type(found).__name__} instead of ranges", expected="dotted.key: {low: 1, high: 5}", remedy="see configs/tune/baseline.yaml",
-            path=path, rule="bad-space",
-        )  # fmt: skip
-    ranges = []
-    for key, value in found.items():
-        wrong = not isinstance(value, dict) or set(value) not in _KEYS
-        if not wrong and "choices" in value:
-            wrong = not isinstance(value["choices"], list) or not value["choices"]
-        elif not wrong:
-            numbers = [value["low"], value["high"], value.get("step", 1)]
-            wrong = not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers) or value["low"] >= value["high"]
-            wrong = wrong or (value.get("log", False) and value["low"] <= 0)
-        if wrong:
-            raise InputError(
-                f"{key} is {value!r}",
-                expected="{choices: [a, b]}, {low: 1, high: 5}, {low: 0.1, high: 10.0, log: true} (low above 0) or {low: 0, high: 1, step: 0.1}",
-                remedy="mend the range", path=path, rule="bad-space",
-            )  # fmt: skip
-        known: dict[str, Any] = {name: tuple(v) if name == "choices" else v for name, v in value.items()}
-        ranges.append(Range(str(key), **known))
-    return ranges
-
-
-def tune(
-    config_path: Path,
-    overrides: Sequence[str],
-    space_path: Path,
-    output: Path,
-    *,
-    n: int,
-    folds: int = 3,
-    metric: str = "role/macro_f1",
-) -> Tuned:
-    """Searches settings; one MLflow run, with a nested one for every trial.
-
-    The first trial is the config as it is, where the space holds its values. A search that was killed, or is called with a
-    larger `n`, goes on with the same study: same config, space, corpus, code, folds and metric. One process at a time: a second one
-    would take the running trial of the first for one that was killed.
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and where: the same in every worker.
 
     Args:
         config_path: The config to start from.
         overrides: `key=value` overrides of it.
         space_path: The search space (`read_space`).
-        output: Folder for the study (`study.db`), folds and `best.yaml`.
+        output: Folder for folds, `best.yaml` and, unless `storage` names another database, the study (`study.db`).
         n: So many trials in all, those of earlier calls included.
         folds: Of the cross-validation in each trial.
         metric: The score to maximise, as `make evaluate` names it.
+        sampler: `tpe`, which models what has been tried, or `random`, whose trials do not depend on how many workers there are.
+        storage: Database URL of the study; workers on several machines need one they all reach.
+    """
+
+    config_path: Path
+    overrides: Sequence[str]
+    space_path: Path
+    output: Path
+    n: int = 20
+    folds: int = 3
+    metric: str = "role/macro_f1"
+    sampler: str = "tpe"
+    storage: str | None = None
+
+
+class _Cannot(Exception):
+    """A trial's settings give no model."""
+
+
+class _Searching:
+    """A search with its pages read and its study open; none of the pages is of the test part."""
+
+    def __init__(self, search: Search) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that cannot be is told by us
+        if search.sampler not in SAMPLERS:
+            raise InputError(
+                f"sampler {search.sampler!r}", expected=f"one of {', '.join(SAMPLERS)}", remedy="name one of them", rule="no-sampler"
+            )
+        self.search = search
+        self.config, self.ranges = load_config(search.config_path, search.overrides), read_space(search.space_path)
+        for one in self.ranges:
+            _apply(search, {one.key: one.choices[0] if one.choices else one.low})
+        by_file, self.corpus_sha256 = read_corpus(self.config, search.output)
+        self.split = split_corpus(self.config, by_file)
+        parts = parts_of(self.split, by_file)
+        self.pages = [*parts["train"], *parts["validation"]]
+        search.output.mkdir(parents=True, exist_ok=True)
+        ranges = [str(one) for one in self.ranges]
+        settings = [
+            self.config.to_dict(),
+            ranges,
+            self.corpus_sha256,
+            self.split.sha256,
+            code_sha256(),
+            search.folds,
+            search.metric,
+            search.sampler,
+        ]
+        storage = search.storage or f"sqlite:///{search.output / 'study.db'}"
+        self.study = open_study(storage, sha256_json(settings)[:16], seed=self.config.seed, sampler=search.sampler)
+
+    def work(self, tracker: Tracker) -> None:
+        """Works on trials until there are enough, beside others that do."""
+        work(self.study, self.search.n, lambda trial: self._score(trial, tracker), [_Cannot])
+
+    def _score(self, trial: Any, tracker: Tracker) -> float:
+        import optuna
+
+        values = {one.key: one.suggest(trial) for one in self.ranges}
+        state, value = _run(trial, self.search, values, self.pages, self.corpus_sha256, tracker)
+        if state == "pruned":
+            raise optuna.TrialPruned
+        if state == "failed":
+            raise _Cannot
+        return value
+
+
+def tune(search: Search, *, workers: int = 1) -> Tuned:
+    """Searches settings; one MLflow run, with a nested one for every trial.
+
+    The first trial is the config as it is, where the space holds its values. A search that was killed, or is called with a
+    larger `n`, goes on with the same study: same config, space, corpus, code, folds, metric and sampler. The trial of a worker that
+    was killed is taken over by another.
+
+    Args:
+        search: What is searched.
+        workers: Processes on this machine that work on it at once.
 
     Raises:
-        InputError: Bad config, space or corpus; an unknown metric; every trial failed.
+        InputError: Bad config, space or corpus; an unknown metric; every trial failed; the workers end before the search does.
     """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config, ranges = load_config(config_path, overrides), read_space(space_path)
-    for one in ranges:
-        _apply(config_path, overrides, {one.key: one.choices[0] if one.choices else one.low})
-    by_file, corpus_sha256 = read_corpus(config, output)
-    split = split_corpus(config, by_file)
-    parts = parts_of(split, by_file)
-    pages = [*parts["train"], *parts["validation"]]
-    del by_file, parts  # nothing below can read a test page
-    output.mkdir(parents=True, exist_ok=True)
-    settings = [config.to_dict(), [str(one) for one in ranges], corpus_sha256, split.sha256, code_sha256(), folds, metric]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = f"sqlite:///{output / 'study.db'}"
-        study = optuna.create_study(storage=storage, study_name=sha256_json(settings)[:16], direction="maximize", load_if_exists=True)
-        _mend(study)
-        # A sampler that starts again from its seed would draw the same trials again.
-        study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials), n_startup_trials=STARTUP)
-        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+    found = _Searching(search)
+    study, config, output = found.study, found.config, search.output
+    take_over(study, own=True)
     if not study.trials:
         flat = config.flat()
         study.enqueue_trial(
-            {one.key: _flow(flat[one.key]) if one.choices else flat[one.key] for one in ranges if _holds(one, flat[one.key])}
+            {one.key: flow(flat[one.key]) if one.choices else flat[one.key] for one in found.ranges if one.holds(flat[one.key])}
         )
-    with tracked_run(config, resume=study.user_attrs.get("run_id"), fallback_name=f"tune {config_path.stem}", folder=output) as tracker:
+    name = search.config_path.stem
+    with tracked_run(config, resume=study.user_attrs.get("run_id"), fallback_name=f"tune {name}", folder=output) as tracker:
         study.set_user_attr("run_id", tracker.run_id)
-        tracker.tags({"config": config_path.stem, "corpus.sha256": corpus_sha256, "split.sha256": split.sha256, "tune.metric": metric})
-        if _done(study) < n:
-            console.print(
-                f"{_done(study)} of {n} trials are done; each is scored on {len(pages)} pages outside the test part, {folds} folds"
-            )
-        while _done(study) < n:
-            trial = study.ask()
-            values = {one.key: one.suggest(trial) for one in ranges}
-            state, value = _run(trial, config_path, overrides, values, pages, corpus_sha256, output / "folds", folds, metric, tracker)
-            study.tell(trial, value if state == "complete" else None, state=optuna.trial.TrialState[_STATES[state]])
-        found = _found(study, config_path, overrides, ranges, output)
-        write_text(found.path, found.config.to_yaml())
-        write_json(output / "trials.json", {"metric": metric, "folds": folds, "trials": found.trials, "importances": found.importances})
-        tracker.metrics({f"tune/best/{metric}": found.best, "tune/trials": float(len(found.trials))})
-        for path in (found.path, output / "trials.json", space_path):
+        tracker.tags(
+            {"config": name, "corpus.sha256": found.corpus_sha256, "split.sha256": found.split.sha256, "tune.metric": search.metric}
+        )
+        if (done := len(ended(study))) < search.n:
+            scored = f"each is scored on {len(found.pages)} pages outside the test part, {search.folds} folds"
+            console.print(f"{done} of {search.n} trials are done; {scored}")
+            if workers > 1:
+                _send_out(search, workers, str(tracker.run_id))
+            found.work(tracker)  # alone, or what workers left
+        best = _found(study, search, found.ranges)
+        write_text(best.path, best.config.to_yaml())
+        write_json(
+            output / "trials.json", {"metric": search.metric, "folds": search.folds, "trials": best.trials, "importances": best.importances}
+        )
+        tracker.metrics({f"tune/best/{search.metric}": best.best, "tune/trials": float(len(best.trials))})
+        for path in (best.path, output / "trials.json", search.space_path):
             tracker.file(path)
         tracker.describe(
-            f"Best {metric} {found.best:.4f} of {len(found.trials)} trials, {folds} folds, pages outside the test part.",
-            {"best config": found.path.name, "trials": "trials.json"},
+            f"Best {search.metric} {best.best:.4f} of {len(best.trials)} trials, {search.folds} folds, pages outside the test part.",
+            {"best config": best.path.name, "trials": "trials.json"},
         )
-    return found
+    return best
+
+
+def join(search: Search, number: int, run_id: str) -> None:
+    """Works on a search that another process leads.
+
+    Args:
+        search: As the leader has it.
+        number: Of the worker, from 0.
+        run_id: Of the search's MLflow run.
+    """
+    found = _Searching(search)
+    with joined_run(found.config, run_id, search.output / f"worker-{number}") as tracker:
+        found.work(tracker)
+
+
+def _send_out(search: Search, workers: int, run_id: str) -> None:
+    """Runs workers to their end; what they could not finish is left to the caller. They end with this process."""
+    command = [
+        sys.executable, "-m", "train", "tune", "--config", str(search.config_path), *search.overrides, "--space", str(search.space_path),
+        "--output", str(search.output), "--n", str(search.n), "--folds", str(search.folds), "--metric", search.metric,
+        "--sampler", search.sampler, *(["--storage", search.storage] if search.storage else []), "--join", run_id,
+    ]  # fmt: skip
+    threads = str(max(1, len(os.sched_getaffinity(0)) // workers))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    running = [subprocess.Popen([*command, "--worker", str(i)], env=environment) for i in range(workers)]
+    try:
+        while any([worker.poll() is None for worker in running]):  # all are asked: one that was killed must not stay a zombie
+            time.sleep(0.2)
+    finally:
+        for worker in running:
+            worker.terminate()
+        for worker in running:
+            worker.wait()
 
 
 def _run(
-    trial: Any,
-    config_path: Path,
-    overrides: Sequence[str],
-    values: Mapping[str, Any],
-    pages: Sequence[Page],
-    corpus_sha256: str,
-    work: Path,
-    folds: int,
-    metric: str,
-    parent: Tracker,
+    trial: Any, search: Search, values: Mapping[str, Any], pages: Sequence[Page], corpus_sha256: str, parent: Tracker
 ) -> tuple[str, float]:
     """Cross-validates one trial; returns `complete`, `pruned` or `failed`, and the score so far."""
     name = f"trial {trial.number}"
@@ -220,11 +229,12 @@ def _run(
     value = float("nan")
     state = "failed"
     try:
-        config = _apply(config_path, overrides, values)
+        config = _apply(search, values)
     except InputError as error:
         console.print(f"{name} cannot be: {error}", markup=False, soft_wrap=True, style="yellow")
         return state, value
     by_id = {page.page_id: page for page in pages}
+    folds, metric, work = search.folds, search.metric, search.output / "folds"
     with tracked_run(config, resume=None, fallback_name=name, folder=work, parent=parent) as tracker:
         tracker.tags({"tune.trial": str(trial.number), "corpus.sha256": corpus_sha256})
         records: list[dict[str, Any]] = []
@@ -256,45 +266,23 @@ def _run(
     return state, value
 
 
-def _done(study: Any) -> int:
-    return sum(trial.state.is_finished() and not trial.user_attrs.get("killed") for trial in study.trials)
-
-
-def _mend(study: Any) -> None:
-    """Trials of a process that was killed did not fail: they are asked again."""
-    import optuna
-
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        study._storage.set_trial_user_attr(trial._trial_id, "killed", True)
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-
-
-def _holds(one: Range, value: Any) -> bool:
-    return value in one.choices if one.choices is not None else value is not None and one.low <= value <= one.high
-
-
-def _flow(value: Any) -> str:
-    """A value as one line of YAML, as overrides take it."""
-    return yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True).removesuffix("...\n").strip()
-
-
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else _flow(value)
+    return f"{value:.4g}" if isinstance(value, float) else flow(value)
 
 
-def _apply(config_path: Path, overrides: Sequence[str], values: Mapping[str, Any]) -> Config:
-    return load_config(config_path, [*overrides, *(f"{key}={_flow(value)}" for key, value in values.items())])
+def _apply(search: Search, values: Mapping[str, Any]) -> Config:
+    return load_config(search.config_path, [*search.overrides, *(f"{key}={flow(value)}" for key, value in values.items())])
 
 
-def _found(study: Any, config_path: Path, overrides: Sequence[str], ranges: Sequence[Range], output: Path) -> Tuned:
+def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
     import optuna
 
-    trials = [trial for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get("killed") and trial.state.is_finished()]
+    trials = ended(study)
+    output = search.output
     complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
         raise InputError("no trial came to its end", expected="at least one", remedy="read the messages above, mend the space", path=output)
-    best = max(complete, key=lambda trial: trial.value)
+    best = max(complete, key=lambda trial: (trial.value, -place_of(study, trial)))
 
     def values(trial: Any) -> dict[str, Any]:
         return {
@@ -313,6 +301,7 @@ def _found(study: Any, config_path: Path, overrides: Sequence[str], ranges: Sequ
     for row, trial in zip(rows, trials, strict=True):
         if trial.state == optuna.trial.TrialState.PRUNED:
             row["score"] = trial.intermediate_values[max(trial.intermediate_values)]
-    tuned = _apply(config_path, [*overrides, f"output=outputs/{config_path.stem}-tuned"], values(best))
+    named = replace(search, overrides=[*search.overrides, f"output=outputs/{search.config_path.stem}-tuned"])
+    tuned = _apply(named, values(best))
     start = next((t.value for t in complete if t.number == 0), None)
     return Tuned(tuned, output / "best.yaml", values(best), float(best.value), start, rows, importances)

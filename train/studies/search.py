@@ -1,0 +1,173 @@
+"""An Optuna study that several processes work on: who draws what, who takes over from whom, when it is done."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from train.errors import InputError
+from train.tracking import alive
+
+STARTUP = 6
+"""Trials drawn at random before the sampler models them, and before any is pruned."""
+SAMPLERS = ("tpe", "random")
+HEARTBEAT_S, GRACE_S = 10, 60
+"""A worker says so often that it is at work; a trial whose worker on another machine has been silent for so long is taken over."""
+OWNER, SURPLUS = "owner", "surplus"
+
+
+@contextmanager
+def _experimental() -> Iterator[None]:
+    """Optuna calls its heartbeat experimental, though it has been there since 2.8."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def _retries(trial: Any) -> list[int]:
+    """Numbers of the trials that this one is asked again for."""
+    with _experimental():
+        return list(RetryHeartbeatStaleTrialCallback.retry_history(trial))
+
+
+class NumberedSampler(BaseSampler):  # type: ignore[misc]
+    """Draws each trial from a generator seeded by the trial's place in the search, so that neither a kill nor the number of workers changes it.
+
+    A random trial depends on its place alone; one of TPE also on the trials that have ended when it is drawn.
+
+    Args:
+        seed: Of the search.
+        sampler: `tpe` (random for the first `STARTUP`) or `random`.
+    """
+
+    def __init__(self, seed: int, sampler: str) -> None:
+        self._seed, self._sampler = seed, sampler
+        self._drawing: BaseSampler = RandomSampler(seed=seed)
+
+    def before_trial(self, study: Any, trial: FrozenTrial) -> None:
+        place = place_of(study, trial)
+        seed = self._seed + place
+        modelled = self._sampler == "tpe" and place >= STARTUP
+        self._drawing = TPESampler(seed=seed, n_startup_trials=1) if modelled else RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:
+        found: dict[str, Any] = self._drawing.infer_relative_search_space(study, trial)
+        return found
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._drawing.sample_relative(study, trial, search_space)
+        return found
+
+    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
+        return self._drawing.sample_independent(study, trial, param_name, param_distribution)
+
+
+def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
+    """Opens a study, or makes it.
+
+    Args:
+        storage: A database URL, e.g. `sqlite:///study.db` or `postgresql://…`.
+        name: Of the study.
+        seed: Of its draws.
+        sampler: One of `SAMPLERS`; with `random` no trial is pruned, for what is pruned depends on which trials have ended.
+
+    Raises:
+        InputError: The database does not answer.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with _experimental():
+            database = RDBStorage(
+                storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                engine_kwargs={"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None,
+            )  # fmt: skip
+            study = optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
+    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
+        # What SQLAlchemy says may hold the password.
+        raise InputError(
+            f"no study can be kept there: {type(error).__name__}", expected="a database that answers, and its driver",
+            remedy="start it, or mend STORAGE=postgresql://user:password@host/database (pip install psycopg2-binary)", rule="no-storage",
+        ) from None  # fmt: skip
+    study.sampler = NumberedSampler(seed, sampler)
+    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if sampler == "tpe" else optuna.pruners.NopPruner()
+    return study
+
+
+def uncounted(study: Any) -> set[int]:
+    """Numbers of trials that do not count: their worker was killed (they were asked again), or there were enough of them."""
+    trials = study.get_trials(deepcopy=False)
+    killed = {number for trial in trials for number in _retries(trial)}
+    return killed | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
+
+
+def place_of(study: Any, trial: Any) -> int:
+    """The place of a trial in its search: how many that count were asked before it."""
+    return int(trial.number) - len([number for number in uncounted(study) if number < trial.number])
+
+
+def ended(study: Any) -> list[FrozenTrial]:
+    """The trials that count and have ended."""
+    without = uncounted(study)
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.number not in without]
+
+
+def take_over(study: Any, *, own: bool = False) -> None:
+    """Asks trials again whose process on this machine is gone; of other machines, Optuna's heartbeat tells.
+
+    Args:
+        study: The study.
+        own: Also those of this very process, which has begun again.
+    """
+    with _experimental():
+        retry = RetryHeartbeatStaleTrialCallback()
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        host, _, pid = str(trial.user_attrs.get(OWNER, "")).rpartition(" ")
+        if host == platform.node() and (not alive(int(pid)) or (own and int(pid) == os.getpid())):
+            try:
+                study.tell(trial.number, state=TrialState.FAIL)
+            except (ValueError, RuntimeError, optuna.exceptions.UpdateFinishedTrialError):
+                continue  # another worker was first
+            retry(study, trial)
+
+
+def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence[type[Exception]]) -> None:
+    """Works on trials until `n` of them have ended, whoever works on the others.
+
+    Args:
+        study: Of `open_study`.
+        n: Trials in all.
+        objective: What a trial scores; may raise `TrialPruned`.
+        failed: What it raises when a trial cannot be.
+    """
+
+    def owned(trial: Any) -> float:
+        trial.set_user_attr(OWNER, f"{platform.node()} {os.getpid()}")
+        if place_of(study, trial) >= n and not trial.system_attrs.get("retry_history"):
+            trial.set_user_attr(SURPLUS, True)  # another worker took the last one at the same time
+            raise optuna.TrialPruned
+        return objective(trial)
+
+    while True:
+        take_over(study)
+        without = uncounted(study)
+        trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in without]
+        if any(trial.state == TrialState.WAITING for trial in trials) or len(trials) < n:
+            with _experimental():
+                study.optimize(owned, n_trials=1, catch=tuple(failed))
+        elif any(trial.state == TrialState.RUNNING for trial in trials):
+            time.sleep(0.5)  # its worker may be killed yet
+            with _experimental():
+                optuna.storages.fail_stale_trials(study)
+        else:
+            return
