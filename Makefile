@@ -174,6 +174,10 @@ ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 test: $(READY) ## Run all tests (sets up when needed; no network)
 	@$(BIN)/python -m pytest
 
+.PHONY: test-slow
+test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test` tries a sample (30 minutes; rows in outputs/survival.jsonl)
+	@rm -f outputs/survival.jsonl && NEWSPARTS_SLOW=1 $(BIN)/python -m pytest tests/survival
+
 .PHONY: test-ui
 test-ui: $(READY) ## Look at MLflow on the runs of RUNS=sqlite:///… (default: of make demo) in a browser; screenshots in outputs/screenshots
 	@NEWSPARTS_RUNS="$(or $(RUNS),sqlite:///$(CURDIR)/mlflow.db)" $(BIN)/python -m pytest tests/browser/test_ui.py

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from train.errors import InputError
+from train.interrupt import alive
 
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it onto `path` only when the block succeeds."""
+    """Yields a temporary path beside `path`; renames it onto `path` only when the block succeeds.
+
+    What processes of this machine that were killed left beside it is deleted.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    ours = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(glob.escape(ours) + "*.part"):
+        pid = left.name.removeprefix(ours).removesuffix(".part")
+        if pid.isdecimal() and not alive(int(pid)):
+            left.unlink(missing_ok=True)
+    aside = path.with_name(f"{ours}{os.getpid()}.part")
     try:
         yield aside
         with aside.open("rb") as file:

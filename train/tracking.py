@@ -21,7 +21,7 @@ from train.config import Config
 from train.corpus.split import PARTS, Split
 from train.errors import InputError
 from train.files import sha256_json, write_json
-from train.interrupt import Interrupted, signals_raise
+from train.interrupt import Interrupted, alive, signals_raise
 from train.outbox import UNSENT, Outbox
 from train.progress import console
 from train.sending import NOTE, artifact_page, first_line, model_of, quiet, send
@@ -423,17 +423,6 @@ def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:
         if run.info.run_id != but and tags.get("host") == platform.node() and not alive(int(tags.get("pid", 0))):
             client.set_tag(run.info.run_id, "ended_by", "the process was gone")
             client.set_terminated(run.info.run_id, "FAILED")
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid > 0
 
 
 def git_state() -> dict[str, str]:

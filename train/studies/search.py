@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from train.errors import InputError
-from train.tracking import alive
+from train.interrupt import alive
 
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
