@@ -13,7 +13,7 @@ from rich.console import Console
 
 from train import data_commands, registry_commands, service_commands, study_commands  # noqa: F401  their verbs enter the application by being imported
 from train.command_line import ConfigOption, ModelOption, Overrides, SliceOption, app, out
-from train.errors import InputError
+from train.errors import InputError, refusal_of_the_disk
 from train.progress import console, track
 
 
@@ -203,14 +203,11 @@ def main() -> int:
         # The reader of our output is gone; Python would complain once more while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        if error.filename is None:
-            raise
-        console.print(
-            f"error: {error.filename}: {error.strerror}\n  expected: a path one may read or write\n  remedy:   name another", markup=False
-        )
-        return 2
     except Exception as error:
+        refused = refusal_of_the_disk(error)
+        if refused is not None:
+            console.print(f"error: {refused}", markup=False, soft_wrap=True, style="red")
+            return 2
         if type(error).__module__.startswith(("typer", "click")) and hasattr(error, "show"):
             error.show()
             return int(getattr(error, "exit_code", 2))

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large", "database or disk is full", "disk I/O error")
+_CLOSED = ("Read-only file system", "Permission denied", "readonly database", "unable to open database file", "Operation not permitted")
+_NUMBERS = {
+    errno.ENOSPC: _FULL[0],
+    errno.EDQUOT: _FULL[1],
+    errno.EFBIG: _FULL[2],
+    errno.EROFS: _CLOSED[0],
+    errno.EACCES: _CLOSED[1],
+    errno.EPERM: _CLOSED[4],
+}
 
 
 class InputError(Exception):
@@ -47,3 +59,33 @@ class InputError(Exception):
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}:{self.line}: " if self.line else f"{self.path}: "
         return f"{where}{self.found}\n  expected: {self.expected}\n  remedy:   {self.remedy}"
+
+
+def refusal_of_the_disk(error: BaseException) -> InputError | None:
+    """What to tell a user when an error comes of a disk that is full or may not be written; None when it comes of something else.
+
+    Libraries wrap what the system says (MLflow, Arrow, torch), so the whole chain of causes is looked at.
+    """
+    seen: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in seen:
+        seen.append(link)
+        link = link.__cause__ or link.__context__
+    file = next((str(one.filename) for one in seen if isinstance(one, OSError) and one.filename is not None), None)
+    for one in seen:
+        said = _NUMBERS.get(one.errno or 0) if isinstance(one, OSError) else None
+        said = said or next((words for words in (*_FULL, *_CLOSED) if words in str(one)), None)
+        if said in _FULL:
+            return InputError(
+                said, expected="room for what is written", path=file, rule="disk-full",
+                remedy="free some, or name a folder elsewhere; then the same command again: it goes on, and what was whole is whole",
+            )  # fmt: skip
+        if said is not None:
+            return InputError(
+                said, expected="a path one may read or write", remedy="name another, or mend its rights", path=file, rule="no-rights"
+            )
+    if isinstance(error, OSError) and file is not None:
+        return InputError(
+            error.strerror or str(error), expected="a path one may read or write", remedy="name another", path=file, rule="bad-path"
+        )
+    return None

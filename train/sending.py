@@ -132,7 +132,7 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)  # also tracebacks: what is wrong is raised, and told by us
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

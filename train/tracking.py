@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from train.config import Config
 from train.corpus.split import PARTS, Split
-from train.errors import InputError
+from train.errors import InputError, refusal_of_the_disk
 from train.files import sha256_json, write_json
 from train.interrupt import Interrupted, alive, signals_raise
 from train.outbox import UNSENT, Outbox
@@ -99,7 +99,7 @@ def connect(experiment: str = EXPERIMENT) -> str:
 
 
 def _no_answer(error: BaseException) -> InputError:
-    return InputError(
+    return refusal_of_the_disk(error) or InputError(
         f"MLflow at {tracking_uri()} does not answer: {first_line(error)}",
         expected="a reachable tracking store",
         remedy="start the server, mend or unset MLFLOW_TRACKING_URI, or set tracking.enabled=false",
@@ -344,15 +344,16 @@ def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple
         )  # fmt: skip
     client = mlflow.MlflowClient()
     try:
-        if resume is not None:
-            try:
-                client.update_run(resume, status="RUNNING")
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST" and "deleted" not in str(error):
-                    raise
-                resume = None
-        _close_dead_runs(client, experiment, but=resume)
-        run = resume or client.create_run(experiment, tags=_context(_owner()), run_name=name).info.run_id
+        with quiet():
+            if resume is not None:
+                try:
+                    client.update_run(resume, status="RUNNING")
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_DOES_NOT_EXIST" and "deleted" not in str(error):
+                        raise
+                    resume = None
+            _close_dead_runs(client, experiment, but=resume)
+            run = resume or client.create_run(experiment, tags=_context(_owner()), run_name=name).info.run_id
     except (MlflowException, OSError) as error:
         raise _no_answer(error) from None
     return MlflowTracker(run, experiment, outbox), resume

@@ -50,7 +50,7 @@ class Case:
     prepare: Callable[[Path], None] = lambda folder: None
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def run_environment(folder: Path) -> dict[str, str]:
     return {
         **os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -60,7 +60,7 @@ def _environment(folder: Path) -> dict[str, str]:
 def _start(case: Case, folder: Path) -> subprocess.Popen[bytes]:
     log = (folder / "log.txt").open("ab")
     command = [sys.executable, "-m", "train", *case.words]
-    return subprocess.Popen(command, cwd=folder, env=_environment(folder), stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(command, cwd=folder, env=run_environment(folder), stdout=log, stderr=log, start_new_session=True)
 
 
 def _whole(case: Case, folder: Path) -> float:
@@ -76,7 +76,7 @@ def _runs(folder: Path) -> list[Any]:
     return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
 
 
-def _ready(made: Path, folder: Path) -> None:
+def ready(made: Path, folder: Path) -> None:
     shutil.copytree(made, folder, dirs_exist_ok=True)
 
 
@@ -159,13 +159,13 @@ CASES = {
 def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: str, made: Path, tmp_path: Path) -> None:
     case, rng = CASES[name], random.Random(name)
     started = time.monotonic()
-    _ready(made, tmp_path / "undisturbed")
+    ready(made, tmp_path / "undisturbed")
     seconds = _whole(case, tmp_path / "undisturbed")
     expected = case.result(tmp_path / "undisturbed")
     kills = rounds = alive = 0
     while kills < KILLS:
         folder = tmp_path / f"round-{rounds}"
-        _ready(made, folder)
+        ready(made, folder)
         for _ in range(min(rng.randint(1, IN_A_ROW), KILLS - kills)):
             running = _start(case, folder)
             try:
@@ -194,7 +194,7 @@ def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: st
 @pytest.mark.parametrize("name", ["fit, baseline", "fit, encoder", "tune"])
 def test_a_signal_ends_a_command_cleanly_in_five_seconds(name: str, number: signal.Signals, made: Path, tmp_path: Path) -> None:
     case, rng = CASES[name], random.Random(f"{name} {number}")
-    _ready(made, tmp_path)
+    ready(made, tmp_path)
     before = {run.info.run_id for run in _runs(tmp_path)}
     running = _start(case, tmp_path)
     deadline = time.monotonic() + 120
