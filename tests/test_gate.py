@@ -206,12 +206,12 @@ def test_history_follows_the_alias_whoever_moved_it(runs: list[str], store: Path
     client = mlflow.MlflowClient()
     verdicts = [Verdict("a|rule", True, "<b>found</b>" * 40, "wanted")]
     client.set_registered_model_alias("newsparts", "champion", "1")  # in the UI, before there was a history
-    registry.promote("2", verdicts)
+    registry.promote("2", verdicts, against="1")
     assert registry.history() == ["1", "2"]
     assert "<b>" not in registry.version("2").description
     client.set_registered_model_alias("newsparts", "champion", "3")
     assert registry.rollback() == ("3", "2"), "what the alias named served, not what the tag says"
-    registry.promote("3", verdicts, forced="x" * 9000)
+    registry.promote("3", verdicts, against="2", forced="x" * 9000)
     client.delete_model_version("newsparts", "2")
     assert registry.rollback() == ("3", "1"), "a version that was deleted is passed over"
     with pytest.raises(InputError, match="no version served before version 1"):

@@ -12,12 +12,15 @@ from train.corpus.page import Page
 from train.errors import InputError
 from train.gate import Contestant, Gate, Verdict, behaviour, judge
 from train.labelling import load_labeler
-from train.progress import waiting
+from train.progress import console, waiting
 from train.recipe import label_pages
-from train.registry import CHALLENGER, CHAMPION, bundle_folder, promote, refuse, version, version_of
+from train.registry import CHALLENGER, CHAMPION, ChampionMoved, bundle_folder, promote, refuse, version, version_of
 from train.run_pages import part_of_run
 from train.runtime import Labeler
 from train.tracking import REGISTERED_MODEL
+
+MOST_JUDGED = 5
+"""Times that a version is judged again because another became champion meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ def run(gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: 
     Raises:
         InputError: There is no such version, or its run or corpus cannot be read.
     """
+    for _ in range(MOST_JUDGED):
+        try:
+            return _run(gate, which, corpus, dry=dry, forced=forced)
+        except ChampionMoved:
+            console.print("another version became champion meanwhile; judging against it", style="yellow")
+    raise InputError(
+        f"the champion moved {MOST_JUDGED} times while this version was judged", expected="a champion that stays for a minute", rule="champion-moves",
+        remedy="promote one after the other",
+    )  # fmt: skip
+
+
+def _run(gate: Gate, which: str, corpus: str | None, *, dry: bool, forced: str | None) -> Decision:
     found, present = version(which), version_of(CHAMPION)
     if present is not None and present.version == found.version:
         return Decision(str(found.version), str(found.version), [], True, True)
@@ -72,7 +87,7 @@ def run(gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: 
     passed = all(verdict.passed for verdict in verdicts) or forced is not None
     if not dry:
         if passed:
-            promote(new.version, verdicts, forced=forced)
+            promote(new.version, verdicts, against=None if present is None else str(present.version), forced=forced)
         else:
             refuse(new.version, verdicts)
     return Decision(new.version, str(present.version) if present is not None else None, verdicts, passed, passed and not dry)

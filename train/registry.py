@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import InputError
+from train.interrupt import alive
 from train.markdown import plain
 from train.tracking import REGISTERED_MODEL, connect, has_model
 
@@ -43,6 +47,62 @@ class Registered:
     was_new: bool
 
 
+class ChampionMoved(Exception):
+    """Another version became champion since the gate compared with the one before."""
+
+
+LOCK = f"{REGISTERED_MODEL}.lock"
+"""A registered model that is there while aliases move: making it is the one thing of MLflow's registry that only one client can do."""
+LONGEST_LOCK_S = 60.0
+"""Older locks are of clients that were killed; moving aliases takes a second."""
+
+
+@contextmanager
+def _locked(client: Any) -> Iterator[None]:
+    """Within the block, no other client of this project moves an alias or makes a version.
+
+    Raises:
+        InputError: Others hold the lock for longer than they may.
+    """
+    from mlflow.exceptions import MlflowException
+
+    deadline = time.monotonic() + 3 * LONGEST_LOCK_S
+    while True:
+        try:
+            client.create_registered_model(
+                LOCK, {"owner": f"{platform.node()} {os.getpid()}", "taken": str(time.time())}, "Held while aliases move."
+            )
+            break
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"the registry is locked by {LOCK}", expected="a lock that is let go within a minute", rule="locked",
+                remedy="see who moves aliases all the time; or delete that registered model",
+            )  # fmt: skip
+        _break_lock(client)
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        client.delete_registered_model(LOCK)
+
+
+def _break_lock(client: Any) -> None:
+    """Deletes the lock of a client that was killed."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tags = client.get_registered_model(LOCK).tags
+        host, _, pid = tags.get("owner", "").rpartition(" ")
+        dead = host == platform.node() and not alive(int(pid or 0))
+        if dead or time.time() - float(tags.get("taken", 0)) > LONGEST_LOCK_S:
+            client.delete_registered_model(LOCK)
+    except MlflowException:
+        pass  # it was let go
+
+
 def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None = None, alias: str = CHALLENGER) -> Registered:
     """Registers a logged model and points the alias at it; a bundle that is a version already is not registered again.
 
@@ -64,14 +124,15 @@ def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None
     import mlflow
 
     known = None
-    if _found(lambda client: client.get_registered_model(REGISTERED_MODEL)) is None:
-        client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
-    else:
-        versions = client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
-        known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
-    with redirect_stderr(StringIO()):  # it would say that the model exists, as it should
-        made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
-    client.set_registered_model_alias(REGISTERED_MODEL, alias, made.version)
+    with _locked(client):
+        if _found(lambda client: client.get_registered_model(REGISTERED_MODEL)) is None:
+            client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
+        else:
+            versions = client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
+            known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
+        with redirect_stderr(StringIO()):  # it would say that the model exists, as it should
+            made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
+        client.set_registered_model_alias(REGISTERED_MODEL, alias, made.version)
     return Registered(REGISTERED_MODEL, str(made.version), f"models:/{REGISTERED_MODEL}@{alias}", known is None)
 
 
@@ -103,23 +164,30 @@ def version(number: str) -> Any:
     return found
 
 
-def promote(number: str, verdicts: Sequence[Verdict], *, forced: str | None = None) -> None:
+def promote(number: str, verdicts: Sequence[Verdict], *, against: str | None, forced: str | None = None) -> None:
     """Makes a version the champion, and keeps on it why.
 
     Args:
         number: Of the version.
         verdicts: What the gate said.
+        against: The champion it was judged against, or None where there was none.
         forced: Why it serves although a rule refused it.
+
+    Raises:
+        ChampionMoved: Another is champion by now; nothing was changed.
     """
     client = _client()
-    _note(client, number, "promoted", verdicts, forced)
-    before = version_of(CHAMPION)
-    served = history()
-    if before is not None and str(before.version) not in served[-1:]:
-        served.append(str(before.version))  # the alias was moved by other hands
-    # The alias first: history is told from it, and a kill between the two loses nothing.
-    client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, number)
-    client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps([*(v for v in served if v != number), number]))
+    with _locked(client):
+        before = version_of(CHAMPION)
+        if (None if before is None else str(before.version)) != against:
+            raise ChampionMoved
+        _note(client, number, "promoted", verdicts, forced)
+        served = history()
+        if before is not None and str(before.version) not in served[-1:]:
+            served.append(str(before.version))  # the alias was moved by other hands
+        # The alias first: history is told from it, and a kill between the two loses nothing.
+        client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, number)
+        client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps([*(v for v in served if v != number), number]))
 
 
 def refuse(number: str, verdicts: Sequence[Verdict]) -> None:
@@ -136,7 +204,13 @@ def rollback() -> tuple[str, str]:
     Raises:
         InputError: None served before.
     """
-    client, present = _client(), version_of(CHAMPION)
+    client = _client()
+    with _locked(client):
+        return _roll_back(client)
+
+
+def _roll_back(client: Any) -> tuple[str, str]:
+    present = version_of(CHAMPION)
     if present is None:
         raise InputError("no version serves", expected="a champion", remedy="make promote makes one", rule="no-history")
     gone = str(present.version)

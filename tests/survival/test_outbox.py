@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, ConfigMaker, free_port
+from tests.conftest import ConfigMaker
+from tests.survival.server import Server
 from train import outbox as outbox_module
 from train import recipe
 from train.crossval import cross_validate
@@ -93,49 +89,10 @@ def test_a_line_that_a_kill_left_half_is_passed_over_and_others_are_told(tmp_pat
         read_unsent(path)
 
 
-class _Server:
-    """An MLflow server on a SQLite file, with proxied artifacts, that can go and come back."""
-
-    def __init__(self, folder: Path, database: Path) -> None:
-        self.folder, self.database, self.port = folder, database, free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        import requests
-
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.database}", "--workers", "1", "--artifacts-destination",
-             str(self.folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port)],
-            cwd=self.folder, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if requests.get(f"{self.uri}/health", timeout=2).ok:
-                    return
-            except requests.RequestException:
-                pass
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()[-2000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
-def server(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
+def server(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     (tmp_path / "server").mkdir()
-    found = _Server(tmp_path / "server", store)
+    found = Server(tmp_path / "server", f"sqlite:///{store}")
     found.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", found.uri)
     yield found
@@ -153,9 +110,7 @@ def _during_training(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -
     monkeypatch.setattr(BaselineFamily, "fit", fitted)
 
 
-def test_a_server_that_goes_while_training_costs_nothing(
-    make_config: ConfigMaker, server: _Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_goes_while_training_costs_nothing(make_config: ConfigMaker, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
     config = make_config("demo-baseline", *ON)
@@ -188,7 +143,7 @@ def test_a_server_that_goes_while_training_costs_nothing(
 
 
 def test_a_server_that_comes_back_in_time_is_told_by_the_run_itself(
-    make_config: ConfigMaker, server: _Server, monkeypatch: pytest.MonkeyPatch
+    make_config: ConfigMaker, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
@@ -209,7 +164,7 @@ def test_a_server_that_comes_back_in_time_is_told_by_the_run_itself(
 
 
 def test_folds_that_no_server_saw_are_made_later(
-    make_config: ConfigMaker, server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: ConfigMaker, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 

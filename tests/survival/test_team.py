@@ -1,0 +1,152 @@
+"""A team on one server: two engineers train and promote at the same time, on PostgreSQL where it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, ConfigMaker, free_port
+from tests.survival.server import Server
+from tests.survival.told import SLOW, tell
+from train import registry
+from train.files import read_json
+from train.gate import Verdict
+from train.registry import CHAMPION, LOCK, ChampionMoved, history, promote, register, version_of
+
+ENGINEER = """
+import sys
+from train.config import load_config
+from train.recipe import fit
+from train.registry import ChampionMoved, promote, register_outcome, version_of
+from train.gate import Verdict
+
+outcome = fit(load_config(sys.argv[1]))
+for turn in range(int(sys.argv[2])):
+    made = register_outcome(outcome)
+    while True:
+        present = version_of("champion")
+        if present is not None and str(present.version) == made.version:
+            break
+        try:
+            promote(made.version, [Verdict("test", True, sys.argv[1], "any")], against=None if present is None else str(present.version))
+            print("promoted over", None if present is None else present.version, flush=True)
+            break
+        except ChampionMoved:
+            print("moved", flush=True)
+"""
+
+
+def _postgres() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if Path("/usr/lib/postgresql").is_dir() else []
+    return found[-1].parent if found else None
+
+
+@pytest.fixture
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of an empty PostgreSQL database; of SQLite where there is no PostgreSQL."""
+    programs = _postgres()
+    folder = tmp_path_factory.mktemp("database")
+    if programs is None or os.geteuid() != 0:
+        yield f"sqlite:///{folder / 'team.db'}"
+        return
+    pytest.importorskip("psycopg2")
+    port = free_port()
+    home = Path("/tmp") / f"newsparts-postgres-{os.getpid()}"
+    home.mkdir()
+    shutil.chown(home, "postgres")
+
+    def as_postgres(*words: str) -> None:
+        subprocess.run(["runuser", "-u", "postgres", "--", *words], check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+    as_postgres(str(programs / "initdb"), "-D", str(home / "data"), "-A", "trust", "-U", "postgres")
+    start = ("-D", str(home / "data"), "-o", f"-p {port} -k {home} -h 127.0.0.1", "-l", str(home / "log"))
+    as_postgres(str(programs / "pg_ctl"), *start, "-w", "start")
+    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    as_postgres(str(programs / "pg_ctl"), "-D", str(home / "data"), "-m", "immediate", "stop")
+    shutil.rmtree(home)
+
+
+def test_two_engineers_at_once_lose_no_update(
+    make_config: ConfigMaker, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = time.monotonic()
+    (tmp_path / "server").mkdir()
+    server = Server(tmp_path / "server", database, workers=2)
+    server.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    turns = 12 if SLOW else 3
+    try:
+        running = []
+        for engineer in range(2):
+            on = ("tracking.enabled=true", "tracking.experiment=newsparts", "evaluation.learning_curve=[]")
+            config = make_config("demo-baseline", *on, f"seed={engineer}", f"output={tmp_path / f'engineer-{engineer}'}")
+            (tmp_path / f"{engineer}.yaml").write_text(config.to_yaml(), encoding="utf-8")
+            words = [sys.executable, "-c", ENGINEER, str(tmp_path / f"{engineer}.yaml"), str(turns)]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            running.append(subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        told = []
+        for one in running:
+            out, errors = one.communicate(timeout=400)
+            assert one.returncode == 0, errors[-3000:]
+            told.append(out.splitlines())
+        versions = {str(v.version): v for v in registry._client().search_model_versions("name = 'newsparts'")}
+        assert len(versions) == 2, "a bundle was registered twice"
+        champion = version_of(CHAMPION)
+        assert champion is not None
+        served = history()
+        assert served[-1] == str(champion.version)
+        assert set(served) == set(versions), "a version that served is missing in the history"
+        # Each promotion went over the champion that it was judged against: both engineers' steps make one chain.
+        steps = [line.rpartition(" ")[2] for lines in told for line in lines if line.startswith("promoted")]
+        assert steps.count("None") == 1
+        for number in versions:
+            over = steps.count(number)  # times it was replaced
+            became = sum(line.startswith("promoted") for line in told[_engineer(versions[number], tmp_path)])
+            assert became - over == (1 if number == str(champion.version) else 0)
+        assert all(model.name != LOCK for model in registry._client().search_registered_models())
+    finally:
+        server.stop()
+    kind = database.partition(":")[0]
+    moved = sum(line == "moved" for lines in told for line in lines)
+    tell(
+        f"two engineers on one server ({kind})",
+        "fit, register, promote",
+        f"{len(steps)} promotions, {moved} judged again",
+        time.monotonic() - started,
+    )
+
+
+def _engineer(version: object, folder: Path) -> int:
+    """Whose run made a version."""
+    runs = [read_json(folder / f"engineer-{engineer}" / "outcome.json")["version"] for engineer in range(2)]
+    return runs.index(version.tags["bundle.version"])  # type: ignore[attr-defined]
+
+
+def test_a_version_judged_against_another_champion_is_not_promoted(make_config: ConfigMaker, store: Path) -> None:
+    from train.recipe import fit
+    from train.registry import register_outcome
+
+    on = ("tracking.enabled=true", "tracking.experiment=newsparts", "evaluation.learning_curve=[]", "baseline.max_iterations=5")
+    outcome = fit(make_config("demo-baseline", *on))
+    verdicts = [Verdict("x", True, "a", "b")]
+    one = register_outcome(outcome).version
+    promote(one, verdicts, against=None)
+    two = register(str(outcome.model_uri), bundle_version="other").version
+    with pytest.raises(ChampionMoved):
+        promote(two, verdicts, against=None)
+    assert json.dumps(history()) == f'["{one}"]'
+
+    # The lock of a client that was killed does not last.
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    client = registry._client()
+    client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "taken": str(time.time())})
+    promote(two, verdicts, against=one)
+    assert history() == [one, two]
