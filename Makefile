@@ -170,6 +170,10 @@ $(VENV)/.bench: $(READY)
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 	@$(RUN) ui --port $(PORT)
 
+.PHONY: server
+server: $(READY) ## Start an MLflow server for a team, with accounts: STORE=postgresql://… (default SQLite in outputs/server), PORT=
+	@$(RUN) server --port $(PORT) $(if $(STORE),--store "$(STORE)")
+
 .PHONY: test
 test: $(READY) ## Run all tests (sets up when needed; no network)
 	@$(BIN)/python -m pytest

@@ -75,6 +75,42 @@ def ui(
     _become_mlflow("ui", "--backend-store-uri", uri, "--host", host, "--port", str(port))
 
 
+@app.command()
+def server(
+    store: Annotated[str, typer.Option(help="Database URI of the runs, e.g. postgresql://user:password@host/newsparts.")] = "",
+    folder: Annotated[Path, typer.Option(help="For artifacts, accounts and the administrator's password.")] = Path("outputs/server"),
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; put a proxy with TLS before it for others.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Starts an MLflow server for a team: accounts with passwords, artifacts through the server, bound to this machine unless told otherwise."""
+    import secrets
+
+    from train.files import write_text
+
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept: dict[str, str] = {}
+    for variable, name in (("MLFLOW_AUTH_ADMIN_PASSWORD", "admin-password"), ("MLFLOW_FLASK_SERVER_SECRET_KEY", "secret-key")):
+        path = folder / name
+        if not path.is_file():
+            write_text(path, os.environ.get(variable) or secrets.token_urlsafe(24))
+            path.chmod(0o600)
+        kept[variable] = path.read_text(encoding="utf-8")
+    accounts = f"[mlflow]\ndefault_permission = EDIT\ndatabase_uri = sqlite:///{folder / 'accounts.db'}\nadmin_username = admin\n"
+    accounts += "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    write_text(folder / "accounts.ini", accounts)
+    os.environ.update(kept, MLFLOW_AUTH_CONFIG_PATH=str(folder / "accounts.ini"))
+    out.print(
+        f"MLflow for a team: http://{host}:{port}, user admin, first password in {folder / 'admin-password'}\n"
+        f"export MLFLOW_TRACKING_URI=http://{host}:{port} MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=…", soft_wrap=True, markup=False,
+    )  # fmt: skip
+    _become_mlflow(
+        "server", "--app-name", "basic-auth", "--backend-store-uri", store or f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination",
+        str(folder / "artifacts"), "--host", host, "--port", str(port), "--workers", str(workers),
+    )  # fmt: skip
+
+
 def _become_mlflow(*arguments: str) -> None:
     from train.tracking import tracking_uri
 

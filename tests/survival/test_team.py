@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,12 +24,13 @@ from train.registry import CHAMPION, LOCK, ChampionMoved, history, promote, regi
 
 ENGINEER = """
 import sys
+from pathlib import Path
 from train.config import load_config
 from train.recipe import fit
 from train.registry import ChampionMoved, promote, register_outcome, version_of
 from train.gate import Verdict
 
-outcome = fit(load_config(sys.argv[1]))
+outcome = fit(load_config(Path(sys.argv[1])))
 for turn in range(int(sys.argv[2])):
     made = register_outcome(outcome)
     while True:
@@ -57,7 +59,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if programs is None or os.geteuid() != 0:
         yield f"sqlite:///{folder / 'team.db'}"
         return
-    pytest.importorskip("psycopg2")
+    pytest.importorskip("psycopg")
     port = free_port()
     home = Path("/tmp") / f"newsparts-postgres-{os.getpid()}"
     home.mkdir()
@@ -150,3 +152,49 @@ def test_a_version_judged_against_another_champion_is_not_promoted(make_config: 
     client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "taken": str(time.time())})
     promote(two, verdicts, against=one)
     assert history() == [one, two]
+
+
+def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    import requests
+
+    from train.tracking import tracked_run
+
+    pytest.importorskip("flask_wtf")
+    port = free_port()
+    log = (tmp_path / "server.log").open("ab")
+    words = ["server", "--folder", str(tmp_path / "server"), "--port", str(port), "--workers", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "train", *words], cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                if requests.get(f"{uri}/health", timeout=2).ok:
+                    break
+            except requests.RequestException:
+                pass
+            assert running.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        asked = f"{uri}/api/2.0/mlflow/experiments/search?max_results=1"
+        assert requests.get(asked, timeout=30).status_code == 401
+        secret = tmp_path / "server" / "admin-password"
+        assert secret.stat().st_mode & 0o077 == 0
+        assert requests.get(asked, timeout=30, auth=("admin", "password1234")).status_code == 401
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", secret.read_text())
+        (tmp_path / "note.txt").write_text("through the server")
+        with tracked_run(make_config("demo-baseline", "tracking.enabled=true"), resume=None, fallback_name="x", folder=tmp_path) as tracker:
+            tracker.file(tmp_path / "note.txt")
+        run = mlflow.MlflowClient().get_run(str(tracker.run_id))
+        assert run.info.status == "FINISHED"
+        assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+        assert not (tmp_path / "unsent.jsonl").exists()
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()

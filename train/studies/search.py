@@ -97,7 +97,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         # What SQLAlchemy says may hold the password.
         raise InputError(
             f"no study can be kept there: {type(error).__name__}", expected="a database that answers, and its driver",
-            remedy="start it, or mend STORAGE=postgresql://user:password@host/database (pip install psycopg2-binary)", rule="no-storage",
+            remedy="start it, or mend STORAGE=postgresql://user:password@host/database (and pip install 'newsparts[server]')", rule="no-storage",
         ) from None  # fmt: skip
     study.sampler = NumberedSampler(seed, sampler)
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if sampler == "tpe" else optuna.pruners.NopPruner()
