@@ -59,7 +59,13 @@ def test_a_page_of_the_first_day_is_still_read(tmp_path: Path) -> None:
     """Contract 1, as the first version wrote it: keys that came later are absent, unknown ones are kept."""
     segments = [
         {"text": "Harbour bridge reopens", "role": "main", "story": 0, "topic": None},
-        {"text": "The bridge over the harbour reopened on Monday after a storm.", "role": "main", "story": 0, "topic": None, "note": "kept"},
+        {
+            "text": "The bridge over the harbour reopened on Monday after a storm.",
+            "role": "main",
+            "story": 0,
+            "topic": None,
+            "note": "kept",
+        },
         {"text": "Ferry adds night sailings", "role": "related", "story": 1, "topic": None},
         {"text": "All rights reserved", "role": "boilerplate", "story": None, "topic": None},
     ]

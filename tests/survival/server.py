@@ -30,15 +30,21 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        """Starts it and waits until it answers."""
+        words = ["mlflow", "server", "--backend-store-uri", self.store, "--workers", str(self.workers), "--artifacts-destination",
+                 str(self.folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port)]  # fmt: skip
+        self.run(words)
+
+    def run(self, words: list[str]) -> None:
+        """Starts a module that serves at our address, and waits until it answers."""
         import requests
 
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         log = (self.folder / "server.log").open("ab")
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.store, "--workers", str(self.workers), "--artifacts-destination",
-             str(self.folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port)],
-            cwd=self.folder, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", *words], cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
         deadline = time.monotonic() + 120
         while True:
             try:

@@ -161,25 +161,10 @@ def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path
     from train.tracking import tracked_run
 
     pytest.importorskip("flask_wtf")
-    port = free_port()
-    log = (tmp_path / "server.log").open("ab")
-    words = ["server", "--folder", str(tmp_path / "server"), "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(
-        [sys.executable, "-m", "train", *words], cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
-    uri = f"http://127.0.0.1:{port}"
+    server = Server(tmp_path, "")
+    uri = server.uri
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if requests.get(f"{uri}/health", timeout=2).ok:
-                    break
-            except requests.RequestException:
-                pass
-            assert running.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        server.run(["train", "server", "--folder", "server", "--port", str(server.port), "--workers", "1"])
         asked = f"{uri}/api/2.0/mlflow/experiments/search?max_results=1"
         assert requests.get(asked, timeout=30).status_code == 401
         secret = tmp_path / "server" / "admin-password"
@@ -196,5 +181,59 @@ def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path
         assert run.info.artifact_uri.startswith("mlflow-artifacts:")
         assert not (tmp_path / "unsent.jsonl").exists()
     finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        server.stop()
+
+
+def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, database: str) -> None:
+    import optuna
+    import psutil
+
+    started = time.monotonic()
+    (tmp_path / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
+    small = [
+        f"corpus.path={corpus}", "baseline.max_words=500", "baseline.max_chars=500", "baseline.neighbour_words=500", "baseline.max_iterations=5",
+        "evaluation.bootstrap_samples=20", "tracking.enabled=false",
+    ]  # fmt: skip
+
+    def words(output: str, *more: str) -> list[str]:
+        search = [
+            "--space",
+            str(tmp_path / "space.yaml"),
+            "--output",
+            str(tmp_path / output),
+            "--n",
+            "8",
+            "--folds",
+            "2",
+            "--sampler",
+            "random",
+        ]
+        return [sys.executable, "-m", "train", "tune", "--config", str(ROOT / "configs/pages-baseline.yaml"), *small, *search, *more]
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(words("alone"), env=environment, check=True, capture_output=True)
+    leader = subprocess.Popen(words("crowd", "--workers", "2", "--storage", database), env=environment, stderr=subprocess.PIPE, text=True)
+    victim: int | None = None
+    deadline = time.monotonic() + 120
+    while victim is None and time.monotonic() < deadline and leader.poll() is None:
+        for name in optuna.get_all_study_names(database) if (tmp_path / "crowd").is_dir() else []:
+            for trial in optuna.load_study(study_name=name, storage=database).get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+                pid = int(str(trial.user_attrs.get("owner", "x 0")).rpartition(" ")[2])
+                if pid and pid != leader.pid and psutil.pid_exists(pid):
+                    victim = pid
+        time.sleep(0.02)
+    assert victim is not None, "no worker was met at work"
+    os.kill(victim, signal.SIGKILL)
+    _, errors = leader.communicate(timeout=300)
+    assert leader.returncode == 0, errors[-3000:]
+
+    def tried(output: str) -> list[tuple[str, float]]:
+        return sorted((str(trial["values"]), trial["score"]) for trial in read_json(tmp_path / output / "trials.json")["trials"])
+
+    assert tried("crowd") == tried("alone")
+    tell(
+        f"a worker killed ({database.partition(':')[0]} storage)",
+        "tune WORKERS=2",
+        "the same 8 trials as alone",
+        time.monotonic() - started,
+    )
