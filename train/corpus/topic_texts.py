@@ -25,7 +25,7 @@ from train.files import digest_of, sha256_file, sha256_json, written_aside
 
 IPTC = Path(__file__).with_name("iptc-media-topics.yaml")
 _AG_TOPICS = {"1": "World", "2": "Sports", "3": "Business", "4": "Sci/Tech"}
-_HEADER = re.compile(r"[A-Za-z][\w-]*:")
+_HEADER = re.compile(r"\A[A-Za-z][\w-]*:")
 _TEXT_COLUMNS, _TOPIC_COLUMNS = ("text", "content", "article", "description"), ("topic", "label", "category", "class")
 
 

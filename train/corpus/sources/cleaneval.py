@@ -19,7 +19,7 @@ from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record, st
 from train.errors import InputError
 
 _SIDES = {"original", "originals", "cleaned", "clean", "input", "html", "raw", "gold", "goldstandard", "standard", "txt", "text", "source"}
-_URL = re.compile(r"\s*URL:\s*(\S+)[^\n]*\n?", re.I)
+_URL = re.compile(r"\A\s*URL:\s*(\S+)[^\n]*\n?", re.I)
 _TAG = re.compile(r"</?(?:h|p|l)>", re.I)
 
 
