@@ -5,7 +5,14 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-_FULL = ("No space left on device", "Disk quota exceeded", "File too large", "database or disk is full", "disk I/O error")
+_FULL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "database or disk is full",
+    "disk I/O error",
+    "No usable temporary directory",
+)
 _CLOSED = ("Read-only file system", "Permission denied", "readonly database", "unable to open database file", "Operation not permitted")
 _NUMBERS = {
     errno.ENOSPC: _FULL[0],
