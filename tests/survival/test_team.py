@@ -66,7 +66,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shutil.chown(home, "postgres")
 
     def as_postgres(*words: str) -> None:
-        subprocess.run(["runuser", "-u", "postgres", "--", *words], check=True, cwd="/", stdout=subprocess.DEVNULL)
+        subprocess.run(words, check=True, cwd="/", stdout=subprocess.DEVNULL, user="postgres", group="postgres", extra_groups=[])
 
     as_postgres(str(programs / "initdb"), "-D", str(home / "data"), "-A", "trust", "-U", "postgres")
     start = ("-D", str(home / "data"), "-o", f"-p {port} -k {home} -h 127.0.0.1", "-l", str(home / "log"))
