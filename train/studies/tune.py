@@ -26,7 +26,7 @@ from train.files import sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import code_sha256, score
 from train.run_pages import parts_of, read_corpus, split_corpus
-from train.studies.search import SAMPLERS, STARTUP, ended, open_study, place_of, take_over, work
+from train.studies.search import SAMPLERS, STARTUP, ended, open_study, take_over, work
 from train.studies.space import Range, flow, read_space
 from train.tracking import Tracker, joined_run, tracked_run
 
@@ -282,7 +282,8 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
     complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
         raise InputError("no trial came to its end", expected="at least one", remedy="read the messages above, mend the space", path=output)
-    best = max(complete, key=lambda trial: (trial.value, -place_of(study, trial)))
+    # Of equals the config as it is, else by settings: numbers depend on the workers.
+    best = max(complete, key=lambda trial: (trial.value, trial.number == 0, sorted(map(str, trial.params.items()))))
 
     def values(trial: Any) -> dict[str, Any]:
         return {
