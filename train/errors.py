@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 _FULL = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "File too large",
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
     "database or disk is full",
     "disk I/O error",
     "No usable temporary directory",
 )
-_CLOSED = ("Read-only file system", "Permission denied", "readonly database", "unable to open database file", "Operation not permitted")
-_NUMBERS = {
-    errno.ENOSPC: _FULL[0],
-    errno.EDQUOT: _FULL[1],
-    errno.EFBIG: _FULL[2],
-    errno.EROFS: _CLOSED[0],
-    errno.EACCES: _CLOSED[1],
-    errno.EPERM: _CLOSED[4],
-}
+_CLOSED = (*map(os.strerror, (errno.EROFS, errno.EACCES, errno.EPERM)), "readonly database", "unable to open database file")
 
 
 class InputError(Exception):
@@ -80,8 +71,9 @@ def refusal_of_the_disk(error: BaseException) -> InputError | None:
         link = link.__cause__ or link.__context__
     file = next((str(one.filename) for one in seen if isinstance(one, OSError) and one.filename is not None), None)
     for one in seen:
-        said = _NUMBERS.get(one.errno or 0) if isinstance(one, OSError) else None
-        said = said or next((words for words in (*_FULL, *_CLOSED) if words in str(one)), None)
+        if type(one).__name__ == "RestException":
+            continue  # MLflow's server tells of its own disk and rights, or of a user's
+        said = next((words for words in (*_FULL, *_CLOSED) if words in str(one)), None)
         if said in _FULL:
             return InputError(
                 said, expected="room for what is written", path=file, rule="disk-full",

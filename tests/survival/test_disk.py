@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import RestException
 
 from tests.survival.test_kill import CASES, SLOW, made, ready, run_environment  # noqa: F401  `made` is a fixture
 from tests.survival.told import tell
@@ -145,3 +146,4 @@ def test_causes_are_found_in_the_chain() -> None:
     assert found.rule == "disk-full"
     assert "/disk/file" in str(found)
     assert refusal_of_the_disk(ValueError("something else")) is None
+    assert refusal_of_the_disk(RestException({"error_code": "PERMISSION_DENIED", "message": "Permission denied"})) is None
