@@ -18,10 +18,10 @@ from train.corpus.page import Page
 from train.errors import InputError
 from train.evaluation import evaluate, gain
 from train.export.bundle import size_mb
+from train.machine import ROOT
 from train.models.calibrating import reliability
 from train.runtime import Labeler
 from train.runtime.reading import ROLES
-from train.tracking import ROOT
 
 TIMED_SEGMENTS, TIMED_RUNS = 40, 25
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import threading
 from collections.abc import Iterator
@@ -38,6 +39,17 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def me() -> str:
+    """Names this process among those of all machines, for `gone`."""
+    return f"{platform.node()} {os.getpid()}"
+
+
+def gone(owner: str) -> bool:
+    """Whether a process that named itself by `me` was on this machine and is no more; of other machines nobody knows."""
+    host, _, pid = owner.rpartition(" ")
+    return host == platform.node() and not alive(int(pid))
 
 
 def alive(pid: int) -> bool:

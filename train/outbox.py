@@ -30,17 +30,17 @@ class Outbox:
     """Entries on their way to the store, in the order they were put.
 
     Args:
-        path: File for what could not be sent; without one, what cannot be sent raises.
+        path: File for what could not be sent.
         send: Sends one entry, or raises `Away`. Returns the names of what it made, which later entries use: ours -> the store's.
         where: The store's name in messages.
     """
 
-    def __init__(self, path: Path | None, send: Callable[[Entry], dict[str, str]], where: str) -> None:
+    def __init__(self, path: Path, send: Callable[[Entry], dict[str, str]], where: str) -> None:
         self.path, self.where = path, where
         self.names: dict[str, str] = {}
         """What sent entries made: the name it was put under -> the store's."""
         self._send = send
-        self._kept = read_unsent(path) if path is not None else []
+        self._kept = read_unsent(path)
         self._pause, self._next_try = FIRST_PAUSE_S, 0.0
 
     @property
@@ -53,29 +53,20 @@ class Outbox:
         return {str(entry["run"]) for entry in self._kept}
 
     def put(self, entry: Entry) -> None:
-        """Sends an entry after those that wait; keeps it when the store is away.
-
-        Raises:
-            Away: It is, and there is no file to keep the entry in.
-        """
+        """Sends an entry after those that wait; keeps it when the store is away."""
         if self._kept and (time.monotonic() < self._next_try or self.flush() is not None):
-            return self.keep(entry)
+            return self._keep(entry)
         try:
             self.names |= self._send(entry)
         except Away as error:
-            if self.path is None:
-                raise
             console.print(
                 f"{self.where} does not take what this run tells it ({error}); the run goes on, and keeps it in {self.path}",
                 style="yellow", markup=False, soft_wrap=True,
             )  # fmt: skip
             self._wait(FIRST_PAUSE_S)
-            self.keep(entry)
+            self._keep(entry)
 
-    def keep(self, entry: Entry) -> None:
-        """Puts an entry among those that wait."""
-        if self.path is None:
-            raise Away("no file to keep it in")
+    def _keep(self, entry: Entry) -> None:
         self._kept.append(entry)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
@@ -108,7 +99,6 @@ class Outbox:
         self._next_try = time.monotonic() + pause
 
     def _write(self) -> None:
-        assert self.path is not None
         if self._kept:
             write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in self._kept))
         else:

@@ -17,6 +17,7 @@ from train.recipe import label_pages
 from train.registry import CHALLENGER, CHAMPION, ChampionMoved, bundle_folder, promote, refuse, version, version_of
 from train.run_pages import part_of_run
 from train.runtime import Labeler
+from train.sending import first_line
 from train.tracking import REGISTERED_MODEL
 
 MOST_JUDGED = 5
@@ -133,7 +134,7 @@ def _test_pages(registered: Any, corpus: str | None) -> list[Page]:
                 mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
         except (MlflowException, OSError) as error:
             raise InputError(
-                f"version {registered.version} has no run with its config and split: {str(error).splitlines()[0][:200]}",
+                f"version {registered.version} has no run with its config and split: {first_line(error)}",
                 expected="the run that trained it, in the same store", remedy="train it again in this store", rule="no-run",
             ) from None  # fmt: skip
         return part_of_run(Path(folder), "test", corpus, sha256=registered.tags.get("corpus.sha256"))

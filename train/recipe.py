@@ -21,6 +21,7 @@ from train.evaluation import Evaluation, by_value, evaluate
 from train.explain import explainer_of
 from train.export.bundle import CARD, add_documents, requirements, size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
+from train.machine import environment, git_state, peak_memory_mb
 from train.models.calibrating import reliability
 from train.models.family import Family, Log, choose, role_macro_f1
 from train.progress import console, track, waiting
@@ -31,7 +32,7 @@ from train.run_pages import corpus_sha256, fewer_sites, parts_of, read_corpus, r
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
 from train.step_log import StepLog
-from train.tracking import Tracker, environment, git_state, has_model, peak_memory_mb, tracked_run
+from train.tracking import Tracker, has_model, tracked_run
 
 OUTCOME = "outcome.json"
 CURVE = "learning_curve/validation/role/macro_f1"
@@ -258,6 +259,7 @@ def code_sha256() -> str:
         "bulk.py",
         "compare.py",
         "tracking.py",
+        "machine.py",
         "sending.py",
         "outbox.py",
         "progress.py",

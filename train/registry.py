@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -15,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import InputError
-from train.interrupt import alive
+from train.interrupt import gone, me
 from train.markdown import plain
+from train.sending import first_line
 from train.tracking import REGISTERED_MODEL, connect, has_model
 
 if TYPE_CHECKING:
@@ -69,9 +68,7 @@ def _locked(client: Any) -> Iterator[None]:
     deadline = time.monotonic() + 3 * LONGEST_LOCK_S
     while True:
         try:
-            client.create_registered_model(
-                LOCK, {"owner": f"{platform.node()} {os.getpid()}", "taken": str(time.time())}, "Held while aliases move."
-            )
+            client.create_registered_model(LOCK, {"owner": me(), "taken": str(time.time())}, "Held while aliases move.")
             break
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -95,9 +92,7 @@ def _break_lock(client: Any) -> None:
 
     try:
         tags = client.get_registered_model(LOCK).tags
-        host, _, pid = tags.get("owner", "").rpartition(" ")
-        dead = host == platform.node() and not alive(int(pid or 0))
-        if dead or time.time() - float(tags.get("taken", 0)) > LONGEST_LOCK_S:
+        if gone(tags.get("owner", "")) or time.time() - float(tags.get("taken", 0)) > LONGEST_LOCK_S:
             client.delete_registered_model(LOCK)
     except MlflowException:
         pass  # it was let go
@@ -249,7 +244,7 @@ def _found(ask: Callable[[Any], Any]) -> Any | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
             return None
         raise InputError(
-            f"MLflow's registry does not answer: {str(error).splitlines()[0][:200]}", expected="a reachable store",
+            f"MLflow's registry does not answer: {first_line(error)}", expected="a reachable store",
             remedy="try again, or mend MLFLOW_TRACKING_URI", rule="no-mlflow",
         ) from None  # fmt: skip
 
@@ -302,7 +297,7 @@ def bundle_folder(model: str) -> Path:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
     except (MlflowException, OSError) as error:
         raise InputError(
-            f"MLflow has no model {model!r}: {str(error).splitlines()[0][:200]}",
+            f"MLflow has no model {model!r}: {first_line(error)}",
             expected="a registered or logged model",
             remedy="`make demo` registers models:/newsparts@champion; `make ui` lists what there is",
             rule="no-model",

@@ -6,14 +6,10 @@ import json
 import os
 import platform
 import re
-import resource
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,14 +17,13 @@ from train.config import Config
 from train.corpus.split import PARTS, Split
 from train.errors import InputError, refusal_of_the_disk
 from train.files import sha256_json, write_json
-from train.interrupt import Interrupted, alive, signals_raise
+from train.interrupt import Interrupted, gone, signals_raise
+from train.machine import ROOT, environment, git_state
 from train.outbox import UNSENT, Outbox
 from train.progress import console
 from train.sending import NOTE, artifact_page, first_line, model_of, quiet, send
 
-ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
-_VERSIONS_OF = ("scikit-learn", "torch", "transformers", "datasets", "mlflow", "skops", "onnxruntime", "numpy")
 
 _VIEW = {
     "orderByKey": "metrics.`test/role/macro_f1`",
@@ -242,7 +237,8 @@ class MlflowTracker(Tracker):
                 # MLflow's own digest reads only the first 10,000 rows; ours names the file's bytes, the split and the part.
                 digest = sha256_json([corpus_sha256, split.sha256, part])[:16]
                 data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=digest)
-            self.put("dataset", part=part, dataset=data.to_dict())
+                told = data.to_dict()  # looks at the columns: it warns too
+            self.put("dataset", part=part, dataset=told)
             if part == "test":
                 self._test = {"dataset_name": data.name, "dataset_digest": data.digest}
 
@@ -321,7 +317,7 @@ def joined_run(config: Config, run_id: str, folder: Path) -> Iterator[Tracker]:
             return
         experiment = connect(config.tracking.experiment)
         folder.mkdir(parents=True, exist_ok=True)
-        outbox = Outbox(folder / UNSENT, send, f"MLflow at {tracking_uri()}")
+        outbox = _outbox(folder / UNSENT)
         try:
             yield MlflowTracker(run_id, experiment, outbox)
         finally:
@@ -335,7 +331,7 @@ def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple
     from mlflow.exceptions import MlflowException
 
     folder.mkdir(parents=True, exist_ok=True)
-    outbox = Outbox(folder / UNSENT, send, f"MLflow at {tracking_uri()}")
+    outbox = _outbox(folder / UNSENT)
     why = outbox.flush()
     if outbox.runs() - {resume}:
         raise InputError(
@@ -357,6 +353,10 @@ def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple
     except (MlflowException, OSError) as error:
         raise _no_answer(error) from None
     return MlflowTracker(run, experiment, outbox), resume
+
+
+def _outbox(path: Path) -> Outbox:
+    return Outbox(path, send, f"MLflow at {tracking_uri()}")
 
 
 def _owner() -> dict[str, str]:
@@ -384,7 +384,7 @@ def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
         InputError: The folder keeps nothing, or the store does not take it.
     """
     connect()
-    boxes = [Outbox(path, send, f"MLflow at {tracking_uri()}") for path in (folder / UNSENT, *sorted(folder.glob(f"worker-*/{UNSENT}")))]
+    boxes = [_outbox(path) for path in (folder / UNSENT, *sorted(folder.glob(f"worker-*/{UNSENT}")))]
     kept = sum(box.kept for box in boxes)
     if not kept:
         raise InputError(
@@ -421,35 +421,6 @@ def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:
     """Marks FAILED what is still RUNNING though its process on this machine is gone."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=100):
         tags = run.data.tags
-        if run.info.run_id != but and tags.get("host") == platform.node() and not alive(int(tags.get("pid", 0))):
+        if run.info.run_id != but and gone(f"{tags.get('host')} {tags.get('pid', 0)}"):
             client.set_tag(run.info.run_id, "ended_by", "the process was gone")
             client.set_terminated(run.info.run_id, "FAILED")
-
-
-def git_state() -> dict[str, str]:
-    """`git.sha` and `git.dirty` of the code that runs; empty outside a checkout."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-    try:
-        return {"git.sha": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.SubprocessError):
-        return {}
-
-
-def environment() -> dict[str, str]:
-    """Versions and the machine, as tags."""
-    tags = {"python": platform.python_version(), "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"}
-    for name in _VERSIONS_OF:
-        try:
-            tags[f"version.{name}"] = version(name)
-        except PackageNotFoundError:
-            continue
-    return tags
-
-
-def peak_memory_mb() -> float:
-    """Largest resident set of this process so far, in MB (10^6 bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -41,13 +41,11 @@ class Case:
         words: Of the command line; paths are relative to the working folder.
         result: What it left, comparable.
         same: Whether two results are the same.
-        prepare: Fills the working folder.
     """
 
     words: Sequence[str]
     result: Callable[[Path], Any]
     same: Callable[[Any, Any], bool] = lambda a, b: a == b
-    prepare: Callable[[Path], None] = lambda folder: None
 
 
 def run_environment(folder: Path) -> dict[str, str]:

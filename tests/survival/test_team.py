@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,10 +127,10 @@ def test_two_engineers_at_once_lose_no_update(
     )
 
 
-def _engineer(version: object, folder: Path) -> int:
+def _engineer(version: Any, folder: Path) -> int:
     """Whose run made a version."""
     runs = [read_json(folder / f"engineer-{engineer}" / "outcome.json")["version"] for engineer in range(2)]
-    return runs.index(version.tags["bundle.version"])  # type: ignore[attr-defined]
+    return runs.index(version.tags["bundle.version"])
 
 
 def test_a_version_judged_against_another_champion_is_not_promoted(make_config: ConfigMaker, store: Path) -> None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from train.bench.compare import Row, once, split_pages
+from train.machine import peak_memory_mb
 from train.runtime.encoder import INT8, Encoder, load_tokenizer
 from train.runtime.labeler import read_manifest
 from train.runtime.reading import clean
-from train.tracking import peak_memory_mb
 
 PAGES = 16
 ENGINES = ("torch float32", "ONNX Runtime float32", "ONNX Runtime int8")

@@ -22,7 +22,7 @@ import numpy as np
 from train.bench.compare import Row, once
 from train.corpus.page import Page
 from train.corpus.read import read_pages
-from train.tracking import ROOT
+from train.machine import ROOT
 
 CLIENTS, SECONDS = 50, 10.0
 STARTING_S = 120

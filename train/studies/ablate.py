@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from train.config import Config, load_config
 from train.corpus.facts import all_facts
 from train.corpus.page import Page
@@ -26,6 +24,7 @@ from train.progress import console
 from train.recipe import run_fingerprint
 from train.run_pages import read_corpus
 from train.studies.floors import rule_records
+from train.studies.space import read_yaml
 from train.studies.tables import cells, note
 from train.studies.tables import rows as table
 
@@ -55,14 +54,7 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
     Raises:
         InputError: No such file, or something else in it.
     """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            "no such ablation", expected="a YAML file", remedy="take one of configs/ablations/*.yaml", path=path, rule="no-plan"
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule="bad-plan") from None
+    found = read_yaml(path, "ablation", "configs/ablations/*.yaml", rule="plan")
     rows: Any = found.get("rows") if isinstance(found, dict) else None
     good = isinstance(rows, dict) and rows and isinstance(found.get("base"), str) and set(found) == {"base", "rows"}
     good = good and all(isinstance(value, list) and all(isinstance(v, str) and "=" in v for v in value) for value in rows.values())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +14,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from train.errors import InputError
-from train.interrupt import alive
+from train.interrupt import gone, me
 
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
@@ -40,7 +38,7 @@ def _retries(trial: Any) -> list[int]:
         return list(RetryHeartbeatStaleTrialCallback.retry_history(trial))
 
 
-class NumberedSampler(BaseSampler):  # type: ignore[misc]
+class NumberedSampler(BaseSampler):
     """Draws each trial from a generator seeded by the trial's place in the search, so that neither a kill nor the number of workers changes it.
 
     A random trial depends on its place alone; one of TPE also on the trials that have ended when it is drawn.
@@ -132,8 +130,8 @@ def take_over(study: Any, *, own: bool = False) -> None:
     with _experimental():
         retry = RetryHeartbeatStaleTrialCallback()
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        host, _, pid = str(trial.user_attrs.get(OWNER, "")).rpartition(" ")
-        if host == platform.node() and (not alive(int(pid)) or (own and int(pid) == os.getpid())):
+        owner = str(trial.user_attrs.get(OWNER, ""))
+        if gone(owner) or (own and owner == me()):
             try:
                 study.tell(trial.number, state=TrialState.FAIL)
             except (ValueError, RuntimeError, optuna.exceptions.UpdateFinishedTrialError):
@@ -152,7 +150,7 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
     """
 
     def owned(trial: Any) -> float:
-        trial.set_user_attr(OWNER, f"{platform.node()} {os.getpid()}")
+        trial.set_user_attr(OWNER, me())
         if place_of(study, trial) >= n and not trial.system_attrs.get("retry_history"):
             trial.set_user_attr(SURPLUS, True)  # another worker took the last one at the same time
             raise optuna.TrialPruned

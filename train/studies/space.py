@@ -47,20 +47,35 @@ class Range:
         return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
 
 
+def read_yaml(path: Path, what: str, shipped: str, *, rule: str) -> Any:
+    """Reads the YAML file of a study.
+
+    Args:
+        path: The file.
+        what: It is called in messages.
+        shipped: Where there are some to take.
+        rule: It is called in the names of rules.
+
+    Raises:
+        InputError: No such file, or it is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such {what}", expected="a YAML file", remedy=f"take one of {shipped}", path=path, rule=f"no-{rule}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule=f"bad-{rule}"
+        ) from None
+
+
 def read_space(path: Path) -> list[Range]:
     """Reads a search space: a YAML mapping of dotted keys to `{low, high}` (and `log: true` or `step`) or `{choices: […]}`.
 
     Raises:
         InputError: No such file, or something else in it.
     """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            "no such search space", expected="a YAML file", remedy="take one of configs/tune/*.yaml", path=path, rule="no-space"
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule="bad-space") from None
+    found = read_yaml(path, "search space", "configs/tune/*.yaml", rule="space")
     if not isinstance(found, dict) or not found:
         raise InputError(
             f"{type(found).__name__} instead of ranges", expected="dotted.key: {low: 1, high: 5}", remedy="see configs/tune/baseline.yaml",
