@@ -123,15 +123,26 @@ class EncoderConfig:
     patience: int | None
     threads: int | None
     device: Literal["auto", "cpu"]
+    devices: int
     bf16: bool
+    fp16: bool
+    compile: bool
 
     def __post_init__(self) -> None:
-        _positive(self, "encoder", "epochs", "batch_windows", "learning_rate", "head_learning_rate", "checkpoints", "head_tokens")
+        _positive(
+            self, "encoder", "epochs", "batch_windows", "devices", "learning_rate", "head_learning_rate", "checkpoints", "head_tokens"
+        )
         _not_negative(self, "encoder", "tail_tokens", "dropout", "weight_decay", "warmup", "topic_weight", "patience")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(
                 f"encoder.layer_decay is {self.layer_decay}, expected a factor from above 0 to 1; 1 is the same rate everywhere"
             )
+        if self.batch_windows % self.devices:
+            raise ValueError(
+                f"encoder.batch_windows is {self.batch_windows}, expected a multiple of encoder.devices ({self.devices}), which share each batch"
+            )
+        if self.bf16 and self.fp16:
+            raise ValueError("encoder.bf16 and encoder.fp16 are both true, expected one of them at most")
         if not 0 <= self.overlap <= 0.5:
             raise ValueError(f"encoder.overlap is {self.overlap}, expected a share of the window between 0 and 0.5")
         longest = 2 + self.head_tokens + self.tail_tokens

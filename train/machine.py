@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -39,5 +40,9 @@ def environment() -> dict[str, str]:
 
 def peak_memory_mb() -> float:
     """Largest resident set of this process so far, in MB (10^6 bytes)."""
+    with suppress(OSError):  # Linux counts into `getrusage` what the parent held when it started this process
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -1,4 +1,4 @@
-"""Spark on two executors of this machine gives the table that `label` gives; skipped where PySpark or Java is absent."""
+"""Spark on two executors of this machine, one of them killed, gives the table that `label` gives; skipped where PySpark or Java is absent."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
+from tests.survival.told import tell
 from train.bench.serving import readme_block
 from train.bulk import label_corpus
 from train.config import Config
@@ -22,13 +26,16 @@ from train.recipe import fit
 from train.registry import register
 
 ConfigMaker = Callable[..., Config]
+COPIES = 10
 
 pytest.importorskip("pyspark")
 if shutil.which("java") is None:
     pytest.skip("no Java", allow_module_level=True)
 
 
-def test_the_readme_on_spark_gives_the_identical_table(make_config: ConfigMaker, corpus: Path, store: Path, tmp_path: Path) -> None:
+def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_killed(
+    make_config: ConfigMaker, corpus: Path, store: Path, tmp_path: Path
+) -> None:
     from train.corpus.page import Page, Segment
     from train.corpus.read import read_pages, write_pages
 
@@ -36,19 +43,54 @@ def test_the_readme_on_spark_gives_the_identical_table(make_config: ConfigMaker,
     register(str(outcome.model_uri), bundle_version=outcome.version, alias="champion")
     odd = [Page(name, "golden.example", tuple(Segment(text) for text in texts)) for name, texts in PAGES.items()]
     path = tmp_path / "pages.jsonl"
-    write_pages(path, [*read_pages(corpus), *odd])
+    again = [replace(page, page_id=f"{page.page_id}-{n}") for n in range(COPIES) for page in read_pages(corpus)]
+    write_pages(path, [*again, *odd])
     label_corpus(load_labeler(str(outcome.output)), str(path), tmp_path / "labelled")
 
     (tmp_path / "spark_label.py").write_text(readme_block("spark_label.py"))
+    # Tasks of a few pages: there is work left when an executor goes.
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.files.maxPartitionBytes 20k\nspark.sql.files.openCostInBytes 1k\n")
     environment = {
         **os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT), "SPARK_CONF_DIR": str(tmp_path), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "spark_label.py", str(path), str(tmp_path / "by-spark")], cwd=tmp_path, env=environment, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    started = time.monotonic()
+    log = tmp_path / "spark.log"
+    with log.open("wb") as file:
+        running = subprocess.Popen(
+            [sys.executable, "spark_label.py", str(path), str(tmp_path / "by-spark")],
+            cwd=tmp_path,
+            env=environment,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        killed = _kill_an_executor(running, tmp_path / "by-spark")
+        assert running.wait(300) == 0, log.read_text()[-3000:]
+    finally:
+        running.kill()
+    assert killed, "no executor was at work: " + log.read_text()[-3000:]
+    assert "Lost executor" in log.read_text()
     ours, sparks = (sorted(pq.read_table(tmp_path / name).to_pylist(), key=lambda r: r["page_id"]) for name in ("labelled", "by-spark"))
-    assert len(ours) == 72 + len(PAGES)
+    assert len(ours) == 72 * COPIES + len(PAGES)
     assert sparks == ours
+    tell(
+        "a Spark executor killed",
+        "label by Spark, 2 executors",
+        f"{len(ours):,} pages, the table of `make label`",
+        time.monotonic() - started,
+    )
+
+
+def _kill_an_executor(running: subprocess.Popen[bytes], output: Path) -> bool:
+    """Kills one of the two executors once the first tasks are done."""
+    while running.poll() is None:
+        time.sleep(0.05)
+        if not list(output.glob("_temporary/0/task_*")):
+            continue
+        family = psutil.Process(running.pid).children(recursive=True)
+        executors = [p for p in family if p.is_running() and "CoarseGrainedExecutorBackend" in " ".join(p.cmdline())]
+        assert len(executors) == 2
+        executors[0].kill()
+        return True
+    return False

@@ -239,8 +239,15 @@ def test_the_segment_alone_is_told_nothing_of_its_page(make_config: ConfigMaker)
 @pytest.mark.parametrize("backbone_name", ["package:nothing_here/model", "no/such-hub-id", "package:../etc"])
 def test_a_backbone_that_is_not_there_is_told(make_config: ConfigMaker, backbone_name: str) -> None:
     with pytest.raises(InputError) as caught:
-        fit(make_config("demo-encoder", f"encoder.backbone={backbone_name}"))
+        fit(make_config("demo-encoder", f"encoder.backbone={backbone_name}", f"encoder.revision={40 * 'a'}"))
     assert caught.value.rule == "no-backbone"
+
+
+@pytest.mark.parametrize("revision", ["null", "main", "v1.0"])
+def test_a_backbone_by_hub_id_must_name_its_commit(make_config: ConfigMaker, revision: str) -> None:
+    with pytest.raises(InputError, match="40 hexadecimal digits") as caught:
+        fit(make_config("demo-encoder", "encoder.backbone=some/model", f"encoder.revision={revision}"))
+    assert caught.value.rule == "unpinned-backbone"
 
 
 def test_a_window_longer_than_the_backbone_knows_is_told(make_config: ConfigMaker) -> None:

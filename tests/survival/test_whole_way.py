@@ -8,6 +8,7 @@ import pkgutil
 import random
 import re
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from train.corpus.read import Refusal, scan
 from train.labelling import label_pairs, load_labeler
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import view_of, write_view
+from train.runtime import Labeler
 from train.slices import answers_of
 
 PAGES, BATCH = (20_000 if SLOW else 1_000), 250
@@ -105,6 +107,40 @@ def test_damaged_pages_go_the_whole_way_or_are_refused(made: Path, tmp_path: Pat
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["errors.html", "pages.html"]
     tried = f"{given:,} pages: {labelled:,} labelled, {refused:,} refused clearly; {BATCH} took {slowest:.1f} s at most"
     tell("damaged and hostile pages, reader to HTML", "scan, label, errors, pages", tried, time.monotonic() - started)
+
+
+def _peak(labeler: Labeler, page: Page) -> int:
+    """Bytes that labelling and drawing a page takes at most, what NumPy holds among them."""
+    tracemalloc.start()
+    try:
+        ((_, record),) = label_pairs(labeler, [page])
+        view_of(record, page, None)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_memory_of_a_page_grows_with_its_characters_alone(made: Path) -> None:  # noqa: F811
+    started = time.monotonic()
+    labeler = load_labeler(str(made / "trained/demo-baseline"))
+    _peak(labeler, make_page("warm", 1))  # tables that are made once
+    kinds = [*HOSTILE, "word ", "Ein Satz, der endet. ", "x", "wörd\u0301 "]
+    most, longest = 0.0, 1_000_000 if SLOW else 100_000
+    for kind in kinds:
+        for segments in (1, 40):
+            peaks = []
+            for chars in (longest // 10, longest):
+                text = (kind * (chars // segments // len(kind) + 1))[: chars // segments]
+                peaks.append(_peak(labeler, Page("p", "s", tuple(Segment(text) for _ in range(segments)))))
+            assert peaks[1] < 12 * peaks[0] + 10_000_000, (kind, segments, peaks)
+            most = max(most, peaks[1] / longest)
+    assert most < 1_000
+    tell(
+        "pages of a hundred thousand characters and more",
+        "label, draw",
+        f"{2 * len(kinds)} kinds: {most:.0f} bytes a character at most",
+        time.monotonic() - started,
+    )
 
 
 def _patterns() -> dict[str, re.Pattern[str]]:

@@ -127,8 +127,9 @@ def machine() -> dict[str, str | int]:
     except OSError:
         lines = []
     said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    model = f" (family {said['cpu family']}, model {said['model']})" if {"cpu family", "model"} <= said.keys() else ""
     return {
-        "cpu": said.get("model name", platform.processor()),
+        "cpu": said.get("model name", platform.processor()) + model,
         "flags": " ".join(flag for flag in FLAGS if flag in said.get("flags", "").split()) or "none of note",
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),

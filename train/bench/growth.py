@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import resource
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ import numpy as np
 
 from train.bench.compare import machine
 from train.errors import InputError
+from train.machine import peak_memory_mb
 from train.progress import track
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -180,18 +179,9 @@ def measure(step: str, corpus: Path) -> Measurement:
     segments = sum(len(record["segments"]) for _, record in jsonl.lines(corpus))
     with TemporaryDirectory(prefix=".bench-", dir=corpus.parent) as name:
         run = STEPS[step](corpus, Path(name))
-        imported, started = _peak_mb(), time.perf_counter()
+        imported, started = peak_memory_mb(), time.perf_counter()
         run()
-        return Measurement(step, segments, round(time.perf_counter() - started, 2), _peak_mb(), imported)
-
-
-def _peak_mb() -> float:
-    """This process' peak. `getrusage` would count the parent's too, which is inherited through fork and exec."""
-    try:
-        text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return round(int(re.search(r"VmHWM:\s+(\d+)", text).group(1)) / 1024, 1)  # type: ignore[union-attr]
-    except (OSError, AttributeError):
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+        return Measurement(step, segments, round(time.perf_counter() - started, 2), peak_memory_mb(), imported)
 
 
 def slope(rows: Sequence[Measurement], value: Callable[[Measurement], float]) -> float:

@@ -18,7 +18,7 @@ from train.files import write_json, write_text
 from train.progress import console
 from train.registry import bundle_folder
 
-COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,), "equal-time": (2,)}
+COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,), "equal-time": (2,), "cost": (1,)}
 """Sections that compare, and the threads they are run with."""
 SECTIONS = ("growth", *COMPARED, "serving")
 CHAMPION = "models:/newsparts@champion"
@@ -97,6 +97,10 @@ def main(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> 
         from train.bench.equal_time import equal_time
 
         return equal_time(corpus, threads)
+    if section == "cost":
+        from train.bench.cost import cost
+
+        return cost(corpus, model, model.parent / "demo-baseline", rounds, threads)
     if section == "labelling":
         return encoder.labelling(corpus, model, rounds, threads)
     return encoder.training(corpus, rounds, threads)

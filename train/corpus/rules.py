@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from train.corpus.exchanged import ExchangeWatch
 from train.corpus.overlap import words
 from train.corpus.page import Page
 from train.files import sha256_json
@@ -56,6 +57,7 @@ PAGE_RULES: dict[str, tuple[str, Callable[[Page], bool]]] = {
 CORPUS_RULES: dict[str, str] = {
     "same-page": "page whose segments are those of an earlier page under another id",
     "uniform-site": f"site of {UNIFORM_PAGES} pages or more whose pages all have the same roles in the same order, or one role only",
+    "exchanged-roles": "site whose labels a reading of the other sites would give under exchanged names: probably mixed up",
     "dominant-site": f"site with more than {DOMINANT_SHARE:.0%} of all pages",
     "rare-role": f"role on fewer than {LEAST_SITES} sites: no split can have it in every part",
     "rare-topic": f"topic on fewer than {LEAST_SITES} sites: no split can have it in every part",
@@ -105,6 +107,7 @@ class CorpusWatch:
         self._topics: defaultdict[str, set[str]] = defaultdict(set)
         self._texts: dict[bytes, str] = {}
         self._pages = 0
+        self._exchanges = ExchangeWatch()
 
     @property
     def sites(self) -> int:
@@ -114,6 +117,8 @@ class CorpusWatch:
     def page(self, page: Page) -> str | None:
         """Takes note of a page; returns the id of an earlier page with the same segments, if there is one."""
         self._pages += 1
+        if page.labelled:
+            self._exchanges.page(page)
         site = self._sites[page.site]
         site.pages += 1
         roles = [str(s.role) for s in page.segments]
@@ -138,6 +143,8 @@ class CorpusWatch:
                 yield "uniform-site", f"{name}, {site.pages} pages"
             if self._pages >= UNIFORM_PAGES and site.pages > DOMINANT_SHARE * self._pages:
                 yield "dominant-site", f"{name}, {site.pages} of {self._pages} pages"
+        for what in self._exchanges.findings():
+            yield "exchanged-roles", what
         for role in ROLES:
             on = sum(site.roles[role] > 0 for site in self._sites.values())
             if on < LEAST_SITES and self._pages:

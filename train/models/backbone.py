@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from train.errors import InputError
 from train.models.dropout import pool_dropout
 
+_COMMIT = re.compile("[0-9a-f]{40}")
 _DROPOUTS = ("hidden_dropout_prob", "hidden_dropout", "mlp_dropout", "embedding_dropout", "dropout")
 """What architectures call the dropout of their hidden states."""
 _ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
@@ -27,7 +29,7 @@ def load_backbone(
 
     Args:
         name: `package:NAME/FOLDER`, a local folder or a Hub id.
-        revision: Pins a Hub id to a commit.
+        revision: The commit of a Hub id, 40 hexadecimal digits; of others unused.
         layers: Keep the first so many layers; None keeps all.
         dropout: Of the backbone's hidden states.
         positions: It must know so many.
@@ -36,9 +38,16 @@ def load_backbone(
         The Hugging Face tokenizer and the model.
 
     Raises:
-        InputError: There is no such backbone, or it has fewer layers or positions.
+        InputError: There is no such backbone, a Hub id names no commit, or it has fewer layers or positions.
     """
     source = backbone_source(name)
+    if source == name and not Path(name).is_dir() and not _COMMIT.fullmatch(revision or ""):
+        raise InputError(
+            f"backbone {name!r} is neither a package nor a folder here, and as a Hub id it names no commit (revision: {revision})",
+            expected="a Hub id with the commit it was looked at, 40 hexadecimal digits: what a name or a tag brings may change overnight",
+            remedy="set revision to the newest commit on the model's page (Files, History), or name a package or a local folder",
+            rule="unpinned-backbone",
+        )
     where: dict[str, Any] = {"revision": revision} if revision else {}
     try:
         hf_tokenizer = AutoTokenizer.from_pretrained(source, **where)

@@ -20,17 +20,20 @@ import transformers
 from tokenizers import Tokenizer
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from train.config import EncoderConfig
 from train.corpus.page import Page
+from train.errors import InputError
 from train.files import sha256_json, write_text
 from train.models.augment import Recombiner
 from train.models.backbone import fast_tokenizer, layers_above, load_backbone, special_ids
+from train.models.devices import Shown, Tell, any_process, train_on_devices
 from train.models.family import Log, page_states, topics_of
 from train.models.network import IGNORED, PageEncoder, PageEncoderConfig
 from train.models.onnx import export_onnx
 from train.models.watching import Watch
-from train.progress import bar, track
+from train.progress import track
 from train.runtime.decoding import BEGINS, GOES_ON
 from train.runtime.encoder import OUTPUTS, Encoder
 from train.runtime.reading import ROLES, clean
@@ -65,7 +68,12 @@ class EncoderFamily:
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
         windows = self._windows(train, topic_texts)
-        self._train(windows, validation, log)
+        shown = Shown(log)
+        with shown.display:
+            if self.config.devices == 1:
+                self.train(windows, validation, shown)
+            else:
+                train_on_devices(self, windows, validation, shown)
 
     def load_backbone(self) -> None:
         """Loads tokenizer and network, and plans windows for them.
@@ -102,14 +110,29 @@ class EncoderFamily:
         name = sha256_json([settings, _labels_sha256(pages), _labels_sha256(topic_texts)])[:16]
         return window_table(shown(), self.tokenizer, self.plan, self.topics, self.work / "windows", name)
 
-    def _train(self, windows: datasets.Dataset, validation: Sequence[Page], log: Log) -> None:
+    def train(self, windows: datasets.Dataset, validation: Sequence[Page], tell: Tell) -> None:
+        """Trains the network; in a process of several that torchrun started, on this process's share of each batch.
+
+        Args:
+            windows: Rows of `labelled_windows`, those of all epochs.
+            validation: Looked at on the way where the config has patience.
+            tell: Takes steps and their metrics.
+
+        Raises:
+            InputError: The config asks for float16 where there is no GPU.
+        """
         config, network = self.config, self.network
         assert network is not None
         steps = math.ceil(len(windows) / config.batch_windows)
+        every = max(1, steps // 50)
+        # Said outright: without a GPU the Trainer refuses bf16 unless it is told to take the CPU.
+        on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
+        if config.fp16 and on_cpu:
+            raise InputError("encoder.fp16 on a CPU", expected="a GPU", remedy="set encoder.bf16=true instead, or neither", rule="no-gpu")
         arguments = TrainingArguments(
             output_dir=str(self.work / "checkpoints"),
             num_train_epochs=1,
-            per_device_train_batch_size=config.batch_windows,
+            per_device_train_batch_size=config.batch_windows // config.devices,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             warmup_steps=config.warmup,
@@ -118,15 +141,18 @@ class EncoderFamily:
             seed=self.seed,
             data_seed=self.seed,
             bf16=config.bf16,
-            # Said outright: without a GPU the Trainer refuses bf16 unless it is told to take the CPU.
-            use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
+            fp16=config.fp16,
+            torch_compile=config.compile,
+            use_cpu=on_cpu,
+            ddp_backend=None if config.devices == 1 else "gloo" if on_cpu else "nccl",
             dataloader_pin_memory=torch.cuda.is_available() and config.device != "cpu",
             train_sampling_strategy="group_by_length",
             length_column_name="length",
             remove_unused_columns=False,
-            logging_steps=max(1, steps // 50),
+            logging_steps=every,
             save_strategy="steps",
-            save_steps=max(1, math.ceil(steps / config.checkpoints)),
+            # At a step that is logged: the mean that is logged after it begins there, whether the training was resumed or not.
+            save_steps=every * math.ceil(steps / config.checkpoints / every),
             save_total_limit=2,
             report_to=[],
             disable_tqdm=True,
@@ -135,23 +161,21 @@ class EncoderFamily:
         watch = None
         if config.patience is not None and validation:
             begun = int(last.name.rpartition("-")[2]) if last is not None else 0
-            watch = Watch(validation, config.patience, self.work / "watch", log, step=begun)
-        progress = _Progress(log, sum(windows["length"]), watch, self)
-        trainer = Trainer(
+            watch = Watch(validation, config.patience, self.work / "watch", lambda metrics, step: tell(step, steps, metrics), step=begun)
+        trainer = _Trainer(
             model=network,
             args=arguments,
             train_dataset=windows,
             data_collator=Collator(self.plan),
             optimizers=(self.optimizer(network), None),
-            callbacks=[progress],
+            callbacks=[_Progress(tell, sum(windows["length"]), watch, self)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         if last is not None:
             logging.getLogger("newsparts").warning("resuming from %s", last)
         if watch is None or not watch.spent:
-            with progress.display:
-                trainer.train(resume_from_checkpoint=str(last) if last else None)
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
         # bf16 wraps the network's forward in autocast, which would be exported with it.
         trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
         if watch is not None:
@@ -298,32 +322,41 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-class _Progress(TrainerCallback):
-    """A progress bar, step metrics, the look at validation pages and the mark of a whole checkpoint."""
+class _Trainer(Trainer):
+    """Groups windows by length in batches of all devices together: one device or several, the same windows share a batch."""
 
-    def __init__(self, log: Log, tokens: int, watch: Watch | None, family: EncoderFamily) -> None:
-        self.log, self.tokens, self.watch, self.family = log, tokens, watch, family
-        self.display = bar()
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        windows = self.train_dataset if train_dataset is None else train_dataset
+        return LengthGroupedSampler(self.args.train_batch_size * self.args.world_size, lengths=list(windows["length"]))
+
+
+class _Progress(TrainerCallback):
+    """Tells steps and their metrics, looks at validation pages, and marks a whole checkpoint."""
+
+    def __init__(self, tell: Tell, tokens: int, watch: Watch | None, family: EncoderFamily) -> None:
+        self.tell, self.tokens, self.watch, self.family = tell, tokens, watch, family
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.started, self.start_step = time.monotonic(), state.global_step
-        self.task = self.display.add_task("training", total=state.max_steps, completed=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.display.update(self.task, completed=state.global_step)
+        self.tell(state.global_step, state.max_steps, {})
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:
         if logs and "loss" in logs:
-            self.display.update(self.task, description=f"training, loss {logs['loss']:.3f}")
             done = (state.global_step - self.start_step) / max(state.max_steps, 1)
             speed = done * self.tokens / max(time.monotonic() - self.started, 1e-9)
             metrics = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"], "train/tokens_per_second": speed}
-            self.log(metrics, state.global_step)
+            self.tell(state.global_step, state.max_steps, metrics)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        if self.watch is not None and self.family.network is not None:
+        spent = False
+        if self.watch is not None and self.family.network is not None and state.is_world_process_zero:
             network = self.family.network
-            control.should_training_stop |= self.watch.look(network, self.family.reader(), state.global_step)
+            spent = self.watch.look(network, self.family.reader(), state.global_step)
             network.train()
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")
+        # All processes have written their part of the checkpoint once they have agreed.
+        control.should_training_stop |= any_process(spent)
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")

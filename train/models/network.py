@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
@@ -96,30 +96,50 @@ class PageEncoder(PreTrainedModel):
         if self.topic_head is not None:
             answer["topic_logits"] = self.topic_head(hidden)
         if role_labels is not None:
-            # A batch of topic texts has no roles, and a mean over nothing is not a number: sum, then divide.
-            roles = nn.functional.cross_entropy(
-                answer.role_logits.flatten(0, 1), role_labels.flatten(), ignore_index=IGNORED, reduction="sum"
-            )
-            loss = roles / (role_labels != IGNORED).sum().clamp(min=1)
             assert begins_labels is not None
             assert story_index is not None
             assert story_topics is not None
-            related = begins_labels != IGNORED
-            if related.any():
-                loss = loss + nn.functional.binary_cross_entropy_with_logits(
-                    answer.begins_logits[related], begins_labels[related].to(answer.begins_logits.dtype)
-                )
-            if self.topic_head is not None and (story_topics != IGNORED).any():
-                loss = loss + self.config.topic_weight * self._topic_loss(answer.topic_logits, story_index, story_topics)
-            answer = ModelOutput(loss=loss, **answer)
+            answer = ModelOutput(loss=self._loss(answer, role_labels, begins_labels, story_index, story_topics), **answer)
         return answer
+
+    def _loss(
+        self, answer: ModelOutput, roles: torch.Tensor, begins: torch.Tensor, story_index: torch.Tensor, topics: torch.Tensor
+    ) -> torch.Tensor:
+        """Means over what is labelled in the whole batch, all its devices together: a share of it alone may hold few labels, or none."""
+        related = begins != IGNORED
+        shares = shares_of_batch(torch.stack([(roles != IGNORED).sum(), related.sum(), (topics != IGNORED).sum()]))
+        losses = [
+            nn.functional.cross_entropy(answer.role_logits.flatten(0, 1), roles.flatten(), ignore_index=IGNORED, reduction="sum"),
+            nn.functional.binary_cross_entropy_with_logits(
+                answer.begins_logits[related], begins[related].to(answer.begins_logits.dtype), reduction="sum"
+            ),
+        ]
+        if self.topic_head is not None:
+            losses.append(self.config.topic_weight * self._topic_loss(answer.topic_logits, story_index, topics))
+        return torch.stack([loss / share for loss, share in zip(losses, shares, strict=False)]).sum()
 
     @staticmethod
     def _topic_loss(logits: torch.Tensor, story_index: torch.Tensor, story_topics: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of each story's mean logits, the very mean that is taken when pages are labelled."""
         where = story_index >= 0
         means = story_means(logits[where], story_index[where], len(story_topics))
-        return nn.functional.cross_entropy(means, story_topics, ignore_index=IGNORED)
+        return nn.functional.cross_entropy(means, story_topics, ignore_index=IGNORED, reduction="sum")
+
+
+def shares_of_batch(counts: torch.Tensor) -> torch.Tensor:
+    """What sums over one device's share of a batch are divided by, so that their mean over devices is the mean over the batch.
+
+    Args:
+        counts: Of labels in this process's share, `[kinds]`.
+
+    Returns:
+        float `[kinds]`, above 0: counts of the whole batch, over the number of devices.
+    """
+    if not distributed.is_initialized():
+        return counts.clamp(min=1)
+    whole = counts.clone()
+    distributed.all_reduce(whole)
+    return whole.clamp(min=1) / distributed.get_world_size()
 
 
 def story_means(logits: torch.Tensor, story_index: torch.Tensor, stories: int) -> torch.Tensor:

@@ -1,0 +1,142 @@
+"""Training on two devices (torchrun's processes, gloo) learns what one process learns; a killed worker costs time alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import shrunk
+from tests.survival.told import tell
+from train.config import Config
+from train.errors import InputError
+from train.models.encoder import COMPLETE
+from train.recipe import fit
+from train.step_log import StepLog
+
+ConfigMaker = Callable[..., Config]
+ON = ("tracking.enabled=true", "tracking.experiment=test", "evaluation.learning_curve=[]", "encoder.threads=1")
+TWO = ("encoder.devices=2", "name=two")
+TOLERANCE = 1e-3
+
+
+def _curve(output: Path) -> dict[int, float]:
+    return dict(StepLog(output / "steps.jsonl", lambda metrics, step: None, resumed=True).read()["train/loss"])
+
+
+def _workers(pid: int) -> list[psutil.Process]:
+    """The processes that train; torchrun is their parent."""
+    found = [p for p in psutil.Process(pid).children(recursive=True) if "train.models.devices" in " ".join(p.cmdline())]
+    return [p for p in found if "torch.distributed.run" not in p.cmdline()]
+
+
+@pytest.fixture
+def alone(make_config: ConfigMaker, store: Path) -> Path:
+    return fit(make_config("demo-encoder", *ON, "encoder.epochs=6")).output
+
+
+def _same(one: Path, other: Path) -> float:
+    """The largest difference between two trainings' losses, having checked that all of them, and the weights, are near."""
+    curves = _curve(one), _curve(other)
+    assert curves[0].keys() == curves[1].keys()
+    assert len(curves[0]) > 20
+    apart = max(abs(curves[0][step] - curves[1][step]) for step in curves[0])
+    assert apart < TOLERANCE
+    weights = [load_file(output / "weights" / "model.safetensors") for output in (one, other)]
+    assert max(float(np.abs(weights[0][name] - weights[1][name]).max()) for name in weights[0]) < 0.02
+    return apart
+
+
+def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
+    alone: Path, corpus: Path, backbone: Path, store: Path, tmp_path: Path
+) -> None:
+    config = shrunk(
+        "demo-encoder", corpus, backbone, tmp_path / "two", *ON, "encoder.epochs=6", "encoder.checkpoints=6", "encoder.devices=2"
+    )
+    (tmp_path / "two.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    started = time.monotonic()
+    with (tmp_path / "log.txt").open("wb") as log:
+        running = subprocess.Popen([sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=tmp_path, stdout=log, stderr=log)
+    output = Path(config.output)
+    while running.poll() is None and not list(output.glob(f"work/checkpoints/*/{COMPLETE}")):
+        time.sleep(0.02)
+    workers = _workers(running.pid)
+    assert len(workers) == 2, (tmp_path / "log.txt").read_text()[-3000:]
+    workers[-1].send_signal(signal.SIGKILL)
+    assert running.wait(120) == 0, (tmp_path / "log.txt").read_text()[-3000:]
+
+    apart = _same(alone, output)
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert len(runs) == 2
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert not (output / "work").exists()
+    tell(
+        "a worker killed",
+        "fit, encoder on 2 devices (torchrun, gloo)",
+        f"losses within {apart:.0e} of one process's, one MLflow run",
+        time.monotonic() - started,
+    )
+    assert not any(p.is_running() for p in workers)
+
+
+def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone: Path, store: Path, tmp_path: Path) -> None:
+    config = shrunk("demo-encoder", corpus, backbone, tmp_path, *ON, "encoder.epochs=6", "encoder.devices=2", "encoder.checkpoints=6")
+    (tmp_path / "two.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    output = Path(config.output)
+    while running.poll() is None and not list(output.glob(f"work/checkpoints/*/{COMPLETE}")):
+        time.sleep(0.02)
+    workers = _workers(running.pid)
+    running.kill()
+    running.wait()
+    _, left = psutil.wait_procs(workers, timeout=60)
+    assert not left
+    outcome = fit(config)
+    assert outcome.metrics["test/role/macro_f1"] > 0.5
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert [run.info.status for run in runs] == ["FINISHED"]
+
+
+def test_workers_that_fail_say_why(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config("demo-encoder", "encoder.devices=2", "encoder.checkpoints=2")
+    checkpoints = Path(config.output) / "work" / "checkpoints"
+    checkpoints.parent.mkdir(parents=True)
+
+    from train.models import devices
+
+    leave = devices._Job.leave
+
+    def leave_and_block(*given: object) -> None:
+        leave(*given)  # type: ignore[arg-type]
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.write_text("a file where a folder should be")
+
+    monkeypatch.setattr(devices._Job, "leave", leave_and_block)
+    with pytest.raises(InputError, match=r"ended early: .*(exists|[Nn]ot a directory)"):
+        fit(config)
+    assert os.path.getsize(Path(config.output) / "work" / "devices" / "workers.log")
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(make_config: ConfigMaker) -> None:
+    with pytest.raises((InputError, ValueError), match=r"a multiple of encoder\.devices"):
+        make_config("demo-encoder", "encoder.devices=3", "encoder.batch_windows=4")
+    with pytest.raises((InputError, ValueError), match="one of them at most"):
+        make_config("demo-encoder", "encoder.bf16=true", "encoder.fp16=true")
+
+
+def test_float16_needs_a_gpu(make_config: ConfigMaker) -> None:
+    with pytest.raises(InputError, match="a GPU"):
+        fit(make_config("demo-encoder", "encoder.fp16=true", "encoder.device=cpu"))

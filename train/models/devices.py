@@ -1,0 +1,258 @@
+"""Training on several devices: torchrun starts a process for each, which share every batch; one process tells, tracks and goes on alone after.
+
+`train_on_devices` runs in the process of the run. It leaves a job in the work folder, starts the workers (this very module), and tells what
+the first of them tells. A worker that dies is started again with the others, from the last whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributed
+
+from train.corpus.page import Page
+from train.corpus.read import read_pages, write_pages
+from train.errors import InputError
+from train.files import read_json, write_json, write_text, written_aside
+from train.interrupt import gone, me
+from train.models.family import Log
+from train.progress import bar
+
+if TYPE_CHECKING:
+    import datasets
+
+    from train.models.encoder import EncoderFamily
+
+RESTARTS = 3
+"""So often all workers are started again when one died."""
+POLL_S = 0.2
+STOP_S = 20
+
+Tell = Callable[[int, int, Mapping[str, float]], None]
+"""Takes a step, the number of all steps, and the step's metrics, if it has some."""
+
+
+class Shown:
+    """Shows steps on a progress bar and logs their metrics, each once.
+
+    Args:
+        log: Takes the metrics.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self.display = bar()
+        self._log = log
+        self._task = self.display.add_task("training", total=None, visible=False)
+        self._logged: set[tuple[str, int]] = set()
+
+    def __call__(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        """Takes a step."""
+        said = f"training, loss {metrics['train/loss']:.3f}" if "train/loss" in metrics else None
+        self.display.update(self._task, completed=step, total=steps, visible=True, description=said)
+        new = {name: value for name, value in metrics.items() if (name, step) not in self._logged}  # workers that begin again tell again
+        self._logged.update((name, step) for name in new)
+        if new:
+            self._log(new, step)
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is up in any process of the training; all of them have come here when this returns."""
+    if not distributed.is_initialized():
+        return flag
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    flags = torch.tensor(int(flag), device=device)
+    distributed.all_reduce(flags, distributed.ReduceOp.MAX)
+    return bool(flags.item())
+
+
+def train_on_devices(family: EncoderFamily, windows: datasets.Dataset, validation: Sequence[Page], tell: Tell) -> None:
+    """Trains the family's network in `config.devices` processes that torchrun starts, and takes over what they learnt.
+
+    Args:
+        family: With network and windows ready to train.
+        windows: A table on disk.
+        validation: Labelled pages to look at on the way.
+        tell: Takes the first worker's steps.
+
+    Raises:
+        InputError: A worker failed, or died more often than `RESTARTS` times.
+    """
+    from safetensors.torch import load_model
+
+    assert family.network is not None
+    job = _Job(family.work / "devices")
+    job.leave(family, windows, validation)
+    workers = _start(job, family)
+    try:
+        while workers.poll() is None:
+            time.sleep(POLL_S)
+            job.pass_on(tell)
+    finally:
+        _stop(workers)
+    job.pass_on(tell)
+    if not job.trained.is_file():
+        raise InputError(
+            f"training on {family.config.devices} devices ended early: {job.reason()}",
+            expected=f"workers that end well; all are started again {RESTARTS} times when one dies",
+            remedy="mend what it says, then the same command again: it goes on from the last checkpoint; encoder.devices=1 needs no workers",
+            path=job.log,
+            rule="workers-failed",
+        )
+    load_model(family.network, str(job.trained))
+    if family.config.device != "cpu" and torch.accelerator.is_available():
+        family.network.to(torch.accelerator.current_accelerator())
+
+
+class _Job:
+    """What the process of the run and its workers leave for each other in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trained, self.log = folder / "trained.safetensors", folder / "workers.log"
+        self._told, self._given_up = folder / "told.jsonl", folder / "given-up"
+        self._read, self._stepped = 0, False
+
+    def leave(self, family: EncoderFamily, windows: datasets.Dataset, validation: Sequence[Page]) -> None:
+        """Leaves the job; what an earlier run of it left goes, but its checkpoints, which lie elsewhere."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in (self.trained, self._told, self._given_up, self.log, *self._failures()):
+            path.unlink(missing_ok=True)
+        write_pages(self.folder / "validation.jsonl", validation)
+        told = {"config": asdict(family.config), "seed": family.seed, "topics": family.topics, "work": str(family.work)}
+        files = [file["filename"] for file in windows.cache_files]
+        write_json(self.folder / "job.json", {**told, "windows": files, "validation": len(validation)})
+
+    def take(self) -> tuple[EncoderFamily, datasets.Dataset, list[Page]]:
+        """The family, its windows and validation pages; in a worker."""
+        import datasets
+        import transformers
+
+        from train.config import EncoderConfig
+        from train.models.encoder import EncoderFamily
+
+        told: dict[str, Any] = read_json(self.folder / "job.json")
+        family = EncoderFamily(EncoderConfig(**told["config"]), told["seed"], Path(told["work"]))
+        family.topics = tuple(told["topics"])
+        transformers.set_seed(family.seed)
+        family.load_backbone()
+        windows = datasets.concatenate_datasets([datasets.Dataset.from_file(file) for file in told["windows"]])
+        validation = read_pages(self.folder / "validation.jsonl") if told["validation"] else []
+        return family, windows, validation
+
+    def tell(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        """Tells a step, in a worker; the first one's are passed on."""
+        self._stepped = True
+        if os.environ["RANK"] != "0":
+            return
+        with self._told.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([step, steps, dict(metrics)]) + "\n")
+
+    def pass_on(self, tell: Tell) -> None:
+        """Passes on what was told since the last time; a line that is not whole yet waits, one cut short by a kill is skipped."""
+        if not self._told.is_file():
+            return
+        with self._told.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                step, steps, metrics = json.loads(line)
+                tell(step, steps, metrics)
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Keeps the reason of an exception. Before its first step a worker fails for good, and is not started again in earnest; later it
+        may be that another worker died, with whom it was in touch."""
+        if self._given_up.is_file():
+            raise SystemExit(1)
+        try:
+            yield
+        except Exception as error:
+            # Of the workers of an attempt the first to fail has the reason; others fail because they lose it.
+            with (
+                contextlib.suppress(FileExistsError),
+                (self.folder / f"failure-{os.environ['TORCHELASTIC_RESTART_COUNT']}.txt").open("x") as file,
+            ):
+                file.write("".join(traceback.format_exception_only(error)).strip())
+            if not self._stepped:
+                write_text(self._given_up, "")
+            raise
+
+    def _failures(self) -> list[Path]:
+        return sorted(self.folder.glob("failure-*.txt"))
+
+    def reason(self) -> str:
+        """Why there is no trained network."""
+        failures = self._failures()
+        return failures[-1].read_text(errors="replace") if failures else "a worker died again and again"
+
+
+def _start(job: _Job, family: EncoderFamily) -> subprocess.Popen[bytes]:
+    devices = family.config.devices
+    # Threads of several processes on the same cores wait for each other, spinning.
+    threads = str(max(1, (os.cpu_count() or 1) // devices))
+    # torchrun keeps one store for all attempts, and gloo waits for ever for the addresses of the last attempt's dead that it finds there.
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}", f"--max-restarts={RESTARTS}",
+        "-m", __name__, str(job.folder), me(),
+    ]  # fmt: skip
+    with job.log.open("wb") as log:
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def _stop(workers: subprocess.Popen[bytes]) -> None:
+    """Ends torchrun, which ends its workers."""
+    if workers.poll() is not None:
+        return
+    workers.terminate()
+    try:
+        workers.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        workers.kill()  # its workers see that the run is gone, or end with it
+        workers.wait()
+
+
+def _work(folder: Path, owner: str) -> None:
+    """A worker's life."""
+    from safetensors.torch import save_model
+
+    _end_with(owner)  # torchrun starts workers again also when the run is gone
+    job = _Job(folder)
+    with job.failing():
+        family, windows, validation = job.take()
+
+        def tell(step: int, steps: int, metrics: Mapping[str, float]) -> None:
+            _end_with(owner)
+            job.tell(step, steps, metrics)
+
+        family.train(windows, validation, tell)
+        if os.environ["RANK"] == "0":
+            assert family.network is not None
+            with written_aside(job.trained) as path:
+                save_model(family.network, str(path))
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
+def _end_with(owner: str) -> None:
+    """Ends this worker when the run was killed: nobody waits for it, and the next run would meet it in its checkpoints."""
+    if gone(owner):
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]), sys.argv[2])
