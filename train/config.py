@@ -126,7 +126,6 @@ class EncoderConfig:
     devices: int
     bf16: bool
     fp16: bool
-    compile: bool
 
     def __post_init__(self) -> None:
         _positive(

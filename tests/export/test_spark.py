@@ -26,7 +26,7 @@ from train.recipe import fit
 from train.registry import register
 
 ConfigMaker = Callable[..., Config]
-COPIES = 10
+COPIES = 6
 
 pytest.importorskip("pyspark")
 if shutil.which("java") is None:
@@ -49,7 +49,7 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
 
     (tmp_path / "spark_label.py").write_text(readme_block("spark_label.py"))
     # Tasks of a few pages: there is work left when an executor goes.
-    (tmp_path / "spark-defaults.conf").write_text("spark.sql.files.maxPartitionBytes 20k\nspark.sql.files.openCostInBytes 1k\n")
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.files.maxPartitionBytes 40k\nspark.sql.files.openCostInBytes 1k\n")
     environment = {
         **os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONPATH": str(ROOT), "SPARK_CONF_DIR": str(tmp_path), "OMP_NUM_THREADS": "1",

@@ -142,7 +142,6 @@ class EncoderFamily:
             data_seed=self.seed,
             bf16=config.bf16,
             fp16=config.fp16,
-            torch_compile=config.compile,
             use_cpu=on_cpu,
             ddp_backend=None if config.devices == 1 else "gloo" if on_cpu else "nccl",
             dataloader_pin_memory=torch.cuda.is_available() and config.device != "cpu",
