@@ -26,11 +26,12 @@ help: ## Show this list
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"found Python {v.major}.{v.minor}; expected 3.11 or newer; remedy: make PYTHON=/path/to/python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(if $(LOCKED),$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r .ci/requirements.lock)
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(LOCKED),--no-build-isolation) -c constraints.txt -e '.[dev]'
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) ## Create .venv and install pinned dependencies
+setup: $(READY) ## Create .venv and install pinned dependencies; LOCKED=1: each file by its hash (CPython 3.11 on Linux, what CI does)
 
 .PHONY: demo
 demo: $(READY) ## The whole chain: corpus, check, split, train both families, compare, register, export, label a page
@@ -208,9 +209,23 @@ lint: $(READY) ## Check style (ruff) and types (mypy --strict)
 format: $(READY) ## Format the code and sort imports
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+# Tools that look at what we depend on; in an environment of their own, so that they are no dependency.
+.venv-audit:
+	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2 pip-audit==2.10.1 pip-licenses==5.5.5
+
+.PHONY: lock
+lock: .venv-audit ## Renew .ci/requirements.lock, the hashes that CI installs by, from pyproject.toml and constraints.txt (network)
+	@mkdir -p outputs && .venv-audit/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header --extra dev --extra spark \
+	  --constraint constraints.txt --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file outputs/requirements.compiled pyproject.toml
+	@.venv-audit/bin/python .ci/lock.py outputs/requirements.compiled .ci/requirements.lock
+
+.PHONY: audit
+audit: .venv-audit $(VENV)/.spark ## List licences, last releases and known holes of all dependencies (.ci/dependencies.md; network); exit code 1 when one is not well
+	@.venv-audit/bin/python .ci/dependencies.py .ci/requirements.lock $(BIN)/python .ci/dependencies.md
+
 .PHONY: clean
 clean: ## Undo everything: .venv, outputs, MLflow's store and artifacts
-	rm -rf $(VENV) .venv-label-studio outputs mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts newsparts.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-label-studio .venv-audit outputs mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts newsparts.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find train tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 NAMING = $(if $(COLUMNS),--columns "$(COLUMNS)") $(if $(ROLES),--roles "$(ROLES)")
