@@ -120,7 +120,7 @@ def main(lock: Path, python: str, output: Path) -> int:
     newest = 0
     rows = []
     for name, version in versions.items():
-        fact, licence = facts[name], licences.get(normal(name), "not installed here")
+        fact, licence = facts[name], licences.get(normal(name), "not installed here")[:80]  # some give the whole text
         last = str(fact.get("last", ""))
         note = direct.get(normal(name))
         what = "" if note is None else "named by us" + (f", extra `{note}`" if note else "")
@@ -133,14 +133,14 @@ def main(lock: Path, python: str, output: Path) -> int:
             what = "; ".join(filter(None, (what, reason and f"old, kept: {reason}")))
             if reason is None:
                 wrong.append(f"{name} {version}: last release {last}, more than two years ago, and no reason is given to keep it")
-        if fact.get("newest") == version:
+        if fact.get("newest") == version.partition("+")[0]:
             newest += 1
             wrong += [
                 f"{name} {version}: {hole}, fixed in {fixed or 'no version'}"
                 for hole, fixed in fact.get("holes", [])
                 if hole not in EXPLAINED
             ]  # type: ignore[union-attr,attr-defined]
-        rows.append(f"| {name} | {version} | {licence[:80]} | {last} | {what} |")
+        rows.append(f"| {name} | {version} | {licence} | {last} | {what} |")
     head = [
         "# What newsparts is built and tested with",
         "",
