@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 
 from tests.conftest import ROOT, ConfigMaker, free_port
@@ -30,7 +31,11 @@ from train.config import load_config
 from train.recipe import fit
 from train.registry import ChampionMoved, promote, register_outcome, version_of
 from train.gate import Verdict
+from train.studies.tune import Search, tune
 
+path, storage = Path(sys.argv[1]), sys.argv[3] or None
+tuned = tune(Search(path, (), path.with_name("space.yaml"), path.with_suffix(".tuned"), 3, 2, "role/macro_f1", "random", storage))
+print("tuned", len(tuned.trials), flush=True)
 outcome = fit(load_config(Path(sys.argv[1])))
 for turn in range(int(sys.argv[2])):
     made = register_outcome(outcome)
@@ -86,13 +91,15 @@ def test_two_engineers_at_once_lose_no_update(
     server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     turns = 12 if SLOW else 3
+    (tmp_path / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
+    storage = database if database.startswith("postgresql") else ""  # SQLite is locked by the server's own writing
     try:
         running = []
         for engineer in range(2):
             on = ("tracking.enabled=true", "tracking.experiment=newsparts", "evaluation.learning_curve=[]")
             config = make_config("demo-baseline", *on, f"seed={engineer}", f"output={tmp_path / f'engineer-{engineer}'}")
             (tmp_path / f"{engineer}.yaml").write_text(config.to_yaml(), encoding="utf-8")
-            words = [sys.executable, "-c", ENGINEER, str(tmp_path / f"{engineer}.yaml"), str(turns)]
+            words = [sys.executable, "-c", ENGINEER, str(tmp_path / f"{engineer}.yaml"), str(turns), storage]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             running.append(subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         told = []
@@ -100,6 +107,12 @@ def test_two_engineers_at_once_lose_no_update(
             out, errors = one.communicate(timeout=400)
             assert one.returncode == 0, errors[-3000:]
             told.append(out.splitlines())
+        assert all("tuned 3" in lines for lines in told)
+        runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+        assert sum(parent is not None for parent in parents) == 6
+        assert len({parent for parent in parents if parent}) == 2
         versions = {str(v.version): v for v in registry._client().search_model_versions("name = 'newsparts'")}
         assert len(versions) == 2, "a bundle was registered twice"
         champion = version_of(CHAMPION)
@@ -121,7 +134,7 @@ def test_two_engineers_at_once_lose_no_update(
     moved = sum(line == "moved" for lines in told for line in lines)
     tell(
         f"two engineers on one server ({kind})",
-        "fit, register, promote",
+        "tune, fit, register, promote",
         f"{len(steps)} promotions, {moved} judged again",
         time.monotonic() - started,
     )
@@ -156,7 +169,6 @@ def test_a_version_judged_against_another_champion_is_not_promoted(make_config: 
 
 
 def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import mlflow
     import requests
 
     from train.tracking import tracked_run
