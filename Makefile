@@ -23,15 +23,24 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n             COLUMNS="theirs=ours …" ROLES="their-label=main …" KEEP=ours.jsonl JSON=report.json UNLABELLED=1 N=50\n'
 
+LOCKED_READY := $(VENV)/.locked
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"found Python {v.major}.{v.minor}; expected 3.11 or newer; remedy: make PYTHON=/path/to/python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(if $(LOCKED),$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r .ci/requirements.lock)
-	$(BIN)/python -m pip install --disable-pip-version-check $(if $(LOCKED),--no-build-isolation) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# The same from the lock, every file by its hash, and nothing that is not in it.
+$(LOCKED_READY): pyproject.toml constraints.txt .ci/requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r .ci/requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip check
+	@touch $(READY) $@
+
 .PHONY: setup
-setup: $(READY) ## Create .venv and install pinned dependencies; LOCKED=1: each file by its hash (CPython 3.11 on Linux, what CI does)
+setup: $(if $(LOCKED),$(LOCKED_READY),$(READY)) ## Create .venv and install pinned dependencies; LOCKED=1: each file by its hash (CPython 3.11 on Linux, what CI does)
 
 .PHONY: demo
 demo: $(READY) ## The whole chain: corpus, check, split, train both families, compare, register, export, label a page
@@ -193,7 +202,7 @@ behaviour: $(READY) ## Test how MODEL= behaves: obvious pages, changes that must
 
 # Label Studio's own code checks our tasks in a test; it needs an older numpy than we do.
 .venv-label-studio:
-	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check label-studio-sdk==2.1.2
+	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check label-studio-sdk==2.1.2 || { rm -rf $@; exit 1; }
 
 .PHONY: spark
 spark: $(VENV)/.spark ## Install PySpark, which labels on many machines (needs Java 17; README, 'Many pages')
@@ -211,7 +220,7 @@ format: $(READY) ## Format the code and sort imports
 
 # Tools that look at what we depend on; in an environment of their own, so that they are no dependency.
 .venv-audit:
-	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2 pip-audit==2.10.1 pip-licenses==5.5.5
+	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2 pip-audit==2.10.1 pip-licenses==5.5.5 || { rm -rf $@; exit 1; }
 
 .PHONY: lock
 lock: .venv-audit ## Renew .ci/requirements.lock, the hashes that CI installs by, from pyproject.toml and constraints.txt (network)

@@ -7,7 +7,8 @@ import platform
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 
@@ -60,4 +61,6 @@ def alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
+    with suppress(OSError):  # one that has ended and was not waited for, as in containers whose first process waits for none
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] not in ("Z", "X")
     return pid > 0

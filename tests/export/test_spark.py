@@ -84,7 +84,8 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
 
 def _kill_an_executor(running: subprocess.Popen[bytes], output: Path) -> bool:
     """Kills one of the two executors once the first tasks are done."""
-    while running.poll() is None:
+    deadline = time.monotonic() + 200
+    while running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
         if not list(output.glob("_temporary/0/task_*")):
             continue

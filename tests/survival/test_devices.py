@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -27,7 +27,6 @@ from train.step_log import StepLog
 
 ConfigMaker = Callable[..., Config]
 ON = ("tracking.enabled=true", "tracking.experiment=test", "evaluation.learning_curve=[]", "encoder.threads=1")
-TWO = ("encoder.devices=2", "name=two")
 TOLERANCE = 1e-3
 
 
@@ -35,10 +34,35 @@ def _curve(output: Path) -> dict[int, float]:
     return dict(StepLog(output / "steps.jsonl", lambda metrics, step: None, resumed=True).read()["train/loss"])
 
 
-def _workers(pid: int) -> list[psutil.Process]:
-    """The processes that train; torchrun is their parent."""
-    found = [p for p in psutil.Process(pid).children(recursive=True) if "train.models.devices" in " ".join(p.cmdline())]
-    return [p for p in found if "torch.distributed.run" not in p.cmdline()]
+@contextlib.contextmanager
+def _training(
+    folder: Path, config: Config, log: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], list[psutil.Process], list[psutil.Process]]]:
+    """A run in a process of its own that has written a checkpoint; all below it, and the two of them that train."""
+    (folder / "two.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    with log.open("wb") as file:
+        running = subprocess.Popen([sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=folder, stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(Path(config.output).glob(f"work/checkpoints/*/{COMPLETE}")):
+            assert running.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.02)
+        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.devices" in _said(p)]
+        workers = [p for p in below if "torch.distributed.run" not in _said(p)]
+        assert len(workers) == 2
+        assert len(below) == 3
+        yield running, below, workers
+    finally:
+        running.kill()
+        running.wait()
+
+
+def _said(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 @pytest.fixture
@@ -64,17 +88,11 @@ def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
     config = shrunk(
         "demo-encoder", corpus, backbone, tmp_path / "two", *ON, "encoder.epochs=6", "encoder.checkpoints=6", "encoder.devices=2"
     )
-    (tmp_path / "two.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    started = time.monotonic()
-    with (tmp_path / "log.txt").open("wb") as log:
-        running = subprocess.Popen([sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=tmp_path, stdout=log, stderr=log)
+    started, log = time.monotonic(), tmp_path / "log.txt"
+    with _training(tmp_path, config, log) as (running, below, workers):
+        workers[-1].kill()
+        assert running.wait(200) == 0, log.read_text()[-3000:]
     output = Path(config.output)
-    while running.poll() is None and not list(output.glob(f"work/checkpoints/*/{COMPLETE}")):
-        time.sleep(0.02)
-    workers = _workers(running.pid)
-    assert len(workers) == 2, (tmp_path / "log.txt").read_text()[-3000:]
-    workers[-1].send_signal(signal.SIGKILL)
-    assert running.wait(120) == 0, (tmp_path / "log.txt").read_text()[-3000:]
 
     apart = _same(alone, output)
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -87,23 +105,18 @@ def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
         f"losses within {apart:.0e} of one process's, one MLflow run",
         time.monotonic() - started,
     )
-    assert not any(p.is_running() for p in workers)
+    assert not any(p.is_running() for p in below)
 
 
 def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone: Path, store: Path, tmp_path: Path) -> None:
     config = shrunk("demo-encoder", corpus, backbone, tmp_path, *ON, "encoder.epochs=6", "encoder.devices=2", "encoder.checkpoints=6")
-    (tmp_path / "two.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    running = subprocess.Popen(
-        [sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    output = Path(config.output)
-    while running.poll() is None and not list(output.glob(f"work/checkpoints/*/{COMPLETE}")):
-        time.sleep(0.02)
-    workers = _workers(running.pid)
-    running.kill()
-    running.wait()
-    _, left = psutil.wait_procs(workers, timeout=60)
-    assert not left
+    with _training(tmp_path, config, tmp_path / "log.txt") as (running, below, _):
+        running.kill()
+        running.wait()
+        _, left = psutil.wait_procs(below, timeout=90)
+        assert not left
+    begun = [p for p in psutil.process_iter() if str(tmp_path) in _said(p)]
+    assert not begun, "torchrun began again"
     outcome = fit(config)
     assert outcome.metrics["test/role/macro_f1"] > 0.5
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from train.bench.compare import Row, compare
 from train.bulk import label_corpus
 from train.corpus.read import Corpus, write_pages
-from train.errors import InputError
 from train.labelling import load_labeler
 from train.models.quantize import quantized
 from train.runtime.encoder import FILES, Encoder
@@ -32,15 +31,7 @@ def cost(corpus: Path, encoder: Path, baseline: Path, rounds: int, threads: int)
         baseline: Output folder of a baseline.
         rounds: That count.
         threads: Of this process.
-
-    Raises:
-        InputError: There is no such model.
     """
-    for model in (encoder, baseline):
-        if not (model / "bundle").is_dir():
-            raise InputError(
-                "no trained model", expected="a run's output folder", remedy="run make demo first", path=model, rule="no-model"
-            )
     with TemporaryDirectory() as name:
         folder = Path(name)
         pages = folder / "pages.jsonl"

@@ -29,6 +29,7 @@ from train.runtime.labeler import read_manifest
 from train.runtime.reading import clean
 
 MATRIX = 2048
+BFLOAT16 = "packed, bfloat16 autocast"
 
 
 def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
@@ -126,7 +127,7 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
         "packed, 448-token windows without overlap": {"overlap": 0.0},
     }
     if torch.bfloat16 in kinds:
-        variants["packed, bfloat16 autocast"] = {"bf16": True}
+        variants[BFLOAT16] = {"bf16": True}
     for name, changes in variants.items():
         contenders[name] = _packed_steps(replace(config, **changes), pages)[0]
     rows = compare(
@@ -137,10 +138,10 @@ def training(corpus: Path, rounds: int, threads: int) -> list[Row]:
         rounds=rounds,
         notes={"packed (as shipped)": f"{padding:.1%} padding"},
     )
-    shipped = next(row for row in rows if row.name.startswith("packed (as"))
-    achieved = flops * shipped.rate / segments
+    steps = {torch.float32: "packed (as shipped)", torch.bfloat16: BFLOAT16}
     for kind, value in peak.items():
-        note = f"the packed step does {achieved / 1e9:.0f} GFLOP/s, {achieved / value:.0%} of it" if kind == torch.float32 else ""
+        achieved = flops * next(row.rate for row in rows if row.name == steps[kind]) / segments
+        note = f"the packed step does {achieved / 1e9:.0f} GFLOP/s, {achieved / value:.0%} of it"
         rows.append(Row("matrix peak of this process", str(kind).removeprefix("torch."), value / 1e9, "GFLOP/s", 0.0, 0.0, 0.0, note))
     return rows
 

@@ -22,6 +22,7 @@ COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,), "equal-time
 """Sections that compare, and the threads they are run with."""
 SECTIONS = ("growth", *COMPARED, "serving")
 CHAMPION = "models:/newsparts@champion"
+BASELINE = "demo-baseline"
 PAGES = 1040
 """Of the composed corpus that is compared on: the demo's."""
 
@@ -47,11 +48,17 @@ def report(
     unknown = [name for name in sections if name not in SECTIONS]
     if unknown:
         raise InputError(f"section {unknown[0]!r}", expected=f"one of {', '.join(SECTIONS)}", remedy="name one of them", rule="no-section")
-    if "labelling" in (sections or SECTIONS) and not ((model / "bundle" / "model.onnx").is_file() and (model / "weights").is_dir()):
+    if {"labelling", "cost"} & set(sections or SECTIONS) and not (
+        (model / "bundle" / "model.onnx").is_file() and (model / "weights").is_dir()
+    ):
         raise InputError(
             "no trained packed encoder", expected="a run's output folder", remedy="run make demo first, or name one: MODEL=outputs/…",
             path=model, rule="no-model",
         )  # fmt: skip
+    if "cost" in (sections or SECTIONS) and not (beside(model) / "bundle").is_dir():
+        raise InputError(
+            "no trained baseline beside the encoder", expected=BASELINE, remedy="run make demo first", path=beside(model), rule="no-model"
+        )
     for section in sections or SECTIONS:
         if section == "growth":
             found = growth.growth(folder, sizes or growth.SIZES, steps or tuple(growth.STEPS))
@@ -73,6 +80,11 @@ def report(
         write_json(folder / f"{section}.json", plain)
         write_text(folder / f"{section}.md", text)
         yield folder / f"{section}.md", text
+
+
+def beside(model: Path) -> Path:
+    """Output folder of the baseline that was trained beside an encoder."""
+    return model.parent / BASELINE
 
 
 def _isolated(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
@@ -100,7 +112,7 @@ def main(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> 
     if section == "cost":
         from train.bench.cost import cost
 
-        return cost(corpus, model, model.parent / "demo-baseline", rounds, threads)
+        return cost(corpus, model, beside(model), rounds, threads)
     if section == "labelling":
         return encoder.labelling(corpus, model, rounds, threads)
     return encoder.training(corpus, rounds, threads)

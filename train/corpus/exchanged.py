@@ -18,7 +18,7 @@ MOST_SITES = 1000
 LEAST_SITES = 6
 FOLDS = 2
 TAUGHT = 100
-"""So many segments of a site teach, evenly taken: a site counts the same however long its pages are."""
+"""So many segments of a page are kept, and so many of a site teach, evenly taken: a site counts the same however long its pages are."""
 MIN_WORDS = 3
 """As for scores: a menu label of a word or two tells a reading little."""
 MARGIN = 0.5
@@ -51,7 +51,8 @@ class ExchangeWatch:
             heapq.heappush(self._largest, (-_rank(page.site), page.site))
         rank = _rank(page.page_id)
         if len(pages) < PAGES_OF_SITE or rank < pages[-1][0]:
-            told = np.array([word_count(text) >= MIN_WORDS for text in page.texts], bool)
+            told = np.flatnonzero([word_count(text) >= MIN_WORDS for text in page.texts])
+            told = told[_evenly(len(told))]
             roles = np.array([ROLES.index(str(s.role)) for s in page.segments], np.int8)
             pages.append((rank, page.page_id, _features([clean(text) for text in page.texts])[told], roles[told]))
             pages.sort(key=lambda item: item[:2])
@@ -68,6 +69,11 @@ class ExchangeWatch:
             if likelihoods[best] > likelihoods[0] + MARGIN:
                 moved = ", ".join(f"{ROLES[a]} reads as {ROLES[b]}" for a, b in enumerate(ways[best]) if a != b)
                 yield f"{site}: what is labelled {moved} ({len(sites[site])} of its pages looked at)"
+
+
+def _evenly(count: int) -> np.ndarray:
+    """At most `TAUGHT` of so many places, evenly taken."""
+    return np.linspace(0, count - 1, min(TAUGHT, count)).astype(int)
 
 
 def _rank(name: str) -> int:
@@ -91,7 +97,7 @@ def _judge(sites: dict[str, list[tuple[int, str, np.ndarray, np.ndarray]]]) -> d
     answer: dict[str, np.ndarray] = {}
     for fold in range(FOLDS):
         held, others = names[fold::FOLDS], [site for k, site in enumerate(names) if k % FOLDS != fold]
-        taught = {site: np.linspace(0, len(given[site]) - 1, min(TAUGHT, len(given[site]))).astype(int) for site in others}
+        taught = {site: _evenly(len(given[site])) for site in others}
         labels = np.concatenate([given[site][some] for site, some in taught.items()])
         if len(np.unique(labels)) < 2:
             return {}

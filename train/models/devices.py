@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """So often all workers are started again when one died."""
 POLL_S = 0.2
-STOP_S = 20
+STOP_S = 40
+"""torchrun itself gives its workers 30 seconds."""
 
 Tell = Callable[[int, int, Mapping[str, float]], None]
 """Takes a step, the number of all steps, and the step's metrics, if it has some."""
@@ -121,7 +122,7 @@ class _Job:
         self.folder = folder
         self.trained, self.log = folder / "trained.safetensors", folder / "workers.log"
         self._told, self._given_up = folder / "told.jsonl", folder / "given-up"
-        self._read, self._stepped = 0, False
+        self._read, self._taken = 0, False
 
     def leave(self, family: EncoderFamily, windows: datasets.Dataset, validation: Sequence[Page]) -> None:
         """Leaves the job; what an earlier run of it left goes, but its checkpoints, which lie elsewhere."""
@@ -148,11 +149,11 @@ class _Job:
         family.load_backbone()
         windows = datasets.concatenate_datasets([datasets.Dataset.from_file(file) for file in told["windows"]])
         validation = read_pages(self.folder / "validation.jsonl") if told["validation"] else []
+        self._taken = True
         return family, windows, validation
 
     def tell(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
         """Tells a step, in a worker; the first one's are passed on."""
-        self._stepped = True
         if os.environ["RANK"] != "0":
             return
         with self._told.open("a", encoding="utf-8") as file:
@@ -174,8 +175,8 @@ class _Job:
 
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
-        """Keeps the reason of an exception. Before its first step a worker fails for good, and is not started again in earnest; later it
-        may be that another worker died, with whom it was in touch."""
+        """Keeps the reason of an exception. A worker that cannot take its job, or is given something wrong, fails for good and is not started
+        again in earnest; later it may be that another worker died, with whom it was in touch."""
         if self._given_up.is_file():
             raise SystemExit(1)
         try:
@@ -187,7 +188,7 @@ class _Job:
                 (self.folder / f"failure-{os.environ['TORCHELASTIC_RESTART_COUNT']}.txt").open("x") as file,
             ):
                 file.write("".join(traceback.format_exception_only(error)).strip())
-            if not self._stepped:
+            if not self._taken or isinstance(error, InputError):
                 write_text(self._given_up, "")
             raise
 
@@ -222,7 +223,7 @@ def _stop(workers: subprocess.Popen[bytes]) -> None:
     try:
         workers.wait(STOP_S)
     except subprocess.TimeoutExpired:
-        workers.kill()  # its workers see that the run is gone, or end with it
+        workers.kill()  # its workers see that it is gone
         workers.wait()
 
 
@@ -230,13 +231,14 @@ def _work(folder: Path, owner: str) -> None:
     """A worker's life."""
     from safetensors.torch import save_model
 
-    _end_with(owner)  # torchrun starts workers again also when the run is gone
+    torchrun = os.getppid()
+    _end_with(owner, torchrun)  # torchrun starts workers again also when the run is gone
     job = _Job(folder)
     with job.failing():
         family, windows, validation = job.take()
 
         def tell(step: int, steps: int, metrics: Mapping[str, float]) -> None:
-            _end_with(owner)
+            _end_with(owner, torchrun)
             job.tell(step, steps, metrics)
 
         family.train(windows, validation, tell)
@@ -248,9 +250,9 @@ def _work(folder: Path, owner: str) -> None:
         distributed.destroy_process_group()
 
 
-def _end_with(owner: str) -> None:
-    """Ends this worker when the run was killed: nobody waits for it, and the next run would meet it in its checkpoints."""
-    if gone(owner):
+def _end_with(owner: str, torchrun: int) -> None:
+    """Ends this worker when the run or torchrun was killed: nobody waits for it, and the next run would meet it in its checkpoints."""
+    if gone(owner) or os.getppid() != torchrun:
         os._exit(1)
 
 

@@ -156,6 +156,8 @@ class EncoderFamily:
             report_to=[],
             disable_tqdm=True,
         )
+        if config.devices == 1 and arguments.n_gpu > 1:
+            arguments._n_gpu = 1  # otherwise the Trainer splits batches among all GPUs it sees, whose stories are numbered as one
         last = last_checkpoint(Path(arguments.output_dir))
         watch = None
         if config.patience is not None and validation:
