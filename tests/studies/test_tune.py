@@ -20,6 +20,7 @@ from train.crossval import label_unseen
 from train.errors import InputError
 from train.interrupt import Interrupted
 from train.run_pages import read_corpus, split_corpus
+from train.studies.search import open_study
 from train.studies.space import read_space
 from train.studies.tune import Search as Searched
 from train.studies.tune import Tuned, tune
@@ -204,3 +205,11 @@ def test_the_shipped_spaces_fit_their_configs(name: str) -> None:
     for one in read_space(ROOT / f"configs/tune/{name}.yaml"):
         for value in one.choices or (one.low, one.high):
             load_config(ROOT / f"configs/pages-{name}.yaml", [f"{one.key}={value}"])
+
+
+def test_mlflows_own_database_is_refused_for_studies(store: Path) -> None:
+    before = store.read_bytes()
+    with pytest.raises(InputError, match="that database is MLflow's") as caught:
+        open_study(f"sqlite:///{store}", "x", seed=1, sampler="tpe")
+    assert caught.value.rule == "no-storage"
+    assert store.read_bytes() == before

@@ -82,6 +82,15 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shutil.rmtree(home)
 
 
+def _another(database: str) -> str:
+    """The URI of another, empty database on the same server: Optuna's tables and MLflow's do not go together."""
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE studies")
+    return f"{database.rpartition('/')[0]}/studies"
+
+
 def test_two_engineers_at_once_lose_no_update(
     make_config: ConfigMaker, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +101,7 @@ def test_two_engineers_at_once_lose_no_update(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     turns = 12 if SLOW else 3
     (tmp_path / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
-    storage = database if database.startswith("postgresql") else ""  # SQLite is locked by the server's own writing
+    storage = _another(database) if database.startswith("postgresql") else ""
     try:
         running = []
         for engineer in range(2):

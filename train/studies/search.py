@@ -80,11 +80,20 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         sampler: One of `SAMPLERS`; with `random` no trial is pruned, for what is pruned depends on which trials have ended.
 
     Raises:
-        InputError: The database does not answer.
+        InputError: The database does not answer, or is MLflow's own.
     """
+    import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        engine = sqlalchemy.create_engine(storage)
+        tables = set(sqlalchemy.inspect(engine).get_table_names())
+        engine.dispose()
+        if {"experiments", "runs"} <= tables:
+            raise InputError(
+                "that database is MLflow's", expected="one of its own for studies: Optuna and MLflow both keep a table alembic_version there",
+                remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another", rule="no-storage",
+            )  # fmt: skip
         with _experimental():
             database = RDBStorage(
                 storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
@@ -103,10 +112,12 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
 
 
 def uncounted(study: Any) -> set[int]:
-    """Numbers of trials that do not count: their worker was killed (they were asked again), or there were enough of them."""
+    """Numbers of trials that do not count: their worker was killed (they were asked again), there were enough of them, or they ended
+    before a setting was drawn (the database was busy when they were about to begin)."""
     trials = study.get_trials(deepcopy=False)
     killed = {number for trial in trials for number in _retries(trial)}
-    return killed | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
+    idle = {trial.number for trial in trials if trial.state in (TrialState.FAIL, TrialState.PRUNED) and not trial.params}
+    return killed | idle | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
 
 
 def place_of(study: Any, trial: Any) -> int:
