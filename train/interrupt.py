@@ -42,6 +42,16 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Within the block, signals that end the process wait: an exception in the middle of an extension module's import would abort it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def me() -> str:
     """Names this process among those of all machines, for `gone`."""
     return f"{platform.node()} {os.getpid()}"

@@ -21,6 +21,7 @@ from train.evaluation import Evaluation, by_value, evaluate
 from train.explain import explainer_of
 from train.export.bundle import CARD, add_documents, requirements, size_mb, write_bundle
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
+from train.interrupt import signals_wait
 from train.machine import environment, git_state, peak_memory_mb
 from train.models.calibrating import reliability
 from train.models.family import Family, Log, choose, role_macro_f1
@@ -189,13 +190,12 @@ def family_of(config: Config, work: Path) -> Family:
 
         assert config.baseline is not None
         return BaselineFamily(config.baseline, config.seed)
-    if config.family == "hierarchical":
+    with signals_wait():  # torch and transformers take seconds to import
+        from train.models.encoder import EncoderFamily
         from train.models.hierarchical import HierarchicalFamily
-
+    if config.family == "hierarchical":
         assert config.hierarchical is not None
         return HierarchicalFamily(config.hierarchical, config.seed, work)
-    from train.models.encoder import EncoderFamily  # torch and transformers take seconds to import
-
     assert config.encoder is not None
     return EncoderFamily(config.encoder, config.seed, work)
 

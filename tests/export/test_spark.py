@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
-from tests.survival.told import tell
+from tests.survival.told import said, tell
 from train.bench.serving import readme_block
 from train.bulk import label_corpus
 from train.config import Config
@@ -90,7 +90,7 @@ def _kill_an_executor(running: subprocess.Popen[bytes], output: Path) -> bool:
         if not list(output.glob("_temporary/0/task_*")):
             continue
         family = psutil.Process(running.pid).children(recursive=True)
-        executors = [p for p in family if p.is_running() and "CoarseGrainedExecutorBackend" in " ".join(p.cmdline())]
+        executors = [p for p in family if "CoarseGrainedExecutorBackend" in said(p)]
         assert len(executors) == 2
         executors[0].kill()
         return True

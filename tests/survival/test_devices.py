@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.conftest import shrunk
-from tests.survival.told import tell
+from tests.survival.told import said, tell
 from train.config import Config
 from train.errors import InputError
 from train.models.encoder import COMPLETE
@@ -48,8 +49,8 @@ def _training(
             assert running.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.02)
-        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.devices" in _said(p)]
-        workers = [p for p in below if "torch.distributed.run" not in _said(p)]
+        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.devices" in said(p)]
+        workers = [p for p in below if "torch.distributed.run" not in said(p)]
         assert len(workers) == 2
         assert len(below) == 3
         yield running, below, workers
@@ -58,16 +59,14 @@ def _training(
         running.wait()
 
 
-def _said(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
 @pytest.fixture
 def alone(make_config: ConfigMaker, store: Path) -> Path:
     return fit(make_config("demo-encoder", *ON, "encoder.epochs=6")).output
+
+
+def _runs(store: Path) -> list[Any]:
+    client = mlflow.MlflowClient(f"sqlite:///{store}")
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
 
 
 def _same(one: Path, other: Path) -> float:
@@ -95,7 +94,7 @@ def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
     output = Path(config.output)
 
     apart = _same(alone, output)
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    runs = _runs(store)
     assert len(runs) == 2
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert not (output / "work").exists()
@@ -115,11 +114,11 @@ def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone
         running.wait()
         _, left = psutil.wait_procs(below, timeout=90)
         assert not left
-    begun = [p for p in psutil.process_iter() if str(tmp_path) in _said(p)]
+    begun = [p for p in psutil.process_iter() if str(tmp_path) in said(p)]
     assert not begun, "torchrun began again"
     outcome = fit(config)
     assert outcome.metrics["test/role/macro_f1"] > 0.5
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    runs = _runs(store)
     assert [run.info.status for run in runs] == ["FINISHED"]
 
 

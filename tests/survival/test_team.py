@@ -117,7 +117,8 @@ def test_two_engineers_at_once_lose_no_update(
             assert one.returncode == 0, errors[-3000:]
             told.append(out.splitlines())
         assert all("tuned 3" in lines for lines in told)
-        runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        client = mlflow.MlflowClient(server.uri)
+        runs = list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
         assert {run.info.status for run in runs} == {"FINISHED"}
         parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
         assert sum(parent is not None for parent in parents) == 6

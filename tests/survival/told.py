@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+import psutil
+
 from tests.conftest import ROOT
 
 SLOW = bool(os.environ.get("NEWSPARTS_SLOW"))
@@ -17,3 +19,11 @@ def tell(fault: str, what: str, tried: str, seconds: float) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"fault": fault, "what": what, "tried": tried, "seconds": round(seconds, 1)}) + "\n")
+
+
+def said(process: psutil.Process) -> str:
+    """The command line of a process; nothing of one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
