@@ -19,6 +19,7 @@ from train.interrupt import gone, me
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
 SAMPLERS = ("tpe", "random")
+ATTEMPTS = 5
 HEARTBEAT_S, GRACE_S = 10, 60
 """A worker says so often that it is at work; a trial whose worker on another machine has been silent for so long is taken over."""
 OWNER, SURPLUS = "owner", "surplus"
@@ -83,7 +84,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         InputError: The database does not answer, or is MLflow's own.
     """
     import sqlalchemy
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
     try:
         engine = sqlalchemy.create_engine(storage)
@@ -94,12 +95,19 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
                 "that database is MLflow's", expected="one of its own for studies: Optuna and MLflow both keep a table alembic_version there",
                 remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another", rule="no-storage",
             )  # fmt: skip
-        with _experimental():
-            database = RDBStorage(
-                storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-                engine_kwargs={"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None,
-            )  # fmt: skip
-            study = optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
+        for attempt in range(ATTEMPTS):
+            try:
+                with _experimental():
+                    database = RDBStorage(
+                        storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                        engine_kwargs={"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None,
+                    )  # fmt: skip
+                    study = optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
+                break
+            except (IntegrityError, ProgrammingError):  # others make the tables of an empty database at the same moment
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                time.sleep(1)
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
         # What SQLAlchemy says may hold the password.
         raise InputError(
