@@ -14,6 +14,7 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -70,7 +71,7 @@ def asked_for() -> dict[str, str]:
     }
 
 
-def of_index(name: str) -> dict[str, object]:
+def of_index(name: str) -> dict[str, Any]:
     """What PyPI tells of a package: its newest version, day of the last release, known holes of that version."""
     try:
         with urlopen(INDEX.format(name=name), timeout=60) as answer:
@@ -121,9 +122,8 @@ def main(lock: Path, python: str, output: Path) -> int:
     rows = []
     for name, version in versions.items():
         fact, licence = facts[name], licences.get(normal(name), "not installed here")
-        licence = (
-            "Apache-2.0" if licence.startswith("Apache License Version 2.0, January 2004 http") else licence
-        )  # one gives the whole text
+        if licence.startswith("Apache License Version 2.0, January 2004 http"):
+            licence = "Apache-2.0"  # one gives the whole text
         last = str(fact.get("last", ""))
         note = direct.get(normal(name))
         what = "" if note is None else "named by us" + (f", extra `{note}`" if note else "")
@@ -142,7 +142,7 @@ def main(lock: Path, python: str, output: Path) -> int:
                 f"{name} {version}: {hole}, fixed in {fixed or 'no version'}"
                 for hole, fixed in fact.get("holes", [])
                 if hole not in EXPLAINED
-            ]  # type: ignore[union-attr,attr-defined]
+            ]
         rows.append(f"| {name} | {version} | {licence[:80]} | {last} | {what} |")
     head = [
         "# What newsparts is built and tested with",

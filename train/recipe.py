@@ -190,12 +190,16 @@ def family_of(config: Config, work: Path) -> Family:
 
         assert config.baseline is not None
         return BaselineFamily(config.baseline, config.seed)
-    with signals_wait():  # torch and transformers take seconds to import
-        from train.models.encoder import EncoderFamily
-        from train.models.hierarchical import HierarchicalFamily
+    # torch and transformers take seconds to import
     if config.family == "hierarchical":
+        with signals_wait():
+            from train.models.hierarchical import HierarchicalFamily
+
         assert config.hierarchical is not None
         return HierarchicalFamily(config.hierarchical, config.seed, work)
+    with signals_wait():
+        from train.models.encoder import EncoderFamily
+
     assert config.encoder is not None
     return EncoderFamily(config.encoder, config.seed, work)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from train.bench.compare import Row, compare
+from train.bench.encoder import int8_engine
 from train.bulk import label_corpus
 from train.corpus.read import Corpus, write_pages
 from train.labelling import load_labeler
-from train.models.quantize import quantized
-from train.runtime.encoder import FILES, Encoder
+from train.runtime.encoder import Encoder
 from train.runtime.labeler import Labeler, read_manifest
 
 PAGES = 60
@@ -36,15 +36,12 @@ def cost(corpus: Path, encoder: Path, baseline: Path, rounds: int, threads: int)
         folder = Path(name)
         pages = folder / "pages.jsonl"
         write_pages(pages, islice(Corpus(corpus), PAGES))
-        for file in FILES:
-            shutil.copyfile(encoder / "bundle" / file, folder / file)
-        quantized(folder / FILES[0])
         whole = load_labeler(str(encoder))
         manifest = read_manifest(encoder / "bundle")
         labelers = {
             "baseline, two readings": load_labeler(str(baseline)),
             "packed encoder, float32": replace(whole, reader=Encoder.load(encoder / "bundle", manifest, threads=threads, int8=False)),
-            "packed encoder, int8": replace(whole, reader=Encoder.load(folder, manifest, threads=threads, int8=True)),
+            "packed encoder, int8": replace(whole, reader=int8_engine(encoder / "bundle", manifest, threads)),
         }
         runs = {name: _run(labeler, pages, folder / "labelled") for name, labeler in labelers.items()}
         segments = sum(len(page.segments) for page in Corpus(pages)) / PAGES

@@ -32,6 +32,15 @@ MATRIX = 2048
 BFLOAT16 = "packed, bfloat16 autocast"
 
 
+def int8_engine(bundle: Path, manifest: dict[str, Any], threads: int) -> Encoder:
+    """A bundle's encoder with int8 weights, which are made here: a bundle has them only where they gained."""
+    with TemporaryDirectory() as folder:
+        for name in FILES:
+            shutil.copyfile(bundle / name, Path(folder) / name)
+        quantized(Path(folder) / FILES[0])
+        return Encoder.load(Path(folder), manifest, threads=threads, int8=True)
+
+
 def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
     """torch and ONNX Runtime, float32, bfloat16 and int8, a page at a time and 16 pages at once.
 
@@ -46,11 +55,7 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
     manifest = read_manifest(bundle)
     onnx = Encoder.load(bundle, manifest, threads=threads)
     network = PageEncoder.from_pretrained(weights).eval()
-    with TemporaryDirectory() as folder:
-        for name in FILES:
-            shutil.copyfile(bundle / name, Path(folder) / name)
-        quantized(Path(folder) / FILES[0])
-        small = Encoder.load(Path(folder), manifest, threads=threads, int8=True)
+    small = int8_engine(bundle, manifest, threads)
 
     def with_forward(forward: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Encoder:
         return Encoder(forward, onnx.tokenizer, onnx.plan, onnx.topics)

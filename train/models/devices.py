@@ -26,6 +26,7 @@ from train.corpus.read import read_pages, write_pages
 from train.errors import InputError
 from train.files import read_json, write_json, write_text, written_aside
 from train.interrupt import gone, me
+from train.machine import cores_each
 from train.models.family import Log
 from train.progress import bar
 
@@ -137,16 +138,13 @@ class _Job:
     def take(self) -> tuple[EncoderFamily, datasets.Dataset, list[Page]]:
         """The family, its windows and validation pages; in a worker."""
         import datasets
-        import transformers
 
         from train.config import EncoderConfig
         from train.models.encoder import EncoderFamily
 
         told: dict[str, Any] = read_json(self.folder / "job.json")
         family = EncoderFamily(EncoderConfig(**told["config"]), told["seed"], Path(told["work"]))
-        family.topics = tuple(told["topics"])
-        transformers.set_seed(family.seed)
-        family.load_backbone()
+        family.begin(tuple(told["topics"]))
         windows = datasets.concatenate_datasets([datasets.Dataset.from_file(file) for file in told["windows"]])
         validation = read_pages(self.folder / "validation.jsonl") if told["validation"] else []
         self._taken = True
@@ -203,10 +201,13 @@ class _Job:
 
 def _start(job: _Job, family: EncoderFamily) -> subprocess.Popen[bytes]:
     devices = family.config.devices
-    # Threads of several processes on the same cores wait for each other, spinning.
-    threads = str(max(1, (os.cpu_count() or 1) // devices))
     # torchrun keeps one store for all attempts, and gloo waits for ever for the addresses of the last attempt's dead that it finds there.
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(cores_each(devices)),
+        "PYTHONUNBUFFERED": "1",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}", f"--max-restarts={RESTARTS}",
         "-m", __name__, str(job.folder), me(),

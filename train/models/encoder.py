@@ -63,10 +63,8 @@ class EncoderFamily:
 
     def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
         """Trains on labelled pages, topics on `topic_texts` too; goes on from the last whole checkpoint in `work`, if there is one."""
-        transformers.set_seed(self.seed)
-        self.topics = topics_of([*train, *topic_texts])
-        self.topics = self.topics if len(self.topics) > 1 else ()
-        self.load_backbone()
+        topics = topics_of([*train, *topic_texts])
+        self.begin(topics if len(topics) > 1 else ())
         windows = self._windows(train, topic_texts)
         shown = Shown(log)
         with shown.display:
@@ -74,6 +72,12 @@ class EncoderFamily:
                 self.train(windows, validation, shown)
             else:
                 train_on_devices(self, windows, validation, shown)
+
+    def begin(self, topics: tuple[str, ...]) -> None:
+        """Seeds, and makes the network for these topics: the same in every process of a training."""
+        transformers.set_seed(self.seed)
+        self.topics = topics
+        self.load_backbone()
 
     def load_backbone(self) -> None:
         """Loads tokenizer and network, and plans windows for them.

@@ -84,7 +84,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         InputError: The database does not answer, or is MLflow's own.
     """
     import sqlalchemy
-    from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         engine = sqlalchemy.create_engine(storage)
@@ -95,19 +95,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
                 "that database is MLflow's", expected="one of its own for studies: Optuna and MLflow both keep a table alembic_version there",
                 remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another", rule="no-storage",
             )  # fmt: skip
-        for attempt in range(ATTEMPTS):
-            try:
-                with _experimental():
-                    database = RDBStorage(
-                        storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-                        engine_kwargs={"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None,
-                    )  # fmt: skip
-                    study = optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
-                break
-            except (IntegrityError, ProgrammingError):  # others make the tables of an empty database at the same moment
-                if attempt + 1 == ATTEMPTS:
-                    raise
-                time.sleep(1)
+        study = _made(storage, name)
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
         # What SQLAlchemy says may hold the password.
         raise InputError(
@@ -117,6 +105,25 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
     study.sampler = NumberedSampler(seed, sampler)
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if sampler == "tpe" else optuna.pruners.NopPruner()
     return study
+
+
+def _made(storage: str, name: str) -> Any:
+    """The study, made if need be; tried again when others make the tables of an empty database at the same moment."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    timeout = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None
+    for more in reversed(range(ATTEMPTS)):
+        try:
+            with _experimental():
+                database = RDBStorage(
+                    storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, engine_kwargs=timeout,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                )  # fmt: skip
+                return optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
+        except (IntegrityError, ProgrammingError):
+            if not more:
+                raise
+            time.sleep(1)
 
 
 def uncounted(study: Any) -> set[int]:

@@ -23,6 +23,7 @@ from train.corpus.page import Page
 from train.crossval import label_folds
 from train.errors import InputError
 from train.files import sha256_json, write_json, write_text
+from train.machine import cores_each
 from train.progress import console
 from train.recipe import code_sha256, score
 from train.run_pages import parts_of, read_corpus, split_corpus
@@ -207,7 +208,7 @@ def _send_out(search: Search, workers: int, run_id: str) -> None:
         "--output", str(search.output), "--n", str(search.n), "--folds", str(search.folds), "--metric", search.metric,
         "--sampler", search.sampler, *(["--storage", search.storage] if search.storage else []), "--join", run_id,
     ]  # fmt: skip
-    threads = str(max(1, len(os.sched_getaffinity(0)) // workers))
+    threads = str(cores_each(workers))
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     running = [subprocess.Popen([*command, "--worker", str(i)], env=environment) for i in range(workers)]
     try:
