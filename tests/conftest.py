@@ -140,7 +140,7 @@ def free_port() -> int:
 
 def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: str) -> Config:
     """A shipped config shrunk to the tiny corpus and the tiny backbone."""
-    family = load_config(ROOT / f"configs/{name}.yaml").family
+    families = load_config(ROOT / f"configs/{name}.yaml").members
     small = [
         f"corpus.path={corpus}",
         "corpus.languages=[]",
@@ -149,17 +149,17 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
         "evaluation.bootstrap_samples=50",
         "tracking.enabled=false",
     ]
-    if family == "encoder":
+    if "encoder" in families:
         small += [
             f"encoder.backbone={backbone}", "encoder.layers=null", "encoder.window_tokens=96", "encoder.epochs=3", "encoder.batch_windows=4",
             "encoder.learning_rate=0.002", "encoder.head_learning_rate=0.005", "encoder.freeze_embeddings=false",
         ]  # fmt: skip
-    elif family == "hierarchical":
+    if "hierarchical" in families:
         small += [
             f"hierarchical.backbone={backbone}", "hierarchical.width=32", "hierarchical.depth=1", "hierarchical.members=2", "hierarchical.epochs=12",
             "hierarchical.batch_pieces=4", "hierarchical.learning_rate=0.01", "hierarchical.dropout=0.1", "hierarchical.int8=false",
         ]  # fmt: skip
-    else:
+    if "baseline" in families:
         small += ["baseline.max_words=2000", "baseline.max_chars=2000", "baseline.max_iterations=40"]
     return load_config(ROOT / f"configs/{name}.yaml", [*small, *overrides])
 

@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from train.files import read_json, sha256_file, sha256_files, sha256_json, write
 from train.interrupt import signals_wait
 from train.machine import environment, git_state, peak_memory_mb
 from train.models.calibrating import reliability
+from train.models.ensemble import EnsembleFamily
 from train.models.family import Family, Log, choose, role_macro_f1
 from train.progress import console, track, waiting
 from train.reports.error_browser import MOST
@@ -164,7 +165,7 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             facts = Facts(
                 config, labeler.name, labeler.version, parts, corpus_hash, split.sha256, labeler.topics, report,
                 {lang: evaluate(*some, bootstrap_samples=0) for lang, some in languages.items() if len(languages) > 1},
-                certainty, metrics, metrics["size/mb"], requirements(config.family), origin, f"{datetime.now(UTC):%Y-%m-%d}",
+                certainty, metrics, metrics["size/mb"], requirements(config.members), origin, f"{datetime.now(UTC):%Y-%m-%d}",
             )  # fmt: skip
             write_text(bundle / CARD, model_card(facts))
             add_documents(bundle, [*reference, bundle / CARD])
@@ -185,6 +186,8 @@ def _bundle_version(folder: Path) -> str | None:
 
 def family_of(config: Config, work: Path) -> Family:
     """The family a config trains, not fitted yet; `work` is for its windows and checkpoints."""
+    if config.family == "ensemble":
+        return EnsembleFamily({name: family_of(replace(config, family=name), work / name) for name in config.members})
     if config.family == "baseline":
         from train.models.baseline import BaselineFamily
 

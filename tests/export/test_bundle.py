@@ -29,7 +29,7 @@ ConfigMaker = Callable[..., Config]
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
 
 
-@pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder", "pages-hierarchical"])
+@pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble"])
 def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     from tests.conftest import shrunk
 
@@ -39,7 +39,7 @@ def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_pa
 def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     copy_bundle(outcome.output / "bundle", bundle)
-    absent = [] if outcome.output.name == "demo-baseline" else ["scipy", "sklearn", "skops"]
+    absent = [] if outcome.output.name in ("demo-baseline", "pages-ensemble") else ["scipy", "sklearn", "skops"]
     code = (
         "import sys, json; sys.path.insert(0, sys.argv[1])\n"
         "class NotInstalled:\n"
@@ -231,7 +231,7 @@ def test_pyfunc_answers_the_record_that_predict_prints(make_config: ConfigMaker,
     import mlflow
     import pandas as pd
 
-    for name in ("demo-baseline", "demo-encoder", "pages-hierarchical"):
+    for name in ("demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble"):
         outcome = fit(make_config(name, "tracking.enabled=true", "tracking.experiment=test"))
         made = register(str(outcome.model_uri), bundle_version=outcome.version)
         pages = [make_page("asked", n) for n in range(3)]

@@ -22,7 +22,7 @@ from train.runtime.baseline import first_reading
 from train.runtime.reading import clean
 
 ConfigMaker = Callable[..., Config]
-FAMILIES = ("demo-baseline", "demo-encoder", "pages-hierarchical")
+FAMILIES = ("demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

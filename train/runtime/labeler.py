@@ -91,7 +91,7 @@ class Labeler:
         decoder: The page decoder.
         name: Model name.
         version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
-        family: `baseline`, `encoder` or `hierarchical`.
+        family: `baseline`, `encoder`, `hierarchical` or `ensemble`.
         topics: Topic names; empty without topics.
         calibration: Turns scores into probabilities, and says when to be unsure.
     """
@@ -118,7 +118,7 @@ class Labeler:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        reader = _load_reader(folder, manifest, threads, int8=bool(manifest.get("int8")) and precision != "float32")
+        reader = _load_reader(folder, manifest, threads, exact=precision == "float32")
         decoder = Decoder.from_json(manifest["decoder"])
         calibration = Calibration.from_json(manifest.get("calibration"))
         return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]), calibration)
@@ -168,7 +168,8 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         cleaned = _cleaned(pages)
-        scores = [] if isinstance(self.reader, StoryReader) else self._score(cleaned)
+        by_segment = self.reader.states([])[1] is not None  # of no pages, a reader tells as much
+        scores = self._score(cleaned) if by_segment else []
         found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
@@ -177,17 +178,21 @@ class Labeler:
         if not self.topics:
             return [{} for _ in pages]
         members = [_members(page_stories) for page_stories in stories]
+        found: list[list[dict[int, np.ndarray]]] = []
         if any(s.topic_logits is not None for s in scores):
-            return [
-                {story: softmax(np.asarray(s.topic_logits)[list(where)].mean(axis=0)) for story, where in page.items()}
-                for s, page in zip(scores, members, strict=True)
-            ]
-        texts = [
-            "\n".join(page[i] for i in where) for page, page_members in zip(pages, members, strict=True) for where in page_members.values()
-        ]
-        assert isinstance(self.reader, StoryReader), "topics come with the states, or from stories"
-        rows = iter(self.reader.story_topics(texts))
-        return [{story: next(rows) for story in page_members} for page_members in members]
+            found.append(
+                [
+                    {story: softmax(np.asarray(s.topic_logits)[list(where)].mean(axis=0)) for story, where in page.items()}
+                    for s, page in zip(scores, members, strict=True)
+                ]
+            )
+        if isinstance(self.reader, StoryReader):
+            whole = zip(pages, members, strict=True)
+            texts = ["\n".join(page[i] for i in where) for page, page_members in whole for where in page_members.values()]
+            rows = iter(self.reader.story_topics(texts))
+            found.append([{story: next(rows) for story in page_members} for page_members in members])
+        assert found, "topics come with the states, or from stories"
+        return [{story: np.asarray(np.mean([way[i][story] for way in found], axis=0)) for story in page} for i, page in enumerate(members)]
 
     def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
         by_role = self.calibration.roles(role_scores(reading.scores.posterior))
@@ -220,12 +225,18 @@ def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[clean(text) for text in page] for page in pages]
 
 
-def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *, int8: bool) -> Reader:
+def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *, exact: bool) -> Reader:
     # Each family needs packages that the others' users have not installed.
     if manifest["family"] == "baseline":
         from .baseline import Baseline
 
         return Baseline.load(folder, manifest)
+    if manifest["family"] == "ensemble":
+        from .ensemble import ensemble_of
+
+        members = manifest["members"].items()
+        return ensemble_of({name: _load_reader(folder / name, {**part, "family": name}, threads, exact=exact) for name, part in members})
+    int8 = bool(manifest.get("int8")) and not exact
     if manifest["family"] == "hierarchical":
         from .hierarchical import Hierarchical
 

@@ -1,0 +1,117 @@
+"""An ensemble is the mean of its families: in what it says, in what it ships, and in what it may be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, ConfigMaker, make_page
+from train.config import load_config
+from train.errors import InputError
+from train.files import read_json
+from train.models.ensemble import EnsembleFamily
+from train.recipe import fit
+from train.runtime import Labeler
+from train.runtime.decoding import Decoder
+from train.runtime.ensemble import Ensemble, StoryEnsemble, ensemble_of
+from train.runtime.reading import clean
+
+
+class Fixed:
+    """A reader that says the same of every segment."""
+
+    topics = ("business", "sport")
+
+    def __init__(self, states: Sequence[float], logits: Sequence[float] | None) -> None:
+        self._states, self._logits = states, logits
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        told = None if self._logits is None else [np.tile(self._logits, (len(page), 1)) for page in pages]
+        return [np.tile(self._states, (len(page), 1)) for page in pages], told
+
+
+class FixedStories(Fixed):
+    """The same, with topics of whole stories."""
+
+    def __init__(self, states: Sequence[float], topics: Sequence[float]) -> None:
+        super().__init__(states, None)
+        self._topics = topics
+
+    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
+        return np.tile(self._topics, (len(stories), 1))
+
+
+def test_states_and_topics_are_means_whichever_way_topics_are_read() -> None:
+    by_story = FixedStories([0.8, 0.2, 0.0, 0.0], [0.9, 0.1])
+    by_segment = Fixed([0.4, 0.6, 0.0, 0.0], np.log([0.3, 0.7]).tolist())
+    both = ensemble_of({"baseline": by_story, "hierarchical": by_segment})
+    states, logits = both.states([["a", "b"], []])
+    assert [len(page) for page in states] == [2, 0]
+    assert states[0] == pytest.approx(np.tile([0.6, 0.4, 0.0, 0.0], (2, 1)))
+    assert logits is not None
+    labeler = Labeler(both, Decoder.from_states([], weight=0.0), "", "", "ensemble", both.topics)
+    assert labeler.story_topics([["a", "b"]], [[0, 0]])[0][0] == pytest.approx([0.6, 0.4])
+    assert next(labeler.label([("p", ["a", "b"])]))["stories"][0]["topic"] == "business"
+
+
+def test_it_reads_whole_stories_only_when_a_reader_does() -> None:
+    neural, lexical = Fixed([1, 0, 0, 0], [0.0, 1.0]), FixedStories([1, 0, 0, 0], [1.0, 0.0])
+    assert type(ensemble_of({"encoder": neural, "hierarchical": neural})) is Ensemble
+    assert type(ensemble_of({"baseline": lexical, "hierarchical": neural})) is StoryEnsemble
+    assert ensemble_of({"baseline": lexical, "x": lexical}).states([["a"]])[1] is None
+
+
+def test_the_bundle_answers_by_the_mean_of_its_members_that_lie_in_it(make_config: ConfigMaker) -> None:
+    outcome = fit(make_config("pages-ensemble"))
+    bundle = outcome.output / "bundle"
+    manifest = read_json(bundle / "bundle.json")
+    assert list(manifest["members"]) == ["baseline", "hierarchical"]
+    assert {"baseline/model.skops", "baseline/trees.npz", "hierarchical/page.onnx", "hierarchical/segments.onnx"} <= set(manifest["files"])
+    needed = (bundle / "requirements.txt").read_text()
+    assert all(f"{name}==" in needed for name in ("skops", "onnxruntime", "tokenizers"))
+    assert needed.count("numpy==") == 1
+    assert "the mean of (1) TF-IDF" in (bundle / "MODEL_CARD.md").read_text()
+    reader = Labeler.load(bundle).reader
+    assert isinstance(reader, StoryEnsemble)
+    pages = [[clean(text) for text in make_page("unseen", n).texts] for n in range(3)]
+    apart = [member.states(pages)[0] for member in reader.readers.values()]
+    for together, a, b in zip(reader.states(pages)[0], *apart, strict=True):
+        assert np.abs(a - b).max() > 1e-3, "members that say the same are no test"
+        assert together == pytest.approx((a + b) / 2)
+
+
+def test_int8_weights_of_a_member_name_no_version_and_can_be_passed_over(make_config: ConfigMaker) -> None:
+    outcome = fit(make_config("pages-ensemble", "hierarchical.int8=true"))
+    manifest = read_json(outcome.output / "bundle" / "bundle.json")
+    assert "hierarchical/int8.json" in manifest["documents"]
+    assert "hierarchical/int8.json" not in manifest["files"]
+    kept = read_json(outcome.output / "bundle" / "hierarchical" / "int8.json")["kept"]
+    assert manifest["members"]["hierarchical"]["int8"] is kept
+    assert Labeler.load(outcome.output / "bundle", precision="float32").version == outcome.version
+
+
+def test_step_metrics_of_two_members_stay_apart() -> None:
+    class Losing:
+        def __init__(self, loss: float) -> None:
+            self.loss = loss
+
+        def fit(self, train: object, validation: object, log: object, topic_texts: object = ()) -> None:
+            assert callable(log)
+            log({"train/loss": self.loss}, 1)
+            log({"train/loss": self.loss / 2}, 2)
+
+    seen: list[tuple[dict[str, float], int]] = []
+    EnsembleFamily({"encoder": Losing(1.0), "hierarchical": Losing(4.0)}).fit(  # type: ignore[dict-item]
+        [], [], lambda metrics, step: seen.append((metrics, step))
+    )
+    assert seen == [
+        ({"train/loss": 1.0}, 1), ({"train/loss": 0.5}, 2), ({"train/hierarchical_loss": 4.0}, 1), ({"train/hierarchical_loss": 2.0}, 2),
+    ]  # fmt: skip
+
+
+def test_an_ensemble_of_one_is_refused() -> None:
+    with pytest.raises(InputError, match="1 filled, expected at least 2"):
+        load_config(Path(ROOT / "configs/pages-ensemble.yaml"), ["hierarchical=null"])
