@@ -31,7 +31,7 @@ from train.models.watching import Watch
 from train.progress import bar
 from train.runtime.decoding import STATES
 from train.runtime.hierarchical import Hierarchical, SegmentPlan, embed_all
-from train.runtime.reading import clean, numbers, word_count
+from train.runtime.reading import TOPIC_WORD_LIMIT, clean, numbers, word_count
 
 SCORED_WORDS = 3
 """Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
@@ -230,15 +230,17 @@ class HierarchicalFamily:
                 story[row, where] = len(story_topics)
                 story_topics.append(int(piece.topics[where[0]]))
         tensors = [torch.from_numpy(array).to(self.device) for array in (vectors, page_numbers, present)]
-        logits, topic_logits = network(*tensors)
+        state_logits, topic_logits = network(*tensors)
         gold, weight = torch.from_numpy(states.ravel()).to(self.device), torch.from_numpy(weights.ravel()).to(self.device)
         weight = weight * (gold != IGNORED)
-        losses = nn.functional.cross_entropy(logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
+        losses = nn.functional.cross_entropy(state_logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
         loss = (losses * weight).sum() / weight.sum().clamp(min=1.0)
         if topic_logits is not None and story_topics:
             index = torch.from_numpy(story.ravel()).to(self.device)
-            means = story_means(topic_logits.flatten(0, 1)[index >= 0], index[index >= 0], len(story_topics))
-            loss = loss + self.config.topic_weight * nn.functional.cross_entropy(means, torch.tensor(story_topics, device=self.device))
+            logits, told = (tensor.flatten(0, 1)[index >= 0] for tensor in (topic_logits, tensors[1]))
+            means = story_means(logits, told, index[index >= 0], len(story_topics))
+            topic_loss = nn.functional.cross_entropy(means, torch.tensor(story_topics, device=self.device))
+            loss = loss + self.config.topic_weight * (topic_loss + network.topic_shrinkage())
         return loss
 
     def reader(self) -> Hierarchical:
@@ -262,7 +264,12 @@ class HierarchicalFamily:
         """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
         assert self.members is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
+        manifest = {
+            "segments": self.plan.to_json(),
+            "topics": list(self.topics),
+            "topic_word_limit": TOPIC_WORD_LIMIT,
+            "states": list(STATES),
+        }
         self.device = torch.device("cpu")
         export_hierarchical(
             self.segment_vectors.cpu(),

@@ -9,8 +9,9 @@ from torch import distributed, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from train.runtime.reading import NUMBER_NAMES, ROLES
+from train.runtime.reading import NUMBER_NAMES, ROLES, TOPIC_WORD_LIMIT
 
+LOG_WORDS = NUMBER_NAMES.index("log_words")
 IGNORED = -100
 
 
@@ -99,11 +100,17 @@ class PageEncoder(PreTrainedModel):
             assert begins_labels is not None
             assert story_index is not None
             assert story_topics is not None
-            answer = ModelOutput(loss=self._loss(answer, role_labels, begins_labels, story_index, story_topics), **answer)
+            answer = ModelOutput(loss=self._loss(answer, numbers, role_labels, begins_labels, story_index, story_topics), **answer)
         return answer
 
     def _loss(
-        self, answer: ModelOutput, roles: torch.Tensor, begins: torch.Tensor, story_index: torch.Tensor, topics: torch.Tensor
+        self,
+        answer: ModelOutput,
+        numbers: torch.Tensor,
+        roles: torch.Tensor,
+        begins: torch.Tensor,
+        story_index: torch.Tensor,
+        topics: torch.Tensor,
     ) -> torch.Tensor:
         """Means over what is labelled in the whole batch, all its devices together: a share of it alone may hold few labels, or none."""
         related = begins != IGNORED
@@ -115,14 +122,14 @@ class PageEncoder(PreTrainedModel):
             ),
         ]
         if self.topic_head is not None:
-            losses.append(self.config.topic_weight * self._topic_loss(answer.topic_logits, story_index, topics))
+            losses.append(self.config.topic_weight * self._topic_loss(answer.topic_logits, numbers, story_index, topics))
         return torch.stack([loss / share for loss, share in zip(losses, shares, strict=False)]).sum()
 
     @staticmethod
-    def _topic_loss(logits: torch.Tensor, story_index: torch.Tensor, story_topics: torch.Tensor) -> torch.Tensor:
+    def _topic_loss(logits: torch.Tensor, numbers: torch.Tensor, story_index: torch.Tensor, story_topics: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of each story's mean logits, the very mean that is taken when pages are labelled."""
         where = story_index >= 0
-        means = story_means(logits[where], story_index[where], len(story_topics))
+        means = story_means(logits[where], numbers[where], story_index[where], len(story_topics))
         return nn.functional.cross_entropy(means, story_topics, ignore_index=IGNORED, reduction="sum")
 
 
@@ -142,10 +149,21 @@ def shares_of_batch(counts: torch.Tensor) -> torch.Tensor:
     return whole.clamp(min=1) / distributed.get_world_size()
 
 
-def story_means(logits: torch.Tensor, story_index: torch.Tensor, stories: int) -> torch.Tensor:
-    """Mean logits of each story, `[stories, topics]`, of segments' logits `[n, topics]` and story numbers `[n]`."""
-    sums = logits.new_zeros(stories, logits.shape[-1]).index_add(0, story_index, logits)
-    return sums / torch.bincount(story_index, minlength=stories).clamp(min=1).unsqueeze(1).to(sums.dtype)
+def story_means(logits: torch.Tensor, numbers: torch.Tensor, story_index: torch.Tensor, stories: int) -> torch.Tensor:
+    """Mean logits of each story, segments weighted by their words as `Labeler` does.
+
+    Args:
+        logits: Segments' `[n, topics]`.
+        numbers: Segments' `[n, features]`.
+        story_index: The story each is of, `[n]`.
+        stories: How many.
+
+    Returns:
+        `[stories, topics]`.
+    """
+    words = torch.expm1(6 * numbers[:, LOG_WORDS]).clamp(1, TOPIC_WORD_LIMIT).to(logits.dtype)
+    sums = logits.new_zeros(stories, logits.shape[-1]).index_add(0, story_index, logits * words.unsqueeze(1))
+    return sums / logits.new_zeros(stories).index_add(0, story_index, words).clamp(min=1).unsqueeze(1)
 
 
 def segment_means(hidden: torch.Tensor, is_marker: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ from train.runtime.decoding import STATES
 from train.runtime.reading import NUMBER_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
+TOPIC_SHRINKAGE = 0.015
+"""Of the topic head's squared weights in the loss: a few thousand stories are soon known by heart (configs/README.md)."""
 
 
 class PageNetwork(nn.Module):
@@ -66,6 +68,11 @@ class PageNetwork(nn.Module):
         around = self.dropout(self.lstm(self.dropout(joined))[0])
         states = self.head(torch.cat([around, joined], dim=-1))
         return states, None if self.topic_head is None else self.topic_head(self.dropout(vectors))
+
+    def topic_shrinkage(self) -> torch.Tensor:
+        """What is added to the topic loss."""
+        assert self.topic_head is not None, "there are topics"
+        return TOPIC_SHRINKAGE * self.topic_head.weight.square().sum()
 
 
 class Members(nn.Module):

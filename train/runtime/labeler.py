@@ -14,7 +14,7 @@ import numpy as np
 
 from .calibration import Calibration
 from .decoding import Decoder, read_stories, role_scores, softmax
-from .reading import ROLES, clean, split_text
+from .reading import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 
 SCHEMA = 3
 MANIFEST = "bundle.json"
@@ -94,6 +94,7 @@ class Labeler:
         family: `baseline`, `encoder`, `hierarchical` or `ensemble`.
         topics: Topic names; empty without topics.
         calibration: Turns scores into probabilities, and says when to be unsure.
+        topic_word_limit: A segment's say in its story's topic: its words, so many at most; 1: all segments count alike.
     """
 
     reader: Reader
@@ -103,6 +104,7 @@ class Labeler:
     family: str
     topics: tuple[str, ...]
     calibration: Calibration = field(default_factory=Calibration)
+    topic_word_limit: int = TOPIC_WORD_LIMIT
 
     @classmethod
     def load(cls, folder: Path | str, *, threads: int | None = None, precision: str | None = None) -> Labeler:
@@ -121,7 +123,9 @@ class Labeler:
         reader = _load_reader(folder, manifest, threads, exact=precision == "float32")
         decoder = Decoder.from_json(manifest["decoder"])
         calibration = Calibration.from_json(manifest.get("calibration"))
-        return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], tuple(manifest["topics"]), calibration)
+        topics = tuple(manifest["topics"])
+        known = manifest.get("topic_word_limit", 1)  # older bundles of this schema do not say
+        return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known)
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
@@ -182,8 +186,11 @@ class Labeler:
         if any(s.topic_logits is not None for s in scores):
             found.append(
                 [
-                    {story: softmax(np.asarray(s.topic_logits)[list(where)].mean(axis=0)) for story, where in page.items()}
-                    for s, page in zip(scores, members, strict=True)
+                    {
+                        story: softmax(np.average(np.asarray(s.topic_logits)[where], axis=0, weights=say[where]))
+                        for story, where in page.items()
+                    }
+                    for s, page, say in zip(scores, members, map(self._say, pages), strict=True)
                 ]
             )
         if isinstance(self.reader, StoryReader):
@@ -193,6 +200,10 @@ class Labeler:
             found.append([{story: next(rows) for story in page_members} for page_members in members])
         assert found, "topics come with the states, or from stories"
         return [{story: np.asarray(np.mean([way[i][story] for way in found], axis=0)) for story in page} for i, page in enumerate(members)]
+
+    def _say(self, page: list[str]) -> np.ndarray:
+        """How much each segment says of its story's topic, `[n]`."""
+        return np.clip([spaced_words(text) for text in page], 1, self.topic_word_limit)
 
     def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
         by_role = self.calibration.roles(role_scores(reading.scores.posterior))

@@ -53,6 +53,10 @@ def spaced_words(text: str) -> int:
     return text.count(" ") + bool(text)
 
 
+TOPIC_WORD_LIMIT = 20
+"""A segment tells a story's topic by its words, up to so many: a byline or "3 hours ago" less than a paragraph."""
+
+
 SHAPE_NAMES = (
     "log_words", "log_chars", "word_length", "digit_share", "capital_word_share", "all_capitals",
     "ends_sentence", "starts_capital", "sentences", "has_colon", "has_bar", "has_quote", "has_bracket",
