@@ -16,7 +16,7 @@ from itertools import groupby
 from train.corpus.page import Page, Segment
 
 EXCHANGED = 0.5
-HEADING_DROPPED = 0.2
+HEADING_DROPPED = 0.5
 
 Run = tuple[Segment, ...]
 Place = tuple[str | None, str, str | None]
