@@ -11,13 +11,14 @@ import pytest
 from tests.conftest import ROOT, ConfigMaker, make_page
 from train.config import load_config
 from train.errors import InputError
-from train.files import read_json
+from train.files import read_json, write_json
 from train.models.ensemble import EnsembleFamily
 from train.recipe import fit
-from train.runtime import Labeler
+from train.runtime import BundleError, Labeler
 from train.runtime.decoding import Decoder
 from train.runtime.ensemble import Ensemble, StoryEnsemble, ensemble_of
-from train.runtime.reading import clean
+from train.runtime.labeler import SCHEMA, version_of
+from train.runtime.reading import ROLES, clean
 
 
 class Fixed:
@@ -81,6 +82,16 @@ def test_the_bundle_answers_by_the_mean_of_its_members_that_lie_in_it(make_confi
     for together, a, b in zip(reader.states(pages)[0], *apart, strict=True):
         assert np.abs(a - b).max() > 1e-3, "members that say the same are no test"
         assert together == pytest.approx((a + b) / 2)
+
+
+@pytest.mark.parametrize("name", ["../baseline", "ensemble", ""])
+def test_a_bundle_whose_members_are_no_families_is_refused(tmp_path: Path, name: str) -> None:
+    manifest = {
+        "schema": SCHEMA, "roles": list(ROLES), "family": "ensemble", "members": {name: {}}, "files": {}, "name": "x", "topics": [], "decoder": {},
+    }  # fmt: skip
+    write_json(tmp_path / "bundle.json", {"version": version_of(manifest), **manifest, "documents": {}})
+    with pytest.raises(BundleError, match=r"has a member .*, expected baseline, encoder, hierarchical"):
+        Labeler.load(tmp_path)
 
 
 def test_int8_weights_of_a_member_name_no_version_and_can_be_passed_over(make_config: ConfigMaker) -> None:

@@ -19,6 +19,8 @@ from .reading import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 SCHEMA = 3
 MANIFEST = "bundle.json"
 BATCH_PAGES = 32
+FAMILIES = ("baseline", "encoder", "hierarchical")
+"""What an ensemble's members are, each in a folder of its name."""
 SILENT = ("version", "documents")
 """Of the manifest, what changes no answer; the rest names the version."""
 
@@ -245,7 +247,9 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
     if manifest["family"] == "ensemble":
         from .ensemble import ensemble_of
 
-        members = manifest["members"].items()
+        members = dict(manifest["members"]).items()
+        if strange := sorted(name for name, _ in members if name not in FAMILIES):
+            raise BundleError(f"{folder / MANIFEST} has a member {strange[0]!r}, expected {', '.join(FAMILIES)}. Do not use this bundle.")
         return ensemble_of({name: _load_reader(folder / name, {**part, "family": name}, threads, exact=exact) for name, part in members})
     int8 = bool(manifest.get("int8")) and not exact
     if manifest["family"] == "hierarchical":
