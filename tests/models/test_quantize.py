@@ -35,9 +35,7 @@ def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(
     assert (found["kept"], 0 < found["agreement"] <= 1, found["pages"] > 5) == (True, True, True)
     small, exact = Labeler.load(bundle), Labeler.load(bundle, precision="float32")
     ours, theirs = (np.concatenate([s.local for s in labeler.score([page.texts for page in pages[:9]])]) for labeler in (small, exact))
-    difference = np.abs(ours - theirs)
-    assert difference.max() > 0
-    assert difference.mean() < 0.1, "single segments may differ much where int8 products saturate, on processors without VNNI"
+    assert 0 < np.abs(ours - theirs).max() < 0.2
     assert len(list(small.label(PAGES.items()))) == len(PAGES)
 
 
