@@ -10,9 +10,11 @@ import pytest
 
 from tests.conftest import ROOT, ConfigMaker, make_page
 from train.config import load_config
+from train.corpus.page import Page
 from train.errors import InputError
 from train.files import read_json, write_json
 from train.models.ensemble import EnsembleFamily
+from train.models.family import Log
 from train.recipe import fit
 from train.runtime import BundleError, Labeler
 from train.runtime.decoding import Decoder
@@ -105,19 +107,17 @@ def test_int8_weights_of_a_member_name_no_version_and_can_be_passed_over(make_co
 
 
 def test_step_metrics_of_two_members_stay_apart() -> None:
-    class Losing:
+    class Losing(EnsembleFamily):
         def __init__(self, loss: float) -> None:
+            super().__init__({})
             self.loss = loss
 
-        def fit(self, train: object, validation: object, log: object, topic_texts: object = ()) -> None:
-            assert callable(log)
+        def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
             log({"train/loss": self.loss}, 1)
             log({"train/loss": self.loss / 2}, 2)
 
     seen: list[tuple[dict[str, float], int]] = []
-    EnsembleFamily({"encoder": Losing(1.0), "hierarchical": Losing(4.0)}).fit(  # type: ignore[dict-item]
-        [], [], lambda metrics, step: seen.append((metrics, step))
-    )
+    EnsembleFamily({"encoder": Losing(1.0), "hierarchical": Losing(4.0)}).fit([], [], lambda metrics, step: seen.append((metrics, step)))
     assert seen == [
         ({"train/loss": 1.0}, 1), ({"train/loss": 0.5}, 2), ({"train/hierarchical_loss": 4.0}, 1), ({"train/hierarchical_loss": 2.0}, 2),
     ]  # fmt: skip
