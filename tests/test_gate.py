@@ -12,12 +12,13 @@ from tests.conftest import ROOT
 from train import gate as gates
 from train import promote as promotion
 from train import registry
-from train.config import Config, read_settings
+from train.config import Config
 from train.corpus.page import Page
 from train.errors import InputError
 from train.gate import Contestant, Gate, Verdict, judge
 from train.recipe import fit
 from train.runtime import Labeler
+from train.settings import read_settings
 
 ConfigMaker = Callable[..., Config]
 TOPICS = ("business", "sport")

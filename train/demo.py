@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from train.compare import compare_runs
-from train.config import Config, load_config, read_settings
+from train.config import Config, load_config
 from train.corpus.build import build
 from train.corpus.check import check_corpus
 from train.corpus.page import Page
@@ -28,6 +28,7 @@ from train.registry import CHAMPION, register_outcome
 from train.reports.compare_report import attach_comparison, verdicts, write_comparison
 from train.reports.terminal import check_view, comparison, gate_view, markdown, page_view, split_view
 from train.run_pages import split_corpus
+from train.settings import read_settings
 
 SEED = 13
 CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}

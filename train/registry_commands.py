@@ -50,10 +50,10 @@ def promote(
     """Makes a version the champion when it passes the gate; exit code 1 when it does not."""
     if force is not None and not force.strip():
         raise InputError("no reason", expected='--force "why"', remedy="say why it is to serve all the same", rule="no-reason")
-    from train.config import read_settings
     from train.gate import Gate
     from train.promote import run
     from train.reports.terminal import gate_view
+    from train.settings import read_settings
 
     decision = run(read_settings(Gate, gate, overrides or ()), which=version, corpus=corpus, dry=dry_run, forced=force)
     out.print(gate_view(decision, dry=dry_run))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from .reading import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 SCHEMA = 3
 MANIFEST = "bundle.json"
 BATCH_PAGES = 32
-FAMILIES = ("baseline", "encoder", "hierarchical")
-"""What an ensemble's members are, each in a folder of its name."""
+FamilyName = Literal["baseline", "encoder", "hierarchical"]
+FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
+"""Kinds of models that are trained by themselves; an ensemble's members lie in folders of these names."""
 SILENT = ("version", "documents")
 """Of the manifest, what changes no answer; the rest names the version."""
 
