@@ -66,6 +66,7 @@ def test_a_bundle_holds_no_pickle_and_lists_every_file(outcome: Outcome) -> None
     found = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     manifest = read_json(bundle / "bundle.json")
     assert found == {"bundle.json", *manifest["files"], *manifest["documents"]}
+    assert manifest["topic_word_limit"] == Labeler.load(bundle).topic_word_limit > 1, "without it, segments would count alike"
     assert set(manifest["documents"]) == {"MODEL_CARD.md", "golden.jsonl", "known-words.npy", "profile.json"}
     for name, content in _contents(bundle):
         assert Path(name).suffix not in PICKLES

@@ -19,7 +19,7 @@ from train.runtime import BundleError, Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
 from train.runtime.labeler import MANIFEST, SCHEMA, read_manifest, version_of
-from train.runtime.reading import ROLES
+from train.runtime.reading import ROLES, TOPIC_WORD_LIMIT
 
 NAME = "newsparts"
 RUNTIME = "newsparts_runtime"
@@ -70,6 +70,7 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
             **part,
             "decoder": decoder.to_json(),
             "calibration": calibration.to_json(),
+            "topic_word_limit": TOPIC_WORD_LIMIT,
             "files": files,
         }
         write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest, "documents": {}})

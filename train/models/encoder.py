@@ -36,7 +36,7 @@ from train.models.watching import Watch
 from train.progress import track
 from train.runtime.decoding import BEGINS, GOES_ON
 from train.runtime.encoder import OUTPUTS, Encoder
-from train.runtime.reading import ROLES, TOPIC_WORD_LIMIT, clean
+from train.runtime.reading import ROLES, clean
 from train.runtime.windows import Window, WindowPlan, collate, pack
 
 COMPLETE = "COMPLETE"
@@ -221,7 +221,7 @@ class EncoderFamily:
         network = self.network
         assert network is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        manifest = {"windows": self.plan.to_json(), "topics": list(self.topics), "topic_word_limit": TOPIC_WORD_LIMIT}
+        manifest = {"windows": self.plan.to_json(), "topics": list(self.topics)}
         export_onnx(network.to("cpu"), self.reader(), folder, manifest, sample, int8=self.config.int8)
         return manifest
 

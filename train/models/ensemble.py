@@ -10,7 +10,6 @@ from train.corpus.page import Page
 from train.models.family import Family, Log
 from train.runtime.ensemble import ensemble_of
 from train.runtime.labeler import Reader
-from train.runtime.reading import TOPIC_WORD_LIMIT
 
 
 class EnsembleFamily:
@@ -39,7 +38,7 @@ class EnsembleFamily:
         for name, family in self.families.items():
             (folder / name).mkdir()
             parts[name] = family.write(folder / name, sample)
-        return {"members": parts, "topics": next(iter(parts.values()))["topics"], "topic_word_limit": TOPIC_WORD_LIMIT}
+        return {"members": parts, "topics": next(iter(parts.values()))["topics"]}
 
     def write_weights(self, folder: Path) -> None:
         """Writes what each family can go on from."""

@@ -31,7 +31,7 @@ from train.models.watching import Watch
 from train.progress import bar
 from train.runtime.decoding import STATES
 from train.runtime.hierarchical import Hierarchical, SegmentPlan, embed_all
-from train.runtime.reading import TOPIC_WORD_LIMIT, clean, numbers, word_count
+from train.runtime.reading import clean, numbers, word_count
 
 SCORED_WORDS = 3
 """Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
@@ -264,12 +264,7 @@ class HierarchicalFamily:
         """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
         assert self.members is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        manifest = {
-            "segments": self.plan.to_json(),
-            "topics": list(self.topics),
-            "topic_word_limit": TOPIC_WORD_LIMIT,
-            "states": list(STATES),
-        }
+        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
         self.device = torch.device("cpu")
         export_hierarchical(
             self.segment_vectors.cpu(),
