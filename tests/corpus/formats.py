@@ -146,6 +146,45 @@ def cleaneval(folder: Path) -> str:
     return f"cleaneval:{root}"
 
 
+def wcxb(folder: Path) -> str:
+    root = folder / "wcxb"
+    for part in ("dev/html", "dev/ground-truth", "test/html", "test/ground-truth"):
+        (root / part).mkdir(parents=True)
+    truth = {"title": "Ferry sails again", "main_content": GOLD.partition("\n")[2]}
+
+    def write(split: str, name: str, kind: str, gold: Any) -> None:
+        (root / split / "html" / f"{name}.html.gz").write_bytes(gzip.compress(HTML.encode()))
+        record = {"url": f"https://{split}.example/{name}", "_internal": {"page_type": {"primary": kind}}, "ground_truth": gold}
+        (root / split / "ground-truth" / f"{name}.json").write_text(json.dumps(record))
+
+    write("dev", "0001", "article", truth)
+    write("dev", "0002", "forum", truth)
+    write("dev", "0003", "article", {"title": None})
+    write("test", "0001", "article", truth)
+    (root / "test" / "ground-truth" / "0009.json").write_text("{torn")
+    (root / "test" / "ground-truth" / "0010.json").write_text(json.dumps({"_internal": "x", "ground_truth": truth}))
+    return f"wcxb:{root}"
+
+
+def schema_org(folder: Path) -> str:
+    root = folder / "crawl"
+    (root / "a.example").mkdir(parents=True)
+    paragraphs = [
+        f"{LINES[2]} Part {word} of the report is about fares, cars and the {word} pier."
+        for word in ("one", "two", "three", "four", "five")
+    ]
+    body = "".join(f"<p>{text}</p>" for text in paragraphs)
+    told = json.dumps({"@graph": [{"@type": "NewsArticle", "headline": LINES[1], "articleBody": body}]})
+    page = f"<html><head><title>{LINES[1]} | {LINES[0]}</title>%s</head><body><nav><p>Menu</p></nav><h1>{LINES[1]}</h1>%s</body></html>"
+    ld = f'<script type="application/ld+json">{{broken</script><script type="application/ld+json">{told}</script>'
+    (root / "a.example" / "ld.html").write_text(page % (ld, body))
+    apart = "<figure><p>A ship at the pier, seen from the hill.</p></figure>"
+    (root / "a.example" / "item.html").write_text(page % ("", f'<div itemprop="articleBody">{body}{apart}</div><p>Imprint</p>'))
+    (root / "a.example" / "silent.html").write_text(page % ("", body))
+    (root / "a.example" / "short.html").write_text(page % ("", f'<div itemprop="articleBody"><p>{LINES[2]}</p></div>'))
+    return f"schema-org:{root}"
+
+
 def html(folder: Path) -> str:
     root = folder / "pages"
     (root / "a.example").mkdir(parents=True)
@@ -179,7 +218,8 @@ def own(suffix: str) -> Callable[[Path], str]:
 
 FORMATS: dict[str, Callable[[Path], str]] = {
     "jsonl": own(".jsonl"), "jsonl.gz": own(".jsonl.gz"), "parquet": own(".parquet"), "csv": csv, "dataset": dataset, "label-studio": studio,
-    "doccano": doccano, "prodigy": prodigy, "l3s": l3s, "aeb": aeb, "cleaneval": cleaneval, "html": html,
+    "doccano": doccano, "prodigy": prodigy, "l3s": l3s, "aeb": aeb, "cleaneval": cleaneval,
+    "wcxb": wcxb, "schema-org": schema_org, "html": html,
 }  # fmt: skip
 """Format -> writes it below a folder and returns the corpus' name."""
 

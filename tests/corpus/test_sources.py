@@ -176,6 +176,28 @@ def test_cleaneval(tmp_path: Path) -> None:
     assert read_gold("no address<p>one\n<l>two") == (None, "no address\none\ntwo")
 
 
+def test_wcxb(tmp_path: Path) -> None:
+    pages, report, _ = check("wcxb", tmp_path)
+    assert [(page.page_id, page.site) for page in pages.values()] == [("wcxb-dev-0001", "dev.example"), ("wcxb-test-0001", "test.example")]
+    told = [(s.text, s.extra["role_source"]) for s in pages["wcxb-dev-0001"].segments if s.role == "main"]
+    assert told[0] == ("Ferry sails again", "weak"), "the headline is not in the gold text: markup tells it"
+    assert [source for _, source in told[1:]] == ["aligned"] * 3
+    assert dict(report.errors) == {"no-gold": 1, "broken-json": 1, "no-type": 1}
+
+
+def test_pages_that_label_themselves(tmp_path: Path) -> None:
+    pages, report, refused = check("schema-org", tmp_path)
+    assert set(pages) == {"a.example/item", "a.example/ld"}
+    for page in pages.values():
+        assert next(s.text for s in page.segments if s.role == "main") == formats.LINES[1]
+        assert sum(s.role == "main" for s in page.segments) == 6
+    assert [s.text for s in pages["a.example/item"].segments if s.role == "boilerplate"] == [
+        "Menu", "A ship at the pier, seen from the hill.", "Imprint",
+    ]  # fmt: skip
+    assert dict(report.errors) == {"no-gold": 2}
+    assert sorted(row["message"].partition(";")[0] for row in refused)[1].startswith("no articleBody")
+
+
 def test_unlabelled_html(tmp_path: Path) -> None:
     pages, report, _ = check("html", tmp_path, labelled=False)
     assert [(page.page_id, page.site, len(page.segments)) for page in pages.values()] == [

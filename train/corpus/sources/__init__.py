@@ -17,7 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources import aeb, cleaneval, csv_table, doccano, html_folder, hub, jsonl, l3s, label_studio, parquet, prodigy
+from train.corpus.sources import (
+    aeb,
+    cleaneval,
+    csv_table,
+    doccano,
+    html_folder,
+    hub,
+    jsonl,
+    l3s,
+    label_studio,
+    parquet,
+    prodigy,
+    schema_org,
+    wcxb,
+)
 from train.errors import InputError
 from train.files import digest_of, sha256_json
 
@@ -50,6 +64,8 @@ SOURCES: dict[str, Source] = {
     "l3s": Source(l3s.rows, "the folder of L3S-GN1: annotated/*.html and url-mapping.txt", True),
     "aeb": Source(aeb.rows, "the folder of article-extraction-benchmark: html/*.html.gz and ground-truth.json", True),
     "cleaneval": Source(cleaneval.rows, "a folder of CleanEval: HTML files and gold .txt files of the same names", True),
+    "wcxb": Source(wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True),
+    "schema-org": Source(schema_org.rows, "a folder of HTML files that label themselves by schema.org's articleBody", True),
     "html": Source(html_folder.rows, "a folder of HTML files, without labels", True),
 }
 SUFFIXES = {

@@ -1,6 +1,6 @@
 """Source: scrapinghub's article-extraction-benchmark: `html/ID.html.gz` and `ground-truth.json` (`{ID: {"articleBody", "url"}}`).
 
-Blocks inside the gold body are main, all others boilerplate: the benchmark does not label related items.
+Blocks inside the gold body are main; headline and related items, which the benchmark does not label, are told by markup.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import main_blocks
-from train.corpus.sources.html_blocks import Html, read_html, read_within
+from train.corpus.sources.align import aligned
+from train.corpus.sources.html_blocks import read_html, read_within
 from train.corpus.sources.html_folder import page_record
+from train.corpus.sources.markup import Markup
 from train.errors import InputError
 
 
@@ -51,17 +52,9 @@ def _page(path: Path, page_id: str, gold: Any, naming: Naming) -> dict[str, Any]
         if error.rule != "no-file":
             raise
         content = read_within(packed.with_suffix(""), path)
-    page = read_html(content)
+    markup = Markup()
+    page = read_html(content, markup.mark)
     url = gold.get("url")
     record = naming.with_site(page_record(page_id, page, url if isinstance(url, str) else page.url))
-    record["segments"] = aligned(page, body)
+    record["segments"] = aligned(page, markup, body, url=record["url"])
     return record
-
-
-def aligned(page: Html, gold: str) -> list[dict[str, Any]]:
-    """Segments of a page whose main story's text is known."""
-    roles = main_blocks([block.text for block in page.blocks], gold)
-    return [
-        {"text": block.text, "role": "main" if is_main else "boilerplate", "story": 0 if is_main else None, "topic": None}
-        for block, is_main in zip(page.blocks, roles, strict=True)
-    ]

@@ -2,7 +2,7 @@
 
 A block of six words or more is main when 70 % of its word 3-grams are in the gold text. A shorter one is main when the gold has its
 words between those of the long main blocks around it; before the first and after the last of them, when it is a whole line of
-the gold there, and near. Related items are not labelled by such benchmarks: they come out as boilerplate.
+the gold there, and near. Such benchmarks label no related items, and some no headline: those are told by the page's markup.
 """
 
 from __future__ import annotations
@@ -10,11 +10,40 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Any
+
+from train.corpus.sources.html_blocks import Html
+from train.corpus.sources.markup import Markup
 
 _WORD = re.compile(r"\w+")
 LONG, SHARE, GRAM = 6, 0.7, 3
 REACH = 10
 """So many blocks before the first and after the last long main block may be short ones of the story."""
+
+
+def aligned(page: Html, markup: Markup, gold: str, *, titles: Sequence[str] = (), url: str | None = None) -> list[dict[str, Any]]:
+    """Segments of a page whose main story's text is known.
+
+    Args:
+        page: As `read_html(content, markup.mark)` read it.
+        markup: What tells its headline and the items of other stories.
+        gold: The main story's text, a paragraph a line where its lines are known.
+        titles: What the story is called, besides the page's own title.
+        url: The page's address.
+
+    Returns:
+        Segments in page order; `role_source` says how sure a role is: `aligned` with the gold, or `weak`, told by markup.
+    """
+    is_main = main_blocks([block.text for block in page.blocks], gold)
+    headline = markup.headline(page.blocks, is_main, [*titles, *([page.title] if page.title else [])])
+    if headline is not None:
+        is_main[headline] = True
+    stories = markup.stories(page.blocks, is_main, url or page.url)
+    return [
+        {"text": block.text, "role": "main" if main else "boilerplate" if story is None else "related", "story": 0 if main else story,
+         "topic": None, "role_source": "aligned" if main and i != headline else "weak"}
+        for i, (block, main, story) in enumerate(zip(page.blocks, is_main, stories, strict=True))
+    ]  # fmt: skip
 
 
 def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:

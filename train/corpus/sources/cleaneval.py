@@ -2,7 +2,7 @@
 
 Below the folder: `NAME.html` and its gold `NAME.txt` (or `NAME-cleaned.txt`), side by side or in folders that are called alike but
 for a word such as original, input, cleaned or GoldStandard (`en_original/1.html` and `en_cleaned/1-cleaned.txt`). Its first line may be `URL: …` and whose
-paragraphs begin with `<h>`, `<p>` or `<l>`. Blocks inside the gold are main, all others boilerplate.
+paragraphs begin with `<h>`, `<p>` or `<l>`. Blocks inside the gold are main; related items are told by markup.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.aeb import aligned
+from train.corpus.sources.align import aligned
 from train.corpus.sources.html_blocks import decode, files, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record, stem
+from train.corpus.sources.markup import Markup
 from train.errors import InputError
 
 _SIDES = {"original", "originals", "cleaned", "clean", "input", "html", "raw", "gold", "goldstandard", "standard", "txt", "text", "source"}
@@ -39,9 +40,10 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
             what = f"{len(own)} gold texts for it, none of them of the part {part!r}" if own else "no gold text for it"
             raise InputError(what, expected=f"{name}.txt or {name}-cleaned.txt", remedy="complete the set", rule="no-gold")
         url, gold = read_gold(decode(read_within(found, path)))
-        page = read_html(read_within(file, path))
+        markup = Markup()
+        page = read_html(read_within(file, path), markup.mark)
         record = naming.with_site(page_record(f"{part}/{name}" if part else name, page, url or page.url))
-        record["segments"] = aligned(page, gold)
+        record["segments"] = aligned(page, markup, gold, url=record["url"])
         return record
 
     return numbered(files(path, SUFFIXES), convert)

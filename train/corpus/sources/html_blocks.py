@@ -148,6 +148,19 @@ def read_html(content: bytes, mark: Mark | None = None) -> Html:
     Raises:
         InputError: It is too large, nests too deeply to be read whole, or the parser gives up.
     """
+    root = parse(content)
+    if root is None:
+        return Html([], None, None, None)
+    title = root.findtext(".//title")
+    return Html(_blocks(root, mark), " ".join(title.split()) or None if title else None, (root.get("lang") or "")[:35] or None, _url(root))
+
+
+def parse(content: bytes) -> Any:
+    """The root element of a page, however broken; None when there is nothing in it.
+
+    Raises:
+        InputError: It is too large, nests too deeply to be read whole, or the parser gives up.
+    """
     from lxml import etree, html
 
     if len(content) > LARGEST:
@@ -162,10 +175,7 @@ def read_html(content: bytes, mark: Mark | None = None) -> Html:
     fatal = next((e for e in parser.error_log if e.level_name == "FATAL"), None)
     if fatal is not None and "depth" in fatal.message.lower():
         raise _refuse("too-deep", fatal.message.strip(), "tags nested less than 2,048 deep", "repair the page: text would be lost")
-    if root is None:
-        return Html([], None, None, None)
-    title = root.findtext(".//title")
-    return Html(_blocks(root, mark), " ".join(title.split()) or None if title else None, (root.get("lang") or "")[:35] or None, _url(root))
+    return root
 
 
 def _url(root: Any) -> str | None:

@@ -41,7 +41,7 @@ def stem(file: Path) -> str:
     return next((name[: -len(suffix)] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), name)
 
 
-def numbered(paths: Iterable[Path], convert: Callable[[Path], dict[str, Any]]) -> Iterator[tuple[int, Any]]:
+def numbered(paths: Iterable[Path], convert: Callable[[Path], dict[str, Any] | None]) -> Iterator[tuple[int, Any]]:
     """`(number from 1, what `convert` makes of the file, or its InputError with the file's name)`."""
     for number, file in enumerate(paths, start=1):
         try:

@@ -1,0 +1,78 @@
+"""Source: a folder of HTML files that label themselves: schema.org says which text is the article's, markup tells the rest.
+
+The main story is the `articleBody` of the page's JSON-LD, else the element with `itemprop="articleBody"`, without what is set apart in it
+(figures, asides, forms, items of other stories). Such labels are weak: they teach (`corpus.also`), they do not test. A page that does not say is
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.corpus.sources.align import aligned
+from train.corpus.sources.html_blocks import files, parse, read_html, read_within
+from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record, stem
+from train.corpus.sources.markup import Markup
+from train.errors import InputError
+
+LEAST_WORDS = 60
+"""A shorter body is a summary, or the paragraph before a paywall."""
+
+
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+
+    def convert(file: Path) -> dict[str, Any]:
+        content = read_within(file, path)
+        markup = Markup()
+        page = read_html(content, markup.mark)
+        told = _told(content)
+        body = max((body for _, body in told), key=len, default="") or "\n".join(markup.article_body(page.blocks))
+        if len(body.split()) < LEAST_WORDS:
+            raise InputError(
+                f"an articleBody of {len(body.split())} words" if body else "no articleBody",
+                expected=f"schema.org's articleBody, of {LEAST_WORDS} words or more, as JSON-LD or itemprop",
+                remedy="leave the page out, or label it", rule="no-gold",
+            )  # fmt: skip
+        inner = file.relative_to(path)
+        record = naming.with_site(page_record(stem(inner), page, page.url))
+        record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
+        record["segments"] = aligned(page, markup, body, titles=[title for title, _ in told if title], url=page.url)
+        return record
+
+    return numbered(files(path, SUFFIXES), convert)
+
+
+def _told(content: bytes) -> list[tuple[str, str]]:
+    """Headlines and bodies in a page's JSON-LD."""
+    root = parse(content)
+    if root is None:
+        return []
+    answer: list[tuple[str, str]] = []
+    for script in root.iter("script"):
+        if "ld+json" in (script.get("type") or "").lower():
+            try:
+                answer += _articles(json.loads(script.text or "", strict=False))
+            except (ValueError, RecursionError):
+                continue  # a page may hold several, and broken ones
+    return answer
+
+
+def _articles(value: Any) -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict):
+        body, headline = value.get("articleBody"), value.get("headline")
+        if isinstance(body, str):
+            yield headline if isinstance(headline, str) else "", _plain(body)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _articles(inner)
+
+
+def _plain(body: str) -> str:
+    """The text of a body that holds HTML, a block a line."""
+    if "<" not in body and "&" not in body:
+        return body
+    return "\n".join(block.text for block in read_html(f"<meta charset=utf-8><body>{body}".encode("utf-8", "replace")).blocks)

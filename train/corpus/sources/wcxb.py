@@ -1,0 +1,65 @@
+"""Source: WCXB, the Web Content eXtraction Benchmark (Foley 2026, CC-BY-4.0): `SPLIT/html/ID.html.gz` and `SPLIT/ground-truth/ID.json`.
+
+Its pages of the type article are read. Blocks inside the gold text are main; headline and related items, which the benchmark
+does not label, are told by markup.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from train.corpus.naming import Naming
+from train.corpus.sources.align import aligned
+from train.corpus.sources.html_blocks import files, read_html, read_within
+from train.corpus.sources.html_folder import numbered, page_record
+from train.corpus.sources.markup import Markup
+from train.errors import InputError
+
+TYPE = "article"
+
+
+def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+    """Yields `(number from 1, page record or InputError)` of the articles, in the order of the files' names."""
+
+    def convert(file: Path) -> dict[str, Any] | None:
+        gold = _gold(file, path)
+        if gold["type"] != TYPE:
+            return None
+        truth, url = gold["ground_truth"], gold.get("url")
+        content = read_within(file.parent.parent / "html" / f"{file.stem}.html.gz", path)
+        markup = Markup()
+        page = read_html(content, markup.mark)
+        name = f"wcxb-{file.parent.parent.name}-{file.stem}"
+        record = naming.with_site(page_record(name, page, url if isinstance(url, str) else page.url))
+        title = truth.get("title")
+        record["segments"] = aligned(
+            page, markup, truth["main_content"], titles=[title] if isinstance(title, str) else [], url=record["url"]
+        )
+        return record
+
+    found = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
+    if not found:
+        raise InputError(
+            "no ground truth", expected="SPLIT/ground-truth/ID.json", remedy="name the folder that the repository unpacks to",
+            path=path, rule="no-file",
+        )  # fmt: skip
+    return ((number, record) for number, record in numbered(found, convert) if record is not None)
+
+
+def _gold(file: Path, path: Path) -> dict[str, Any]:
+    try:
+        gold = json.loads(read_within(file, path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}"[:200], expected="one object", remedy="copy it again", rule="broken-json") from None
+    truth = gold.get("ground_truth") if isinstance(gold, dict) else None
+    if not isinstance(truth, dict) or not isinstance(truth.get("main_content"), str):
+        raise InputError("no main_content", expected='{"ground_truth": {"main_content": …}}', remedy="complete it", rule="no-gold")
+    try:
+        return {**gold, "type": gold["_internal"]["page_type"]["primary"]}
+    except (KeyError, TypeError):
+        raise InputError(
+            "no page type", expected='{"_internal": {"page_type": {"primary": "article"}}}', remedy="complete it", rule="no-type"
+        ) from None
