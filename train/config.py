@@ -28,6 +28,7 @@ class CorpusConfig:
     validation_path: str | None
     test_path: str | None
     composed: int
+    also: tuple[str, ...]
     languages: tuple[str, ...]
     columns: dict[str, str]
     roles: dict[str, str]

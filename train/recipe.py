@@ -30,7 +30,16 @@ from train.progress import console, track, waiting
 from train.reports.error_browser import MOST
 from train.reports.model_card import Facts, model_card
 from train.reports.run_report import Told, one_line, write_run_report
-from train.run_pages import corpus_sha256, fewer_sites, parts_of, read_corpus, read_topic_texts, split_corpus, training_pages
+from train.run_pages import (
+    also_sha256,
+    corpus_sha256,
+    fewer_sites,
+    parts_of,
+    read_corpus,
+    read_topic_texts,
+    split_corpus,
+    training_pages,
+)
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import read_manifest
 from train.step_log import StepLog
@@ -97,6 +106,8 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         write_text(output / "config.yaml", config.to_yaml())
         write_json(output / "split.json", split.to_json())
         tracker.tags({"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
+        if config.corpus.also:
+            tracker.tags({"corpus.also.sha256": also_sha256(config)})
         tracker.datasets(split, config.corpus.path or str(config.corpus.train_path), corpus_hash)
         for file in ("config.yaml", "split.json"):
             tracker.file(output / file)
@@ -285,7 +296,8 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     settings.pop("tracking")
     saved = config.corpus.split_path
     split = sha256_file(Path(saved)) if saved is not None and Path(saved).is_file() else None
-    return sha256_json([settings, corpus_sha256, split, code_sha256(), platform.python_version(), train.__version__])
+    told = [settings, corpus_sha256, split, also_sha256(config), code_sha256(), platform.python_version(), train.__version__]
+    return sha256_json(told)
 
 
 def _changes(overrides: Sequence[str]) -> str:

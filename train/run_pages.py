@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -202,13 +203,18 @@ def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dic
 
 
 def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The training part, and `corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
+    """The training part and what joins it: `corpus.composed` pages of the embedded corpus without their topics, which are not the
+    corpus' own, and the pages of `corpus.also`. Nothing is learnt from a site, or a passage, of validation and test pages.
 
     Raises:
-        InputError: The corpus is itself composed: its unseen pages would not be unseen.
+        InputError: The corpus is itself composed: its unseen pages would not be unseen. Or a corpus of `corpus.also` cannot be read.
     """
+    return [*parts["train"], *_composed_pages(config, parts), *_also_pages(config, parts)]
+
+
+def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
     if not config.corpus.composed:
-        return list(parts["train"])
+        return []
     made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
     known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
     if known:
@@ -221,4 +227,39 @@ def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[
         console.print(
             f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
         )
-    return [*parts["train"], *(page.without_topics() for page in apart)]
+    return [page.without_topics() for page in apart]
+
+
+def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    if not config.corpus.also:
+        return []
+    found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
+    unseen = {page.site for part in ("validation", "test") for page in parts[part]}
+    others = [page for page in found if page.site not in unseen]
+    apart = _unseen_apart(others, parts)
+    console.print(
+        f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); left out are "
+        f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
+    )
+    return apart
+
+
+@lru_cache(maxsize=1)
+def _read_also(also: tuple[str, ...], sha256: str, languages: tuple[str, ...], mapping: str | None, output: Path) -> list[Page]:
+    """The pages of `corpus.also`, read once for all folds while `sha256` is the same. Refused ones go to quarantine whatever the config
+    says: among pages that nobody labelled by hand there are always some."""
+    topics, answer = TopicMapping.load(mapping), []
+    for number, path in enumerate(also):
+        found: list[Page] = []
+        report = check_corpus(path, quarantine=output / f"quarantine-also-{number}.jsonl", on_page=found.append)
+        if report.errors:
+            console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
+        answer += [
+            replace(topics.page(page, path), page_id=f"also-{number}/{page.page_id}") for page in _in_languages(found, languages, path)
+        ]
+    return answer
+
+
+def also_sha256(config: Config) -> str:
+    """Names what is learnt from besides the corpus."""
+    return sha256_json([digest(path) for path in config.corpus.also])

@@ -143,6 +143,9 @@ def _data(facts: Facts) -> list[str]:
         lines.append(f"Pages are composed: {_BBC} on site templates written for newsparts.")
     if facts.config.corpus.composed:
         lines.append(f"Besides, {facts.config.corpus.composed:,} composed pages were learnt from, without their topics: {_BBC}.")
+    if facts.config.corpus.also:
+        others = ", ".join(f"`{plain(path)}`" for path in facts.config.corpus.also)
+        lines.append(f"Besides, pages of {others} were learnt from, but for sites and passages of the validation and test parts.")
     if facts.config.topics.path:
         lines.append(f"Topics were learnt from `{plain(facts.config.topics.path)}` too.")
     return [*lines, ""]

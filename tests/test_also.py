@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ConfigMaker, make_page
+from train.config import Config
+from train.corpus.read import write_pages
+from train.errors import InputError
+from train.recipe import run_fingerprint
+from train.run_pages import also_sha256, training_pages
+
+PARTS = {
+    "train": [make_page("one", 1)],
+    "validation": [make_page("two", 2)],
+    "test": [make_page("three", 3)],
+}
+
+
+def with_also(config: Config, *paths: Path) -> Config:
+    return replace(config, corpus=replace(config.corpus, also=tuple(map(str, paths))))
+
+
+def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: Path) -> None:
+    config = make_config("demo-baseline")
+    own = [make_page("four", 4), make_page("two", 5), make_page("one", 6)]
+    copy = replace(make_page("five", 7), segments=PARTS["test"][0].segments)
+    write_pages(tmp_path / "also.jsonl", [*own, copy])
+    (tmp_path / "more.jsonl").write_text('{"page_id": "torn"\n')
+    write_pages(tmp_path / "least.jsonl", [make_page("six", 8)])
+    asked = with_also(config, tmp_path / "also.jsonl", tmp_path / "least.jsonl")
+    found = training_pages(asked, PARTS)
+    assert found[:1] == PARTS["train"]
+    assert [(page.page_id.partition("/")[0], page.site) for page in found[1:]] == [
+        ("also-0", "four.example"), ("also-0", "one.example"), ("also-1", "six.example"),
+    ]  # fmt: skip
+    with pytest.raises(InputError):
+        training_pages(with_also(config, tmp_path / "more.jsonl"), PARTS)
+
+
+def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_config("demo-baseline")
+    write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
+    with (tmp_path / "also.jsonl").open("a") as file:
+        file.write('{"page_id": "torn", "site": "x.example", "segments": []}\n')
+    assert len(training_pages(with_also(config, tmp_path / "also.jsonl"), PARTS)) == 2
+    assert "1 of 2 pages" in " ".join(capsys.readouterr().err.split())
+    assert "torn" in (Path(config.output) / "quarantine-also-0.jsonl").read_text()
+
+
+def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Path) -> None:
+    config = make_config("demo-baseline")
+    asked = with_also(config, tmp_path / "also.jsonl")
+    seen = set()
+    for n in (4, 5):
+        write_pages(tmp_path / "also.jsonl", [make_page("four", n)])
+        seen.add((also_sha256(asked), run_fingerprint(asked, "corpus")))
+    assert len(seen) == 2, "other pages under the same name are another run"
