@@ -10,7 +10,7 @@ from train.config import Config
 from train.corpus.read import write_pages
 from train.errors import InputError
 from train.recipe import run_fingerprint
-from train.run_pages import also_sha256, training_pages
+from train.run_pages import also_pages, also_sha256
 
 PARTS = {
     "train": [make_page("one", 1)],
@@ -31,13 +31,12 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
     (tmp_path / "more.jsonl").write_text('{"page_id": "torn"\n')
     write_pages(tmp_path / "least.jsonl", [make_page("six", 8)])
     asked = with_also(config, tmp_path / "also.jsonl", tmp_path / "least.jsonl")
-    found = training_pages(asked, PARTS)
-    assert found[:1] == PARTS["train"]
-    assert [(page.page_id.partition("/")[0], page.site) for page in found[1:]] == [
+    found = also_pages(asked, PARTS)
+    assert [(page.page_id.partition("/")[0], page.site) for page in found] == [
         ("also-0", "four.example"), ("also-0", "one.example"), ("also-1", "six.example"),
     ]  # fmt: skip
     with pytest.raises(InputError):
-        training_pages(with_also(config, tmp_path / "more.jsonl"), PARTS)
+        also_pages(with_also(config, tmp_path / "more.jsonl"), PARTS)
 
 
 def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +44,7 @@ def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
     with (tmp_path / "also.jsonl").open("a") as file:
         file.write('{"page_id": "torn", "site": "x.example", "segments": []}\n')
-    assert len(training_pages(with_also(config, tmp_path / "also.jsonl"), PARTS)) == 2
+    assert len(also_pages(with_also(config, tmp_path / "also.jsonl"), PARTS)) == 1
     assert "1 of 2 pages" in " ".join(capsys.readouterr().err.split())
     assert "torn" in (Path(config.output) / "quarantine-also-0.jsonl").read_text()
 

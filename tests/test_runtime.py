@@ -172,7 +172,7 @@ def test_all_questions_at_once_give_what_a_walk_gives(leaves: int, monkeypatch: 
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(3000, 6)).round(1).astype(np.float32)  # many values equal a threshold's neighbours
     labels = (rows[:, 0] > rows[:, 1]) * 1 + (rows[:, 2] > 0) * 2
-    trees = training._boosted(rows, labels, 0)
+    trees = training._boosted(rows, labels, None, 0)
     assert np.allclose(trees.predict_proba(rows[:300]), _walk(trees, rows[:300]), atol=1e-12)
     assert trees.predict_proba(rows[:0]).shape == (0, 4)
 

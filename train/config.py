@@ -86,12 +86,13 @@ class BaselineConfig:
     max_iterations: int
     second_reading: int
     topic_regularisation: float
+    also_weight: float
 
     def __post_init__(self) -> None:
         if len(self.char_ngrams) != 2 or not 1 <= self.char_ngrams[0] <= self.char_ngrams[1]:
             raise ValueError(f"baseline.char_ngrams is {list(self.char_ngrams)}, expected [shortest, longest], e.g. [2, 4]")
         _positive(self, "baseline", "max_words", "max_chars", "min_df", "regularisation", "max_iterations", "topic_regularisation")
-        _not_negative(self, "baseline", "neighbour_words", "neighbours_before", "neighbours_after", "second_reading")
+        _not_negative(self, "baseline", "neighbour_words", "neighbours_before", "neighbours_after", "second_reading", "also_weight")
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class EncoderConfig:
     freeze_embeddings: bool
     int8: bool
     epochs: int
+    also_epochs: int
     recombined: bool
     batch_windows: int
     learning_rate: float
@@ -129,7 +131,7 @@ class EncoderConfig:
         _positive(
             self, "encoder", "epochs", "batch_windows", "devices", "learning_rate", "head_learning_rate", "checkpoints", "head_tokens"
         )
-        _not_negative(self, "encoder", "tail_tokens", "dropout", "weight_decay", "warmup", "topic_weight", "patience")
+        _not_negative(self, "encoder", "tail_tokens", "also_epochs", "dropout", "weight_decay", "warmup", "topic_weight", "patience")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(
                 f"encoder.layer_decay is {self.layer_decay}, expected a factor from above 0 to 1; 1 is the same rate everywhere"
@@ -164,6 +166,7 @@ class HierarchicalConfig:
     members: int
     dropout: float
     epochs: int
+    also_epochs: int
     recombined: float
     piece_segments: int
     batch_pieces: int
@@ -179,7 +182,7 @@ class HierarchicalConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "hierarchical", "head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate")
-        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "topic_weight", "patience")
+        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "topic_weight", "patience", "also_epochs")
         for name in ("dropout", "recombined", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")

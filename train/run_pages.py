@@ -203,18 +203,13 @@ def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dic
 
 
 def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The training part and what joins it: `corpus.composed` pages of the embedded corpus without their topics, which are not the
-    corpus' own, and the pages of `corpus.also`. Nothing is learnt from a site, or a passage, of validation and test pages.
+    """The training part, and `corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
 
     Raises:
-        InputError: The corpus is itself composed: its unseen pages would not be unseen. Or a corpus of `corpus.also` cannot be read.
+        InputError: The corpus is itself composed: its unseen pages would not be unseen.
     """
-    return [*parts["train"], *_composed_pages(config, parts), *_also_pages(config, parts)]
-
-
-def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
     if not config.corpus.composed:
-        return []
+        return list(parts["train"])
     made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
     known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
     if known:
@@ -227,10 +222,15 @@ def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list
         console.print(
             f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
         )
-    return [page.without_topics() for page in apart]
+    return [*parts["train"], *(page.without_topics() for page in apart)]
 
 
-def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+def also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """The pages of `corpus.also`, without those of a site, or with a passage, of the validation and test parts.
+
+    Raises:
+        InputError: One of the corpora is not there, or holds no page in the wished languages.
+    """
     if not config.corpus.also:
         return []
     found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))

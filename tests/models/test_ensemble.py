@@ -112,7 +112,14 @@ def test_step_metrics_of_two_members_stay_apart() -> None:
             super().__init__({})
             self.loss = loss
 
-        def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
+        def fit(
+            self,
+            train: Sequence[Page],
+            validation: Sequence[Page],
+            log: Log,
+            topic_texts: Sequence[Page] = (),
+            also: Sequence[Page] = (),
+        ) -> None:
             log({"train/loss": self.loss}, 1)
             log({"train/loss": self.loss / 2}, 2)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from tests.conftest import ROOT, WORDS, make_page, sentence
 from train.config import Config
 from train.corpus.page import Page
+from train.corpus.read import write_pages
 from train.errors import InputError
 from train.evaluation import evaluate
+from train.export.bundle import CARD
 from train.files import read_json
 from train.labelling import label_known_stories
 from train.models.backbone import layers_above
@@ -345,6 +348,31 @@ def test_composed_pages_are_learnt_from_without_their_topics(make_config: Config
     corpus = build(tmp_path / "composed.jsonl", seed=13, pages=60).path
     with pytest.raises(InputError, match="in the corpus already"):
         fit(make_config(name, "corpus.composed=8", f"corpus.path={corpus}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "say", "none"),
+    [
+        ("demo-baseline", "baseline.also_weight=1.0", "baseline.also_weight=0.0"),
+        ("demo-encoder", "encoder.also_epochs=3", "encoder.also_epochs=0"),
+        ("pages-hierarchical", "hierarchical.also_epochs=6", "hierarchical.also_epochs=0"),
+    ],
+)
+def test_every_family_learns_from_other_corpora_as_its_config_says(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page], name: str, say: str, none: str
+) -> None:
+    """The corpus has no related item; whoever finds one has learnt it elsewhere."""
+    bare = [replace(p, segments=tuple(s for s in p.segments if s.role != "related")) for p in pages]
+    others = [make_page(f"other{n % 6}", n).without_topics() for n in range(24)]
+    write_pages(tmp_path / "bare.jsonl", bare)
+    write_pages(tmp_path / "others.jsonl", others)
+    found = {}
+    for setting in (say, none):
+        outcome = fit(make_config(name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.also=[{tmp_path / 'others.jsonl'}]", setting))
+        labelled = Labeler.load(outcome.output / "bundle").label((p.page_id, p.texts) for p in pages[-12:])
+        found[setting] = sum(s["scores"]["related"] for record in labelled for s in record["segments"])
+    assert found[say] > 2 * found[none]
+    assert "others.jsonl" in (outcome.output / "bundle" / CARD).read_text()
 
 
 def test_training_in_bfloat16_ships_the_network_without_its_autocast(make_config: ConfigMaker) -> None:

@@ -59,6 +59,17 @@ def test_the_fit_is_that_of_scikit_learn(states: int, c: float) -> None:
     assert np.allclose(early.coef_, reference.coef_, atol=1e-3), "the same way down, too"
 
 
+def test_weights_are_those_of_scikit_learn() -> None:
+    features = _features()
+    rng = np.random.default_rng(4)
+    labels, weights = rng.integers(0, 3, features.shape[0]), rng.choice([0.1, 1.0], features.shape[0])
+    ours, theirs = fit_parts(features, labels, 1.0, 500, 13, weights), fit_linear(features.csr(), labels, 1.0, 500, 13, weights)
+    assert np.allclose(ours.predict_proba(features.csr()), theirs.predict_proba(features.csr()), atol=2e-3)
+    plain, ones = fit_parts(features, labels, 1.0, 50, 13), fit_parts(features, labels, 1.0, 50, 13, np.ones(features.shape[0]))
+    assert np.allclose(plain.coef_, ones.coef_)
+    assert not np.allclose(plain.coef_, fit_parts(features, labels, 1.0, 50, 13, weights).coef_, atol=1e-2)
+
+
 @pytest.mark.parametrize("offset", [-3, -1, 0, 2, 40])
 def test_shifting_one_page_is_shifting_among_pages(offset: int) -> None:
     rows = np.arange(20.0).reshape(10, 2)

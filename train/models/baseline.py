@@ -38,8 +38,17 @@ class BaselineFamily:
         self.config, self.seed = config, seed
         self._fitted: Baseline | None = None
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
-        """Trains on labelled pages, topics on `topic_texts` too; validation pages are not looked at."""
+    def fit(
+        self,
+        train: Sequence[Page],
+        validation: Sequence[Page],
+        log: Log,
+        topic_texts: Sequence[Page] = (),
+        also: Sequence[Page] = (),
+    ) -> None:
+        """Trains on labelled pages, topics on `topic_texts` too, and with `also_weight` on `also`; validation pages are not looked at."""
+        own = sum(len(page.segments) for page in train)
+        train = [*train, *(also if self.config.also_weight else ())]
         pages = [[clean(text) for text in page.texts] for page in train]
         lengths = [len(page) for page in pages]
         with waiting("reading segments"):
@@ -49,15 +58,16 @@ class BaselineFamily:
                 fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
             features = fitted.with_numbers(found, numbers)
         states = np.concatenate([page_states(page) for page in train])
+        weights = np.where(np.arange(len(states)) < own, 1.0, self.config.also_weight) if len(states) > own else None
         with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
-            fitted.linear = self._linear(features, states)
+            fitted.linear = self._linear(features, states, weights)
         log(
             {"train/segments": features.shape[0], "train/features": features.shape[1], "train/iterations": int(fitted.linear.n_iter_[0])}, 0
         )
         if fitted.reach:
-            first = self._out_of_fold(features, states, [page.site for page in train])
+            first = self._out_of_fold(features, states, weights, [page.site for page in train])
             with waiting("fitting the second reading"):
-                fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, self.seed)
+                fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, weights, self.seed)
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
                 self._fit_topics(fitted, [*train, *topic_texts])
@@ -81,20 +91,20 @@ class BaselineFamily:
             config.neighbours_before, config.neighbours_after, config.numbers, config.second_reading, topics,
         )  # fmt: skip
 
-    def _linear(self, features: Features, labels: np.ndarray) -> LogisticRegression:
-        return fit_parts(features, labels, self.config.regularisation, self.config.max_iterations, self.seed)
+    def _linear(self, features: Features, labels: np.ndarray, weights: np.ndarray | None) -> LogisticRegression:
+        return fit_parts(features, labels, self.config.regularisation, self.config.max_iterations, self.seed, weights)
 
-    def _out_of_fold(self, features: Features, states: np.ndarray, sites: Sequence[str]) -> np.ndarray:
+    def _out_of_fold(self, features: Features, states: np.ndarray, weights: np.ndarray | None, sites: Sequence[str]) -> np.ndarray:
         """The first reading of each training segment by a model that has not seen its site; `sites` are the pages'."""
         answer = np.zeros((len(states), 4))
         page = np.repeat(np.arange(len(features.lengths)), features.lengths)
         groups = np.asarray(sites)[page]
         folds = min(FOLDS, len(set(groups.tolist())))
         if folds < 2:
-            return first_reading(self._linear(features, states), features)
+            return first_reading(self._linear(features, states, weights), features)
         splits = list(GroupKFold(folds).split(states, groups=groups))
         for seen, unseen in track(splits, "first reading of unseen sites"):
-            model = self._linear(features.of_pages(np.unique(page[seen])), states[seen])
+            model = self._linear(features.of_pages(np.unique(page[seen])), states[seen], None if weights is None else weights[seen])
             answer[unseen] = first_reading(model, features.of_pages(np.unique(page[unseen])))
         return answer
 
@@ -127,7 +137,7 @@ class BaselineFamily:
         return {**self.reader().write(folder), "topics": list(self.reader().topics)}
 
 
-def _boosted(rows: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
+def _boosted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, seed: int) -> Trees:
     """Grows trees with scikit-learn and takes them out as plain arrays: skops, rightly, trusts no `TreePredictor`.
 
     Raises:
@@ -136,7 +146,7 @@ def _boosted(rows: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
     model = HistGradientBoostingClassifier(
         max_iter=ROUNDS, learning_rate=RATE, max_leaf_nodes=LEAVES, min_samples_leaf=min(LEAF_SEGMENTS, max(1, len(rows) // 50)),
         l2_regularization=SHRINKAGE, max_features=FEATURES_A_SPLIT, early_stopping=False, random_state=seed,
-    ).fit(rows, labels)  # fmt: skip
+    ).fit(rows, labels, weights)  # fmt: skip
     classes = model.classes_
     binary = len(classes) == 2
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}

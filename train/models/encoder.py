@@ -61,11 +61,20 @@ class EncoderFamily:
         if config.threads:
             torch.set_num_threads(config.threads)
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
-        """Trains on labelled pages, topics on `topic_texts` too; goes on from the last whole checkpoint in `work`, if there is one."""
-        topics = topics_of([*train, *topic_texts])
+    def fit(
+        self,
+        train: Sequence[Page],
+        validation: Sequence[Page],
+        log: Log,
+        topic_texts: Sequence[Page] = (),
+        also: Sequence[Page] = (),
+    ) -> None:
+        """Trains on labelled pages, topics on `topic_texts` too, `also_epochs` times on `also`; goes on from the last whole checkpoint in
+        `work`, if there is one."""
+        also = also if self.config.also_epochs else ()
+        topics = topics_of([*train, *topic_texts, *also])
         self.begin(topics if len(topics) > 1 else ())
-        windows = self._windows(train, topic_texts)
+        windows = self._windows(train, topic_texts, also)
         shown = Shown(log)
         with shown.display:
             if self.config.devices == 1:
@@ -96,7 +105,7 @@ class EncoderFamily:
         if self.config.freeze_embeddings:
             self.network.backbone.get_input_embeddings().requires_grad_(False)
 
-    def _windows(self, pages: Sequence[Page], topic_texts: Sequence[Page]) -> datasets.Dataset:
+    def _windows(self, pages: Sequence[Page], topic_texts: Sequence[Page], also: Sequence[Page]) -> datasets.Dataset:
         """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings.
 
         Each page is there once an epoch: the first time as it is, then, if the config says so, recombined each time anew.
@@ -109,9 +118,12 @@ class EncoderFamily:
                 yield recombiner.page(page) if epoch and recombiner else page
             for _ in range(self.config.epochs):
                 yield from topic_texts
+            for _ in range(self.config.also_epochs):
+                yield from also
 
-        settings = [self.plan.to_json(), self.topics, self.config.backbone, self.config.epochs, self.config.recombined, self.seed]
-        name = sha256_json([settings, _labels_sha256(pages), _labels_sha256(topic_texts)])[:16]
+        epochs = [self.config.epochs, self.config.also_epochs]
+        settings = [self.plan.to_json(), self.topics, self.config.backbone, epochs, self.config.recombined, self.seed]
+        name = sha256_json([settings, *(_labels_sha256(some) for some in (pages, topic_texts, also))])[:16]
         return window_table(shown(), self.tokenizer, self.plan, self.topics, self.work / "windows", name)
 
     def train(self, windows: datasets.Dataset, validation: Sequence[Page], tell: Tell) -> None:

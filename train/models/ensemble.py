@@ -22,11 +22,18 @@ class EnsembleFamily:
     def __init__(self, families: Mapping[str, Family]) -> None:
         self.families = dict(families)
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
+    def fit(
+        self,
+        train: Sequence[Page],
+        validation: Sequence[Page],
+        log: Log,
+        topic_texts: Sequence[Page] = (),
+        also: Sequence[Page] = (),
+    ) -> None:
         """Trains one family after the other; a step metric that an earlier one has too carries the family's name."""
         taken: dict[str, str] = {}
         for name, family in self.families.items():
-            family.fit(train, validation, _apart(log, name, taken), topic_texts)
+            family.fit(train, validation, _apart(log, name, taken), topic_texts, also)
 
     def reader(self) -> Reader:
         """The fitted families as one."""

@@ -80,19 +80,29 @@ class HierarchicalFamily:
             torch.set_num_threads(config.threads)
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
-    def fit(self, train: Sequence[Page], validation: Sequence[Page], log: Log, topic_texts: Sequence[Page] = ()) -> None:
-        """Trains on labelled pages, topics on `topic_texts` too. Members that `work` holds are not trained again.
+    def fit(
+        self,
+        train: Sequence[Page],
+        validation: Sequence[Page],
+        log: Log,
+        topic_texts: Sequence[Page] = (),
+        also: Sequence[Page] = (),
+    ) -> None:
+        """Trains on labelled pages, topics on `topic_texts` too, the first `also_epochs` on `also` too. Members that `work` holds are not
+        trained again.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
-        self.topics = topics_of([*train, *topic_texts])
+        also = also if config.also_epochs else ()
+        self.topics = topics_of([*train, *topic_texts, *also])
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
-        self._embed([*train, *topic_texts])
+        self._embed([*train, *topic_texts, *also])
         plain = [self._lesson(page) for page in train]
         loose = [self._lesson(page) for page in topic_texts] if self.topics else []
+        others = [self._lesson(page) for page in also]
         networks = []
         display = bar()
         with display:
@@ -112,7 +122,7 @@ class HierarchicalFamily:
                     watch = None
                     if config.patience is not None and validation:
                         watch = Watch(validation, config.patience, self.work / f"watch-{member}", log, step=step)
-                    for learnt in self._train(network, self.seed + member, train, plain, loose):
+                    for learnt in self._train(network, self.seed + member, train, plain, loose, others):
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
                         log(learnt, step)
@@ -162,7 +172,13 @@ class HierarchicalFamily:
         )
 
     def _train(
-        self, network: PageNetwork, seed: int, train: Sequence[Page], plain: Sequence[Lesson], loose: Sequence[Lesson]
+        self,
+        network: PageNetwork,
+        seed: int,
+        train: Sequence[Page],
+        plain: Sequence[Lesson],
+        loose: Sequence[Lesson],
+        others: Sequence[Lesson],
     ) -> Iterator[dict[str, float]]:
         """Trains one network; yields the step metrics of each epoch."""
         config, rng = self.config, random.Random(seed)
@@ -174,10 +190,10 @@ class HierarchicalFamily:
                 self._lesson(recombiner.page(page)) if recombiner and epoch and rng.random() < config.recombined else lesson
                 for page, lesson in zip(train, plain, strict=True)
             ]
-            batches = self._batches([*lessons, *loose], rng)
+            batches = self._batches([*lessons, *loose, *(others if epoch < config.also_epochs else ())], rng)
             if schedule is None:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
-                steps = round(len(batches) * config.epochs * 1.1) + 1
+                steps = round(len(batches) * self._whole_epochs([*lessons, *loose], others) * 1.1) + 1
                 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
             network.train()
             total, started = 0.0, time.monotonic()
@@ -195,6 +211,14 @@ class HierarchicalFamily:
                 "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
                 "train/segments_per_second": sum(len(piece.states) for batch in batches for piece in batch) / (time.monotonic() - started),
             }
+
+    def _whole_epochs(self, own: Sequence[Lesson], others: Sequence[Lesson]) -> float:
+        """The epochs, those without `corpus.also` as the part of the first one that they are."""
+        config = self.config
+        with_others = min(config.also_epochs, config.epochs) if others else 0
+        of_own, of_others = (sum(len(lesson.states) for lesson in lessons) for lessons in (own, others))
+        share = of_own / max(1, of_own + of_others) if with_others else 1.0
+        return with_others + share * (config.epochs - with_others)
 
     def _batches(self, lessons: Sequence[Lesson], rng: random.Random) -> list[list[Lesson]]:
         """Pages cut into pieces at new places each time, pieces of like length together, in random order."""

@@ -13,14 +13,18 @@ from sklearn.linear_model import LogisticRegression
 from train.runtime.features import Features
 
 
-def fit_linear(rows: Any, labels: np.ndarray, c: float, iterations: int, seed: int) -> LogisticRegression:
+def fit_linear(
+    rows: Any, labels: np.ndarray, c: float, iterations: int, seed: int, weights: np.ndarray | None = None
+) -> LogisticRegression:
     """Logistic regression; being cut off at `iterations` is a choice of the config and no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=ConvergenceWarning)
-        return LogisticRegression(C=c, max_iter=iterations, random_state=seed).fit(rows, labels)
+        return LogisticRegression(C=c, max_iter=iterations, random_state=seed).fit(rows, labels, weights)
 
 
-def fit_parts(features: Features, labels: np.ndarray, c: float, iterations: int, seed: int) -> LogisticRegression:
+def fit_parts(
+    features: Features, labels: np.ndarray, c: float, iterations: int, seed: int, weights: np.ndarray | None = None
+) -> LogisticRegression:
     """What `fit_linear` finds on `features.csr()`, up to rounding: the same objective, start, solver (L-BFGS-B) and tolerances.
 
     Products with features in parts take a fraction of the time: repeated texts and neighbours' words are multiplied once, numbers as a dense
@@ -32,24 +36,27 @@ def fit_parts(features: Features, labels: np.ndarray, c: float, iterations: int,
         c: Inverse strength of the l2 penalty.
         iterations: At most.
         seed: Of scikit-learn's solver, where there are fewer than three states.
+        weights: `[n]` of each segment; None: all count alike.
     """
     classes, gold = np.unique(labels, return_inverse=True)
     if len(classes) < 3:  # scikit-learn's objective for two classes is another one
-        return fit_linear(features.csr(), labels, c, iterations, seed)
-    n, width, k = *features.shape, len(classes)
+        return fit_linear(features.csr(), labels, c, iterations, seed, weights)
+    width, k = features.shape[1], len(classes)
+    lines = np.arange(len(labels))
+    each = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    n = float(each.sum())
     penalty = 1 / (c * n)
-    lines = np.arange(n)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights, intercepts = flat[:-k].reshape(width, k), flat[-k:]
-        logits = features.dot(weights.astype(np.float32)).astype(np.float64) + intercepts
+        coefficients, intercepts = flat[:-k].reshape(width, k), flat[-k:]
+        logits = features.dot(coefficients.astype(np.float32)).astype(np.float64) + intercepts
         logits -= logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         total = odds.sum(axis=1, keepdims=True)
-        value = float((np.log(total[:, 0]) - logits[lines, gold]).mean()) + 0.5 * penalty * float(flat[:-k] @ flat[:-k])
+        value = float((np.log(total[:, 0]) - logits[lines, gold]) @ each) / n + 0.5 * penalty * float(flat[:-k] @ flat[:-k])
         error = odds / total
         error[lines, gold] -= 1
-        error /= n
+        error *= each[:, None] / n
         gradient = np.empty_like(flat)
         # Scaled up and down again: single precision keeps its digits for small values.
         gradient[:-k] = features.transposed_dot(error * n).ravel()
