@@ -46,7 +46,7 @@ _NO_ARTICLE = re.compile(
     r"feed|rss|share|sharer|intent|policy|policies|legal|sitemap|wp-login\w*|page/\d+)(?:[/.?]|$)",
     re.I,
 )
-_SEPARATOR = re.compile(r"\s+[|\u2013\u2014\u00b7\u00bb:-]+\s+")
+_SEPARATOR = re.compile(r" [|\u2013\u2014\u00b7\u00bb:-]+ ")
 BODY_WORDS = 12
 """The first paragraph of the story that is not just a label."""
 NEAR, NEAR_H1 = 0.8, 0.4
@@ -117,7 +117,7 @@ class Markup:
         body = next((i for i, block in enumerate(blocks) if is_main[i] and len(block.text.split()) >= BODY_WORDS), None)
         if body is None or not titles:
             return None
-        wished = [_words(part) for title in titles for part in (title, *_SEPARATOR.split(title))]
+        wished = [_words(part) for title in titles for part in (title, *_SEPARATOR.split(" ".join(title.split())))]
         tags = [{e.tag for e in _lineage(self._place(block))} for block in blocks[: body + 1]]
         ranks = [2 if "h1" in some else 1 if "h2" in some else 0 for some in tags]
         likeness = [max(_likeness(_words(block.text), words) for words in wished) for block in blocks[: body + 1]]
