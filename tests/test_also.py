@@ -24,7 +24,7 @@ def with_also(config: Config, *paths: Path) -> Config:
 
 
 def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: Path) -> None:
-    config = make_config("demo-baseline")
+    config = make_config("demo-baseline", "baseline.also_weight=0.5")
     own = [make_page("four", 4), make_page("two", 5), make_page("one", 6)]
     copy = replace(make_page("five", 7), segments=PARTS["test"][0].segments)
     write_pages(tmp_path / "also.jsonl", [*own, copy])
@@ -40,7 +40,7 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
 
 
 def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = make_config("demo-baseline")
+    config = make_config("demo-baseline", "baseline.also_weight=0.5")
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
     with (tmp_path / "also.jsonl").open("a") as file:
         file.write('{"page_id": "torn", "site": "x.example", "segments": []}\n')
@@ -50,10 +50,16 @@ def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_
 
 
 def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Path) -> None:
-    config = make_config("demo-baseline")
+    config = make_config("demo-baseline", "baseline.also_weight=0.5")
     asked = with_also(config, tmp_path / "also.jsonl")
     seen = set()
     for n in (4, 5):
         write_pages(tmp_path / "also.jsonl", [make_page("four", n)])
         seen.add((also_sha256(asked), run_fingerprint(asked, "corpus")))
     assert len(seen) == 2, "other pages under the same name are another run"
+
+
+def test_corpora_that_no_family_learns_from_are_told(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = with_also(make_config("demo-baseline", "baseline.also_weight=0"), tmp_path / "nothing.jsonl")
+    assert also_pages(asked, PARTS) == []
+    assert "baseline.also_weight is 0" in " ".join(capsys.readouterr().err.split())

@@ -233,6 +233,12 @@ def also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page
     """
     if not config.corpus.also:
         return []
+    if not _also_counts(config):
+        console.print(
+            f"corpus.also is given, but nothing is learnt from it: {_ALSO[config.members[0]]} is 0 in {config.family}'s config",
+            style="yellow",
+        )
+        return []
     found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
     unseen = {page.site for part in ("validation", "test") for page in parts[part]}
     others = [page for page in found if page.site not in unseen]
@@ -242,6 +248,14 @@ def also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page
         f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
     )
     return apart
+
+
+_ALSO = {"baseline": "baseline.also_weight", "encoder": "encoder.also_epochs", "hierarchical": "hierarchical.also_epochs"}
+"""The setting that says how much a family makes of `corpus.also`."""
+
+
+def _also_counts(config: Config) -> bool:
+    return any(getattr(getattr(config, name), _ALSO[name].partition(".")[2]) for name in config.members)
 
 
 @lru_cache(maxsize=1)
