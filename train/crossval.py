@@ -67,7 +67,9 @@ def label_folds(
     state = sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None])
     marker = work / "state.json"
     if work.is_dir() and not (marker.is_file() and read_json(marker) == state):
-        if any(work.iterdir()) and not marker.is_file():
+        # A run that was killed while it wrote its marker leaves nothing but the marker's beginning.
+        begun = [path for path in work.iterdir() if path.name.startswith(f".{marker.name}.") and path.suffix == ".part"]
+        if len(list(work.iterdir())) > len(begun) and not marker.is_file():
             raise InputError(
                 "a folder that is not ours",
                 expected="no folder, or one of an earlier run",
