@@ -118,6 +118,12 @@ def test_a_part_that_a_power_cut_left_empty_is_written_again(labeler: Labeler, c
     assert _table(tmp_path / "out") == before
 
 
+def test_work_killed_before_its_first_file_was_whole_begins_again(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "._state.json.host.999999.part").write_text('{"half')
+    assert label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20).labelled == 72
+
+
 def test_labels_of_others_are_passed_over(labeler: Labeler, tmp_path: Path) -> None:
     path = tmp_path / "pages.jsonl"
     odd = [{"text": "a", "role": "article"}, {"text": "b", "role": "main", "story": -4}, {"text": "c", "topic": 7}]

@@ -15,7 +15,7 @@ from train.corpus.read import Refusal, scan, unique
 from train.corpus.sources import SOURCES, digest, locate
 from train.corpus.sources.parquet import as_text
 from train.errors import InputError
-from train.files import read_json, write_json, written_aside
+from train.files import only_begun, read_json, write_json, written_aside
 from train.progress import bar
 from train.runtime import Labeler
 from train.runtime.reading import ROLES
@@ -107,7 +107,7 @@ def _begin(folder: Path, state: dict[str, Any]) -> None:
                 remedy="name another folder, or delete this one", path=folder, rule="other-labels",
             )  # fmt: skip
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not only_begun(folder / STATE)):
         raise InputError(
             "something else is there already", expected="a new folder", remedy="name another folder", path=folder, rule="not-empty"
         )

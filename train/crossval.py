@@ -16,7 +16,7 @@ from train.corpus.sources import jsonl
 from train.corpus.split import folds
 from train.errors import InputError
 from train.evaluation import Evaluation, by_value
-from train.files import read_json, sha256_json, write_json
+from train.files import only_begun, read_json, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose
 from train.progress import console
@@ -67,9 +67,7 @@ def label_folds(
     state = sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None])
     marker = work / "state.json"
     if work.is_dir() and not (marker.is_file() and read_json(marker) == state):
-        # A run that was killed while it wrote its marker leaves nothing but the marker's beginning.
-        begun = [path for path in work.iterdir() if path.name.startswith(f".{marker.name}.") and path.suffix == ".part"]
-        if len(list(work.iterdir())) > len(begun) and not marker.is_file():
+        if not marker.is_file() and not only_begun(marker):
             raise InputError(
                 "a folder that is not ours",
                 expected="no folder, or one of an earlier run",

@@ -38,6 +38,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def only_begun(path: Path) -> bool:
+    """Whether the folder of `path` holds nothing but beginnings of `path`, which writers left that were killed."""
+    return all(other.name.startswith(f".{path.name}.") and other.suffix == ".part" for other in path.parent.iterdir())
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all."""
     with written_aside(path) as aside:
