@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from train.corpus.sources.align import aligned
@@ -70,6 +68,6 @@ def test_the_headline_is_worded_as_the_title(heading: str, title: str, role: str
     assert told(page, BODY[0])[heading][0] == role
 
 
-def test_broken_addresses_are_no_stories(tmp_path: Path) -> None:
+def test_broken_addresses_are_no_stories() -> None:
     page = f'<html><body><p>{BODY[0]}</p><p><a href="http://[broken/2026/a-b-c-d">A link of some five words</a></p></body></html>'
     assert told(page, BODY[0])["A link of some five words"] == ("boilerplate", None)

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import aligned
-from train.corpus.sources.html_blocks import read_html, read_within
-from train.corpus.sources.html_folder import page_record
-from train.corpus.sources.markup import Markup
+from train.corpus.sources.align import labelled_page
+from train.corpus.sources.html_blocks import read_within
 from train.errors import InputError
 
 
@@ -52,9 +50,5 @@ def _page(path: Path, page_id: str, gold: Any, naming: Naming) -> dict[str, Any]
         if error.rule != "no-file":
             raise
         content = read_within(packed.with_suffix(""), path)
-    markup = Markup()
-    page = read_html(content, markup.mark)
     url = gold.get("url")
-    record = naming.with_site(page_record(page_id, page, url if isinstance(url, str) else page.url))
-    record["segments"] = aligned(page, markup, body, url=record["url"])
-    return record
+    return labelled_page(page_id, content, body, naming, url=url if isinstance(url, str) else None)

@@ -7,29 +7,52 @@ the gold there, and near. Such benchmarks label no related items, and some no he
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from train.corpus.sources.html_blocks import Html
-from train.corpus.sources.markup import Markup
+from train.corpus.naming import Naming
+from train.corpus.sources.html_blocks import Html, read_html
+from train.corpus.sources.html_folder import page_record
+from train.corpus.sources.markup import Markup, words_of
 
-_WORD = re.compile(r"\w+")
 LONG, SHARE, GRAM = 6, 0.7, 3
 REACH = 10
 """So many blocks before the first and after the last long main block may be short ones of the story."""
 
 
-def aligned(page: Html, markup: Markup, gold: str, *, titles: Sequence[str] = (), url: str | None = None) -> list[dict[str, Any]]:
+def labelled_page(
+    page_id: str, content: bytes, gold: str, naming: Naming, *, url: str | None = None, titles: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The record of a page whose main story's text is known.
+
+    Args:
+        page_id: The page's id.
+        content: Its HTML.
+        gold: The main story's text, a paragraph a line where its lines are known.
+        naming: Names its site.
+        url: Its address; its own word for it when None.
+        titles: What the story is called, besides the page's own title.
+
+    Raises:
+        InputError: It cannot be read (`read_html`).
+    """
+    markup = Markup()
+    page = read_html(content, markup.mark)
+    record = naming.with_site(page_record(page_id, page, page.url if url is None else url))
+    record["segments"] = aligned(page, markup, gold, url=record["url"] or page.url, titles=titles)
+    return record
+
+
+def aligned(page: Html, markup: Markup, gold: str, *, url: str | None, titles: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Segments of a page whose main story's text is known.
 
     Args:
         page: As `read_html(content, markup.mark)` read it.
         markup: What tells its headline and the items of other stories.
         gold: The main story's text, a paragraph a line where its lines are known.
+        url: The page's address, which its links are told from.
         titles: What the story is called, besides the page's own title.
-        url: The page's address.
 
     Returns:
         Segments in page order; `role_source` says how sure a role is: `aligned` with the gold, or `weak`, told by markup.
@@ -38,7 +61,7 @@ def aligned(page: Html, markup: Markup, gold: str, *, titles: Sequence[str] = ()
     headline = markup.headline(page.blocks, is_main, [*titles, *([page.title] if page.title else [])])
     if headline is not None:
         is_main[headline] = True
-    stories = markup.stories(page.blocks, is_main, url or page.url)
+    stories = markup.stories(page.blocks, is_main, url)
     return [
         {"text": block.text, "role": "main" if main else "boilerplate" if story is None else "related", "story": 0 if main else story,
          "topic": None, "role_source": "aligned" if main and i != headline else "weak"}
@@ -53,10 +76,10 @@ def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:
         texts: The page's blocks, in page order.
         gold: The main story's text, a paragraph a line where its lines are known.
     """
-    gold_words = _WORD.findall(gold.casefold())
+    gold_words = words_of(gold)
     grams = set(zip(*(gold_words[i:] for i in range(GRAM)), strict=False))
-    lines = {tuple(words) for line in gold.split("\n") if (words := _WORD.findall(line.casefold()))}
-    words = [_WORD.findall(text.casefold()) for text in texts]
+    lines = {tuple(words_of(line)) for line in gold.split("\n")} - {()}
+    words = [words_of(text) for text in texts]
     answer = [len(w) >= LONG and _share(w, grams) >= SHARE for w in words]
     long = [i for i, is_main in enumerate(answer) if is_main]
     if not long:

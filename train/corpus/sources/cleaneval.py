@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import aligned
-from train.corpus.sources.html_blocks import decode, files, read_html, read_within
-from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record, stem
-from train.corpus.sources.markup import Markup
+from train.corpus.sources.align import labelled_page
+from train.corpus.sources.html_blocks import decode, files, read_within
+from train.corpus.sources.html_folder import SUFFIXES, numbered, stem
 from train.errors import InputError
 
 _SIDES = {"original", "originals", "cleaned", "clean", "input", "html", "raw", "gold", "goldstandard", "standard", "txt", "text", "source"}
@@ -40,11 +39,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
             what = f"{len(own)} gold texts for it, none of them of the part {part!r}" if own else "no gold text for it"
             raise InputError(what, expected=f"{name}.txt or {name}-cleaned.txt", remedy="complete the set", rule="no-gold")
         url, gold = read_gold(decode(read_within(found, path)))
-        markup = Markup()
-        page = read_html(read_within(file, path), markup.mark)
-        record = naming.with_site(page_record(f"{part}/{name}" if part else name, page, url or page.url))
-        record["segments"] = aligned(page, markup, gold, url=record["url"])
-        return record
+        return labelled_page(f"{part}/{name}" if part else name, read_within(file, path), gold, naming, url=url)
 
     return numbered(files(path, SUFFIXES), convert)
 

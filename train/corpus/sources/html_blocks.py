@@ -148,7 +148,11 @@ def read_html(content: bytes, mark: Mark | None = None) -> Html:
     Raises:
         InputError: It is too large, nests too deeply to be read whole, or the parser gives up.
     """
-    root = parse(content)
+    return cut(parse(content), mark)
+
+
+def cut(root: Any, mark: Mark | None = None) -> Html:
+    """Cuts a page that `parse` has parsed into blocks; `mark` as in `read_html`."""
     if root is None:
         return Html([], None, None, None)
     title = root.findtext(".//title")

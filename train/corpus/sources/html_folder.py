@@ -21,9 +21,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 
     def convert(file: Path) -> dict[str, Any]:
         page = read_html(read_within(file, path))
-        inner = file.relative_to(path)
-        record = naming.with_site(page_record(stem(inner), page, page.url))
-        record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
+        record = file_record(file.relative_to(path), page, naming)
         record["segments"] = [{"text": block.text} for block in page.blocks]
         return record
 
@@ -33,6 +31,13 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 def page_record(page_id: str, page: Html, url: str | None) -> dict[str, Any]:
     """What is known of a page, without its segments."""
     return {"page_id": page_id, "site": "", "lang": page.lang, "title": page.title, "url": url, "date": None}
+
+
+def file_record(inner: Path, page: Html, naming: Naming) -> dict[str, Any]:
+    """What is known of a page by its own address, else by the folder its file is in; `inner` is its path below the data set's folder."""
+    record = naming.with_site(page_record(stem(inner), page, page.url))
+    record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
+    return record
 
 
 def stem(file: Path) -> str:

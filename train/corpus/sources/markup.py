@@ -117,10 +117,10 @@ class Markup:
         body = next((i for i, block in enumerate(blocks) if is_main[i] and len(block.text.split()) >= BODY_WORDS), None)
         if body is None or not titles:
             return None
-        wished = [_words(part) for title in titles for part in (title, *_SEPARATOR.split(" ".join(title.split())))]
+        wished = [words_of(part) for title in titles for part in (title, *_SEPARATOR.split(" ".join(title.split())))]
         tags = [{e.tag for e in _lineage(self._place(block))} for block in blocks[: body + 1]]
         ranks = [2 if "h1" in some else 1 if "h2" in some else 0 for some in tags]
-        likeness = [max(_likeness(_words(block.text), words) for words in wished) for block in blocks[: body + 1]]
+        likeness = [max(_likeness(words_of(block.text), words) for words in wished) for block in blocks[: body + 1]]
         alike = [i for i, (rank, like) in enumerate(zip(ranks, likeness, strict=True)) if like >= (NEAR_H1 if rank == 2 else NEAR)]
         if not alike or any(is_main[i] for i in alike):
             return None
@@ -226,7 +226,8 @@ def _article(href: str, url: str | None) -> str | None:
     return f"{whole.netloc}{whole.path}?{whole.query}" if dashes[-1] < 2 else f"{whole.netloc}{whole.path}"
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """A text's words, case folded."""
     return re.findall(r"\w+", text.casefold())
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from train.corpus.naming import Naming
 from train.corpus.sources.align import aligned
-from train.corpus.sources.html_blocks import files, parse, read_html, read_within
-from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record, stem
+from train.corpus.sources.html_blocks import cut, files, parse, read_html, read_within
+from train.corpus.sources.html_folder import SUFFIXES, file_record, numbered
 from train.corpus.sources.markup import Markup
 from train.errors import InputError
 
@@ -27,10 +27,10 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
 
     def convert(file: Path) -> dict[str, Any]:
-        content = read_within(file, path)
+        root = parse(read_within(file, path))
         markup = Markup()
-        page = read_html(content, markup.mark)
-        told = _told(content)
+        page = cut(root, markup.mark)
+        told = [] if root is None else _told(root)
         body = max((body for _, body in told), key=len, default="") or "\n".join(markup.article_body(page.blocks))
         if len(body.split()) < LEAST_WORDS:
             raise InputError(
@@ -38,20 +38,15 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
                 expected=f"schema.org's articleBody, of {LEAST_WORDS} words or more, as JSON-LD or itemprop",
                 remedy="leave the page out, or label it", rule="no-gold",
             )  # fmt: skip
-        inner = file.relative_to(path)
-        record = naming.with_site(page_record(stem(inner), page, page.url))
-        record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
+        record = file_record(file.relative_to(path), page, naming)
         record["segments"] = aligned(page, markup, body, titles=[title for title, _ in told if title], url=page.url)
         return record
 
     return numbered(files(path, SUFFIXES), convert)
 
 
-def _told(content: bytes) -> list[tuple[str, str]]:
+def _told(root: Any) -> list[tuple[str, str]]:
     """Headlines and bodies in a page's JSON-LD."""
-    root = parse(content)
-    if root is None:
-        return []
     answer: list[tuple[str, str]] = []
     for script in root.iter("script"):
         if "ld+json" in (script.get("type") or "").lower():

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import aligned
-from train.corpus.sources.html_blocks import files, read_html, read_within
-from train.corpus.sources.html_folder import numbered, page_record
-from train.corpus.sources.markup import Markup
+from train.corpus.sources.align import labelled_page
+from train.corpus.sources.html_blocks import files, read_within
+from train.corpus.sources.html_folder import numbered
 from train.errors import InputError
 
 TYPE = "article"
@@ -29,16 +28,15 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         if gold["type"] != TYPE:
             return None
         truth, url = gold["ground_truth"], gold.get("url")
-        content = read_within(file.parent.parent / "html" / f"{file.stem}.html.gz", path)
-        markup = Markup()
-        page = read_html(content, markup.mark)
-        name = f"wcxb-{file.parent.parent.name}-{file.stem}"
-        record = naming.with_site(page_record(name, page, url if isinstance(url, str) else page.url))
         title = truth.get("title")
-        record["segments"] = aligned(
-            page, markup, truth["main_content"], titles=[title] if isinstance(title, str) else [], url=record["url"]
+        return labelled_page(
+            f"wcxb-{file.parent.parent.name}-{file.stem}",
+            read_within(file.parent.parent / "html" / f"{file.stem}.html.gz", path),
+            truth["main_content"],
+            naming,
+            url=url if isinstance(url, str) else None,
+            titles=[title] if isinstance(title, str) else [],
         )
-        return record
 
     found = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
     if not found:
