@@ -10,7 +10,7 @@ from train.config import Config
 from train.corpus.read import write_pages
 from train.errors import InputError
 from train.recipe import run_fingerprint
-from train.run_pages import also_pages, also_sha256
+from train.run_pages import also_sha256, training_pages
 
 PARTS = {
     "train": [make_page("one", 1)],
@@ -31,12 +31,12 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
     (tmp_path / "more.jsonl").write_text('{"page_id": "torn"\n')
     write_pages(tmp_path / "least.jsonl", [make_page("six", 8)])
     asked = with_also(config, tmp_path / "also.jsonl", tmp_path / "least.jsonl")
-    found = also_pages(asked, PARTS)
+    found = training_pages(asked, PARTS, []).also
     assert [(page.page_id.partition("/")[0], page.site) for page in found] == [
         ("also-0", "four.example"), ("also-0", "one.example"), ("also-1", "six.example"),
     ]  # fmt: skip
     with pytest.raises(InputError):
-        also_pages(with_also(config, tmp_path / "more.jsonl"), PARTS)
+        training_pages(with_also(config, tmp_path / "more.jsonl"), PARTS, [])
 
 
 def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +44,7 @@ def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
     with (tmp_path / "also.jsonl").open("a") as file:
         file.write('{"page_id": "torn", "site": "x.example", "segments": []}\n')
-    assert len(also_pages(with_also(config, tmp_path / "also.jsonl"), PARTS)) == 1
+    assert len(training_pages(with_also(config, tmp_path / "also.jsonl"), PARTS, []).also) == 1
     assert "1 of 2 pages" in " ".join(capsys.readouterr().err.split())
     assert "torn" in (Path(config.output) / "quarantine-also-0.jsonl").read_text()
 
@@ -61,5 +61,5 @@ def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Pat
 
 def test_corpora_that_no_family_learns_from_are_told(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = with_also(make_config("demo-baseline", "baseline.also_weight=0"), tmp_path / "nothing.jsonl")
-    assert also_pages(asked, PARTS) == []
+    assert training_pages(asked, PARTS, []).also == []
     assert "baseline.also_weight is 0" in " ".join(capsys.readouterr().err.split())

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import make_page
 from train.bench import baseline, compare
 from train.config import load_config
+from train.corpus.training import TrainingPages
 from train.models.family import page_states
 from train.runtime.reading import clean
 
@@ -39,7 +40,7 @@ def test_the_plain_pipeline_is_the_same_model() -> None:
     train, test = ([make_page(f"{part}{n}", n) for n in range(8)] for part in "ab")
     plain, family = baseline.PlainPipeline(config), BaselineFamily(config, 13)
     plain.fit([[clean(t) for t in page.texts] for page in train], np.concatenate([page_states(page) for page in train]))
-    family.fit(train, [], lambda metrics, step: None)
+    family.fit(TrainingPages(train), lambda metrics, step: None)
     unseen = [[clean(t) for t in page.texts] for page in test]
     ours = [row.argmax() for page in family.reader().states(unseen)[0] for row in page]
     assert sum(a == b for a, b in zip(ours, plain.states(unseen).argmax(axis=1), strict=True)) >= 0.98 * len(ours)

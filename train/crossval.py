@@ -22,7 +22,7 @@ from train.models.family import choose
 from train.progress import console
 from train.recipe import code_sha256, family_of, label_pages, run_fingerprint, score
 from train.reports.run_report import one_line
-from train.run_pages import also_pages, read_corpus, read_topic_texts, training_pages
+from train.run_pages import read_corpus, read_topic_texts, training_pages
 from train.runtime import Labeler
 from train.tracking import Tracker, tracked_run
 
@@ -177,7 +177,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 def label_unseen(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
     """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work` is deleted."""
     family = family_of(config, work)
-    family.fit(training_pages(config, parts), parts["validation"], lambda metrics, step: None, texts, also_pages(config, parts))
+    family.fit(training_pages(config, parts, texts), lambda metrics, step: None)
     reader = family.reader()
     chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
     labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration)

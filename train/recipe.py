@@ -31,7 +31,6 @@ from train.reports.error_browser import MOST
 from train.reports.model_card import Facts, model_card
 from train.reports.run_report import Told, one_line, write_run_report
 from train.run_pages import (
-    also_pages,
     also_sha256,
     corpus_sha256,
     fewer_sites,
@@ -116,7 +115,7 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         family = family_of(config, output / "work")
         fit_started = time.monotonic()
         steps = StepLog(output / "steps.jsonl", tracker.step_metrics, resumed=resumed)
-        family.fit(training_pages(config, parts), parts["validation"], steps, texts, also_pages(config, parts))
+        family.fit(training_pages(config, parts, texts), steps)
         train_s = time.monotonic() - fit_started
         _learning_curve(config, parts, texts, family, steps, output / "work" / "curve")
         with waiting("choosing decoder and calibration on validation pages"):
@@ -321,7 +320,7 @@ def _learning_curve(config: Config, parts: Mapping[str, list[Page]], texts: Sequ
         console.print(f"learning curve: {size} of {sites} training sites")
         family = family_of(config, work / str(size))
         try:
-            family.fit(training_pages(config, fewer), parts["validation"], lambda metrics, step: None, texts, also_pages(config, fewer))
+            family.fit(training_pages(config, fewer, texts), lambda metrics, step: None)
         except ValueError as error:  # a role on one site alone is missing where a family holds sites out
             console.print(f"learning curve: {size} sites teach no model and are left out: {error}", style="yellow", markup=False)
             continue

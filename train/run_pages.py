@@ -21,9 +21,13 @@ from train.corpus.read import Corpus, read_pages
 from train.corpus.sources import composed, digest
 from train.corpus.split import PARTS, Split, folds, given_split, read_split, split_by_site
 from train.corpus.topic_texts import TopicMapping
+from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.files import sha256_json
 from train.progress import console
+
+_ALSO = {"baseline": "also_weight", "encoder": "also_epochs", "hierarchical": "also_epochs"}
+"""The setting of each family that says how much it makes of `corpus.also`."""
 
 
 def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
@@ -202,14 +206,24 @@ def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dic
     return {**parts, "train": [page for page in parts["train"] if page.site in kept]}
 
 
-def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The training part, and `corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
+def training_pages(config: Config, parts: Mapping[str, Sequence[Page]], topic_texts: Sequence[Page]) -> TrainingPages:
+    """What a config's family is trained on: the training part, and what joins it.
+
+    Raises:
+        InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.also` cannot be read.
+    """
+    train = [*parts["train"], *_composed_pages(config, parts)]
+    return TrainingPages(train, parts["validation"], topic_texts, _also_pages(config, parts))
+
+
+def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """`corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
 
     Raises:
         InputError: The corpus is itself composed: its unseen pages would not be unseen.
     """
     if not config.corpus.composed:
-        return list(parts["train"])
+        return []
     made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
     known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
     if known:
@@ -222,10 +236,10 @@ def training_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[
         console.print(
             f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
         )
-    return [*parts["train"], *(page.without_topics() for page in apart)]
+    return [page.without_topics() for page in apart]
 
 
-def also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
     """The pages of `corpus.also`, without those of a site, or with a passage, of the validation and test parts.
 
     Raises:
@@ -233,11 +247,9 @@ def also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page
     """
     if not config.corpus.also:
         return []
-    if not _also_counts(config):
-        console.print(
-            f"corpus.also is given, but nothing is learnt from it: {_ALSO[config.members[0]]} is 0 in {config.family}'s config",
-            style="yellow",
-        )
+    if not any(getattr(getattr(config, family), _ALSO[family]) for family in config.members):
+        settings = " and ".join(f"{family}.{_ALSO[family]} is 0" for family in config.members)
+        console.print(f"corpus.also is given, but nothing is learnt from it: {settings}", style="yellow")
         return []
     found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
     unseen = {page.site for part in ("validation", "test") for page in parts[part]}
@@ -248,14 +260,6 @@ def also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page
         f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
     )
     return apart
-
-
-_ALSO = {"baseline": "baseline.also_weight", "encoder": "encoder.also_epochs", "hierarchical": "hierarchical.also_epochs"}
-"""The setting that says how much a family makes of `corpus.also`."""
-
-
-def _also_counts(config: Config) -> bool:
-    return any(getattr(getattr(config, name), _ALSO[name].partition(".")[2]) for name in config.members)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import make_page
 from train.config import Config
+from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.export import golden as golden_pages
 from train.export.bundle import add_documents, copy_bundle
@@ -215,7 +216,7 @@ def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: Co
     assert config.encoder is not None
     family = EncoderFamily(config.encoder, 1, Path(config.output) / "work")
     some = read_pages(Path(str(config.corpus.path)))[:20]
-    family.fit(some, [], lambda metrics, step: None)
+    family.fit(TrainingPages(some), lambda metrics, step: None)
     folder = Path(config.output) / "weights"
     folder.mkdir(parents=True)
     manifest = family.write(folder, some[:5])

@@ -13,6 +13,7 @@ from train.config import load_config
 from train.corpus.page import Page
 from train.corpus.read import read_pages
 from train.corpus.sources.composed import compose
+from train.corpus.training import TrainingPages
 from train.models.family import topics_of
 from train.models.onnx import MAX_DIFFERENCE, MIN_AGREEMENT, compare
 from train.models.quantize import quantized
@@ -44,7 +45,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Path, di
     assert config is not None
     pages = list(compose(seed=13, pages=16))
     family = EncoderFamily(config, 13, folder / "work")
-    family.fit(pages, [], lambda metrics, step: None)
+    family.fit(TrainingPages(pages), lambda metrics, step: None)
     assert family.topics == topics_of(pages)
     (folder / "bundle").mkdir()
     return family.reader(), folder / "bundle", family.write(folder / "bundle", pages[:4])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT, ConfigMaker, make_page
 from train.config import load_config
-from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.files import read_json, write_json
 from train.models.ensemble import EnsembleFamily
@@ -112,19 +112,14 @@ def test_step_metrics_of_two_members_stay_apart() -> None:
             super().__init__({})
             self.loss = loss
 
-        def fit(
-            self,
-            train: Sequence[Page],
-            validation: Sequence[Page],
-            log: Log,
-            topic_texts: Sequence[Page] = (),
-            also: Sequence[Page] = (),
-        ) -> None:
+        def fit(self, pages: TrainingPages, log: Log) -> None:
             log({"train/loss": self.loss}, 1)
             log({"train/loss": self.loss / 2}, 2)
 
     seen: list[tuple[dict[str, float], int]] = []
-    EnsembleFamily({"encoder": Losing(1.0), "hierarchical": Losing(4.0)}).fit([], [], lambda metrics, step: seen.append((metrics, step)))
+    EnsembleFamily({"encoder": Losing(1.0), "hierarchical": Losing(4.0)}).fit(
+        TrainingPages([]), lambda metrics, step: seen.append((metrics, step))
+    )
     assert seen == [
         ({"train/loss": 1.0}, 1), ({"train/loss": 0.5}, 2), ({"train/hierarchical_loss": 4.0}, 1), ({"train/hierarchical_loss": 2.0}, 2),
     ]  # fmt: skip

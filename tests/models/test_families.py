@@ -13,6 +13,7 @@ from tests.conftest import ROOT, WORDS, make_page, sentence
 from train.config import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
+from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.evaluation import evaluate
 from train.export.bundle import CARD
@@ -304,11 +305,11 @@ def test_members_that_are_trained_are_not_trained_again(
 
     train, rest = pages[:48], pages[48:]
     with pytest.raises(KeyboardInterrupt):
-        HierarchicalFamily(config, 13, tmp_path / "work").fit(train, rest, killed)
+        HierarchicalFamily(config, 13, tmp_path / "work").fit(TrainingPages(train, rest), killed)
     again = HierarchicalFamily(config, 13, tmp_path / "work")
-    again.fit(train, rest, lambda metrics, step: steps.append(step))
+    again.fit(TrainingPages(train, rest), lambda metrics, step: steps.append(step))
     whole = HierarchicalFamily(config, 13, tmp_path / "other")
-    whole.fit(train, rest, lambda metrics, step: None)
+    whole.fit(TrainingPages(train, rest), lambda metrics, step: None)
     assert steps == [1, 2, 3, 3, 4], "the second member alone"
     texts = [[clean(text) for text in page.texts] for page in rest]
     for a, b in zip(again.reader().states(texts)[0], whole.reader().states(texts)[0], strict=True):
@@ -332,7 +333,7 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
     config = make_config("pages-baseline", "baseline.max_iterations=20", "baseline.second_reading=0", *overrides).baseline
     assert config is not None
     family = BaselineFamily(config, 13)
-    family.fit(pages[:48], [], lambda metrics, step: None)
+    family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
     reader = family.reader()
     features = reader.features([[clean(text) for text in page.texts] for page in pages[48:]])
     expected = reader.linear.predict_proba(features.csr())

@@ -10,6 +10,7 @@ from torch import nn
 
 from train.config import Config
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.files import read_json
 from train.models import watching
 from train.models.watching import Watch
@@ -88,7 +89,7 @@ def test_both_encoders_draw_the_curve_and_stop(make_config: ConfigMaker, pages: 
             curve[step] = metrics["train/validation_macro_f1"]
 
     family = family_of(config, tmp_path / "work")
-    family.fit(pages[:48], pages[48:], log)
+    family.fit(TrainingPages(pages[:48], pages[48:]), log)
     assert 2 <= len(curve) <= 6
     assert watching.role_macro_f1(family.reader(), pages[48:]) == pytest.approx(max(curve.values()), abs=1e-6), "the best state answers"
     scores = [curve[step] for step in sorted(curve)]

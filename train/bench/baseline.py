@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from train.bench.compare import Row, compare, split_pages
 from train.config import BaselineConfig, load_config
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.models.baseline import BaselineFamily
 from train.models.family import certain_states, page_states, states_macro_f1
 from train.models.linear import fit_linear
@@ -86,7 +87,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
     family, plain = BaselineFamily(config, 13), PlainPipeline(config)
     contenders: dict[str, Callable[[], object]] = {
         "scikit-learn pipeline, same features": lambda: plain.fit(read, states),
-        "baseline, one reading": lambda: family.fit(train, [], lambda metrics, step: None),
+        "baseline, one reading": lambda: family.fit(TrainingPages(train), lambda metrics, step: None),
     }
     fast: Any = None
     with TemporaryDirectory() as folder:
@@ -116,7 +117,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
         scores["fastText, segment alone"] = _score(certain_states(guessed), test)
         labelling["fastText, segment alone"] = lambda: fast.predict(flat)
     whole = BaselineFamily(replace(config, second_reading=5), 13)
-    whole.fit(train, [], lambda metrics, step: None)
+    whole.fit(TrainingPages(train), lambda metrics, step: None)
     second = whole.reader()
     labelling["baseline, two readings (as shipped)"] = lambda: second.states(unseen)
     scores["baseline, two readings (as shipped)"] = _score(np.concatenate(second.states(unseen)[0]), test)

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from train.bench.compare import machine
+from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.machine import peak_memory_mb
 from train.progress import track
@@ -102,7 +103,7 @@ def _train(corpus: Path, folder: Path) -> Callable[[], object]:
     config = load_config(Path("configs/demo-baseline.yaml")).baseline
     assert config is not None
     pages = read_pages(corpus)
-    return lambda: BaselineFamily(config, 13).fit(pages, [], lambda metrics, step: None)
+    return lambda: BaselineFamily(config, 13).fit(TrainingPages(pages), lambda metrics, step: None)
 
 
 def _label(corpus: Path, folder: Path) -> Callable[[], object]:
@@ -117,7 +118,7 @@ def _label(corpus: Path, folder: Path) -> Callable[[], object]:
     assert config is not None
     family = BaselineFamily(config, 13)
     few = [page for page, _ in zip(Corpus(corpus), range(150), strict=False)]
-    family.fit(few, [], lambda metrics, step: None)
+    family.fit(TrainingPages(few), lambda metrics, step: None)
     labeler = Labeler(family.reader(), Decoder.from_states([], weight=0.0), "newsparts", "bench", "baseline", ())
 
     def run() -> None:

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from train.config import BaselineConfig
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.models.family import Log, page_states, topics_of
 from train.models.linear import fit_linear, fit_parts
 from train.models.vocabulary import fit_tfidf
@@ -38,22 +39,15 @@ class BaselineFamily:
         self.config, self.seed = config, seed
         self._fitted: Baseline | None = None
 
-    def fit(
-        self,
-        train: Sequence[Page],
-        validation: Sequence[Page],
-        log: Log,
-        topic_texts: Sequence[Page] = (),
-        also: Sequence[Page] = (),
-    ) -> None:
-        """Trains on labelled pages, topics on `topic_texts` too, and with `also_weight` on `also`; validation pages are not looked at."""
-        own = sum(len(page.segments) for page in train)
-        train = [*train, *(also if self.config.also_weight else ())]
-        pages = [[clean(text) for text in page.texts] for page in train]
-        lengths = [len(page) for page in pages]
+    def fit(self, pages: TrainingPages, log: Log) -> None:
+        """Trains, with `also_weight` on `also`; validation pages are not looked at."""
+        own = sum(len(page.segments) for page in pages.train)
+        train = [*pages.train, *(pages.also if self.config.also_weight else ())]
+        texts = [[clean(text) for text in page.texts] for page in train]
+        lengths = [len(page) for page in texts]
         with waiting("reading segments"):
-            fitted = self._vocabularies(pages, topics_of([*train, *topic_texts]))
-            found, numbers = fitted.read(pages)
+            fitted = self._vocabularies(texts, topics_of([*train, *pages.topic_texts]))
+            found, numbers = fitted.read(texts)
             if self.config.numbers:
                 fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
             features = fitted.with_numbers(found, numbers)
@@ -70,7 +64,7 @@ class BaselineFamily:
                 fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, weights, self.seed)
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
-                self._fit_topics(fitted, [*train, *topic_texts])
+                self._fit_topics(fitted, [*train, *pages.topic_texts])
         else:
             fitted.topics = ()
         self._fitted = fitted

@@ -24,6 +24,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from train.config import EncoderConfig
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.files import sha256_json, write_text
 from train.models.augment import Recombiner
@@ -61,26 +62,18 @@ class EncoderFamily:
         if config.threads:
             torch.set_num_threads(config.threads)
 
-    def fit(
-        self,
-        train: Sequence[Page],
-        validation: Sequence[Page],
-        log: Log,
-        topic_texts: Sequence[Page] = (),
-        also: Sequence[Page] = (),
-    ) -> None:
-        """Trains on labelled pages, topics on `topic_texts` too, `also_epochs` times on `also`; goes on from the last whole checkpoint in
-        `work`, if there is one."""
-        also = also if self.config.also_epochs else ()
-        topics = topics_of([*train, *topic_texts, *also])
+    def fit(self, pages: TrainingPages, log: Log) -> None:
+        """Trains, `also_epochs` times on `also`; goes on from the last whole checkpoint in `work`, if there is one."""
+        also = pages.also if self.config.also_epochs else ()
+        topics = topics_of([*pages.train, *pages.topic_texts, *also])
         self.begin(topics if len(topics) > 1 else ())
-        windows = self._windows(train, topic_texts, also)
+        windows = self._windows(pages.train, pages.topic_texts, also)
         shown = Shown(log)
         with shown.display:
             if self.config.devices == 1:
-                self.train(windows, validation, shown)
+                self.train(windows, pages.validation, shown)
             else:
-                train_on_devices(self, windows, validation, shown)
+                train_on_devices(self, windows, pages.validation, shown)
 
     def begin(self, topics: tuple[str, ...]) -> None:
         """Seeds, and makes the network for these topics: the same in every process of a training."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.models.family import Family, Log
 from train.runtime.ensemble import ensemble_of
 from train.runtime.labeler import Reader
@@ -22,18 +23,11 @@ class EnsembleFamily:
     def __init__(self, families: Mapping[str, Family]) -> None:
         self.families = dict(families)
 
-    def fit(
-        self,
-        train: Sequence[Page],
-        validation: Sequence[Page],
-        log: Log,
-        topic_texts: Sequence[Page] = (),
-        also: Sequence[Page] = (),
-    ) -> None:
+    def fit(self, pages: TrainingPages, log: Log) -> None:
         """Trains one family after the other; a step metric that an earlier one has too carries the family's name."""
         taken: dict[str, str] = {}
         for name, family in self.families.items():
-            family.fit(train, validation, _apart(log, name, taken), topic_texts, also)
+            family.fit(pages, _apart(log, name, taken))
 
     def reader(self) -> Reader:
         """The fitted families as one."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from train.config import CalibrationConfig, DecodingConfig
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.evaluation import evaluate
 from train.models.calibrating import calibrate, reliability
 from train.runtime import Labeler
@@ -26,19 +27,8 @@ Log = Callable[[dict[str, float], int], None]
 class Family(Protocol):
     """A kind of model."""
 
-    def fit(
-        self,
-        train: Sequence[Page],
-        validation: Sequence[Page],
-        log: Log,
-        topic_texts: Sequence[Page] = (),
-        also: Sequence[Page] = (),
-    ) -> None:
-        """Trains on labelled pages; may look at validation pages to stop early. Topics are learnt from `topic_texts` too.
-
-        Pages of `also` come from other corpora, perhaps with weak labels: a family learns from them as its config says, with less say than
-        from `train`, which is what it is tested on.
-        """
+    def fit(self, pages: TrainingPages, log: Log) -> None:
+        """Trains; may look at validation pages to stop early. Topics are learnt from `topic_texts` too."""
 
     def reader(self) -> Reader:
         """The fitted model as the runtime runs it, in the engine it was trained with."""

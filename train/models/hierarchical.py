@@ -19,6 +19,7 @@ from torch import nn
 
 from train.config import HierarchicalConfig
 from train.corpus.page import Page
+from train.corpus.training import TrainingPages
 from train.files import sha256_json, written_aside
 from train.models.augment import Recombiner
 from train.models.backbone import backbone_source, fast_tokenizer, load_backbone, special_ids
@@ -80,22 +81,15 @@ class HierarchicalFamily:
             torch.set_num_threads(config.threads)
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
-    def fit(
-        self,
-        train: Sequence[Page],
-        validation: Sequence[Page],
-        log: Log,
-        topic_texts: Sequence[Page] = (),
-        also: Sequence[Page] = (),
-    ) -> None:
-        """Trains on labelled pages, topics on `topic_texts` too, the first `also_epochs` on `also` too. Members that `work` holds are not
-        trained again.
+    def fit(self, pages: TrainingPages, log: Log) -> None:
+        """Trains, the first `also_epochs` on `also` too. Members that `work` holds are not trained again.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
-        also = also if config.also_epochs else ()
+        train, topic_texts = pages.train, pages.topic_texts
+        also = pages.also if config.also_epochs else ()
         self.topics = topics_of([*train, *topic_texts, *also])
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
@@ -120,8 +114,8 @@ class HierarchicalFamily:
                     display.advance(task, config.epochs)
                 else:
                     watch = None
-                    if config.patience is not None and validation:
-                        watch = Watch(validation, config.patience, self.work / f"watch-{member}", log, step=step)
+                    if config.patience is not None and pages.validation:
+                        watch = Watch(pages.validation, config.patience, self.work / f"watch-{member}", log, step=step)
                     for learnt in self._train(network, self.seed + member, train, plain, loose, others):
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
