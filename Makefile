@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m train
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PORT ?= 5000
 BUNDLE ?= outputs/bundle
 BUNDLE_ENV := outputs/.bundle-env
@@ -170,11 +171,17 @@ drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/
 bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training equal-time cost serving"
 	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
 
-# What is measured against; in two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
+# What is measured against.
 $(VENV)/.bench: $(READY)
-	@pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt"; \
-	if $$pip trafilatura resiliparse fasttext-numpy2-wheel setfit && $$pip lxml_html_clean readability-lxml; then touch $@; \
+	@if $(MAKE) --no-print-directory extractors && $(PIP) resiliparse fasttext-numpy2-wheel setfit; then touch $@; \
 	else echo "what cannot be installed is left out of the comparison"; fi
+
+.PHONY: extractors
+extractors: $(VENV)/.extractors ## Install trafilatura and readability-lxml, which label HTML for corpus.also (README, 'Sources')
+
+# In two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
+$(VENV)/.extractors: $(READY)
+	@$(PIP) trafilatura && $(PIP) lxml_html_clean readability-lxml && touch $@
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
@@ -208,7 +215,7 @@ behaviour: $(READY) ## Test how MODEL= behaves: obvious pages, changes that must
 spark: $(VENV)/.spark ## Install PySpark, which labels on many machines (needs Java 17; README, 'Many pages')
 
 $(VENV)/.spark: $(READY)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pyspark && touch $@
+	@$(PIP) pyspark && touch $@
 
 .PHONY: lint
 lint: $(READY) ## Check style (ruff) and types (mypy --strict)

@@ -185,6 +185,29 @@ def schema_org(folder: Path) -> str:
     return f"schema-org:{root}"
 
 
+def extracted(folder: Path) -> str:
+    root = folder / "crawl"
+    (root / "a.example").mkdir(parents=True)
+    story = "".join(
+        f"<p>{LINES[2]} Part {word} of the report is about fares, cars, and how the {word} pier was mended while nobody looked.</p>"
+        for word in ("one", "two", "three", "four", "five")
+    )
+    about = "".join(
+        f"<p>Our {word} office answers questions about this site, its cookies, its prices, and its terms of use.</p>"
+        for word in ("first", "second", "third")
+    )
+    head = f"<head><title>{LINES[1]} | {LINES[0]}</title></head>"
+    top = '<header><nav><ul><li><a href="/">Home</a></li><li><a href="/sport">Sport</a></li></ul></nav></header>'
+    card = '<aside class="related-stories"><article><a href="/2026/11/bridge-closed-for-repairs"><h3>Bridge closed for repairs until spring</h3></a></article></aside>'
+    article = f"<article><h1>{LINES[1]}</h1>{story}</article>"
+    (root / "a.example" / "story.html").write_text(
+        f"<?xml version='1.0' encoding='latin-1'?><html lang=en>{head}<body>{top}{article}{card}<footer>{about}</footer></body></html>"
+    )
+    (root / "a.example" / "menu.html").write_text(f"<html>{head}<body>{top}{card}</body></html>")
+    (root / "a.example" / "empty.html").write_text("")
+    return f"extracted:{root}"
+
+
 def html(folder: Path) -> str:
     root = folder / "pages"
     (root / "a.example").mkdir(parents=True)
@@ -219,7 +242,7 @@ def own(suffix: str) -> Callable[[Path], str]:
 FORMATS: dict[str, Callable[[Path], str]] = {
     "jsonl": own(".jsonl"), "jsonl.gz": own(".jsonl.gz"), "parquet": own(".parquet"), "csv": csv, "dataset": dataset, "label-studio": studio,
     "doccano": doccano, "prodigy": prodigy, "l3s": l3s, "aeb": aeb, "cleaneval": cleaneval,
-    "wcxb": wcxb, "schema-org": schema_org, "html": html,
+    "wcxb": wcxb, "schema-org": schema_org, "extracted": extracted, "html": html,
 }  # fmt: skip
 """Format -> writes it below a folder and returns the corpus' name."""
 

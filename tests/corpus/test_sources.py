@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from train.corpus.check import CheckReport, check_corpus
 from train.corpus.naming import Naming, site_of
 from train.corpus.page import Page
 from train.corpus.read import read_pages
-from train.corpus.sources import SOURCES, digest, label_studio, locate
+from train.corpus.sources import SOURCES, digest, extracted, label_studio, locate
 from train.corpus.sources.align import main_blocks
 from train.corpus.sources.cleaneval import read_gold
+from train.corpus.sources.extracted import agreed
 from train.errors import InputError
 
 
@@ -196,6 +198,48 @@ def test_pages_that_label_themselves(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert dict(report.errors) == {"no-gold": 2}
     assert sorted(row["message"].partition(";")[0] for row in refused)[1].startswith("no articleBody")
+
+
+def test_pages_that_extractors_label(tmp_path: Path) -> None:
+    pytest.importorskip("trafilatura", reason="run `make extractors`")
+    pytest.importorskip("readability", reason="run `make extractors`")
+    pages, report, refused = check("extracted", tmp_path)
+    assert list(pages) == ["a.example/story"]
+    segments = pages["a.example/story"].segments
+    assert [s.role for s in segments if s.text.startswith(formats.LINES[2])] == ["main"] * 5
+    assert next(s.role for s in segments if s.text == formats.LINES[1]) == "main", "the headline, told by markup"
+    assert next((s.role, s.story) for s in segments if s.text.startswith("Bridge")) == ("related", 1)
+    assert {s.role for s in segments if s.text.startswith(("Our", "Home"))} == {"boilerplate"}
+    assert {s.extra["role_source"] for s in segments} == {"weak"}
+    assert dict(report.errors) == {"no-agreement": 2}
+    assert refused[0]["message"] == "extractors agree by 0.00 (F1), on 0 words"
+
+
+def test_extractors_label_what_both_take_for_the_story() -> None:
+    texts = ["word " * 50, "other " * 30, "more " * 10]
+    assert agreed(texts, [[True, True, False], [True, True, True]]) == texts[:2]
+    with pytest.raises(InputError, match=r"agree by 0\.77 \(F1\), on 50 words"):
+        agreed(texts, [[True, True, False], [True, False, False]])
+    with pytest.raises(InputError, match="on 30 words"):
+        agreed(texts, [[False, True, False]] * 2)
+    with pytest.raises(InputError, match=r"agree by 0\.00"):
+        agreed([], [[], []])
+
+
+def test_a_page_an_extractor_stumbles_over_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(html: str) -> str:
+        raise RecursionError("too deep for me")
+
+    monkeypatch.setattr(extracted, "extractors", lambda: (stumble, stumble))
+    _, report, _ = check("extracted", tmp_path)
+    assert dict(report.errors) == {"no-agreement": 3}
+
+
+def test_extractors_that_are_not_installed_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trafilatura", None)
+    extracted.extractors.cache_clear()
+    with pytest.raises(InputError, match=r"trafilatura is not installed[\s\S]*run `make extractors`"):
+        check("extracted", tmp_path)
 
 
 def test_unlabelled_html(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from train.corpus.sources import (
     cleaneval,
     csv_table,
     doccano,
+    extracted,
     html_folder,
     hub,
     jsonl,
@@ -66,6 +67,9 @@ SOURCES: dict[str, Source] = {
     "cleaneval": Source(cleaneval.rows, "a folder of CleanEval: HTML files and gold .txt files of the same names", True),
     "wcxb": Source(wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True),
     "schema-org": Source(schema_org.rows, "a folder of HTML files that label themselves by schema.org's articleBody", True),
+    "extracted": Source(
+        extracted.rows, "a folder of HTML files without labels, labelled where trafilatura and readability-lxml agree", True
+    ),
     "html": Source(html_folder.rows, "a folder of HTML files, without labels", True),
 }
 SUFFIXES = {
