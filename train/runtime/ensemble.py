@@ -17,16 +17,18 @@ class Ensemble:
     Args:
         readers: Family -> its reader.
         topics: Topic names in the order of the scores, the same for all of them; empty without topics.
+        shares: Family -> its say in roles, of any sum; in topics all count alike.
     """
 
     readers: Mapping[str, Reader]
     topics: tuple[str, ...]
+    shares: Mapping[str, float]
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """State probabilities `[n, 4]` page by page; topic logits `[n, topics]` by the readers that have them, None where none has."""
         found = [reader.states(pages) for reader in self.readers.values()]
         logits = [topics for _, topics in found if topics is not None]
-        return _means([states for states, _ in found]), _means(logits) if logits else None
+        return mixed([states for states, _ in found], [self.shares[name] for name in self.readers]), mixed(logits) if logits else None
 
 
 @dataclass
@@ -39,12 +41,13 @@ class StoryEnsemble(Ensemble):
         return np.asarray(np.mean(found, axis=0))
 
 
-def ensemble_of(readers: Mapping[str, Reader]) -> Ensemble:
-    """The ensemble of some readers."""
+def ensemble_of(readers: Mapping[str, Reader], shares: Mapping[str, float] | None = None) -> Ensemble:
+    """The ensemble of some readers; without `shares` all have the same say."""
     kind = StoryEnsemble if any(isinstance(reader, StoryReader) for reader in readers.values()) else Ensemble
-    return kind(readers, next(iter(readers.values())).topics)
+    return kind(readers, next(iter(readers.values())).topics, dict.fromkeys(readers, 1.0) if shares is None else shares)
 
 
-def _means(found: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
-    """Page by page, the mean over readers."""
-    return [np.asarray(np.mean(rows, axis=0)) for rows in zip(*found, strict=True)]
+def mixed(found: Sequence[list[np.ndarray]], shares: Sequence[float] | None = None) -> list[np.ndarray]:
+    """Page by page, the weighted mean over readers."""
+    say = np.ones(len(found)) if shares is None else np.asarray(shares)
+    return [np.tensordot(say / say.sum(), np.stack(rows), axes=1) for rows in zip(*found, strict=True)]
