@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from train.config import Config
 from train.crossval import cross_validate
 from train.files import read_json
 from train.models.encoder import COMPLETE, last_checkpoint
+from train.outbox import Outbox
 from train.recipe import fit
 from train.tracking import attach, tracked_run
 
@@ -135,6 +137,22 @@ def test_a_run_whose_process_is_gone_is_closed_by_the_next(make_config: ConfigMa
     with tracked_run(config, resume=None, fallback_name="alive", folder=tmp_path):
         pass
     assert {run.info.run_id: run.info.status for run in _runs()}[dead] == "FAILED"
+
+
+def test_a_child_run_says_whose_it_is_as_it_is_made(
+    make_config: ConfigMaker, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill right after it was made left it RUNNING for ever: nobody knew whose it was."""
+    told: list[dict[str, Any]] = []
+    put = Outbox.put
+    monkeypatch.setattr(Outbox, "put", lambda outbox, entry: (told.append(entry), put(outbox, entry))[1])
+    config = make_config("demo-baseline", *ON)
+    with tracked_run(config, resume=None, fallback_name="parent", folder=tmp_path) as parent:
+        told.clear()
+        with tracked_run(config, resume=None, fallback_name="child", folder=tmp_path, parent=parent):
+            pass
+    assert told[0]["op"] == "run"
+    assert told[0]["tags"].items() >= {"host": platform.node(), "pid": str(os.getpid()), "mlflow.parentRunId": parent.run_id}.items()
 
 
 def _start(config: Config, tmp_path: Path, store: Path) -> subprocess.Popen[str]:

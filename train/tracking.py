@@ -276,7 +276,9 @@ def tracked_run(
     if isinstance(parent, MlflowTracker):
         # The store may be away just now: the run is put under a name of ours, and made when it answers.
         tracker, resume = MlflowTracker(uuid.uuid4().hex, parent.experiment, parent.outbox), None
-        tracker.put("run", experiment=parent.experiment, name=fallback_name, tags=_context({"mlflow.parentRunId": str(parent.run_id)}))
+        tracker.put(
+            "run", experiment=parent.experiment, name=fallback_name, tags=_context({**_owner(), "mlflow.parentRunId": str(parent.run_id)})
+        )
     else:
         tracker, resume = _begin(config, resume, ", ".join(filter(None, (config.tracking.run_name or fallback_name, changes))), folder)
     status = "FAILED"
