@@ -122,8 +122,10 @@ def test_validation_pages_choose_each_readers_say() -> None:
     assert sum(three.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("shares", [{"baseline": 1.0}, {"baseline": 1.0, "hierarchical": 0.0}, {"baseline": 1.0, "hierarchical": "x"}])
-def test_a_bundle_with_shares_that_are_none_is_refused(tmp_path: Path, shares: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "shares", [{"baseline": 1.0}, {"baseline": 1.0, "hierarchical": 0.0}, {"baseline": 1.0, "hierarchical": "x"}, [1.0, 1.0]]
+)
+def test_a_bundle_with_shares_that_are_none_is_refused(tmp_path: Path, shares: Any) -> None:
     manifest = {
         "schema": SCHEMA, "roles": list(ROLES), "family": "ensemble", "members": {"baseline": {}, "hierarchical": {}}, "shares": shares, "files": {},
         "name": "x", "topics": [], "decoder": {},

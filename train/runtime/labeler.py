@@ -252,10 +252,11 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
         if strange := sorted(name for name, _ in members if name not in FAMILIES):
             raise BundleError(f"{folder / MANIFEST} has a member {strange[0]!r}, expected {', '.join(FAMILIES)}. Do not use this bundle.")
         shares = manifest.get("shares", dict.fromkeys(dict(members), 1.0))  # older bundles are plain means
-        if shares.keys() != dict(members).keys() or not all(isinstance(share, float) and 0 < share < np.inf for share in shares.values()):
+        told = shares if isinstance(shares, dict) else {}
+        if told.keys() != dict(members).keys() or not all(isinstance(share, float) and 0 < share < np.inf for share in told.values()):
             raise BundleError(f"{folder / MANIFEST} has shares {shares}, expected one above 0 for each member. Do not use this bundle.")
         readers = {name: _load_reader(folder / name, {**part, "family": name}, threads, exact=exact) for name, part in members}
-        return ensemble_of(readers, shares)
+        return ensemble_of(readers, told)
     int8 = bool(manifest.get("int8")) and not exact
     if manifest["family"] == "hierarchical":
         from .hierarchical import Hierarchical
