@@ -231,13 +231,13 @@ def test_a_page_an_extractor_stumbles_over_is_refused(tmp_path: Path, monkeypatc
         raise RecursionError("too deep for me")
 
     monkeypatch.setattr(extracted, "extractors", lambda: (stumble, stumble))
-    _, report, _ = check("extracted", tmp_path)
+    _, report, refused = check("extracted", tmp_path)
     assert dict(report.errors) == {"no-agreement": 3}
+    assert {row["message"] for row in refused} == {"an extractor stumbled over it: RecursionError: too deep for me"}
 
 
 def test_extractors_that_are_not_installed_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trafilatura", None)
-    extracted.extractors.cache_clear()
     with pytest.raises(InputError, match=r"trafilatura is not installed[\s\S]*run `make extractors`"):
         check("extracted", tmp_path)
 

@@ -248,15 +248,16 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
     if manifest["family"] == "ensemble":
         from .ensemble import ensemble_of
 
-        members = dict(manifest["members"]).items()
-        if strange := sorted(name for name, _ in members if name not in FAMILIES):
+        members = dict(manifest["members"])
+        if strange := sorted(name for name in members if name not in FAMILIES):
             raise BundleError(f"{folder / MANIFEST} has a member {strange[0]!r}, expected {', '.join(FAMILIES)}. Do not use this bundle.")
-        shares = manifest.get("shares", dict.fromkeys(dict(members), 1.0))  # older bundles are plain means
-        told = shares if isinstance(shares, dict) else {}
-        if told.keys() != dict(members).keys() or not all(isinstance(share, float) and 0 < share < np.inf for share in told.values()):
+        shares = manifest.get("shares")  # older bundles are plain means
+        if shares is not None and not (
+            isinstance(shares, dict) and shares.keys() == members.keys() and all(map(_is_share, shares.values()))
+        ):
             raise BundleError(f"{folder / MANIFEST} has shares {shares}, expected one above 0 for each member. Do not use this bundle.")
-        readers = {name: _load_reader(folder / name, {**part, "family": name}, threads, exact=exact) for name, part in members}
-        return ensemble_of(readers, told)
+        readers = {name: _load_reader(folder / name, {**part, "family": name}, threads, exact=exact) for name, part in members.items()}
+        return ensemble_of(readers, shares)
     int8 = bool(manifest.get("int8")) and not exact
     if manifest["family"] == "hierarchical":
         from .hierarchical import Hierarchical
@@ -265,6 +266,10 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
     from .encoder import Encoder
 
     return Encoder.load(folder, manifest, threads=threads, int8=int8)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < np.inf
 
 
 def _members(stories: Sequence[int | None]) -> dict[int, list[int]]:

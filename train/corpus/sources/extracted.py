@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -42,11 +41,12 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 
     def convert(file: Path) -> dict[str, Any]:
         content = read_within(file, path)
+        html = _DECLARATION.sub("", decode(content))
         markup = Markup()
         page = cut(parse(content), markup.mark)
         texts = [block.text for block in page.blocks]
         record = file_record(file.relative_to(path), page, naming)
-        story = agreed(texts, [main_blocks(texts, _extracted(each, content)) for each in extract])
+        story = agreed(texts, [main_blocks(texts, _extracted(each, html)) for each in extract])
         record["segments"] = aligned(page, markup, "\n".join(story), url=page.url)
         for segment in record["segments"]:
             segment["role_source"] = "weak"
@@ -79,7 +79,6 @@ def agreed(texts: Sequence[str], masks: Sequence[Sequence[bool]]) -> list[str]:
     return list(compress(texts, both))
 
 
-@cache
 def extractors() -> tuple[Extractor, Extractor]:
     """Trafilatura without its fallback on readability's algorithm, and readability-lxml.
 
@@ -89,6 +88,7 @@ def extractors() -> tuple[Extractor, Extractor]:
     try:
         import trafilatura
         from readability import Document
+        from readability.readability import Unparseable
     except ImportError as error:
         raise InputError(
             f"{error.name} is not installed", expected="trafilatura and readability-lxml, which label such pages",
@@ -101,14 +101,20 @@ def extractors() -> tuple[Extractor, Extractor]:
         return trafilatura.extract(html, fast=True, include_comments=False, include_tables=False) or ""
 
     def two(html: str) -> str:
-        summary = Document(html).summary()
+        try:
+            summary = Document(html).summary()
+        except Unparseable:  # how it says that there is no text
+            return ""
         return "\n".join(block.text for block in read_html(f"<meta charset=utf-8><body>{summary}".encode("utf-8", "replace")).blocks)
 
     return one, two
 
 
-def _extracted(extract: Extractor, content: bytes) -> str:
+def _extracted(extract: Extractor, html: str) -> str:
     try:
-        return extract(_DECLARATION.sub("", decode(content)))
-    except Exception:  # whatever a stranger's parser stumbles over: it has found nothing here, and the page is refused
-        return ""
+        return extract(html)
+    except Exception as error:  # a stranger's parser may raise anything on a hostile page: that page is refused, and told why
+        raise InputError(
+            f"an extractor stumbled over it: {type(error).__name__}: {error}"[:300], expected="a page that both can read",
+            remedy="leave the page out, or label it", rule="no-agreement",
+        ) from error  # fmt: skip
