@@ -264,6 +264,9 @@ def test_short_gold_lines_count_only_where_they_stand() -> None:
     [
         ("https://www.bbc.co.uk/news", "bbc.co.uk"), ("http://blog.example.com:80/x", "example.com"), ("localhost", "localhost"),
         ("http://127.0.0.1/x", "127.0.0.1"), ("", ""), ("http://[broken", ""), ("ftp://münchen.de/", "münchen.de"),
+        ("https://web.archive.org/web/20170203173512/http://www.latimes.com/x", "latimes.com"),
+        ("http://web-beta.archive.org/web/2016id_/https://web.archive.org/web/2015/bbc.co.uk/news", "bbc.co.uk"),
+        ("https://web.archive.org/web/20170203173512/", "archive.org"), ("https://blog.archive.org/web/2017/http://cnn.com", "archive.org"),
     ],
 )  # fmt: skip
 def test_the_site_of_an_address(url: str, site: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -124,10 +125,16 @@ def _extract() -> Any:
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
+_ARCHIVED = re.compile(r"\A(?:https?://web(?:-beta)?\.archive\.org/web/[^/]+/(?=\S))+", re.IGNORECASE)
+
+
 def site_of(url: str) -> str:
-    """The registered domain of an address, e.g. `example.co.uk`; the host when it has none, empty when there is no host."""
+    """The registered domain of an address, e.g. `example.co.uk`; the host when it has none, empty when there is no host.
+
+    A copy that the Wayback Machine keeps is of the site it was taken from: else pages of one site would stand on both sides of a split.
+    """
     try:
-        found = _extract()(url.strip())
+        found = _extract()(_ARCHIVED.sub("", url.strip()))
     except ValueError:  # e.g. an unclosed IPv6 bracket
         return ""
     if found.top_domain_under_public_suffix:
