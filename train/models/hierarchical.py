@@ -31,8 +31,8 @@ from train.models.vectors import VectorStore
 from train.models.watching import Watch
 from train.progress import bar
 from train.runtime.decoding import STATES
-from train.runtime.hierarchical import Hierarchical, SegmentPlan, embed_all
-from train.runtime.reading import clean, numbers, word_count
+from train.runtime.hierarchical import Hierarchical, SegmentPlan, counted, embed_all
+from train.runtime.reading import clean, word_count
 
 SCORED_WORDS = 3
 """Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
@@ -158,7 +158,7 @@ class HierarchicalFamily:
         index = {topic: i for i, topic in enumerate(self.topics)}
         return Lesson(
             self.store.of(texts),
-            numbers(texts),
+            counted(texts),
             page_states(page) if page.labelled else np.full(len(texts), IGNORED),
             np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
             np.array([-1 if s.story is None else s.story for s in page.segments]),

@@ -20,7 +20,7 @@ from train.models.network import PageEncoder
 from train.models.page_network import Members, SegmentVectors
 from train.models.quantize import keep_int8
 from train.runtime.encoder import INPUTS, OUTPUTS, Encoder
-from train.runtime.hierarchical import Hierarchical
+from train.runtime.hierarchical import COUNTED_NAMES, Hierarchical
 from train.runtime.labeler import Reader
 from train.runtime.reading import NUMBER_NAMES, clean
 
@@ -96,7 +96,7 @@ def export_hierarchical(
         _export(
             segments, (ids, mask), folder / "segments.onnx", ("input_ids", "attention_mask"), ("vectors",), ({0: texts, 1: length},) * 2
         )
-    example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(NUMBER_NAMES)))
+    example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(COUNTED_NAMES)))
     outputs = ("states", "topic_logits") if manifest["topics"] else ("states",)
     with _quietly():
         # torch.export takes an LSTM's length for fixed from a process' second export on (torch 2.13): the older exporter does not.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from train.runtime.decoding import STATES
-from train.runtime.reading import NUMBER_NAMES
+from train.runtime.hierarchical import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
 TOPIC_SHRINKAGE = 0.015
@@ -36,7 +36,7 @@ class PageNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(vector_width))
         self.register_buffer("deviation", torch.ones(vector_width))
         self.narrow = nn.Linear(vector_width, PROJECTED)
-        self.numbers_read = nn.Sequential(nn.Linear(len(NUMBER_NAMES), NUMBERS_READ), nn.GELU())
+        self.numbers_read = nn.Sequential(nn.Linear(len(COUNTED_NAMES), NUMBERS_READ), nn.GELU())
         joined = PROJECTED + NUMBERS_READ
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(joined, width, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0)

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from .captions import CAPTION_NAMES, captions
 from .encoder import INT8, load_tokenizer, onnx_session
-from .reading import numbers
+from .reading import NUMBER_NAMES, numbers
 
 BATCH_TOKENS = 1024
 SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
 PAGE_FILE = "page.onnx"
+
+COUNTED_NAMES = (*NUMBER_NAMES, *CAPTION_NAMES)
 
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Read = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
@@ -77,12 +80,14 @@ class Hierarchical:
         """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads` defaults to the cores at hand."""
         segments, page = (onnx_session(folder / name, threads) for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE))
         names = [output.name for output in page.get_outputs()]
+        # Bundles made before captions were told read the first numbers alone.
+        known = next(int(given.shape[-1]) for given in page.get_inputs() if given.name == "numbers")
 
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
             return np.asarray(segments.run(None, {"input_ids": ids, "attention_mask": mask})[0])
 
         def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            answer = dict(zip(names, page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None]}), strict=True))
+            answer = dict(zip(names, page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None, :, :known]}), strict=True))
             topics = answer.get("topic_logits")
             return answer["states"][0], None if topics is None else topics[0]
 
@@ -106,7 +111,7 @@ class Hierarchical:
                 states.append(np.zeros((0, 4)))
                 topics.append(np.zeros((0, len(self.topics))))
                 continue
-            state, topic = self.read(vectors[[place[text] for text in page]], numbers(page))
+            state, topic = self.read(vectors[[place[text] for text in page]], counted(page))
             states.append(state.astype(np.float64))
             topics.append(np.zeros((len(page), 0)) if topic is None else topic.astype(np.float64))
         return states, topics if self.topics else None
@@ -114,6 +119,11 @@ class Hierarchical:
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts, float32 `[texts, width]`."""
         return embed_all(texts, self.tokenizer, self.plan, self.embed)
+
+
+def counted(texts: Sequence[str]) -> np.ndarray:
+    """What can be counted about the segments of one page, and what tells captions; float32 `[len(texts), len(COUNTED_NAMES)]`."""
+    return np.hstack([numbers(texts), captions(texts)])
 
 
 def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Embed) -> np.ndarray:
