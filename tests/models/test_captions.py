@@ -1,0 +1,75 @@
+"""Signs of a caption: what they see, that they stay at the ends of a text, and that older bundles are read as they were made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from train.runtime import hierarchical
+from train.runtime.captions import CAPTION_NAMES, END_CHARS, captions
+from train.runtime.hierarchical import COUNTED_NAMES, Hierarchical, SegmentPlan, counted
+from train.runtime.reading import NUMBER_NAMES, numbers
+
+
+def signs(text: str) -> set[str]:
+    return {name for name, value in zip(CAPTION_NAMES, captions([text])[0], strict=True) if value}
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("The harbour on Monday. Photo: Ana Lind", {"names_picture", "gives_credit"}),
+        ("Ministerin Voss im Hafen (Foto: dpa)", {"names_picture", "names_agency", "gives_credit", "ends_bracketed"}),
+        ("Ferry crews, left, wait for the tide", {"points_at_picture"}),
+        ("A crane is seen at the quay. Reuters/Jo Park", {"names_agency", "joins_names", "tells_a_scene"}),
+        ("© 2031 Harbour Post", {"claims_copyright"}),
+        ("The council will vote on the tariff on Friday.", set()),
+        ("The imagery was photographed by nobody.", set()),
+        ("", set()),
+    ],
+)
+def test_signs_of_a_caption(text: str, seen: set[str]) -> None:
+    assert signs(text) == seen
+
+
+def test_only_the_ends_of_a_text_are_read() -> None:
+    far = "word " * (END_CHARS // 5)
+    assert signs(f"{far}Photo: Getty {far}") == set()
+    assert signs(f"{far}Photo: Getty") == {"names_picture", "names_agency", "gives_credit"}
+
+
+def test_counted_are_the_numbers_and_then_the_captions() -> None:
+    texts = ["Ferries stay in port", "Photo: Ana Lind"]
+    found = counted(texts)
+    assert found.shape == (2, len(COUNTED_NAMES)) and found.dtype == np.float32
+    assert np.array_equal(found[:, : len(NUMBER_NAMES)], numbers(texts))
+    assert found[1, COUNTED_NAMES.index("names_picture")] == 1
+    assert counted([]).shape == (0, len(COUNTED_NAMES))
+
+
+def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its network has an input of fewer numbers: it would refuse more."""
+    given: list[np.ndarray] = []
+
+    class Session:
+        def get_inputs(self) -> list[Any]:
+            return [SimpleNamespace(name="vectors", shape=[1, "n", 4]), SimpleNamespace(name="numbers", shape=[1, "n", len(NUMBER_NAMES)])]
+
+        def get_outputs(self) -> list[Any]:
+            return [SimpleNamespace(name="states")]
+
+        def run(self, _: None, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            given.append(fed["numbers"])
+            return [np.full((1, fed["numbers"].shape[1], 4), 0.25, np.float32)]
+
+    monkeypatch.setattr(hierarchical, "onnx_session", lambda path, threads: Session())
+    monkeypatch.setattr(hierarchical, "load_tokenizer", lambda path: None)
+    plan = SegmentPlan(head=4, tail=0, opening=1, closing=2, pad=0)
+    reader = Hierarchical.load(tmp_path, {"segments": plan.to_json(), "topics": []})
+    texts = ["Ferries stay in port", "Photo: Ana Lind"]
+    reader.read(np.zeros((2, 4), np.float32), counted(texts))
+    assert np.array_equal(given[0][0], numbers(texts))
