@@ -45,7 +45,8 @@ def test_only_the_ends_of_a_text_are_read() -> None:
 def test_counted_are_the_numbers_and_then_the_captions() -> None:
     texts = ["Ferries stay in port", "Photo: Ana Lind"]
     found = counted(texts)
-    assert found.shape == (2, len(COUNTED_NAMES)) and found.dtype == np.float32
+    assert found.shape == (2, len(COUNTED_NAMES))
+    assert found.dtype == np.float32
     assert np.array_equal(found[:, : len(NUMBER_NAMES)], numbers(texts))
     assert found[1, COUNTED_NAMES.index("names_picture")] == 1
     assert counted([]).shape == (0, len(COUNTED_NAMES))
