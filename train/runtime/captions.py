@@ -18,7 +18,7 @@ _SIGNS = {
     r"\s*(?:by|:|/|credit|from|of)",
     "claims_copyright": r"©|\(c\)|copyright",
     "points_at_picture": r"\b(?:left|right|centre|center|above|below|pictured|seen here|shown here|file photo|file picture|archive)\b",
-    "joins_names": r"\b[a-z][\w.'-]+/[a-z][\w.'-]+",
+    "joins_names": r"\b[a-z][\w.'-]{1,40}/[a-z][\w.'-]",
     "tells_a_scene": r"\b(?:is|are|was|were) (?:seen|pictured|shown)"
     r"|\b(?:poses?|walks?|speaks?|attends?|arrives?|holds?|looks?|stands?|sits?|celebrates?)\b",
 }
