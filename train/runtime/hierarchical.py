@@ -18,6 +18,7 @@ SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
 PAGE_FILE = "page.onnx"
 
 COUNTED_NAMES = (*NUMBER_NAMES, *CAPTION_NAMES)
+"""What the page network is told of a segment beside its vector. New names go to the end: older bundles read the first ones alone."""
 
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Read = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
