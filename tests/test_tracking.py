@@ -19,7 +19,7 @@ from train.files import read_json
 from train.models.encoder import COMPLETE, last_checkpoint
 from train.outbox import Outbox
 from train.recipe import fit
-from train.tracking import attach, tracked_run
+from train.tracking import attach, connect, tracked_run
 
 ConfigMaker = Callable[..., Config]
 ON = ("tracking.enabled=true", "tracking.experiment=test")
@@ -114,6 +114,24 @@ def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(make_config: Config
     client.delete_run(run_id)
     assert not attach(run_id, page, "comparison", "third")
     assert not attach("0" * 32, page, "comparison", "fourth")
+
+
+def test_an_experiment_that_another_process_makes_first_is_taken(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    look = mlflow.get_experiment_by_name
+    made: list[str] = []
+
+    def too_early(name: str) -> Any:
+        if made:
+            return look(name)
+        made.append(mlflow.create_experiment(name))
+        return None
+
+    monkeypatch.setattr(mlflow, "get_experiment_by_name", too_early)
+    assert connect("made-at-once") == made[0]
+    tags = mlflow.get_experiment(made[0]).tags
+    assert tags["mlflow.experiment.primaryMetric.name"] == "test/role/macro_f1", "what the other process did not set is added"
 
 
 def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:

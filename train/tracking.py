@@ -79,16 +79,22 @@ def connect(experiment: str = EXPERIMENT) -> str:
     try:
         with quiet():
             known = mlflow.get_experiment_by_name(experiment)
+            if known is None:
+                file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+                location = (file.parent / "mlartifacts").as_uri() if file else None
+                try:
+                    number = str(mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS))
+                except MlflowException as error:
+                    # Another process may have made it since we looked.
+                    known = mlflow.get_experiment_by_name(experiment) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
+                    if known is None:
+                        raise
             if known is not None:
+                number = str(known.experiment_id)
                 for tag in _EXPERIMENT_TAGS.keys() - known.tags.keys():
-                    mlflow.MlflowClient().set_experiment_tag(known.experiment_id, tag, _EXPERIMENT_TAGS[tag])
-                mlflow.set_experiment(experiment_id=known.experiment_id)
-                return str(known.experiment_id)
-            file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
-            location = (file.parent / "mlartifacts").as_uri() if file else None
-            number = mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS)
+                    mlflow.MlflowClient().set_experiment_tag(number, tag, _EXPERIMENT_TAGS[tag])
             mlflow.set_experiment(experiment_id=number)
-            return str(number)
+            return number
     except (MlflowException, OSError) as error:
         raise _no_answer(error) from None
 
