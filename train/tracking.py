@@ -83,18 +83,16 @@ def connect(experiment: str = EXPERIMENT) -> str:
                 file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
                 location = (file.parent / "mlartifacts").as_uri() if file else None
                 try:
-                    number = str(mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS))
+                    mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS)
                 except MlflowException as error:
                     # Another process may have made it since we looked.
-                    known = mlflow.get_experiment_by_name(experiment) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
-                    if known is None:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
-            if known is not None:
-                number = str(known.experiment_id)
-                for tag in _EXPERIMENT_TAGS.keys() - known.tags.keys():
-                    mlflow.MlflowClient().set_experiment_tag(number, tag, _EXPERIMENT_TAGS[tag])
-            mlflow.set_experiment(experiment_id=number)
-            return number
+                known = mlflow.get_experiment_by_name(experiment)
+            for tag in _EXPERIMENT_TAGS.keys() - known.tags.keys():
+                mlflow.MlflowClient().set_experiment_tag(known.experiment_id, tag, _EXPERIMENT_TAGS[tag])
+            mlflow.set_experiment(experiment_id=known.experiment_id)
+            return str(known.experiment_id)
     except (MlflowException, OSError) as error:
         raise _no_answer(error) from None
 
