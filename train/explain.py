@@ -13,6 +13,7 @@ import numpy as np
 
 from train.runtime import Labeler
 from train.runtime.baseline import SIMILARITY_NAMES, Baseline, coefficients
+from train.runtime.captions import CAPTION_NAMES
 from train.runtime.decoding import STATES
 from train.runtime.reading import NUMBER_NAMES, SHAPE_NAMES, clean
 
@@ -42,7 +43,7 @@ def feature_names(baseline: Baseline) -> list[str]:
         words = baseline.neighbours.get_feature_names_out()
         names += [f'"{term}" at {offset:+d}' for offset in baseline.offsets for term in words]
     if baseline.numbers:
-        names += [*NUMBER_NAMES, *SIMILARITY_NAMES]
+        names += [*NUMBER_NAMES, *(CAPTION_NAMES if baseline.captions else ()), *SIMILARITY_NAMES]
         names += [f"{name} at {offset:+d}" for offset in baseline.offsets for name in SHAPE_NAMES]
     return names
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from train.config import Config
+from train.corpus.page import Page
+from train.corpus.training import TrainingPages
+from train.explain import feature_names
+from train.models import baseline as models
 from train.runtime import hierarchical
+from train.runtime.baseline import Baseline
 from train.runtime.captions import CAPTION_NAMES, END_CHARS, captions
 from train.runtime.hierarchical import COUNTED_NAMES, Hierarchical, SegmentPlan, counted
-from train.runtime.reading import NUMBER_NAMES, numbers
+from train.runtime.reading import NUMBER_NAMES, clean, numbers
 
 
 def signs(text: str) -> set[str]:
@@ -74,3 +82,37 @@ def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(monkeypatch: p
     texts = ["Ferries stay in port", "Photo: Ana Lind"]
     reader.read(np.zeros((2, 4), np.float32), counted(texts))
     assert np.array_equal(given[0][0], numbers(texts))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_baseline_made_without_captions_reads_on_without(
+    make_config: Callable[..., Config], pages: list[Page], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: bool
+) -> None:
+    """A manifest of before says nothing of captions."""
+    config = make_config("pages-baseline", "baseline.max_iterations=20").baseline
+    assert config is not None
+    monkeypatch.setattr(models, "Baseline", lambda *parts: replace(Baseline(*parts), captions=told))
+    family = models.BaselineFamily(config, 13)
+    family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
+    manifest = family.write(tmp_path, pages[48:])
+    assert manifest["baseline"]["captions"] is told
+    if not told:
+        del manifest["baseline"]["captions"]
+    loaded, unseen = Baseline.load(tmp_path, manifest), [[clean(text) for text in page.texts] for page in pages[48:]]
+    for again, before in zip(loaded.states(unseen)[0], family.reader().states(unseen)[0], strict=True):
+        assert np.array_equal(again, before)
+    names = feature_names(loaded)
+    assert len(names) == loaded.features(unseen).shape[1]
+    assert set(CAPTION_NAMES).isdisjoint(names) is not told
+
+
+def test_a_text_has_its_signs_wherever_it_stands(make_config: Callable[..., Config], pages: list[Page]) -> None:
+    """Each text is looked at once, however many segments hold it."""
+    config = make_config("pages-baseline", "baseline.max_iterations=20").baseline
+    assert config is not None
+    family = models.BaselineFamily(config, 13)
+    family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
+    read = [["Ferries stay in port", "Photo: Ana Lind", "Ferries stay in port"], [], ["Photo: Ana Lind"]]
+    _, found = family.reader().read(read)
+    first = len(NUMBER_NAMES)
+    assert np.array_equal(found[:, first : first + len(CAPTION_NAMES)], captions([text for page in read for text in page]))

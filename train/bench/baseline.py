@@ -28,7 +28,8 @@ from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
 from train.runtime.decoding import Decoder
 from train.runtime.features import shifted
-from train.runtime.reading import clean, numbers
+from train.runtime.hierarchical import counted as counted_of
+from train.runtime.reading import clean
 
 
 class PlainPipeline:
@@ -54,7 +55,7 @@ class PlainPipeline:
             (vectoriser.fit_transform if fit else vectoriser.transform)(of)
             for vectoriser, of in ((self.words, texts), (self.chars, heads), (self.around, texts))
         )
-        counted = np.hstack([np.concatenate([numbers(page) for page in pages]), similarity(pages, words)])
+        counted = np.hstack([np.concatenate([counted_of(page) for page in pages]), similarity(pages, words)])
         counted = np.hstack([counted, *(shifted(counted[:, :SHAPES], offset, lengths) for offset in offsets)])
         scaled = (self.scaler.fit_transform if fit else self.scaler.transform)(counted).astype(np.float32)
         blocks = [words, chars, *(shifted(around, offset, lengths) for offset in offsets), sp.csr_matrix(scaled)]

@@ -82,7 +82,7 @@ class BaselineFamily:
             neighbours = fit_tfidf(texts, analyzer="word", shortest=1, longest=1, most=config.neighbour_words, min_df=min_df)
         return Baseline(
             words, chars, neighbours, None, None, None, None, None,
-            config.neighbours_before, config.neighbours_after, config.numbers, config.second_reading, topics,
+            config.neighbours_before, config.neighbours_after, config.numbers, True, config.second_reading, topics,
         )  # fmt: skip
 
     def _linear(self, features: Features, labels: np.ndarray, weights: np.ndarray | None) -> LogisticRegression:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .captions import captions
 from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
 from .features import Features, shifted
 from .ngrams import Vectoriser, transform_each
@@ -44,7 +45,8 @@ class Baseline:
         topic_linear: Fitted LogisticRegression over topics, or None.
         before: How many preceding neighbours are read.
         after: How many following neighbours are read.
-        numbers: Whether shape, place and similarity numbers are read.
+        numbers: Whether the first reading is given shape, place, likeness, signs of captions and similarity.
+        captions: Whether signs of captions are among the numbers; bundles made before them say nothing of it, and read without.
         reach: How many neighbours to each side the second reading looks at.
         topics: Topic names in the order of the scores.
     """
@@ -60,6 +62,7 @@ class Baseline:
     before: int
     after: int
     numbers: bool
+    captions: bool
     reach: int
     topics: tuple[str, ...]
 
@@ -70,7 +73,7 @@ class Baseline:
 
         parts = skops.io.load(folder / "model.skops", trusted=[])
         second = Trees.load(folder / "trees.npz") if manifest["baseline"]["reach"] else None
-        return cls(**parts, second=second, **manifest["baseline"], topics=tuple(manifest["topics"]))
+        return cls(**parts, second=second, **{"captions": False, **manifest["baseline"]}, topics=tuple(manifest["topics"]))
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Stores the parts in `folder` and returns what the manifest must say of them."""
@@ -83,7 +86,7 @@ class Baseline:
         skops.io.dump({name: getattr(self, name) for name in _PARTS}, folder / "model.skops")
         if self.second is not None:
             self.second.write(folder / "trees.npz")
-        return {"baseline": {name: getattr(self, name) for name in ("before", "after", "numbers", "reach")}}
+        return {"baseline": {name: getattr(self, name) for name in ("before", "after", "numbers", "captions", "reach")}}
 
     @property
     def offsets(self) -> list[int]:
@@ -108,7 +111,7 @@ class Baseline:
             pages: Cleaned segments, page by page.
 
         Returns:
-            Features whose numbers are left out, and shape, place, likeness and similarity, `[segments, numbers]`.
+            Features whose numbers are left out, and shape, place, likeness, signs of captions and similarity, `[segments, numbers]`.
         """
         places: dict[str, int] = {}
         place = np.array([places.setdefault(text, len(places)) for page in pages for text in page], np.int64)
@@ -116,9 +119,10 @@ class Baseline:
         by_words = [self._table(name) for name in ("words", "neighbours") if getattr(self, name) is not None]
         words, *around = transform_each(by_words, distinct)
         chars = self._table("chars").transform([ends(text) for text in distinct])
-        counted = np.concatenate([numbers(page) for page in pages])
+        signs = [captions(distinct)[place]] if self.captions else []
+        counted = np.hstack([np.concatenate([numbers(page) for page in pages]), *signs, similarity(pages, words[place])])
         found = Features(words, chars, around[0] if around else None, place, None, [len(page) for page in pages], self.offsets)
-        return found, np.hstack([counted, similarity(pages, words[place])])
+        return found, counted
 
     def features(self, pages: Sequence[Sequence[str]]) -> Features:
         """The features of the first reading."""
@@ -198,7 +202,7 @@ def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[i
 
     Args:
         states: `[segments, 4]` the first reading.
-        numbers: `[segments, numbers]` shape, place, similarity.
+        numbers: `[segments, numbers]` as `Baseline.read` gives them, shapes first.
         lengths: Segments of each page.
         reach: Neighbours to each side.
 
