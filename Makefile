@@ -112,6 +112,10 @@ transfer: $(READY) ## Train CONFIG= on each of CORPORA="a=a.jsonl b=b.jsonl", te
 curve: $(READY) ## Cross-validate CONFIG= with more and more sites (SITES="10 20 40 80 0"); GOAL="text/f1=0.95" extrapolates
 	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL))
 
+.PHONY: beside
+beside: $(VENV)/.beside ## Main text of MODEL= beside extractors of HTML on CORPUS=aeb:FOLDER (wcxb, cleaneval), or of RECORDS= of PAGES=; LANGUAGE=en
+	@$(RUN) beside --corpus "$(call need,CORPUS,a benchmark such as aeb:FOLDER)" $(if $(call said,MODEL),--model "$(MODEL)") $(if $(RECORDS),--records "$(RECORDS)") $(if $(PAGES),--pages "$(PAGES)") $(if $(call said,LANGUAGE),--lang "$(LANGUAGE)")
+
 .PHONY: compare
 compare: $(READY) ## Compare RUNS="outputs/demo-baseline outputs/demo-encoder" on their test pages: paired differences, cost, changes (outputs/compare.html)
 	@$(RUN) compare $(call need,RUNS,output folders of two runs or more) $(if $(CORPUS),--corpus "$(CORPUS)")
@@ -173,15 +177,18 @@ bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M s
 
 # What is measured against.
 $(VENV)/.bench: $(READY)
-	@if $(MAKE) --no-print-directory extractors && $(PIP) resiliparse fasttext-numpy2-wheel setfit; then touch $@; \
+	@if $(MAKE) --no-print-directory extractors && $(PIP) fasttext-numpy2-wheel setfit; then touch $@; \
 	else echo "what cannot be installed is left out of the comparison"; fi
 
 .PHONY: extractors
-extractors: $(VENV)/.extractors ## Install trafilatura and readability-lxml, which label HTML for corpus.also (README, 'Sources')
+extractors: $(VENV)/.extractors $(VENV)/.beside ## Install trafilatura and readability-lxml, which label HTML for corpus.also (README, 'Sources'), and what else `make beside` compares
 
 # In two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
 $(VENV)/.extractors: $(READY)
 	@$(PIP) trafilatura && $(PIP) lxml_html_clean readability-lxml && touch $@
+
+$(VENV)/.beside: $(VENV)/.extractors
+	@for name in resiliparse newspaper4k boilerpy3 goose3 jusText; do $(PIP) $$name || echo "$$name cannot be installed: it is left out of comparisons"; done; touch $@
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=

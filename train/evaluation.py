@@ -220,7 +220,7 @@ class _Columns:
     def __init__(self, topics: tuple[str, ...]) -> None:
         names = [f"{kind}/{role}/{event}" for kind in ("role", "body") for role in ROLES for event in ("tp", "fp", "fn")]
         names += [f"words/{e}" for e in ("tp", "fp", "fn")] + [f"boundary/{e}" for e in ("tp", "fp", "fn", "pages")]
-        names += ["leak/n", "leak/hit", "text/p", "text/p/n", "text/r", "text/r/n"]
+        names += ["leak/n", "leak/hit", *TEXT_EVENTS]
         for kind in _TOPIC_KINDS:
             names += [f"{kind}/{topic}/{event}" for topic in topics for event in ("tp", "fp", "fn")] + [f"{kind}/n", f"{kind}/right"]
         self.topics = topics
@@ -265,14 +265,8 @@ class _Columns:
             row[self.at["boundary/pages"]] += 1
 
     def _count_text(self, row: np.ndarray, gold: list[str], predicted: list[str]) -> None:
-        a, b = _shingles("\n".join(gold)), _shingles("\n".join(predicted))
-        shared = sum((a & b).values())
-        if b:
-            row[self.at["text/p"]] += shared / sum(b.values())
-            row[self.at["text/p/n"]] += 1
-        if a:
-            row[self.at["text/r"]] += shared / sum(a.values())
-            row[self.at["text/r/n"]] += 1
+        for name, value in zip(TEXT_EVENTS, text_events("\n".join(gold), "\n".join(predicted)), strict=True):
+            row[self.at[name]] += value
 
     def _count_topics(self, row: np.ndarray, page: Page, record: Mapping[str, Any]) -> None:
         topic_of = {story["story"]: story["topic"] for story in record["stories"]}
@@ -313,9 +307,7 @@ class _Columns:
         answer["role/f1/related_body"] = f1("body/related")
         answer["role/main_words_f1"] = f1("words")
         answer["role/related_leak"] = c("leak/hit") / np.maximum(c("leak/n"), 1)
-        precision, recall = c("text/p") / np.maximum(c("text/p/n"), 1), c("text/r") / np.maximum(c("text/r/n"), 1)
-        answer["text/precision"], answer["text/recall"] = precision, recall
-        answer["text/f1"] = np.where(precision + recall > 0, 2 * precision * recall / np.maximum(precision + recall, 1e-12), 0.0)
+        answer |= text_scores(np.stack([c(name) for name in TEXT_EVENTS], axis=-1))
         answer["story/boundary_f1"] = f1("boundary")
         if self.topics:
             for kind in _TOPIC_KINDS:
@@ -327,6 +319,23 @@ class _Columns:
 
 def _starts(stories: Sequence[int | None]) -> set[int]:
     return {i for i, story in enumerate(stories) if story is not None and (i == 0 or stories[i - 1] != story)}
+
+
+TEXT_EVENTS = ("text/p", "text/p/n", "text/r", "text/r/n")
+
+
+def text_events(gold: str, predicted: str) -> tuple[float, float, float, float]:
+    """Of a page's main text: precision and recall of its shingles, each followed by 1.0 where there is one (there is text), else 0.0."""
+    a, b = _shingles(gold), _shingles(predicted)
+    shared = (a & b).total()
+    return shared / max(b.total(), 1), float(bool(b)), shared / max(a.total(), 1), float(bool(a))
+
+
+def text_scores(events: np.ndarray) -> dict[str, np.ndarray]:
+    """Main text scores from sums of `text_events` `[…, 4]`: mean precision, mean recall, F1 of the means."""
+    precision, recall = (events[..., i] / np.maximum(events[..., i + 1], 1) for i in (0, 2))
+    f1 = np.where(precision + recall > 0, 2 * precision * recall / np.maximum(precision + recall, 1e-12), 0.0)
+    return {"text/precision": precision, "text/recall": recall, "text/f1": f1}
 
 
 def _shingles(text: str) -> Counter[tuple[str, ...]]:

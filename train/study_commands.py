@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -162,3 +162,34 @@ def compare(
         out.print(f"added to {attach_comparison(output, found)} of the runs in MLflow")
     except InputError as error:
         out.print(f"not added to the runs in MLflow: {error}", markup=False)
+
+
+@app.command()
+def beside(
+    corpus: Annotated[str, typer.Option(help="A benchmark that gives HTML and gold text: aeb:FOLDER, wcxb:FOLDER or cleaneval:FOLDER.")],
+    model: Annotated[str | None, typer.Option(help="Labels the blocks of each page; pages of sites it learnt from are left out.")] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="In place of a model: records of the same pages, e.g. those of `make crossval`.")
+    ] = None,
+    pages: Annotated[str | None, typer.Option(help="The corpus that the records are of, to find pages by their addresses.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Pages of this language alone, e.g. en.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/beside/SOURCE by default.")] = None,
+    samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Scores a model's main text beside extractors that read the HTML of the same pages (`make extractors` installs them)."""
+    from train.studies.beside import OfModel, OfRecords
+    from train.studies.beside import beside as run
+
+    if (model is None) == (records is None):
+        raise InputError(
+            "neither model nor records" if model is None else "both a model and records",
+            expected="one of them",
+            remedy="MODEL=outputs/RUN, or RECORDS=outputs/crossval/CONFIG/records.jsonl.gz PAGES=CORPUS",
+        )
+    ours = OfModel(model) if model is not None else OfRecords(cast(Path, records), pages)
+    folder = output or Path("outputs/beside") / corpus.partition(":")[0]
+    given = {"CORPUS": corpus, "MODEL": model or "", "RECORDS": str(records or ""), "PAGES": pages or "", "LANGUAGE": lang or ""}
+    table = run(corpus, ours, folder, variables=given, language=lang, samples=samples, seed=seed)
+    out.print(table.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    out.print(f"{table}")

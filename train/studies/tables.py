@@ -20,16 +20,18 @@ def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def note(target: str, config: str, overrides: Sequence[str], *facts: str, **variables: str) -> str:
+def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, **variables: str) -> str:
     """The command, what it read, and the date.
 
     Args:
         target: Of make.
-        config: Path of the config.
+        config: Path of the config; None for a target without one.
         overrides: `key=value` overrides.
         facts: E.g. the corpus hash.
         variables: Further variables of the command; empty ones are left out.
     """
     given = {"SET": " ".join(overrides), **variables}
-    command = " ".join([f"make {target} CONFIG={config}", *(f'{name}="{value}"' for name, value in given.items() if value)])
+    command = " ".join(
+        [f"make {target}", *([f"CONFIG={config}"] if config else []), *(f'{name}="{value}"' for name, value in given.items() if value)]
+    )
     return f"`{command}`, {', '.join(facts)}, {datetime.now(UTC):%Y-%m-%d}.\n"

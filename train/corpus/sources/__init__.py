@@ -37,6 +37,7 @@ from train.errors import InputError
 from train.files import digest_of, sha256_json
 
 Rows = Iterator[tuple[int, Any]]
+Documents = Callable[[Path], Rows]
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class Source:
         rows: Reads it.
         what: In a few words, for help and errors.
         folder: Whether its path is a folder (True), a file (False) or either (None).
+        documents: Yields `(number, Document or InputError)`, where it is a benchmark that gives HTML and the main story's text.
     """
 
     rows: Callable[[Path, Naming], Rows]
     what: str
     folder: bool | None = False
+    documents: Documents | None = None
 
 
 SOURCES: dict[str, Source] = {
@@ -63,9 +66,11 @@ SOURCES: dict[str, Source] = {
     "doccano": Source(doccano.rows, "doccano's JSONL export of sequence labelling"),
     "prodigy": Source(prodigy.rows, "Prodigy's JSONL of spans"),
     "l3s": Source(l3s.rows, "the folder of L3S-GN1: annotated/*.html and url-mapping.txt", True),
-    "aeb": Source(aeb.rows, "the folder of article-extraction-benchmark: html/*.html.gz and ground-truth.json", True),
-    "cleaneval": Source(cleaneval.rows, "a folder of CleanEval: HTML files and gold .txt files of the same names", True),
-    "wcxb": Source(wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True),
+    "aeb": Source(aeb.rows, "the folder of article-extraction-benchmark: html/*.html.gz and ground-truth.json", True, aeb.documents),
+    "cleaneval": Source(
+        cleaneval.rows, "a folder of CleanEval: HTML files and gold .txt files of the same names", True, cleaneval.documents
+    ),
+    "wcxb": Source(wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True, wcxb.documents),
     "schema-org": Source(schema_org.rows, "a folder of HTML files that label themselves by schema.org's articleBody", True),
     "extracted": Source(
         extracted.rows, "a folder of HTML files without labels, labelled where trafilatura and readability-lxml agree", True

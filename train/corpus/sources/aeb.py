@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import labelled_page
+from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import read_within
 from train.errors import InputError
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the ground truth; it is never whole in memory."""
+    return _read(path, lambda document: document.record(naming))
+
+
+def documents(path: Path) -> Iterator[tuple[int, Any]]:
+    """As `rows`, the HTML and the gold text themselves: `(number from 1, Document or InputError)`."""
+    return _read(path, as_it_is)
+
+
+def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
     import ijson
 
     truth, number = path / "ground-truth.json", 0
@@ -25,7 +34,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         with truth.open("rb") as file:
             for number, (page_id, gold) in enumerate(ijson.kvitems(file, "", use_float=True), start=1):
                 try:
-                    yield number, _page(path, page_id, gold, naming)
+                    yield number, make(_document(path, page_id, gold))
                 except InputError as error:
                     yield number, error.at(truth, number)
     except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
@@ -35,7 +44,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         ) from None  # fmt: skip
 
 
-def _page(path: Path, page_id: str, gold: Any, naming: Naming) -> dict[str, Any]:
+def _document(path: Path, page_id: str, gold: Any) -> Document:
     body = gold.get("articleBody") if isinstance(gold, dict) else None
     if not isinstance(body, str):
         raise InputError(
@@ -51,4 +60,4 @@ def _page(path: Path, page_id: str, gold: Any, naming: Naming) -> dict[str, Any]
             raise
         content = read_within(packed.with_suffix(""), path)
     url = gold.get("url")
-    return labelled_page(page_id, content, body, naming, url=url if isinstance(url, str) else None)
+    return Document(page_id, content, body, url if isinstance(url, str) else None)

@@ -8,7 +8,8 @@ the gold there, and near. Such benchmarks label no related items, and some no he
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from train.corpus.naming import Naming
@@ -21,27 +22,44 @@ REACH = 10
 """So many blocks before the first and after the last long main block may be short ones of the story."""
 
 
-def labelled_page(
-    page_id: str, content: bytes, gold: str, naming: Naming, *, url: str | None = None, titles: Sequence[str] = ()
-) -> dict[str, Any]:
-    """The record of a page whose main story's text is known.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A page as a benchmark of main text extraction gives it.
 
     Args:
         page_id: The page's id.
         content: Its HTML.
         gold: The main story's text, a paragraph a line where its lines are known.
-        naming: Names its site.
         url: Its address; its own word for it when None.
         titles: What the story is called, besides the page's own title.
-
-    Raises:
-        InputError: It cannot be read (`read_html`).
     """
-    markup = Markup()
-    page = read_html(content, markup.mark)
-    record = naming.with_site(page_record(page_id, page, page.url if url is None else url))
-    record["segments"] = aligned(page, markup, gold, url=record["url"] or page.url, titles=titles)
-    return record
+
+    page_id: str
+    content: bytes
+    gold: str
+    url: str | None = None
+    titles: tuple[str, ...] = ()
+
+    def record(self, naming: Naming) -> dict[str, Any]:
+        """The page in the contract's JSON form, labelled; `naming` names its site.
+
+        Raises:
+            InputError: It cannot be read (`read_html`).
+        """
+        markup = Markup()
+        page = read_html(self.content, markup.mark)
+        record = naming.with_site(page_record(self.page_id, page, page.url if self.url is None else self.url))
+        record["segments"] = aligned(page, markup, self.gold, url=record["url"] or page.url, titles=self.titles)
+        return record
+
+
+Make = Callable[[Document], Any]
+"""What a source makes of a document: its record, or the document as it is."""
+
+
+def as_it_is(document: Document) -> Document:
+    """The document itself, for whom its HTML and gold text are what is wanted."""
+    return document
 
 
 def aligned(page: Html, markup: Markup, gold: str, *, url: str | None, titles: Sequence[str] = ()) -> list[dict[str, Any]]:

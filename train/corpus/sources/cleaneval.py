@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import labelled_page
+from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import decode, files, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, stem
 from train.errors import InputError
@@ -25,12 +25,21 @@ _TAG = re.compile(r"</?(?:h|p|l)>", re.I)
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+    return _read(path, lambda document: document.record(naming))
+
+
+def documents(path: Path) -> Iterator[tuple[int, Any]]:
+    """As `rows`, the HTML and the gold text themselves: `(number from 1, Document or InputError)`."""
+    return _read(path, as_it_is)
+
+
+def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
     golds: dict[str, dict[str, Path]] = {}
     for gold_file in files(path, (".txt",)):
         folder = _part(gold_file, path)
         golds.setdefault(gold_file.stem.removesuffix("-cleaned"), {})[folder] = gold_file
 
-    def convert(file: Path) -> dict[str, Any]:
+    def convert(file: Path) -> Any:
         name = Path(stem(Path(file.name))).name
         own = golds.get(name, {})
         part = _part(file, path)
@@ -39,7 +48,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
             what = f"{len(own)} gold texts for it, none of them of the part {part!r}" if own else "no gold text for it"
             raise InputError(what, expected=f"{name}.txt or {name}-cleaned.txt", remedy="complete the set", rule="no-gold")
         url, gold = read_gold(decode(read_within(found, path)))
-        return labelled_page(f"{part}/{name}" if part else name, read_within(file, path), gold, naming, url=url)
+        return make(Document(f"{part}/{name}" if part else name, read_within(file, path), gold, url))
 
     return numbered(files(path, SUFFIXES), convert)
 

@@ -41,7 +41,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 
     def convert(file: Path) -> dict[str, Any]:
         content = read_within(file, path)
-        html = _DECLARATION.sub("", decode(content))
+        html = without_declaration(decode(content))
         markup = Markup()
         page = cut(parse(content), markup.mark)
         texts = [block.text for block in page.blocks]
@@ -86,9 +86,8 @@ def extractors() -> tuple[Extractor, Extractor]:
         InputError: One is not installed.
     """
     try:
+        import readability  # noqa: F401
         import trafilatura
-        from readability import Document
-        from readability.readability import Unparseable
     except ImportError as error:
         raise InputError(
             f"{error.name} is not installed", expected="trafilatura and readability-lxml, which label such pages",
@@ -100,14 +99,24 @@ def extractors() -> tuple[Extractor, Extractor]:
     def one(html: str) -> str:
         return trafilatura.extract(html, fast=True, include_comments=False, include_tables=False) or ""
 
-    def two(html: str) -> str:
-        try:
-            summary = Document(html).summary()
-        except Unparseable:  # how it says that there is no text
-            return ""
-        return "\n".join(block.text for block in read_html(f"<meta charset=utf-8><body>{summary}".encode("utf-8", "replace")).blocks)
+    return one, by_readability
 
-    return one, two
+
+def by_readability(html: str) -> str:
+    """The story's text as readability-lxml finds it, a block a line; empty where it says that there is none."""
+    from readability import Document
+    from readability.readability import Unparseable
+
+    try:
+        summary = Document(html).summary()
+    except Unparseable:
+        return ""
+    return "\n".join(block.text for block in read_html(f"<meta charset=utf-8><body>{summary}".encode("utf-8", "replace")).blocks)
+
+
+def without_declaration(html: str) -> str:
+    """HTML without an XML declaration: lxml refuses text that declares its encoding."""
+    return _DECLARATION.sub("", html)
 
 
 def _extracted(extract: Extractor, html: str) -> str:

@@ -117,7 +117,7 @@ class Markup:
         body = next((i for i, block in enumerate(blocks) if is_main[i] and len(block.text.split()) >= BODY_WORDS), None)
         if body is None or not titles:
             return None
-        wished = [words_of(part) for title in titles for part in (title, *_SEPARATOR.split(" ".join(title.split())))]
+        wished = [words for title in titles for words in title_words(title)]
         tags = [{e.tag for e in _lineage(self._place(block))} for block in blocks[: body + 1]]
         ranks = [2 if "h1" in some else 1 if "h2" in some else 0 for some in tags]
         likeness = [max(_likeness(words_of(block.text), words) for words in wished) for block in blocks[: body + 1]]
@@ -224,6 +224,11 @@ def _article(href: str, url: str | None) -> str | None:
         return None
     # Where the path does not name the article, the query may.
     return f"{whole.netloc}{whole.path}?{whole.query}" if dashes[-1] < 2 else f"{whole.netloc}{whole.path}"
+
+
+def title_words(title: str) -> list[list[str]]:
+    """The words of what a page is called, and of its parts: a site's name may stand before or after."""
+    return [words_of(part) for part in (title, *_SEPARATOR.split(" ".join(title.split())))]
 
 
 def words_of(text: str) -> list[str]:

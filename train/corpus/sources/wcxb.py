@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.naming import Naming
-from train.corpus.sources.align import labelled_page
+from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.html_folder import numbered
 from train.errors import InputError
@@ -22,21 +22,29 @@ TYPE = "article"
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)` of the articles, in the order of the files' names."""
+    return _read(path, lambda document: document.record(naming))
 
-    def convert(file: Path) -> dict[str, Any] | None:
+
+def documents(path: Path) -> Iterator[tuple[int, Any]]:
+    """As `rows`, the HTML and the gold text themselves: `(number from 1, Document or InputError)`."""
+    return _read(path, as_it_is)
+
+
+def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
+    def convert(file: Path) -> Any:
         gold = _gold(file, path)
         if gold["type"] != TYPE:
             return None
         truth, url = gold["ground_truth"], gold.get("url")
         title = truth.get("title")
-        return labelled_page(
+        document = Document(
             f"wcxb-{file.parent.parent.name}-{file.stem}",
             read_within(file.parent.parent / "html" / f"{file.stem}.html.gz", path),
             truth["main_content"],
-            naming,
-            url=url if isinstance(url, str) else None,
-            titles=[title] if isinstance(title, str) else [],
+            url if isinstance(url, str) else None,
+            (title,) if isinstance(title, str) else (),
         )
+        return make(document)
 
     found = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
     if not found:
@@ -44,7 +52,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
             "no ground truth", expected="SPLIT/ground-truth/ID.json", remedy="name the folder that the repository unpacks to",
             path=path, rule="no-file",
         )  # fmt: skip
-    return ((number, record) for number, record in numbered(found, convert) if record is not None)
+    return ((number, made) for number, made in numbered(found, convert) if made is not None)
 
 
 def _gold(file: Path, path: Path) -> dict[str, Any]:

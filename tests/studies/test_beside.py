@@ -1,0 +1,238 @@
+"""A model beside extractors: the same pages, the same gold text, the same rules for all; nothing that was learnt from is compared."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.corpus import formats
+from train.__main__ import app
+from train.config import Config
+from train.corpus.page import Page, Segment
+from train.corpus.read import write_pages
+from train.corpus.sources import jsonl
+from train.errors import InputError
+from train.evaluation import text_events, text_scores
+from train.files import read_json
+from train.recipe import fit
+from train.studies import beside as module
+from train.studies.beside import OfModel, OfRecords, beside, without_titles
+from train.studies.extractors import EXTRACTORS, Extractor
+
+BODY = "The night ferry sails again from Friday, the council said on Monday evening."
+TWO = "Fares stay as they are, a spokeswoman said, until the new year at the least."
+
+
+def benchmark(folder: Path, *sites: str) -> str:
+    """A benchmark in the layout of aeb: a page a site."""
+    (folder / "html").mkdir(parents=True)
+    page = (
+        '<html lang="en-GB"><head><title>Ferry sails again | Harbour Post</title></head><body><nav><a>Home</a> <a>Sport</a></nav>'
+        f"<h1>Ferry sails again</h1><p>{BODY}</p><p>{TWO}</p><p>All rights reserved by the publisher of this page.</p></body></html>"
+    )
+    truth: dict[str, Any] = {}
+    for i, site in enumerate(sites):
+        (folder / "html" / f"page{i}.html.gz").write_bytes(gzip.compress(page.encode()))
+        truth[f"page{i}"] = {
+            "articleBody": f"Ferry sails again\n{BODY}\n{TWO}" if i else f"{BODY}\n{TWO}",
+            "url": f"https://www.{site}/{i}",
+        }
+    (folder / "ground-truth.json").write_text(json.dumps(truth))
+    return f"aeb:{folder}"
+
+
+def records(path: Path, *main: list[str]) -> Path:
+    """Records whose pages are called otherwise than the benchmark calls them."""
+    jsonl.write(
+        path,
+        [
+            {"page_id": f"p{i}", "segments": [{"text": "Home", "role": "boilerplate"}, *({"text": text, "role": "main"} for text in texts)]}
+            for i, texts in enumerate(main)
+        ],
+    )
+    return path
+
+
+def corpus_of(path: Path, *sites: str) -> str:
+    """The corpus that `records` are of."""
+    write_pages(
+        path,
+        [
+            Page(f"p{i}", site, (Segment("x", "main", 0),), "de" if i else "en", None, f"https://www.{site}/{i}")
+            for i, site in enumerate(sites)
+        ],
+    )
+    return str(path)
+
+
+@pytest.fixture
+def contenders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Three extractors of our own, and one that is not there; what they were given."""
+    given: list[tuple[str, str]] = []
+
+    def all_of_it(html: str, lang: str) -> str:
+        given.append((html[:5], lang))
+        return f"FERRY sails again\n{BODY}\n{TWO}"
+
+    def stumbles(html: str, lang: str) -> str:
+        raise RecursionError("too deep")
+
+    makers = {"all of it": lambda _: all_of_it, "half": lambda _: lambda html, lang: BODY, "stumbles": lambda _: stumbles}
+    found = [Extractor(name, "numpy", "numpy", maker) for name, maker in makers.items()]
+    monkeypatch.setattr(module, "EXTRACTORS", (*found, Extractor("absent", "no-such-package", "nothing", lambda _: stumbles)))
+    return given
+
+
+def test_all_are_scored_alike_and_the_headline_counts_for_nobody(contenders: list[tuple[str, str]], tmp_path: Path) -> None:
+    sites = ["a.example", "b.example", "c.example"]
+    ours = OfRecords(
+        records(
+            tmp_path / "r.jsonl.gz",
+            ["Ferry sails again", BODY, TWO],
+            [BODY, TWO],
+            [BODY, "All rights reserved by the publisher of this page."],
+        ),
+        corpus_of(tmp_path / "c.jsonl", *sites),
+    )
+    table = beside(benchmark(tmp_path / "aeb", *sites, "d.example"), ours, tmp_path / "out", variables={"CORPUS": "aeb:x"}, samples=50)
+    found = read_json(tmp_path / "out" / "scores.json")
+    scores = {row["name"].split(" numpy")[0].split(" 2.")[0]: row for row in found["contenders"]}
+    assert (found["n_pages"], found["n_sites"], found["left_out"], found["not_installed"]) == (3, 3, {"without a record": 1}, ["absent"])
+    assert scores["all of it"]["text/f1"] == 1
+    assert scores["half"]["text/precision"] == 1
+    assert scores["half"]["text/recall"] == pytest.approx(text_events(f"{BODY}\n{TWO}", BODY)[2])
+    assert (scores["stumbles"]["text/f1"], scores["stumbles"]["failed"]) == (0, 3)
+    first = found["contenders"][0]
+    assert first["reads"] == "flat text"
+    assert first["text/precision"] == pytest.approx(
+        (2 + text_events(f"{BODY}\n{TWO}", f"{BODY}\nAll rights reserved by the publisher of this page.")[0]) / 3
+    )
+    assert first["gain"] == 0
+    assert scores["all of it"]["gain"] == pytest.approx(first["text/f1"] - 1)
+    low, high = scores["all of it"]["intervals"]["gain"]
+    assert low <= scores["all of it"]["gain"] <= high <= 0
+    assert contenders == [("<html", "en"), ("<html", "de"), ("<html", "de")]
+    text = table.read_text()
+    assert "1 without a record, not installed: absent, corpus sha256" in text
+    assert text.index("all of it") < text.index(str(first["name"])) < text.index("half")
+    pages = [json.loads(line) for line in (tmp_path / "out" / "pages.jsonl").read_text().splitlines()]
+    assert pages[0]["page_id"] == "page2"
+    assert [*pages[0]["errors"].values()] == ["RecursionError: too deep"]
+
+
+def test_pages_of_one_language(contenders: list[tuple[str, str]], tmp_path: Path) -> None:
+    """The corpus of the records knows better than a page that calls itself English."""
+    sites = ["a.example", "b.example"]
+    ours = OfRecords(records(tmp_path / "r.jsonl", [BODY], [BODY]), corpus_of(tmp_path / "c.jsonl", *sites))
+    beside(benchmark(tmp_path / "aeb", *sites), ours, tmp_path / "out", variables={}, language="de", samples=10)
+    found = read_json(tmp_path / "out" / "scores.json")
+    assert (found["n_pages"], found["left_out"]) == (1, {"not in de": 1})
+
+
+def test_sites_that_a_model_learnt_from_are_left_out(
+    contenders: list[tuple[str, str]], make_config: Callable[..., Config], pages: list[Page], tmp_path: Path
+) -> None:
+    config = make_config("pages-baseline")
+    run = fit(config).output
+    parts = read_json(run / "split.json")["parts"]
+    known, tested = parts["train"]["sites"][0], parts["test"]["sites"][0]
+    corpus = benchmark(tmp_path / "aeb", known, tested, parts["validation"]["sites"][0], "unheard-of.example")
+    beside(corpus, OfModel(str(run)), tmp_path / "out", variables={}, samples=10)
+    found = read_json(tmp_path / "out" / "scores.json")
+    assert (found["n_pages"], found["left_out"]) == (2, {"of sites that the model has learnt from": 2})
+    assert found["contenders"][0]["name"].startswith("newsparts, baseline ")
+    also = tmp_path / "also.jsonl"
+    write_pages(also, [page for page in pages if page.site == pages[0].site])
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("also: []", f"also: [{also}]"))
+    assert pages[0].site in (module._learnt_from(run) or ())
+    with pytest.raises(InputError, match="no page to compare: 1 of sites that the model has learnt from"):
+        beside(benchmark(tmp_path / "all", known), OfModel(str(run)), tmp_path / "none", variables={})
+
+
+def test_a_bundle_alone_does_not_say_what_it_learnt_from(make_config: Callable[..., Config], capsys: pytest.CaptureFixture[str]) -> None:
+    ours = OfModel(str(fit(make_config("pages-baseline")).output / "bundle"))
+    assert "does not say what it learnt from" in capsys.readouterr().err
+    assert ours.left_out(SimpleNamespace(page_id="x", url=None), "a.example") is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--model", "m", "--records", "r"], "both a model and records"),
+        ([], "neither model nor records"),
+        (["--records", "{folder}/broken.jsonl"], "no record of a page"),
+        (["--records", "{folder}/torn.jsonl"], "not JSON"),
+        (["--records", "{folder}/absent.jsonl"], "no such file"),
+        (["--records", "{folder}/sound.jsonl"], "no page to compare: 1 without a record"),
+        (["--records", "{folder}/sound.jsonl", "--corpus", "html:{folder}"], "a corpus without HTML and gold text"),
+    ],
+)
+def test_bad_calls_are_told(contenders: list[tuple[str, str]], tmp_path: Path, arguments: list[str], told: str) -> None:
+    (tmp_path / "broken.jsonl").write_text('{"page_id": "a", "segments": [{"role": "main"}]}\n')
+    (tmp_path / "torn.jsonl").write_text('{"page_id"\n')
+    records(tmp_path / "sound.jsonl", [BODY])
+    given = [argument.format(folder=tmp_path) for argument in arguments]
+    corpus = [] if "--corpus" in given else ["--corpus", benchmark(tmp_path / "aeb", "a.example")]
+    outcome = CliRunner().invoke(app, ["beside", *corpus, *given, "--output", str(tmp_path / "out")])
+    error = outcome.exception
+    assert isinstance(error, InputError)
+    assert told in str(error)
+
+
+def test_lines_that_name_the_page_are_left_out_whole_lines_only() -> None:
+    titles = frozenset([("ferry", "sails", "again")])
+    assert without_titles("Ferry sails again!\nFerry sails again, says council\nMore", titles) == "Ferry sails again, says council\nMore"
+
+
+def test_events_add_up_to_the_scores_of_evaluate() -> None:
+    found = text_scores(sum(map(_array, [text_events(BODY, BODY), text_events(BODY, ""), text_events("", BODY)])))
+    assert [round(float(value), 4) for value in found.values()] == [0.5, 0.5, 0.5]
+
+
+def _array(events: tuple[float, ...]) -> Any:
+    import numpy as np
+
+    return np.array(events)
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS, ids=lambda extractor: extractor.name)
+@pytest.mark.filterwarnings("ignore")
+def test_every_extractor_that_is_installed_finds_the_story(extractor: Extractor) -> None:
+    if extractor.version is None:
+        pytest.skip("run `make extractors`")
+    paragraphs = [
+        f"Paragraph {i}: the council of the harbour town said on Monday that the night ferry would sail again, and that the fares "
+        f"of the crossing would stay as they are for the whole of the {season}, which a spokeswoman of the company said she was glad of."
+        for i, season in enumerate(["spring", "summer", "autumn", "winter", "year", "decade"])
+    ]
+    body = "".join(f"<p>{text}</p>" for text in paragraphs)
+    menu = "".join(f'<li><a href="/{i}">Section {i}</a></li>' for i in range(30))
+    html = (
+        f'<html lang="en"><head><title>Ferry sails again</title></head><body><nav><ul>{menu}</ul></nav><main><article><h1>Ferry sails again</h1>'
+        f"{body}</article></main><footer><ul>{menu}</ul></footer></body></html>"
+    )
+    found = extractor.load()(html, "en")
+    assert all(text in " ".join(found.split()) for text in paragraphs)
+    assert "Section 7" not in found
+
+
+def test_sources_give_the_documents_that_their_pages_are_made_of(tmp_path: Path) -> None:
+    from train.corpus.naming import Naming
+    from train.corpus.sources import locate
+
+    for name in ("aeb", "wcxb", "cleaneval"):
+        source, path = locate(formats.FORMATS[name](tmp_path))
+        assert source.documents is not None
+        rows, documents = list(source.rows(path, Naming())), list(source.documents(path))
+        assert len(documents) >= 2
+        made = [(n, d if isinstance(d, InputError) else d.record(Naming())) for n, d in documents]
+        assert [(n, str(r) if isinstance(r, InputError) else r) for n, r in rows] == [
+            (n, str(r) if isinstance(r, InputError) else r) for n, r in made
+        ]

@@ -1,0 +1,106 @@
+"""Extractors of main text that read HTML, each as its authors recommend it for articles, behind one signature."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from train.corpus.sources.extracted import by_readability
+
+Extract = Callable[[str, str], str]
+"""Takes HTML and the page's language (two letters, or empty), gives the story's text; may raise anything on a broken page."""
+
+STOPLISTS = {"de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "nl": "Dutch", "pl": "Polish", "pt": "Portuguese"}
+"""jusText tells text by the commonest words of its language; others are read as English."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """One contender.
+
+    Args:
+        name: As tables show it.
+        package: The distribution it comes in.
+        module: The module that must be there.
+        make: Given the module, makes what extracts.
+    """
+
+    name: str
+    package: str
+    module: str
+    make: Callable[[Any], Extract]
+
+    @property
+    def version(self) -> str | None:
+        """Of the installed package; None where there is none."""
+        try:
+            return version(self.package)
+        except PackageNotFoundError:
+            return None
+
+    def load(self) -> Extract:
+        """Imports it, and quiets its log: what it makes of a page is counted by whoever asks.
+
+        Raises:
+            ImportError: It is not installed.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it could do with yet other packages
+            module = importlib.import_module(self.module)
+        logging.getLogger(self.module.partition(".")[0]).setLevel(logging.CRITICAL)
+        return self.make(module)
+
+
+def _trafilatura(**options: Any) -> Callable[[Any], Extract]:
+    return lambda module: lambda html, lang: module.extract(html, include_comments=False, **options) or ""
+
+
+def _newspaper(module: Any) -> Extract:
+    def extract(html: str, lang: str) -> str:
+        # It is given the page: nothing is fetched, neither the page nor its pictures.
+        article = module.Article("https://page.invalid/", config=config)
+        article.download(input_html=html)
+        article.parse()
+        return str(article.text)
+
+    config = module.Config()
+    config.fetch_images = False
+    return extract
+
+
+def _goose(module: Any) -> Extract:
+    goose = module.Goose({"enable_image_fetching": False})
+    return lambda html, lang: goose.extract(raw_html=html).cleaned_text or ""
+
+
+def _justext(module: Any) -> Extract:
+    stoplists = {lang: module.get_stoplist(name) for lang, name in {"en": "English", **STOPLISTS}.items()}
+
+    def extract(html: str, lang: str) -> str:
+        paragraphs = module.justext(html, stoplists.get(lang, stoplists["en"]))
+        return "\n".join(paragraph.text for paragraph in paragraphs if not paragraph.is_boilerplate)
+
+    return extract
+
+
+EXTRACTORS = (
+    Extractor("trafilatura", "trafilatura", "trafilatura", _trafilatura()),
+    Extractor("trafilatura, favor_precision", "trafilatura", "trafilatura", _trafilatura(favor_precision=True)),
+    Extractor("readability-lxml", "readability-lxml", "readability", lambda module: lambda html, lang: by_readability(html)),
+    Extractor(
+        "resiliparse", "resiliparse", "resiliparse.extract.html2text",
+        lambda module: lambda html, lang: module.extract_plain_text(html, main_content=True, alt_texts=False),
+    ),
+    Extractor("newspaper4k", "newspaper4k", "newspaper", _newspaper),
+    Extractor("jusText", "jusText", "justext", _justext),
+    Extractor(
+        "boilerpy3", "boilerpy3", "boilerpy3.extractors", lambda module: lambda html, lang: module.ArticleExtractor().get_content(html)
+    ),
+    Extractor("goose3", "goose3", "goose3", _goose),
+)  # fmt: skip
+"""Those that issue trackers and papers compare with; all of them read tags and attributes that flat text has lost."""
