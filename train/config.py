@@ -174,15 +174,26 @@ class HierarchicalConfig:
     weight_decay: float
     warmup: float
     short_weight: float
-    topic_weight: float
+    topic_regularisation: float
     int8: bool
     patience: int | None
     threads: int | None
     device: Literal["auto", "cpu"]
 
     def __post_init__(self) -> None:
-        _positive(self, "hierarchical", "head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate")
-        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "topic_weight", "patience", "also_epochs")
+        _positive(
+            self,
+            "hierarchical",
+            "head_tokens",
+            "width",
+            "depth",
+            "members",
+            "epochs",
+            "batch_pieces",
+            "learning_rate",
+            "topic_regularisation",
+        )
+        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs")
         for name in ("dropout", "recombined", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")

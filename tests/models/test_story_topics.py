@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
+from tests.conftest import make_page
 from train.models.network import story_means
+from train.models.page_network import PageNetwork
+from train.models.story_topics import labelled_stories, mean_vector, topic_head, topic_indices
 from train.runtime import Labeler
 from train.runtime.decoding import Decoder, softmax
+from train.runtime.hierarchical import COUNTED_NAMES
 from train.runtime.reading import TOPIC_WORD_LIMIT, clean, numbers
 
 STORY = ["By Ada Linwood", "42 minutes ago", " ".join(["goal"] * 12), " ".join(["goal"] * 300)]
@@ -52,3 +59,44 @@ def test_training_takes_the_mean_that_labelling_takes() -> None:
     assert means[0].tolist() == pytest.approx([0.0, 1.0])
     assert means[2].tolist() == [0.0, 0.0], "a story without segments here says nothing"
     assert labeler().story_topics([STORY], [[1, 1, None, 1]])[0][1] == pytest.approx(softmax(means[1].numpy()), abs=1e-4)
+
+
+def test_a_story_counts_once_whatever_pages_show_it() -> None:
+    page = make_page("a", 1)
+    again = page.with_segments(tuple(replace(s, text=f" {s.text}  ") for s in page.segments))
+    stories = labelled_stories([page, again, page.without_topics()])
+    assert list(stories) == [tuple(clean(s.text) for s in page.segments if s.story == number) for number in (0, 1, 2)]
+    assert topic_indices(stories, ("business", "sport")).tolist() == [int(s == "sport") for s in stories.values()]
+
+
+@pytest.mark.parametrize("topics", [2, 3])
+def test_a_head_over_means_is_the_logistic_regression_of_standardised_means(topics: int) -> None:
+    rng = np.random.default_rng(3)
+    labels = np.arange(90) % topics
+    means = rng.normal(size=(90, 5)) * [1, 10, 0.1, 3, 1] + np.eye(topics, 5)[labels] * 2 + 7
+    weights, biases = topic_head(means, labels, c=0.1, seed=1)
+    rows = StandardScaler().fit_transform(means)
+    expected = LogisticRegression(C=0.1, max_iter=1000, random_state=1).fit(rows, labels).predict_proba(rows)
+    assert np.allclose(softmax(means @ weights.T + biases), expected, atol=1e-4)
+
+
+def test_a_networks_head_takes_vectors_as_they_are_and_training_leaves_it_alone() -> None:
+    torch.manual_seed(0)
+    network = PageNetwork(6, width=4, depth=1, dropout=0.5, topics=2)
+    vectors = torch.randn(1, 7, 6) * 3 + 1
+    network.standardise_by(vectors[0])
+    weights, biases = torch.randn(2, 6), torch.randn(2)
+    network.set_topics(weights, biases)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.5)
+    network.train()
+    network(vectors, torch.zeros(1, 7, len(COUNTED_NAMES)))[0].sum().backward()
+    optimizer.step()
+    found = network.eval()(vectors, torch.zeros(1, 7, len(COUNTED_NAMES)))[1]
+    assert torch.allclose(found, vectors @ weights.T + biases, atol=1e-4)
+
+
+def test_what_the_mean_vector_says_is_what_the_labeler_makes_of_its_segments() -> None:
+    """Long paragraphs have more to say than a byline, up to a limit."""
+    texts = ["By Ann", " ".join(["word"] * 8), " ".join(["word"] * 300)]
+    vectors = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    assert np.allclose(mean_vector(texts, vectors), np.array([2, 8, TOPIC_WORD_LIMIT]) / (10 + TOPIC_WORD_LIMIT))

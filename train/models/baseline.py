@@ -18,6 +18,7 @@ from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.models.family import Log, page_states, topics_of
 from train.models.linear import fit_linear, fit_parts
+from train.models.story_topics import labelled_stories, topic_indices
 from train.models.vocabulary import fit_tfidf
 from train.progress import track, waiting
 from train.runtime.baseline import Baseline, ends, first_reading, second_features
@@ -103,20 +104,15 @@ class BaselineFamily:
         return answer
 
     def _fit_topics(self, fitted: Baseline, train: Sequence[Page]) -> None:
-        stories: dict[str, str] = {}  # the same story on several pages counts once
-        for page in train:
-            members: dict[tuple[int, str], list[str]] = {}
-            for s in page.segments:
-                if s.story is not None and s.topic is not None:
-                    members.setdefault((s.story, s.topic), []).append(clean(s.text))
-            stories |= {"\n".join(text): topic for (_, topic), text in members.items()}
-        texts = list(stories)
+        stories = labelled_stories(train)
+        texts = ["\n".join(story) for story in stories]
         fitted.topic_words = fit_tfidf(
             texts, analyzer="word", shortest=1, longest=2, most=self.config.max_words, min_df=2 if len(texts) > 20 else 1
         )
-        labels = np.array([fitted.topics.index(topic) for topic in stories.values()])
         rows = Vectoriser.of(fitted.topic_words).transform(texts)
-        fitted.topic_linear = fit_linear(rows, labels, self.config.topic_regularisation, self.config.max_iterations, self.seed)
+        fitted.topic_linear = fit_linear(
+            rows, topic_indices(stories, fitted.topics), self.config.topic_regularisation, self.config.max_iterations, self.seed
+        )
 
     def reader(self) -> Baseline:
         """The fitted model."""

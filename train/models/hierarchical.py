@@ -24,9 +24,10 @@ from train.files import sha256_json, written_aside
 from train.models.augment import Recombiner
 from train.models.backbone import backbone_source, fast_tokenizer, load_backbone, special_ids
 from train.models.family import Log, page_states, topics_of
-from train.models.network import IGNORED, story_means
+from train.models.network import IGNORED
 from train.models.onnx import export_hierarchical
 from train.models.page_network import Members, PageNetwork, SegmentVectors
+from train.models.story_topics import labelled_stories, mean_vector, topic_head, topic_indices
 from train.models.vectors import VectorStore
 from train.models.watching import Watch
 from train.progress import bar
@@ -45,18 +46,14 @@ class Lesson:
     Args:
         vectors: float32 `[n, width]`.
         numbers: float32 `[n, features]`.
-        states: `[n]`, -100 where the page has no roles.
+        states: `[n]`.
         weights: `[n]` of the state loss.
-        stories: `[n]` story of each segment, -1 without one.
-        topics: `[n]` topic index of each segment's story, -100 without one.
     """
 
     vectors: np.ndarray
     numbers: np.ndarray
     states: np.ndarray
     weights: np.ndarray
-    stories: np.ndarray
-    topics: np.ndarray
 
     def piece(self, first: int, last: int) -> Lesson:
         """Segments `first` to `last - 1`."""
@@ -94,8 +91,8 @@ class HierarchicalFamily:
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
         self._embed([*train, *topic_texts, *also])
+        head = self._topic_head([*train, *topic_texts, *also]) if self.topics else None
         plain = [self._lesson(page) for page in train]
-        loose = [self._lesson(page) for page in topic_texts] if self.topics else []
         others = [self._lesson(page) for page in also]
         networks = []
         display = bar()
@@ -112,11 +109,13 @@ class HierarchicalFamily:
                 if done.is_file():
                     network.load_state_dict(load_file(done))
                     display.advance(task, config.epochs)
-                else:
+                if head is not None:
+                    network.set_topics(*head)
+                if not done.is_file():
                     watch = None
                     if config.patience is not None and pages.validation:
                         watch = Watch(pages.validation, config.patience, self.work / f"watch-{member}", log, step=step)
-                    for learnt in self._train(network, self.seed + member, train, plain, loose, others):
+                    for learnt in self._train(network, self.seed + member, train, plain, others):
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
                         log(learnt, step)
@@ -155,15 +154,20 @@ class HierarchicalFamily:
     def _lesson(self, page: Page) -> Lesson:
         texts = [clean(text) for text in page.texts]
         words = np.array([word_count(s.text) for s in page.segments])
-        index = {topic: i for i, topic in enumerate(self.topics)}
         return Lesson(
             self.store.of(texts),
             counted(texts),
-            page_states(page) if page.labelled else np.full(len(texts), IGNORED),
+            page_states(page),
             np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
-            np.array([-1 if s.story is None else s.story for s in page.segments]),
-            np.array([index.get(str(s.topic), IGNORED) for s in page.segments]),
         )
+
+    def _topic_head(self, pages: Iterable[Page]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights and biases of the topics over the vectors of a story's segments."""
+        stories = labelled_stories(pages)
+        means = np.stack([mean_vector(texts, self.store.of(list(texts))) for texts in stories])
+        found = topic_head(means, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
+        weights, biases = (torch.from_numpy(array).to(self.device) for array in found)
+        return weights, biases
 
     def _train(
         self,
@@ -171,7 +175,6 @@ class HierarchicalFamily:
         seed: int,
         train: Sequence[Page],
         plain: Sequence[Lesson],
-        loose: Sequence[Lesson],
         others: Sequence[Lesson],
     ) -> Iterator[dict[str, float]]:
         """Trains one network; yields the step metrics of each epoch."""
@@ -184,10 +187,10 @@ class HierarchicalFamily:
                 self._lesson(recombiner.page(page)) if recombiner and epoch and rng.random() < config.recombined else lesson
                 for page, lesson in zip(train, plain, strict=True)
             ]
-            batches = self._batches([*lessons, *loose, *(others if epoch < config.also_epochs else ())], rng)
+            batches = self._batches([*lessons, *(others if epoch < config.also_epochs else ())], rng)
             if schedule is None:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
-                steps = round(len(batches) * self._whole_epochs([*lessons, *loose], others) * 1.1) + 1
+                steps = round(len(batches) * self._whole_epochs(lessons, others) * 1.1) + 1
                 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
             network.train()
             total, started = 0.0, time.monotonic()
@@ -237,28 +240,16 @@ class HierarchicalFamily:
         )
         states, weights = np.full((rows, length), IGNORED), np.zeros((rows, length), np.float32)
         present = np.zeros((rows, length, 1), np.float32)
-        story = np.full((rows, length), -1)
-        story_topics: list[int] = []
         for row, piece in enumerate(batch):
             n = len(piece.states)
             vectors[row, :n], page_numbers[row, :n], present[row, :n] = piece.vectors, piece.numbers, 1
             states[row, :n], weights[row, :n] = piece.states, piece.weights
-            for number in np.unique(piece.stories[piece.topics >= 0]):
-                where = np.flatnonzero((piece.stories == number) & (piece.topics >= 0))
-                story[row, where] = len(story_topics)
-                story_topics.append(int(piece.topics[where[0]]))
         tensors = [torch.from_numpy(array).to(self.device) for array in (vectors, page_numbers, present)]
-        state_logits, topic_logits = network(*tensors)
+        state_logits, _ = network(*tensors)
         gold, weight = torch.from_numpy(states.ravel()).to(self.device), torch.from_numpy(weights.ravel()).to(self.device)
         weight = weight * (gold != IGNORED)
         losses = nn.functional.cross_entropy(state_logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
-        loss = (losses * weight).sum() / weight.sum().clamp(min=1.0)
-        if topic_logits is not None and story_topics:
-            index = torch.from_numpy(story.ravel()).to(self.device)
-            logits, told = (tensor.flatten(0, 1)[index >= 0] for tensor in (topic_logits, tensors[1]))
-            means = story_means(logits, told, index[index >= 0], len(story_topics))
-            topic_loss = nn.functional.cross_entropy(means, torch.tensor(story_topics, device=self.device))
-            loss = loss + self.config.topic_weight * (topic_loss + network.topic_shrinkage())
+        loss: torch.Tensor = (losses * weight).sum() / weight.sum().clamp(min=1.0)
         return loss
 
     def reader(self) -> Hierarchical:

@@ -9,8 +9,6 @@ from train.runtime.decoding import STATES
 from train.runtime.hierarchical import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
-TOPIC_SHRINKAGE = 0.015
-"""Of the topic head's squared weights in the loss: a few thousand stories are soon known by heart (configs/README.md)."""
 
 
 class PageNetwork(nn.Module):
@@ -18,7 +16,8 @@ class PageNetwork(nn.Module):
 
     As BoilerNet does (Leonhardt, Anand & Khosla 2020), but over sentence vectors of plain text instead of words and tags. Vectors are
     standardised by the training segments, narrowed, joined with the page numbers and read by a bidirectional LSTM; a small head
-    sees what the LSTM says and the segment itself. Topics are read from the vectors alone: what a story is about does not hang on its page.
+    sees what the LSTM says and the segment itself. Topics are read from the vectors alone, by a head that is fitted before: what a story is
+    about does not hang on its page.
 
     Args:
         vector_width: Of the segments' vectors.
@@ -67,12 +66,14 @@ class PageNetwork(nn.Module):
             joined = joined * present
         around = self.dropout(self.lstm(self.dropout(joined))[0])
         states = self.head(torch.cat([around, joined], dim=-1))
-        return states, None if self.topic_head is None else self.topic_head(self.dropout(vectors))
+        return states, None if self.topic_head is None else self.topic_head(vectors)
 
-    def topic_shrinkage(self) -> torch.Tensor:
-        """What is added to the topic loss."""
+    def set_topics(self, weights: torch.Tensor, biases: torch.Tensor) -> None:
+        """Takes a head over vectors as they are, `[topics, width]` and `[topics]`, which training leaves alone; first standardise."""
         assert self.topic_head is not None, "there are topics"
-        return TOPIC_SHRINKAGE * self.topic_head.weight.square().sum()
+        self.topic_head.requires_grad_(False)
+        self.topic_head.weight.copy_(weights * self.deviation)
+        self.topic_head.bias.copy_(biases + weights @ self.mean)
 
 
 class Members(nn.Module):
