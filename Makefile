@@ -113,8 +113,8 @@ curve: $(READY) ## Cross-validate CONFIG= with more and more sites (SITES="10 20
 	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL))
 
 .PHONY: beside
-beside: $(VENV)/.beside ## Main text of MODEL= beside extractors of HTML on CORPUS=aeb:FOLDER (wcxb, cleaneval), or of RECORDS= of PAGES=; LANGUAGE=en
-	@$(RUN) beside --corpus "$(call need,CORPUS,a benchmark such as aeb:FOLDER)" $(if $(call said,MODEL),--model "$(MODEL)") $(if $(RECORDS),--records "$(RECORDS)") $(if $(PAGES),--pages "$(PAGES)") $(if $(call said,LANGUAGE),--lang "$(LANGUAGE)")
+beside: $(VENV)/.beside ## Main text of MODEL= beside extractors of HTML on CORPUS=aeb:FOLDER (wcxb, cleaneval), or of RECORDS= of PAGES=; LANGUAGE=en OUT=
+	@$(RUN) beside --corpus "$(call need,CORPUS,a benchmark such as aeb:FOLDER)" $(if $(call said,MODEL),--model "$(MODEL)") $(if $(RECORDS),--records "$(RECORDS)") $(if $(PAGES),--pages "$(PAGES)") $(if $(call said,LANGUAGE),--lang "$(LANGUAGE)") $(if $(OUT),--output "$(OUT)")
 
 .PHONY: compare
 compare: $(READY) ## Compare RUNS="outputs/demo-baseline outputs/demo-encoder" on their test pages: paired differences, cost, changes (outputs/compare.html)
@@ -187,8 +187,9 @@ extractors: $(VENV)/.extractors $(VENV)/.beside ## Install trafilatura and reada
 $(VENV)/.extractors: $(READY)
 	@$(PIP) trafilatura && $(PIP) lxml_html_clean readability-lxml && touch $@
 
-$(VENV)/.beside: $(VENV)/.extractors
-	@for name in resiliparse newspaper4k boilerpy3 goose3 jusText; do $(PIP) $$name || echo "$$name cannot be installed: it is left out of comparisons"; done; touch $@
+$(VENV)/.beside: $(READY)
+	@all=yes; for name in trafilatura "lxml_html_clean readability-lxml" resiliparse newspaper4k boilerpy3 goose3 jusText; do \
+	$(PIP) $$name || { all=no; echo "$$name cannot be installed: it is left out of comparisons"; }; done; test $$all = no || touch $@
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=

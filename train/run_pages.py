@@ -247,7 +247,7 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
     """
     if not config.corpus.also:
         return []
-    if not any(getattr(getattr(config, family), _ALSO[family]) for family in config.members):
+    if not learns_also(config):
         settings = " and ".join(f"{family}.{_ALSO[family]} is 0" for family in config.members)
         console.print(f"corpus.also is given, but nothing is learnt from it: {settings}", style="yellow")
         return []
@@ -260,6 +260,11 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
         f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
     )
     return apart
+
+
+def learns_also(config: Config) -> bool:
+    """Whether any family of the config learns from `corpus.also`."""
+    return any(getattr(getattr(config, family), _ALSO[family]) for family in config.members)
 
 
 @lru_cache(maxsize=1)

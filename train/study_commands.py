@@ -174,7 +174,7 @@ def beside(
     pages: Annotated[str | None, typer.Option(help="The corpus that the records are of, to find pages by their addresses.")] = None,
     lang: Annotated[str | None, typer.Option(help="Pages of this language alone, e.g. en.")] = None,
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/beside/SOURCE by default.")] = None,
-    samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
+    samples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Scores a model's main text beside extractors that read the HTML of the same pages (`make extractors` installs them)."""

@@ -12,6 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tests.conftest import make_page
+from train.corpus.page import Page, Segment
+from train.models.family import topics_of
 from train.models.network import story_means
 from train.models.page_network import PageNetwork
 from train.models.story_topics import labelled_stories, mean_vector, topic_head, topic_indices
@@ -65,8 +67,17 @@ def test_a_story_counts_once_whatever_pages_show_it() -> None:
     page = make_page("a", 1)
     again = page.with_segments(tuple(replace(s, text=f" {s.text}  ") for s in page.segments))
     stories = labelled_stories([page, again, page.without_topics()])
-    assert list(stories) == [tuple(clean(s.text) for s in page.segments if s.story == number) for number in (0, 1, 2)]
-    assert topic_indices(stories, ("business", "sport")).tolist() == [int(s == "sport") for s in stories.values()]
+    assert [texts for texts, _ in stories] == [tuple(clean(s.text) for s in page.segments if s.story == number) for number in (0, 1, 2)]
+    assert topic_indices(stories, ("business", "sport")).tolist() == [int(topic == "sport") for _, topic in stories]
+
+
+def test_every_topic_has_a_story() -> None:
+    """A related segment that is of no numbered story still has its topic, and one text may have two."""
+    one = Page("p", "a.example", (Segment("Goal", "main", 0, "sport"), Segment("Shares fall", "related", None, "business")))
+    other = Page("q", "b.example", (Segment("Goal", "main", 0, "art"),))
+    stories = labelled_stories([one, other])
+    assert stories == [(("Goal",), "sport"), (("Shares fall",), "business"), (("Goal",), "art")]
+    assert sorted({topic for _, topic in stories}) == list(topics_of([one, other]))
 
 
 @pytest.mark.parametrize("topics", [2, 3])
@@ -99,4 +110,14 @@ def test_what_the_mean_vector_says_is_what_the_labeler_makes_of_its_segments() -
     """Long paragraphs have more to say than a byline, up to a limit."""
     texts = ["By Ann", " ".join(["word"] * 8), " ".join(["word"] * 300)]
     vectors = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    assert np.allclose(mean_vector(texts, vectors), np.array([2, 8, TOPIC_WORD_LIMIT]) / (10 + TOPIC_WORD_LIMIT))
+    mean = mean_vector(texts, vectors)
+    assert np.allclose(mean, np.array([2, 8, TOPIC_WORD_LIMIT]) / (10 + TOPIC_WORD_LIMIT))
+
+    class Linear:
+        topics = ("a", "b", "c")
+
+        def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+            return [np.tile([1.0, 0, 0, 0], (len(page), 1)) for page in pages], [vectors * 5 for _ in pages]
+
+    found = Labeler(Linear(), Decoder.from_states([], weight=0.0), "", "", "", Linear.topics).story_topics([texts], [[0, 0, 0]])[0][0]
+    assert np.allclose(found, softmax(mean * 5), atol=1e-6)

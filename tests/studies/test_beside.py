@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import ROOT, make_page
 from tests.corpus import formats
 from train.__main__ import app
-from train.config import Config
+from train.config import Config, load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import jsonl
 from train.errors import InputError
 from train.evaluation import text_events, text_scores
-from train.files import read_json
+from train.files import read_json, write_json
 from train.recipe import fit
 from train.studies import beside as module
 from train.studies.beside import OfModel, OfRecords, beside, without_titles
@@ -42,7 +43,7 @@ def benchmark(folder: Path, *sites: str) -> str:
         (folder / "html" / f"page{i}.html.gz").write_bytes(gzip.compress(page.encode()))
         truth[f"page{i}"] = {
             "articleBody": f"Ferry sails again\n{BODY}\n{TWO}" if i else f"{BODY}\n{TWO}",
-            "url": f"https://www.{site}/{i}",
+            "url": f"https://www.{site}/{i}" if site else None,
         }
     (folder / "ground-truth.json").write_text(json.dumps(truth))
     return f"aeb:{folder}"
@@ -148,18 +149,44 @@ def test_sites_that_a_model_learnt_from_are_left_out(
     found = read_json(tmp_path / "out" / "scores.json")
     assert (found["n_pages"], found["left_out"]) == (2, {"of sites that the model has learnt from": 2})
     assert found["contenders"][0]["name"].startswith("newsparts, baseline ")
-    also = tmp_path / "also.jsonl"
-    write_pages(also, [page for page in pages if page.site == pages[0].site])
-    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("also: []", f"also: [{also}]"))
-    assert pages[0].site in (module._learnt_from(run) or ())
+    with pytest.raises(InputError, match="no page to compare: 1 without an address"):
+        beside(benchmark(tmp_path / "nowhere", ""), OfModel(str(run)), tmp_path / "none", variables={})
     with pytest.raises(InputError, match="no page to compare: 1 of sites that the model has learnt from"):
         beside(benchmark(tmp_path / "all", known), OfModel(str(run)), tmp_path / "none", variables={})
 
 
-def test_a_bundle_alone_does_not_say_what_it_learnt_from(make_config: Callable[..., Config], capsys: pytest.CaptureFixture[str]) -> None:
-    ours = OfModel(str(fit(make_config("pages-baseline")).output / "bundle"))
-    assert "does not say what it learnt from" in capsys.readouterr().err
-    assert ours.left_out(SimpleNamespace(page_id="x", url=None), "a.example") is None  # type: ignore[arg-type]
+@pytest.mark.parametrize("weight", [0, 1])
+def test_what_was_learnt_from_counts_corpora_that_joined_and_sites_by_their_address(tmp_path: Path, weight: int) -> None:
+    run = tmp_path / "run"
+    parts = {"train": {"sites": ["www.a.example"]}, "validation": {"sites": ["b.example"]}, "test": {"sites": ["c.example"]}}
+    write_json(run / "split.json", {"parts": parts})
+    also = tmp_path / "also.jsonl"
+    write_pages(also, [make_page("c", 1), make_page("d", 1)])
+    given = [f"corpus.also=[{also}]", f"baseline.also_weight={weight}"]
+    (run / "config.yaml").write_text(load_config(ROOT / "configs/pages-baseline.yaml", given).to_yaml())
+    expected = {"www.a.example", "a.example", "b.example", *(["d.example"] if weight else [])}
+    assert module._learnt_from(run) == expected, "tested sites were left out of corpus.also when the run was trained"
+
+
+def test_the_table_tells_of_a_model_that_does_not_say_what_it_learnt_from(
+    contenders: list[tuple[str, str]], make_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    run = fit(make_config("pages-baseline")).output
+    assert OfModel(str(run / "bundle")).unknown is None
+    alone = shutil.copytree(run / "bundle", tmp_path / "elsewhere" / "bundle")
+    table = beside(benchmark(tmp_path / "aeb", "a.example", ""), OfModel(str(alone)), tmp_path / "out", variables={}, samples=10)
+    assert "2 pages of 2 sites, sites that the model learnt from may be among them, not installed" in table.read_text()
+
+
+def test_an_address_says_more_than_an_id(tmp_path: Path) -> None:
+    """Benchmarks count their pages: an equal id may be of another corpus' page."""
+    path = tmp_path / "c.jsonl"
+    told = {"page0": "https://www.b.example/9", "x": "https://www.a.example/0", "page1": None}
+    write_pages(path, [Page(name, "s.example", (Segment("y", "main", 0),), "en", None, url) for name, url in told.items()])
+    jsonl.write(tmp_path / "r.jsonl", [{"page_id": name, "segments": [{"text": f"of {name}", "role": "main"}]} for name in told])
+    ours = OfRecords(tmp_path / "r.jsonl", str(path))
+    assert [ours._id("page0", url) for url in ("https://www.a.example/0", "https://www.z.example/1", None)] == ["x", None, "page0"]
+    assert ours._id("page1", "https://www.z.example/1") == "page1"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +196,8 @@ def test_a_bundle_alone_does_not_say_what_it_learnt_from(make_config: Callable[.
         ([], "neither model nor records"),
         (["--records", "{folder}/broken.jsonl"], "no record of a page"),
         (["--records", "{folder}/torn.jsonl"], "not JSON"),
+        (["--records", "{folder}/twice.jsonl"], "a second record of page 'p0'"),
+        (["--records", "{folder}/null.jsonl"], "no record of a page"),
         (["--records", "{folder}/absent.jsonl"], "no such file"),
         (["--records", "{folder}/sound.jsonl"], "no page to compare: 1 without a record"),
         (["--records", "{folder}/sound.jsonl", "--corpus", "html:{folder}"], "a corpus without HTML and gold text"),
@@ -178,6 +207,8 @@ def test_bad_calls_are_told(contenders: list[tuple[str, str]], tmp_path: Path, a
     (tmp_path / "broken.jsonl").write_text('{"page_id": "a", "segments": [{"role": "main"}]}\n')
     (tmp_path / "torn.jsonl").write_text('{"page_id"\n')
     records(tmp_path / "sound.jsonl", [BODY])
+    (tmp_path / "twice.jsonl").write_text((tmp_path / "sound.jsonl").read_text() * 2)
+    (tmp_path / "null.jsonl").write_text('{"page_id": null, "segments": []}\n')
     given = [argument.format(folder=tmp_path) for argument in arguments]
     corpus = [] if "--corpus" in given else ["--corpus", benchmark(tmp_path / "aeb", "a.example")]
     outcome = CliRunner().invoke(app, ["beside", *corpus, *given, "--output", str(tmp_path / "out")])
@@ -200,6 +231,21 @@ def _array(events: tuple[float, ...]) -> Any:
     import numpy as np
 
     return np.array(events)
+
+
+def test_an_extractor_whose_requirements_are_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Extractor("sound", "numpy", "numpy", lambda _: lambda html, lang: "")
+    monkeypatch.setattr(module, "EXTRACTORS", (Extractor("broken", "numpy", "no_such_module", lambda _: lambda html, lang: ""), sound))
+    assert list(module._loaded()) == [sound]
+
+
+def test_goose_reads_a_page_that_declares_another_encoding() -> None:
+    goose = next(extractor for extractor in EXTRACTORS if extractor.name == "goose3")
+    if goose.version is None:
+        pytest.skip("run `make extractors`")
+    body = "".join(f"<p>{BODY} {TWO} “Löyly”, she said, and that was that for the day.</p>" for _ in range(5))
+    found = goose.load()(f'<html><head><meta charset="iso-8859-1"></head><body><article>{body}</article></body></html>', "en")
+    assert "“Löyly”" in found
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS, ids=lambda extractor: extractor.name)

@@ -16,8 +16,8 @@ class TrainingPages:
         train: Labelled pages like those it will be tested on.
         validation: Labelled pages to stop early by; never learnt from.
         topic_texts: Loose texts as pages of one story, which teach topics alone.
-        also: Labelled pages of other corpora, perhaps with weak labels: a family learns from them as its config says, with less say than
-            from `train`.
+        also: Labelled pages of other corpora, perhaps with weak labels: a family learns roles from them as its config says, with less
+            say than from `train`.
     """
 
     train: Sequence[Page]

@@ -105,7 +105,7 @@ class BaselineFamily:
 
     def _fit_topics(self, fitted: Baseline, train: Sequence[Page]) -> None:
         stories = labelled_stories(train)
-        texts = ["\n".join(story) for story in stories]
+        texts = ["\n".join(texts) for texts, _ in stories]
         fitted.topic_words = fit_tfidf(
             texts, analyzer="word", shortest=1, longest=2, most=self.config.max_words, min_df=2 if len(texts) > 20 else 1
         )

@@ -164,7 +164,7 @@ class HierarchicalFamily:
     def _topic_head(self, pages: Iterable[Page]) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights and biases of the topics over the vectors of a story's segments."""
         stories = labelled_stories(pages)
-        means = np.stack([mean_vector(texts, self.store.of(list(texts))) for texts in stories])
+        means = np.stack([mean_vector(texts, self.store.of(list(texts))) for texts, _ in stories])
         found = topic_head(means, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
         weights, biases = (torch.from_numpy(array).to(self.device) for array in found)
         return weights, biases

@@ -21,7 +21,6 @@ from train.config import load_config
 from train.corpus.naming import site_of
 from train.corpus.read import Corpus
 from train.corpus.sources import SOURCES, digest, jsonl, locate
-from train.corpus.sources.align import Document
 from train.corpus.sources.extracted import without_declaration
 from train.corpus.sources.html_blocks import cut, decode, parse
 from train.corpus.sources.markup import title_words, words_of
@@ -30,8 +29,9 @@ from train.evaluation import intervals_of, resampled, text_events, text_scores
 from train.files import read_json, write_json, write_text
 from train.labelling import load_labeler
 from train.progress import console, track
+from train.run_pages import learns_also
 from train.runtime import Labeler
-from train.studies.extractors import EXTRACTORS, Extract
+from train.studies.extractors import EXTRACTORS, Extract, Extractor
 from train.studies.tables import note, rows
 
 FLAT, HTML = "flat text", "HTML"
@@ -66,11 +66,13 @@ class Ours(Protocol):
     """What gives the main text of flat pages."""
 
     name: str
+    unknown: str | None
+    """What the table must say of it, as it could not be checked."""
 
-    def left_out(self, document: Document, site: str) -> str | None:
+    def left_out(self, page_id: str, url: str | None) -> str | None:
         """Why a page must not be compared; None when it may."""
 
-    def language(self, document: Document) -> str | None:
+    def language(self, page_id: str, url: str | None) -> str | None:
         """The page's language, where it is known better than the page itself says."""
 
     def main_texts(self, pages: Sequence[Read]) -> Iterator[str]:
@@ -78,10 +80,10 @@ class Ours(Protocol):
 
 
 class OfModel:
-    """A model labels the blocks of each page's HTML; sites that it has learnt from are left out.
+    """A model labels the blocks of each page's HTML; sites that it has learnt from are left out, and pages whose site is not known.
 
     Args:
-        model: A run's output folder, or a bundle or URI, of which is not known what it learnt from.
+        model: A run's output folder or its bundle; of another bundle or a URI is not known what it learnt from.
 
     Raises:
         InputError: There is no such model, or a corpus that it learnt from too is gone.
@@ -90,17 +92,18 @@ class OfModel:
     def __init__(self, model: str) -> None:
         self.labeler: Labeler = load_labeler(model)
         self.name = f"newsparts, {self.labeler.family} {self.labeler.version}"
-        self._known = _learnt_from(Path(model))
-        if self._known is None:
-            console.print(
-                f"{model} does not say what it learnt from: pages of sites that it knows may be among the tested ones", style="yellow"
-            )
+        runs = [run for run in (Path(model), Path(model).parent) if (run / "split.json").is_file()]
+        self._known = _learnt_from(runs[0]) if runs else None
+        self.unknown: str | None = None if runs else "sites that the model learnt from may be among them"
 
-    def left_out(self, document: Document, site: str) -> str | None:
+    def left_out(self, page_id: str, url: str | None) -> str | None:
         """See `Ours`."""
-        return "of sites that the model has learnt from" if self._known is not None and site in self._known else None
+        if self._known is None:
+            return None
+        site = site_of(url or "")
+        return "without an address" if not site else "of sites that the model has learnt from" if site in self._known else None
 
-    def language(self, document: Document) -> str | None:
+    def language(self, page_id: str, url: str | None) -> str | None:
         """See `Ours`."""
         return None
 
@@ -123,6 +126,7 @@ class OfRecords:
 
     def __init__(self, records: Path, pages: str | None) -> None:
         self.name = f"newsparts, {records}"
+        self.unknown: str | None = None
         self._texts: dict[str, str] = {}
         if not records.is_file():
             raise InputError(
@@ -131,24 +135,30 @@ class OfRecords:
         for line, record in jsonl.lines(records):
             if isinstance(record, InputError):
                 raise record
-            try:
-                self._texts[record["page_id"]] = _main_text(record)
-            except (KeyError, TypeError):
+            page_id, text = _told(record)
+            if page_id is None:
                 raise InputError(
                     "no record of a page", expected='{"page_id": …, "segments": [{"text": …, "role": …}]}',
-                    remedy="name what `predict`, `label` or `make crossval` wrote", path=records, line=line, rule="bad-record",
-                ) from None  # fmt: skip
+                    remedy="name what `predict` or `make crossval` wrote", path=records, line=line, rule="bad-record",
+                )  # fmt: skip
+            if page_id in self._texts:
+                raise InputError(
+                    f"a second record of page {page_id!r}", expected="one a page", remedy="remove one", path=records, line=line,
+                    rule="duplicate-page",
+                )  # fmt: skip
+            self._texts[page_id] = text
         known = [page for page in Corpus(pages) if page.page_id in self._texts] if pages else []
         self._by_url = {page.url: page.page_id for page in known if page.url}
-        self._languages = {page.page_id: page.lang for page in known}
+        self._pages = {page.page_id: page for page in known}
 
-    def left_out(self, document: Document, site: str) -> str | None:
+    def left_out(self, page_id: str, url: str | None) -> str | None:
         """See `Ours`."""
-        return None if self._id(document.page_id, document.url) is not None else "without a record"
+        return None if self._id(page_id, url) is not None else "without a record"
 
-    def language(self, document: Document) -> str | None:
+    def language(self, page_id: str, url: str | None) -> str | None:
         """See `Ours`."""
-        return self._languages.get(str(self._id(document.page_id, document.url)))
+        page = self._pages.get(str(self._id(page_id, url)))
+        return None if page is None else page.lang
 
     def main_texts(self, pages: Sequence[Read]) -> Iterator[str]:
         """See `Ours`."""
@@ -156,7 +166,12 @@ class OfRecords:
             yield self._texts[str(self._id(page.page_id, page.url))]
 
     def _id(self, page_id: str, url: str | None) -> str | None:
-        return page_id if page_id in self._texts else self._by_url.get(url or "")
+        """The page of that address; else the one of that id, unless it is known to have another address."""
+        if url in self._by_url:
+            return self._by_url[str(url)]
+        page = self._pages.get(page_id)
+        elsewhere = url is not None and page is not None and page.url is not None
+        return page_id if page_id in self._texts and not elsewhere else None
 
 
 def beside(
@@ -188,12 +203,13 @@ def beside(
     Raises:
         InputError: The corpus gives no HTML, cannot be read, or no page of it may be compared.
     """
-    found = {extractor: extractor.version for extractor in EXTRACTORS}
-    installed = [extractor for extractor, version in found.items() if version is not None]
-    missing = [extractor.name for extractor in EXTRACTORS if extractor not in installed]
+    loaded = _loaded()
+    missing = [extractor.name for extractor in EXTRACTORS if extractor not in loaded]
     if missing:
         console.print(f"not installed, left out: {', '.join(missing)} (`make extractors`)", style="yellow")
-    pages, left_out = _read(corpus, ours, [extractor.load() for extractor in installed], language)
+    if ours.unknown:
+        console.print(ours.unknown, style="yellow", markup=False)
+    pages, left_out = _read(corpus, ours, list(loaded.values()), None if language is None else language[:2].lower())
     if not pages:
         reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
         raise InputError(
@@ -203,19 +219,20 @@ def beside(
     answers = track(ours.main_texts(pages), "labelling pages", total=len(pages))
     own = [text_events(page.gold, without_titles(text, page.titles)) for page, text in zip(pages, answers, strict=True)]
     events = np.array([[mine, *page.events] for page, mine in zip(pages, own, strict=True)])
-    names = [ours.name, *(f"{extractor.name} {found[extractor]}" for extractor in installed)]
+    names = [ours.name, *(f"{extractor.name} {extractor.version}" for extractor in loaded)]
     scores = _scores(events, [page.site or page.page_id for page in pages], samples, confidence, seed)
-    failed = [0, *(sum(page.errors[k] is not None for page in pages) for k in range(len(installed)))]
+    failed = [0, *(sum(page.errors[k] is not None for page in pages) for k in range(len(loaded)))]
     for name, row, count in zip(names, scores, failed, strict=True):
         row |= {"name": name, "reads": FLAT if row is scores[0] else HTML, "failed": count}
     sites = len({page.site or page.page_id for page in pages})
     write_json(
         output / "scores.json",
         {"corpus": corpus, "corpus_sha256": digest(corpus), "n_pages": len(pages), "n_sites": sites, "left_out": dict(left_out),
-         "not_installed": missing, "confidence": confidence, "contenders": scores},
+         "not_installed": missing, "not_checked": ours.unknown, "confidence": confidence, "contenders": scores},
     )  # fmt: skip
     _write_pages(output / "pages.jsonl", pages, names, events)
     facts = [f"{len(pages):,} pages of {sites:,} sites", *(f"{count:,} {why}" for why, count in left_out.items())]
+    facts += [ours.unknown] if ours.unknown else []
     facts += [f"not installed: {', '.join(missing)}"] if missing else []
     path = output / "table.md"
     write_text(path, _table(scores) + "\n" + note("beside", None, (), *facts, f"corpus sha256 `{digest(corpus)[:12]}`", **variables))
@@ -245,11 +262,11 @@ def _read(corpus: str, ours: Ours, extractors: Sequence[Extract], language: str 
         html = cut(root)
         url = document.url or html.url
         site = site_of(url) if url else ""
-        why = ours.left_out(document, site)
+        why = ours.left_out(document.page_id, url)
         if why is not None:
             left_out[why] += 1
             continue
-        lang = (ours.language(document) or html.lang or "")[:2].lower()
+        lang = (ours.language(document.page_id, url) or html.lang or "")[:2].lower()
         if language is not None and lang != language:
             left_out[f"not in {language}"] += 1
             continue
@@ -264,6 +281,18 @@ def _read(corpus: str, ours: Ours, extractors: Sequence[Extract], language: str 
         blocks = [block.text for block in html.blocks]
         pages.append(Read(document.page_id, site, url, blocks, gold, titles, scored, errors))
     return pages, left_out
+
+
+def _loaded() -> dict[Extractor, Extract]:
+    """Those extractors that are installed, and whose own requirements are."""
+    answer: dict[Extractor, Extract] = {}
+    for extractor in EXTRACTORS:
+        try:
+            if extractor.version is not None:
+                answer[extractor] = extractor.load()
+        except ImportError:
+            continue
+    return answer
 
 
 def _tried(extract: Extract, html: str, lang: str) -> tuple[str, str | None]:
@@ -281,19 +310,29 @@ def without_titles(text: str, titles: frozenset[tuple[str, ...]]) -> str:
     return "\n".join(line for line in text.split("\n") if tuple(words_of(line)) not in titles)
 
 
+def _told(record: Any) -> tuple[str | None, str]:
+    """The page's id and its main text; no id where it is no record of a page."""
+    try:
+        return (record["page_id"], _main_text(record)) if isinstance(record["page_id"], str) and record["segments"] != "" else (None, "")
+    except (KeyError, TypeError, AttributeError):
+        return None, ""
+
+
 def _main_text(record: Mapping[str, Any]) -> str:
     return "\n".join(segment["text"] for segment in record["segments"] if segment["role"] == "main")
 
 
-def _learnt_from(run: Path) -> set[str] | None:
-    """The sites of a run's training and validation parts, and of what it learnt from too; None when it does not say."""
-    if not (run / "split.json").is_file():
-        return None
+def _learnt_from(run: Path) -> set[str]:
+    """The sites that a run chose by or learnt from, `corpus.also` included; each as it is called and as its address' site."""
     parts = read_json(run / "split.json")["parts"]
     sites = {site for part in ("train", "validation") for site in parts[part]["sites"]}
-    for path in load_config(run / "config.yaml", []).corpus.also:
-        sites |= {page.site for page in track(Corpus(path, skip_refused=True), f"sites of {path}")}
-    return sites
+    config = load_config(run / "config.yaml", [])
+    if learns_also(config):
+        # Of the tested sites nothing is learnt, whatever corpus has pages of them.
+        tested = set(parts["test"]["sites"])
+        for path in config.corpus.also:
+            sites |= {page.site for page in track(Corpus(path, skip_refused=True), f"sites of {path}")} - tested
+    return sites | {site_of(site) for site in sites}
 
 
 def _scores(events: np.ndarray, sites: Sequence[str], samples: int, confidence: float, seed: int) -> list[dict[str, Any]]:

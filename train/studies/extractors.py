@@ -1,9 +1,10 @@
-"""Extractors of main text that read HTML, each as its authors recommend it for articles, behind one signature."""
+"""Extractors of main text that read HTML, each set to give an article's text alone (no comments, dates or bylines where it can leave them out)."""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ class Extractor:
         return self.make(module)
 
 
+_CHARSET = re.compile(r"""charset\s*=\s*["']?[\w.:-]+["']?(?=[\s/>"'])""", re.IGNORECASE)
+_RESILIPARSE = {"main_content": True, "list_bullets": False, "comments": False, "links": False, "alt_texts": False, "post_meta": False}
+"""As its author compares it (chatnoir-eu/web-content-extraction-benchmark), and without what stands around a post."""
+
+
 def _trafilatura(**options: Any) -> Callable[[Any], Extract]:
     return lambda module: lambda html, lang: module.extract(html, include_comments=False, **options) or ""
 
@@ -75,7 +81,8 @@ def _newspaper(module: Any) -> Extract:
 
 def _goose(module: Any) -> Extract:
     goose = module.Goose({"enable_image_fetching": False})
-    return lambda html, lang: goose.extract(raw_html=html).cleaned_text or ""
+    # It would encode the text again as the page declares, which is decoded by now.
+    return lambda html, lang: goose.extract(raw_html=_CHARSET.sub("charset=utf-8", html)).cleaned_text or ""
 
 
 def _justext(module: Any) -> Extract:
@@ -94,7 +101,7 @@ EXTRACTORS = (
     Extractor("readability-lxml", "readability-lxml", "readability", lambda module: lambda html, lang: by_readability(html)),
     Extractor(
         "resiliparse", "resiliparse", "resiliparse.extract.html2text",
-        lambda module: lambda html, lang: module.extract_plain_text(html, main_content=True, alt_texts=False),
+        lambda module: lambda html, lang: module.extract_plain_text(html, **_RESILIPARSE),
     ),
     Extractor("newspaper4k", "newspaper4k", "newspaper", _newspaper),
     Extractor("jusText", "jusText", "justext", _justext),
