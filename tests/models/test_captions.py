@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from train.explain import feature_names
 from train.models import baseline as models
 from train.runtime import hierarchical
 from train.runtime.baseline import Baseline
-from train.runtime.captions import CAPTION_NAMES, END_CHARS, captions
+from train.runtime.captions import _SIGNS, CAPTION_NAMES, END_CHARS, captions
 from train.runtime.hierarchical import COUNTED_NAMES, Hierarchical, SegmentPlan, counted
 from train.runtime.reading import NUMBER_NAMES, clean, numbers
 
@@ -48,6 +50,36 @@ def test_only_the_ends_of_a_text_are_read() -> None:
     far = "word " * (END_CHARS // 5)
     assert signs(f"{far}Photo: Getty {far}") == set()
     assert signs(f"{far}Photo: Getty") == {"names_picture", "names_agency", "gives_credit"}
+
+
+def test_a_quick_look_misses_nothing_that_a_sign_would_find() -> None:
+    """Words and letters that must be there are looked for first; letters of any case, and of none, make no difference."""
+    rng = random.Random(5)
+    parts = [part for words, letters, _ in _SIGNS.values() for part in (*words.split(), *letters)]
+    parts += [
+        "by",
+        ":",
+        "from",
+        "of",
+        "is seen",
+        "were pictured",
+        "was shown",
+        "A/B",
+        "Bo-Li/Reuters",
+        "photoby",
+        "\u0131mage",
+        "\u0130MAGO",
+        "\u017fource: x",
+    ]
+    parts += ["sitter", "epicentre", "cents", "Strasse", "Stra\u00dfe", "pho\u0301to", "\u212aK"]
+    joints = ["", " ", "  ", "-", ".", "/", "_", "\n", "\u00a0", "e"]
+    for _ in range(20_000):
+        text = "".join(
+            rng.choice(parts).upper() if rng.random() < 0.2 else rng.choice(parts) + rng.choice(joints) for _ in range(rng.randrange(1, 5))
+        )
+        ends = f"{text[:END_CHARS]} {text[-END_CHARS:]}"
+        expected = [re.search(sign, ends, re.IGNORECASE) is not None for _, _, sign in _SIGNS.values()]
+        assert captions([text])[0][:-1].astype(bool).tolist() == expected, text
 
 
 def test_counted_are_the_numbers_and_then_the_captions() -> None:
