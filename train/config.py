@@ -181,18 +181,8 @@ class HierarchicalConfig:
     device: Literal["auto", "cpu"]
 
     def __post_init__(self) -> None:
-        _positive(
-            self,
-            "hierarchical",
-            "head_tokens",
-            "width",
-            "depth",
-            "members",
-            "epochs",
-            "batch_pieces",
-            "learning_rate",
-            "topic_regularisation",
-        )
+        positive = ("head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate", "topic_regularisation")
+        _positive(self, "hierarchical", *positive)
         _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs")
         for name in ("dropout", "recombined", "warmup"):
             if not 0 <= getattr(self, name) < 1:

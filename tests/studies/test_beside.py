@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -223,14 +224,8 @@ def test_lines_that_name_the_page_are_left_out_whole_lines_only() -> None:
 
 
 def test_events_add_up_to_the_scores_of_evaluate() -> None:
-    found = text_scores(sum(map(_array, [text_events(BODY, BODY), text_events(BODY, ""), text_events("", BODY)])))
+    found = text_scores(np.sum([text_events(BODY, BODY), text_events(BODY, ""), text_events("", BODY)], axis=0))
     assert [round(float(value), 4) for value in found.values()] == [0.5, 0.5, 0.5]
-
-
-def _array(events: tuple[float, ...]) -> Any:
-    import numpy as np
-
-    return np.array(events)
 
 
 def test_an_extractor_whose_requirements_are_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
 from train.runtime.decoding import Decoder
 from train.runtime.features import shifted
-from train.runtime.hierarchical import counted as counted_of
+from train.runtime.hierarchical import counted
 from train.runtime.reading import clean
 
 
@@ -55,9 +55,9 @@ class PlainPipeline:
             (vectoriser.fit_transform if fit else vectoriser.transform)(of)
             for vectoriser, of in ((self.words, texts), (self.chars, heads), (self.around, texts))
         )
-        counted = np.hstack([np.concatenate([counted_of(page) for page in pages]), similarity(pages, words)])
-        counted = np.hstack([counted, *(shifted(counted[:, :SHAPES], offset, lengths) for offset in offsets)])
-        scaled = (self.scaler.fit_transform if fit else self.scaler.transform)(counted).astype(np.float32)
+        numbers = np.hstack([np.concatenate([counted(page) for page in pages]), similarity(pages, words)])
+        numbers = np.hstack([numbers, *(shifted(numbers[:, :SHAPES], offset, lengths) for offset in offsets)])
+        scaled = (self.scaler.fit_transform if fit else self.scaler.transform)(numbers).astype(np.float32)
         blocks = [words, chars, *(shifted(around, offset, lengths) for offset in offsets), sp.csr_matrix(scaled)]
         return sp.hstack(blocks, format="csr", dtype=np.float32)
 

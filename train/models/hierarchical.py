@@ -105,13 +105,13 @@ class HierarchicalFamily:
                     self.width, width=config.width, depth=config.depth, dropout=config.dropout, topics=len(self.topics)
                 ).to(self.device)
                 network.standardise_by(torch.from_numpy(np.concatenate([lesson.vectors for lesson in plain])))
+                if head is not None:
+                    network.set_topics(*head)
                 done = self.work / f"member-{member}.safetensors"
                 if done.is_file():
                     network.load_state_dict(load_file(done))
                     display.advance(task, config.epochs)
-                if head is not None:
-                    network.set_topics(*head)
-                if not done.is_file():
+                else:
                     watch = None
                     if config.patience is not None and pages.validation:
                         watch = Watch(pages.validation, config.patience, self.work / f"watch-{member}", log, step=step)

@@ -62,13 +62,7 @@ def _signs(ends: str) -> list[bool]:
     # Dotted and dotless i are an i to `re` whatever the case; folding keeps them apart.
     folded = ends.replace("\u0130", "i").replace("\u0131", "i").casefold()
     said = set(_WORD.findall(folded))
-    answer = []
-    for words, letters, sign in _PATTERNS:
-        maybe = not said.isdisjoint(words)
-        if not maybe:
-            for some in letters:
-                if some in folded:
-                    maybe = True
-                    break
-        answer.append(maybe and sign.search(ends) is not None)
-    return answer
+    return [
+        (not said.isdisjoint(words) or any(some in folded for some in letters)) and sign.search(ends) is not None
+        for words, letters, sign in _PATTERNS
+    ]

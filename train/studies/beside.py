@@ -135,12 +135,13 @@ class OfRecords:
         for line, record in jsonl.lines(records):
             if isinstance(record, InputError):
                 raise record
-            page_id, text = _told(record)
-            if page_id is None:
+            told = _told(record)
+            if told is None:
                 raise InputError(
                     "no record of a page", expected='{"page_id": …, "segments": [{"text": …, "role": …}]}',
                     remedy="name what `predict` or `make crossval` wrote", path=records, line=line, rule="bad-record",
                 )  # fmt: skip
+            page_id, text = told
             if page_id in self._texts:
                 raise InputError(
                     f"a second record of page {page_id!r}", expected="one a page", remedy="remove one", path=records, line=line,
@@ -220,22 +221,23 @@ def beside(
     own = [text_events(page.gold, without_titles(text, page.titles)) for page, text in zip(pages, answers, strict=True)]
     events = np.array([[mine, *page.events] for page, mine in zip(pages, own, strict=True)])
     names = [ours.name, *(f"{extractor.name} {extractor.version}" for extractor in loaded)]
-    scores = _scores(events, [page.site or page.page_id for page in pages], samples, confidence, seed)
+    sites = [page.site or page.page_id for page in pages]
+    scores = _scores(events, sites, samples, confidence, seed)
     failed = [0, *(sum(page.errors[k] is not None for page in pages) for k in range(len(loaded)))]
     for name, row, count in zip(names, scores, failed, strict=True):
         row |= {"name": name, "reads": FLAT if row is scores[0] else HTML, "failed": count}
-    sites = len({page.site or page.page_id for page in pages})
+    n_sites, sha256 = len(set(sites)), digest(corpus)
     write_json(
         output / "scores.json",
-        {"corpus": corpus, "corpus_sha256": digest(corpus), "n_pages": len(pages), "n_sites": sites, "left_out": dict(left_out),
+        {"corpus": corpus, "corpus_sha256": sha256, "n_pages": len(pages), "n_sites": n_sites, "left_out": dict(left_out),
          "not_installed": missing, "not_checked": ours.unknown, "confidence": confidence, "contenders": scores},
     )  # fmt: skip
     _write_pages(output / "pages.jsonl", pages, names, events)
-    facts = [f"{len(pages):,} pages of {sites:,} sites", *(f"{count:,} {why}" for why, count in left_out.items())]
+    facts = [f"{len(pages):,} pages of {n_sites:,} sites", *(f"{count:,} {why}" for why, count in left_out.items())]
     facts += [ours.unknown] if ours.unknown else []
     facts += [f"not installed: {', '.join(missing)}"] if missing else []
     path = output / "table.md"
-    write_text(path, _table(scores) + "\n" + note("beside", None, (), *facts, f"corpus sha256 `{digest(corpus)[:12]}`", **variables))
+    write_text(path, _table(scores) + "\n" + note("beside", None, (), *facts, f"corpus sha256 `{sha256[:12]}`", **variables))
     return path
 
 
@@ -248,15 +250,13 @@ def _read(corpus: str, ours: Ours, extractors: Sequence[Extract], language: str 
         )  # fmt: skip
     pages: list[Read] = []
     left_out: Counter[str] = Counter()
-    for _, document in track(source.documents(path), "extracting"):
-        if isinstance(document, InputError):
-            console.print(document, style="yellow", markup=False)
-            left_out["refused"] += 1
-            continue
+    for number, document in track(source.documents(path), "extracting"):
         try:
+            if isinstance(document, InputError):
+                raise document
             root = parse(document.content)
         except InputError as error:
-            console.print(f"{document.page_id}: {error}", style="yellow", markup=False)
+            console.print(f"page {number}: {error}", style="yellow", markup=False)
             left_out["refused"] += 1
             continue
         html = cut(root)
@@ -310,12 +310,14 @@ def without_titles(text: str, titles: frozenset[tuple[str, ...]]) -> str:
     return "\n".join(line for line in text.split("\n") if tuple(words_of(line)) not in titles)
 
 
-def _told(record: Any) -> tuple[str | None, str]:
-    """The page's id and its main text; no id where it is no record of a page."""
+def _told(record: Any) -> tuple[str, str] | None:
+    """The page's id and its main text; None where it is no record of a page."""
+    if not (isinstance(record, dict) and isinstance(record.get("page_id"), str) and isinstance(record.get("segments"), list)):
+        return None
     try:
-        return (record["page_id"], _main_text(record)) if isinstance(record["page_id"], str) and record["segments"] != "" else (None, "")
-    except (KeyError, TypeError, AttributeError):
-        return None, ""
+        return record["page_id"], _main_text(record)
+    except (KeyError, TypeError):
+        return None
 
 
 def _main_text(record: Mapping[str, Any]) -> str:
@@ -371,5 +373,5 @@ def _write_pages(path: Path, pages: Sequence[Read], names: Sequence[str], events
     for row, page in sorted(zip(f1, pages, strict=True), key=lambda pair: (pair[0][0], pair[1].page_id)):
         scores = {name: round(float(x), 4) for name, x in zip(names, row, strict=True)}
         errors = {name: error for name, error in zip(names[1:], page.errors, strict=True) if error is not None}
-        lines.append(json.dumps({"page_id": page.page_id, "url": page.url, "text/f1": scores, "errors": errors}, ensure_ascii=False))
+        lines.append(json.dumps({"page_id": page.page_id, "url": page.url, "text/f1": scores, "errors": errors}))
     write_text(path, "".join(f"{line}\n" for line in lines))
