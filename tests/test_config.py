@@ -95,6 +95,14 @@ def test_a_missing_config_lists_the_shipped_ones() -> None:
         load_config(ROOT / "configs/none.yaml")
 
 
+@pytest.mark.parametrize("layers", ["[]", "[0, 3]", "[6, 3]", "[3, 3]"])
+def test_layers_are_named_from_the_lowest_up(layers: str) -> None:
+    with pytest.raises(InputError, match=r"hierarchical\.layers is .*, expected layers from the lowest up"):
+        load_config(ROOT / "configs/pages-hierarchical.yaml", [f"hierarchical.layers={layers}"])
+    with pytest.raises(InputError, match=r"hierarchical\.layers is 3 .*\n.*a list\n.*write \[3\]"):
+        load_config(ROOT / "configs/pages-hierarchical.yaml", ["hierarchical.layers=3"])
+
+
 def test_an_impossible_window_is_told_before_any_work() -> None:
     with pytest.raises(InputError, match="two segments of head_tokens"):
         load_config(ROOT / "configs/demo-encoder.yaml", ["encoder.window_tokens=20"])

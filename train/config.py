@@ -158,7 +158,7 @@ class HierarchicalConfig:
 
     backbone: str
     revision: str | None
-    layers: int | None
+    layers: tuple[int, ...] | None
     head_tokens: int
     tail_tokens: int
     width: int
@@ -187,6 +187,10 @@ class HierarchicalConfig:
         for name in ("dropout", "recombined", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
+        if self.layers is not None and (not self.layers or min(self.layers) < 1 or list(self.layers) != sorted(set(self.layers))):
+            raise ValueError(
+                f"hierarchical.layers is {list(self.layers)}, expected layers from the lowest up, from 1 on, e.g. [3, 6], or null"
+            )
         if self.piece_segments < 2:
             raise ValueError(f"hierarchical.piece_segments is {self.piece_segments}, expected at least 2, e.g. 192")
 

@@ -289,6 +289,42 @@ def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp
     assert 0 <= outcome.metrics["test/role/macro_f1"] <= 1
 
 
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "deberta-v2", "modernbert"])
+def test_a_segments_vector_is_the_mean_of_chosen_layers(
+    make_config: ConfigMaker, backbone: Path, tmp_path: Path, architecture: str
+) -> None:
+    import onnxruntime
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    from train.models.page_network import SegmentVectors
+
+    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    sizes = {
+        "vocab_size": len(tokenizer), "hidden_size": 16, "dim": 16, "num_hidden_layers": 3, "n_layers": 3, "num_attention_heads": 2, "n_heads": 2,
+        "intermediate_size": 32, "hidden_dim": 32, "max_position_embeddings": 140, "pad_token_id": 0,
+        "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)).eval()
+    ids, mask = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    with torch.inference_mode():
+        read = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        found, last = SegmentVectors(model, [1])(ids, mask), SegmentVectors(model)(ids, mask)
+    assert torch.allclose(found[0, :16], read.hidden_states[1][0].mean(dim=0), atol=1e-6)
+    assert torch.allclose(found[1, 16:], read.last_hidden_state[1, :3].mean(dim=0), atol=1e-6), "padding does not count"
+    assert torch.allclose(found[:, 16:], last, atol=1e-6)
+
+    model.save_pretrained(tmp_path / "three")
+    tokenizer.save_pretrained(tmp_path / "three")
+    overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 2]"]
+    outcome = fit(make_config("pages-hierarchical", *overrides))
+    exported = onnxruntime.InferenceSession(outcome.output / "bundle/segments.onnx", providers=["CPUExecutionProvider"])
+    width = exported.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0].shape[1]
+    assert width == 32
+    assert Labeler.load(outcome.output / "bundle").topics == ("business", "sport")
+
+
 def test_members_that_are_trained_are_not_trained_again(
     make_config: ConfigMaker, tmp_path: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:

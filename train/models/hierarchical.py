@@ -131,13 +131,14 @@ class HierarchicalFamily:
     def load_backbone(self) -> None:
         """Loads tokenizer and backbone, which stays as it is."""
         config = self.config
+        *lower, highest = config.layers or (None,)
         longest = config.head_tokens + config.tail_tokens + 2
-        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers, positions=longest)
+        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=highest, positions=longest)
         self.tokenizer = fast_tokenizer(hf_tokenizer)
         opening, closing, pad = special_ids(hf_tokenizer)
         self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
-        self.segment_vectors = SegmentVectors(backbone).eval().requires_grad_(False).to(self.device)
-        self.width = int(backbone.config.hidden_size)
+        self.segment_vectors = SegmentVectors(backbone, lower).eval().requires_grad_(False).to(self.device)
+        self.width = self.segment_vectors.width
         name = [_content(backbone_source(config.backbone)), config.revision, config.layers, self.plan.to_json()]
         self.store = VectorStore.open(sha256_json(name)[:16])
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from train.runtime.decoding import STATES
 from train.runtime.hierarchical import COUNTED_NAMES
@@ -93,19 +96,26 @@ class Members(nn.Module):
 
 
 class SegmentVectors(nn.Module):
-    """The lower half: the mean over a segment's tokens of the backbone's last layer.
+    """The lower half: the mean over a segment's tokens of what the backbone's last layer says, and some below it, one beside the other.
+
+    Lower layers keep more of a text's form, upper ones tell what it is about (Jawahar, Sagot & Seddah 2019).
 
     Args:
         backbone: A Hugging Face model.
+        lower: The layers below the last, counted from 1; their part of the vector comes first.
     """
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: PreTrainedModel, lower: Sequence[int] = ()) -> None:
         super().__init__()
         self.backbone = backbone
+        self.lower = tuple(lower)
+        self.width = int(backbone.config.hidden_size) * (len(self.lower) + 1)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Vectors `[texts, width]` of token ids and mask `[texts, length]`."""
-        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        read = self.backbone(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=bool(self.lower))
+        # The last layer as the model gives it, normed where the architecture norms it.
+        hidden = torch.cat([*(read.hidden_states[layer] for layer in self.lower), read.last_hidden_state], dim=-1)
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
         means: torch.Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1)
         return means
