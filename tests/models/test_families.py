@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,6 +260,24 @@ def test_a_window_longer_than_the_backbone_knows_is_told(make_config: ConfigMake
         fit(make_config("demo-encoder", "encoder.window_tokens=200"))
 
 
+def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
+    """A tiny random model of an architecture, written to a folder with the tokenizer of another one."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokens_of)
+    sizes = {
+        "vocab_size": len(tokenizer), "hidden_size": 16, "dim": 16, "num_hidden_layers": layers, "n_layers": layers, "num_attention_heads": 2,
+        "n_heads": 2, "intermediate_size": 32, "hidden_dim": 32, "max_position_embeddings": 140, "pad_token_id": 0, "embedding_size": 16,
+        "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model
+
+
 @pytest.mark.parametrize(
     ("name", "architecture"),
     [
@@ -267,23 +286,11 @@ def test_a_window_longer_than_the_backbone_knows_is_told(make_config: ConfigMake
     ],
 )
 def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, name: str, architecture: str) -> None:
-    import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(backbone)
-    sizes = {
-        "vocab_size": len(tokenizer), "hidden_size": 16, "dim": 16, "num_hidden_layers": 1, "n_layers": 1, "num_attention_heads": 2, "n_heads": 2,
-        "intermediate_size": 32, "hidden_dim": 32, "max_position_embeddings": 140, "pad_token_id": 0, "embedding_size": 16,
-        "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    model = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes))
-    model.save_pretrained(tmp_path / architecture)
+    model = tiny(architecture, 1, backbone, tmp_path / architecture)
     above = layers_above(model)
     depths = {name: above(name) for name, _ in model.named_parameters()}
     assert all(depth == 1 for parameter, depth in depths.items() if "word_embeddings" in parameter or "tok_embeddings" in parameter)
     assert {depths[parameter] for parameter in depths if ".0." in parameter} == {0}
-    tokenizer.save_pretrained(tmp_path / architecture)
     family = name.partition("-")[2]
     outcome = fit(make_config(name, f"{family}.backbone={tmp_path / architecture}", f"{family}.epochs=1"))
     assert 0 <= outcome.metrics["test/role/macro_f1"] <= 1
@@ -295,18 +302,10 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
 ) -> None:
     import onnxruntime
     import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     from train.models.page_network import SegmentVectors
 
-    tokenizer = AutoTokenizer.from_pretrained(backbone)
-    sizes = {
-        "vocab_size": len(tokenizer), "hidden_size": 16, "dim": 16, "num_hidden_layers": 3, "n_layers": 3, "num_attention_heads": 2, "n_heads": 2,
-        "intermediate_size": 32, "hidden_dim": 32, "max_position_embeddings": 140, "pad_token_id": 0,
-        "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    model = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)).eval()
+    model = tiny(architecture, 3, backbone, tmp_path / "three").eval()
     ids, mask = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     with torch.inference_mode():
         read = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
@@ -315,8 +314,6 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
     assert torch.allclose(found[1, 16:], read.last_hidden_state[1, :3].mean(dim=0), atol=1e-6), "padding does not count"
     assert torch.allclose(found[:, 16:], last, atol=1e-6)
 
-    model.save_pretrained(tmp_path / "three")
-    tokenizer.save_pretrained(tmp_path / "three")
     overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 2]"]
     outcome = fit(make_config("pages-hierarchical", *overrides))
     exported = onnxruntime.InferenceSession(outcome.output / "bundle/segments.onnx", providers=["CPUExecutionProvider"])
