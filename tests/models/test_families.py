@@ -298,7 +298,7 @@ def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp
 
 @pytest.mark.parametrize("architecture", ["bert", "distilbert", "deberta-v2", "modernbert"])
 def test_a_segments_vector_is_the_mean_of_chosen_layers(
-    make_config: ConfigMaker, backbone: Path, tmp_path: Path, architecture: str
+    make_config: ConfigMaker, backbone: Path, tmp_path: Path, architecture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import onnxruntime
     import torch
@@ -316,6 +316,7 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
 
     overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 2]"]
     outcome = fit(make_config("pages-hierarchical", *overrides))
+    assert "the first 2 of the backbone's 3 layers are read" in capsys.readouterr().err
     exported = onnxruntime.InferenceSession(outcome.output / "bundle/segments.onnx", providers=["CPUExecutionProvider"])
     width = exported.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0].shape[1]
     assert width == 32

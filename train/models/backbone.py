@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from train.errors import InputError
 from train.models.dropout import pool_dropout
+from train.progress import console
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _DROPOUTS = ("hidden_dropout_prob", "hidden_dropout", "mlp_dropout", "embedding_dropout", "dropout")
@@ -75,6 +76,8 @@ def _adapt(config: Any, layers: int | None, dropout: float, positions: int) -> N
                 f"layers is {layers}", expected=f"at most {config.num_hidden_layers}, the layers of the backbone",
                 remedy="set it to null to keep them all", rule="bad-config",
             )  # fmt: skip
+        if layers < config.num_hidden_layers:
+            console.print(f"the first {layers} of the backbone's {config.num_hidden_layers} layers are read")
         config.num_hidden_layers = layers
     if config.max_position_embeddings < positions:
         raise InputError(
