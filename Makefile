@@ -44,7 +44,7 @@ $(LOCKED_READY): pyproject.toml constraints.txt .ci/requirements.lock
 setup: $(if $(LOCKED),$(LOCKED_READY),$(READY)) ## Create .venv and install pinned dependencies; LOCKED=1: each file by its hash (CPython 3.11 on Linux, what CI does)
 
 .PHONY: demo
-demo: $(READY) ## The whole chain: corpus, check, split, train both families, compare, register, export, label a page
+demo: $(READY) ## The whole chain: corpus, check, split, train baseline and packed encoder, compare, register, export, label a page
 	@$(RUN) demo
 
 .PHONY: demo-short
@@ -168,7 +168,7 @@ label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet parts
 	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model "$(or $(MODEL),models:/newsparts@champion)" $(if $(COLUMNS),--columns "$(COLUMNS)")
 
 .PHONY: drift
-drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/drift.html); exit code 1 when they have shifted
+drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/drift.html); fails when they have shifted
 	@$(RUN) drift "$(call need,CORPUS,new pages)" --model "$(or $(MODEL),models:/newsparts@champion)" $(if $(COLUMNS),--columns "$(COLUMNS)")
 
 .PHONY: bench
@@ -244,11 +244,11 @@ lock: .venv-audit ## Renew .ci/requirements.lock, the hashes that CI installs by
 	@.venv-audit/bin/python .ci/lock.py outputs/requirements.compiled .ci/requirements.lock
 
 .PHONY: audit
-audit: .venv-audit $(VENV)/.spark ## List licences, last releases and known holes of all dependencies (.ci/dependencies.md; network); exit code 1 when one is not well
+audit: .venv-audit $(VENV)/.spark ## List licences, last releases and known holes of all dependencies (.ci/dependencies.md; network); fails when one is not well
 	@.venv-audit/bin/python .ci/dependencies.py .ci/requirements.lock $(BIN)/python .ci/dependencies.md
 
 .PHONY: clean
-clean: ## Undo everything: .venv, outputs, MLflow's store and artifacts
+clean: ## Delete all that was made: .venv, outputs with every model, MLflow's runs and registry
 	rm -rf $(VENV) .venv-label-studio .venv-audit outputs mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts newsparts.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find train tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

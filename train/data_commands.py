@@ -274,7 +274,7 @@ def label_studio(
 def bench(
     sections: Annotated[
         list[str] | None,
-        typer.Option("--section", help="growth, baseline, labelling, training, equal-time or serving; again for each (all)."),
+        typer.Option("--section", help="growth, baseline, labelling, training, equal-time, cost or serving; again for each (all)."),
     ] = None,
     sizes: Annotated[
         list[int] | None, typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000).")
