@@ -24,6 +24,7 @@ INPUTS = ("input_ids", "attention_mask", "is_marker", "numbers")
 OUTPUTS = ("role_logits", "begins_logits", "topic_logits")
 
 Forward = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+States = Callable[[Sequence[Sequence[str]]], tuple[list[np.ndarray], list[np.ndarray] | None]]
 
 
 @dataclass
@@ -36,12 +37,15 @@ class Encoder:
         tokenizer: A `tokenizers.Tokenizer`.
         plan: How pages are packed.
         topics: Topic names in the order of the scores; empty without a topic head.
+        page_by_page: Never read two pages in one batch. int8 activations share a scale within a batch, so that its other pages would sway a
+            page's answer.
     """
 
     forward: Forward
     tokenizer: Any
     plan: WindowPlan
     topics: tuple[str, ...]
+    page_by_page: bool = False
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
@@ -52,7 +56,7 @@ class Encoder:
         def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return dict(zip(names, session.run(names, batch), strict=True))
 
-        return cls(forward, load_tokenizer(folder / FILES[1]), WindowPlan(**manifest["windows"]), tuple(manifest["topics"]))
+        return cls(forward, load_tokenizer(folder / FILES[1]), WindowPlan(**manifest["windows"]), tuple(manifest["topics"]), int8)
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Scores of every segment; where windows overlap, their mean.
@@ -63,6 +67,8 @@ class Encoder:
         Returns:
             State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without topics).
         """
+        if self.page_by_page and len(pages) > 1:
+            return one_by_one(self.states, pages)
         states = [np.zeros((len(page), 4)) for page in pages]
         topics = [np.zeros((len(page), len(self.topics))) for page in pages]
         seen = [np.zeros((len(page), 1)) for page in pages]
@@ -78,6 +84,13 @@ class Encoder:
                     topics[window.page][where] += answer["topic_logits"][row, window.markers]
         states = [s / n for s, n in zip(states, seen, strict=True)]
         return states, [t / n for t, n in zip(topics, seen, strict=True)] if self.topics else None
+
+
+def one_by_one(states: States, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    """What `states` says of some pages when it is asked for each alone."""
+    found = [states([page]) for page in pages]
+    topics = [rows for _, page_topics in found for rows in page_topics or ()]
+    return [rows for page_states, _ in found for rows in page_states], topics or None
 
 
 def load_tokenizer(path: Path) -> Any:

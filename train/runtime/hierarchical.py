@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .captions import CAPTION_NAMES, captions
-from .encoder import INT8, load_tokenizer, onnx_session
+from .encoder import INT8, load_tokenizer, one_by_one, onnx_session
 from .reading import NUMBER_NAMES, numbers
 
 BATCH_TOKENS = 1024
@@ -68,6 +68,7 @@ class Hierarchical:
         tokenizer: A `tokenizers.Tokenizer`.
         plan: How segments become tokens.
         topics: Topic names in the order of the scores; empty without topics.
+        page_by_page: As of the packed encoder (`encoder.Encoder`).
     """
 
     embed: Embed
@@ -75,6 +76,7 @@ class Hierarchical:
     tokenizer: Any
     plan: SegmentPlan
     topics: tuple[str, ...]
+    page_by_page: bool = False
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Hierarchical:
@@ -92,7 +94,8 @@ class Hierarchical:
             topics = answer.get("topic_logits")
             return answer["states"][0], None if topics is None else topics[0]
 
-        return cls(embed, read, load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"]), tuple(manifest["topics"]))
+        tokenizer, plan = load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"])
+        return cls(embed, read, tokenizer, plan, tuple(manifest["topics"]), int8)
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Scores of every segment.
@@ -103,6 +106,8 @@ class Hierarchical:
         Returns:
             State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without topics).
         """
+        if self.page_by_page and len(pages) > 1:
+            return one_by_one(self.states, pages)
         # Menus and teasers repeat, on a page and from page to page: each text is read once.
         place = {text: i for i, text in enumerate(dict.fromkeys(text for page in pages for text in page))}
         vectors = self.vectors(list(place))
