@@ -35,7 +35,7 @@ def noisy(pages: list[Page], share: float, seed: int = 0) -> list[dict[str, Any]
 def test_agreement_scores_one(pages: list[Page]) -> None:
     values = evaluate(pages, [as_record(page) for page in pages]).values
     assert values.pop("role/related_leak") == 0
-    assert values.pop("topic_teaser/accuracy") == 0  # no teaser among these pages
+    assert values.pop("topic_teaser/accuracy") == values.pop("topic_teaser/macro_f1") == 0  # no teaser among these pages
     assert set(values.values()) == {1.0}
 
 
@@ -114,3 +114,19 @@ def test_a_topic_that_no_page_has_is_a_wrong_answer_and_no_crash(pages: list[Pag
     other = [{**record, "stories": [{**story, "topic": "weather"} for story in record["stories"]]} for record in gold]
     assert evaluate(pages, other, bootstrap_samples=0).values["topic/accuracy"] == 0
     assert gain(pages, other, gold, bootstrap_samples=10).values["topic/macro_f1"] == -1
+
+
+def test_topics_are_averaged_over_those_that_the_kind_of_story_has() -> None:
+    def page(site: str, topic: str, words: int) -> Page:
+        segment = Segment(" ".join(["word"] * words), "main", 0, topic)
+        return Page(f"{site}-{topic}", f"{site}.example", (segment,))
+
+    long = [page("a", "sport", 30), page("b", "business", 30)]
+    pages = [*long, page("c", "weather", 5)]
+    records = [as_record(p) for p in pages]
+    records[2]["stories"][0]["topic"] = "sport"
+    values = evaluate(pages, records, bootstrap_samples=20).values
+    assert values["topic/macro_f1"] == 1, "no long story is about the weather"
+    assert values["topic_teaser/macro_f1"] == values["topic_teaser/accuracy"] == 0, "the one teaser is missed"
+    intervals = evaluate(pages[:2], [records[0], {**records[1], "stories": [{**records[1]["stories"][0], "topic": "sport"}]}]).intervals
+    assert intervals["topic/macro_f1"] == (0, 1), "a resample without business is not given its F1"

@@ -311,7 +311,10 @@ class _Columns:
         answer["story/boundary_f1"] = f1("boundary")
         if self.topics:
             for kind in _TOPIC_KINDS:
-                answer[f"{kind}/macro_f1"] = np.mean([f1(f"{kind}/{topic}") for topic in self.topics], axis=0)
+                # A topic that no story of this kind (of this resample) has is no class of its own: its false answers cost the others.
+                has = np.stack([c(f"{kind}/{topic}/tp") + c(f"{kind}/{topic}/fn") > 0 for topic in self.topics])
+                found = np.stack([f1(f"{kind}/{topic}") for topic in self.topics])
+                answer[f"{kind}/macro_f1"] = np.where(has, found, 0.0).sum(axis=0) / np.maximum(has.sum(axis=0), 1)
                 answer[f"{kind}/accuracy"] = c(f"{kind}/right") / np.maximum(c(f"{kind}/n"), 1)
             answer |= {f"topic/f1/{topic}": f1(f"topic/{topic}") for topic in self.topics}
         return answer
