@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import make_page
 from train.config import Config
 from train.files import read_json
-from train.models.calibrating import fit_temperature, reliability_of, thresholds
+from train.models.calibrating import NEVER_SURE, fit_temperature, reliability_of, thresholds
 from train.recipe import fit
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration, tempered
@@ -57,8 +57,9 @@ def test_thresholds_give_the_wished_precision() -> None:
         sure = (best == k) & (confidence >= found[role])
         assert (gold[sure] == k).mean() >= 0.9
         assert sure.sum() > 30
-    assert thresholds(scores, (scores.argmax(axis=1) + 1) % 3, 0.9) == dict.fromkeys(ROLES, 1.0), "never right: always unsure"
-    assert thresholds(scores[:0], gold[:0], 0.9) == dict.fromkeys(ROLES, 1.0)
+    assert thresholds(scores, (scores.argmax(axis=1) + 1) % 3, 0.9) == dict.fromkeys(ROLES, NEVER_SURE), "never right"
+    assert thresholds(scores[:0], gold[:0], 0.9) == dict.fromkeys(ROLES, NEVER_SURE)
+    assert Calibration(thresholds={"related": NEVER_SURE}).unsure("related", 1.0), "the surest is let through no more than the rest"
 
 
 def test_nothing_to_calibrate_on() -> None:

@@ -20,7 +20,9 @@ COLDEST, HOTTEST = 0.5, 8.0
 """Bounds: on validation pages without a mistake, likelihood alone would make a model infinitely sure."""
 BINS = 15
 LEAST = 30
-"""A threshold is chosen on so many answers at least: the precision of fewer is chance."""
+"""A threshold is chosen on so many answers at least: the precision of fewer is chance. A role with fewer is judged by all it has."""
+NEVER_SURE = 2.0
+"""A threshold that no confidence reaches; 1.0 would let through what is surest, and rounded."""
 
 
 def calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float) -> Calibration:
@@ -53,7 +55,7 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
 
 
 def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[str, float]:
-    """Role -> the least confidence from which on its answers are right so often; 1.0 (always unsure) when they never are.
+    """Role -> the least confidence from which on its answers are right so often; `NEVER_SURE` when they never are.
 
     Args:
         scores: Calibrated role probabilities `[n, 3]`.
@@ -68,7 +70,7 @@ def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[s
         confidences, right = scores[own, k][order], (gold[own] == k)[order]
         counts = np.arange(1, len(right) + 1)
         good = (np.cumsum(right) / counts >= precision) & (counts >= min(LEAST, len(right)))
-        answer[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else 1.0
+        answer[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else NEVER_SURE
     return answer
 
 

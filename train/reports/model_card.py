@@ -189,7 +189,7 @@ def _certainty(facts: Facts) -> list[str]:
     ]
     if test["after"]["coverage"]:
         lines.append(f"The surest half of the segments is right in {test['after']['coverage']['50%']:.1%} of cases.")
-    thresholds = ", ".join(f"{role} {value:.2f}" for role, value in calibration["thresholds"].items())
+    thresholds = ", ".join(f"{role} {value:.2f}" if value <= 1 else f"{role} always" for role, value in calibration["thresholds"].items())
     if thresholds:
         lines.append(
             f"Answers below these confidences are unsure (above, {facts.config.calibration.precision:.0%} were right on validation pages): {thresholds}."

@@ -121,7 +121,7 @@ def _sections(told: Told, found: Sequence[Slice], sites: Sequence[Slice], errors
     few = [f"{one.dimension}: {one.value}" for one in found if one.few]
     sure = [[f"{name} temperature", test[name]["ece"], test[name]["brier"]] for name in ("before", "after")]
     settings = [["role temperature", calibration["role_temperature"]], ["topic temperature", calibration["topic_temperature"]]]
-    settings += [[f"unsure below, {role}", value] for role, value in calibration["thresholds"].items()]
+    settings += [[f"unsure below, {role}", value if value <= 1 else "always unsure"] for role, value in calibration["thresholds"].items()]
     data = [
         [part, len(pages), len({page.site for page in pages}), sum(len(page.segments) for page in pages)]
         for part, pages in told.parts.items()
