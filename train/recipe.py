@@ -23,6 +23,7 @@ from train.export.bundle import CARD, add_documents, requirements, size_mb, writ
 from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json, write_text
 from train.interrupt import signals_wait
 from train.machine import environment, git_state, peak_memory_mb
+from train.models.backbone_files import backbone_content
 from train.models.calibrating import reliability
 from train.models.ensemble import EnsembleFamily
 from train.models.family import Family, Log, choose, role_macro_f1
@@ -296,7 +297,20 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     settings.pop("tracking")
     saved = config.corpus.split_path
     split = sha256_file(Path(saved)) if saved is not None and Path(saved).is_file() else None
-    told = [settings, corpus_sha256, split, also_sha256(config), code_sha256(), platform.python_version(), train.__version__]
+    members = [settings[family] for family in config.members]
+    backbones = [backbone_content(member["backbone"]) for member in members if "backbone" in member]
+    libraries = {name: version for name, version in environment().items() if name.startswith("version.")}
+    told = [
+        settings,
+        corpus_sha256,
+        split,
+        also_sha256(config),
+        backbones,
+        code_sha256(),
+        libraries,
+        platform.python_version(),
+        train.__version__,
+    ]
     return sha256_json(told)
 
 

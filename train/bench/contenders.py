@@ -11,7 +11,8 @@ from torch import nn
 
 from train.config import EncoderConfig
 from train.corpus.page import Page
-from train.models.backbone import backbone_source, load_backbone
+from train.models.backbone import load_backbone
+from train.models.backbone_files import backbone_source
 from train.models.encoder import EncoderFamily
 from train.models.family import topics_of
 from train.runtime.reading import ROLES

@@ -17,7 +17,7 @@ from train.bench.compare import Row, once, split_pages
 from train.bench.contenders import PAIRS, optimise, packed_network, pairs, usual_network
 from train.config import EncoderConfig, load_config
 from train.corpus.page import Page
-from train.models.backbone import backbone_source
+from train.models.backbone_files import backbone_source
 from train.models.encoder import Collator, labelled_windows
 from train.models.family import certain_states, role_macro_f1, states_macro_f1
 from train.runtime.reading import ROLES

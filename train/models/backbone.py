@@ -1,8 +1,7 @@
-"""Pretrained backbones: where they are, and loading them with errors that say what to do."""
+"""Pretrained backbones: loading them, with errors that say what to do."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from train.errors import InputError
+from train.models.backbone_files import backbone_source
 from train.models.dropout import pool_dropout
 from train.progress import console
 
@@ -102,27 +102,6 @@ def layers_above(backbone: PreTrainedModel) -> Callable[[str], int]:
         return count if "embed" in name else 0
 
     return above
-
-
-def backbone_source(backbone: str) -> str:
-    """Where a backbone is: the folder of `package:NAME/FOLDER`, else the local folder or Hub id itself.
-
-    Raises:
-        InputError: The package or its folder is not there.
-    """
-    if not backbone.startswith("package:"):
-        return backbone
-    package, _, inner = backbone.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    folder = Path(spec.submodule_search_locations[0]) / inner if spec and spec.submodule_search_locations else None
-    if folder is None or not folder.is_dir():
-        raise InputError(
-            f"the backbone is {backbone!r}, and no such package folder is installed",
-            expected="package:NAME/FOLDER",
-            remedy="run `make setup`, or name a local folder or a Hub id",
-            rule="no-backbone",
-        )
-    return str(folder)
 
 
 def fast_tokenizer(hf_tokenizer: Any) -> Tokenizer:

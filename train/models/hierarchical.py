@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 import time
@@ -22,7 +21,8 @@ from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.files import sha256_json, written_aside
 from train.models.augment import Recombiner
-from train.models.backbone import backbone_source, fast_tokenizer, load_backbone, special_ids
+from train.models.backbone import fast_tokenizer, load_backbone, special_ids
+from train.models.backbone_files import backbone_content
 from train.models.family import Log, page_states, topics_of
 from train.models.network import IGNORED
 from train.models.onnx import export_hierarchical
@@ -139,7 +139,7 @@ class HierarchicalFamily:
         self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
         self.segment_vectors = SegmentVectors(backbone, lower).eval().requires_grad_(False).to(self.device)
         self.width = self.segment_vectors.width
-        name = [_content(backbone_source(config.backbone)), config.revision, config.layers, self.plan.to_json()]
+        name = [backbone_content(config.backbone), config.revision, config.layers, self.plan.to_json()]
         self.store = VectorStore.open(sha256_json(name)[:16])
 
     def _embed(self, pages: Iterable[Page]) -> None:
@@ -299,13 +299,3 @@ class _Stored(Hierarchical):
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         self.store.read(texts, super().vectors)
         return self.store.of(texts) if texts else super().vectors(texts)
-
-
-def _content(source: str) -> str:
-    """Names a backbone by its weights where they are at hand, else by its id."""
-    total = hashlib.sha256()
-    files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
-    for path in files:
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest() if files else source
