@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
         training_pages(with_also(config, tmp_path / "more.jsonl"), PARTS, [])
 
 
+def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(make_config: ConfigMaker, tmp_path: Path) -> None:
+    config = make_config("demo-baseline", "baseline.also_weight=0.5")
+    spelled = replace(make_page("shouted", 9), site="WWW.Three.example")
+    kept_back = replace(make_page("four", 4), page_id="kept back")
+    write_pages(tmp_path / "also.jsonl", [spelled, replace(make_page("four", 12), page_id="another"), make_page("five", 5)])
+    parts = PARTS | {"apart": [kept_back]}
+    found = training_pages(with_also(config, tmp_path / "also.jsonl"), parts, []).also
+    assert [page.site for page in found] == ["five.example"]
+    assert {segment.topic for segment in found[0].segments} == {None}
+    assert make_page("five", 5).segments != found[0].segments, "it had topics"
+
+
 def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = make_config("demo-baseline", "baseline.also_weight=0.5")
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
@@ -63,3 +76,15 @@ def test_corpora_that_no_family_learns_from_are_told(make_config: ConfigMaker, t
     asked = with_also(make_config("demo-baseline", "baseline.also_weight=0"), tmp_path / "nothing.jsonl")
     assert training_pages(asked, PARTS, []).also == []
     assert "baseline.also_weight is 0" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_knows_its_backbone_by_content(make_config: ConfigMaker, backbone: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(backbone, own)
+    config = make_config("pages-hierarchical", f"hierarchical.backbone={own}")
+    seen = {run_fingerprint(config, "corpus")}
+    for name in ("tokenizer.json", "model.safetensors"):
+        with (own / name).open("ab") as file:
+            file.write(b" ")
+        seen.add(run_fingerprint(config, "corpus"))
+    assert len(seen) == 3, "tuned or mended in place, it is another one"

@@ -16,7 +16,7 @@ from train.corpus.sources import jsonl
 from train.corpus.split import folds
 from train.errors import InputError
 from train.evaluation import Evaluation, by_value
-from train.files import only_begun, read_json, sha256_json, write_json
+from train.files import begin_folder, only_begun, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose
 from train.progress import console
@@ -33,7 +33,8 @@ class Lesson:
 
     Args:
         name: Names it: folds of another lesson are not taken for its own.
-        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with.
+        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with; under `apart` may be
+            others that nothing is learnt from that stands on their sites or shares their passages.
     """
 
     name: str
@@ -66,17 +67,15 @@ def label_folds(
         )
     state = sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None])
     marker = work / "state.json"
-    if work.is_dir() and not (marker.is_file() and read_json(marker) == state):
-        if not marker.is_file() and not only_begun(marker):
-            raise InputError(
-                "a folder that is not ours",
-                expected="no folder, or one of an earlier run",
-                remedy="name another",
-                path=work,
-                rule="not-ours",
-            )
-        shutil.rmtree(work)
-    write_json(marker, state)
+    if work.is_dir() and not marker.is_file() and not only_begun(marker):
+        raise InputError(
+            "a folder that is not ours",
+            expected="no folder, or one of an earlier run",
+            remedy="name another",
+            path=work,
+            rule="not-ours",
+        )
+    begin_folder(work, state)
     corpus = config.corpus
     splits = folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
     for i, split in enumerate(splits):

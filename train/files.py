@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,23 @@ def written_aside(path: Path) -> Iterator[Path]:
 def only_begun(path: Path) -> bool:
     """Whether the folder of `path` holds nothing but beginnings of `path`, which writers left that were killed."""
     return all(other.name.startswith(f".{path.name}.") and other.suffix == ".part" for other in path.parent.iterdir())
+
+
+def begin_folder(folder: Path, state: Any) -> Path:
+    """Makes a folder whose `state.json` tells `state`, and returns the path of that file.
+
+    What the folder held under another state is deleted, `state.json` last: a kill on the way leaves a folder that still says it is ours.
+    """
+    marker = folder / "state.json"
+    if marker.is_file() and read_json(marker) == state:
+        return marker
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != marker:
+            path.unlink()
+    write_json(marker, state)
+    return marker
 
 
 def write_text(path: Path, text: str) -> None:

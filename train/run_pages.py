@@ -14,7 +14,7 @@ from train.config import Config, load_config
 from train.corpus import topic_texts
 from train.corpus.check import check_corpus
 from train.corpus.facts import all_facts
-from train.corpus.naming import Naming
+from train.corpus.naming import Naming, site_of
 from train.corpus.overlap import passages
 from train.corpus.page import Page
 from train.corpus.read import Corpus, read_pages
@@ -98,11 +98,17 @@ def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[
     return texts
 
 
+UNSEEN = ("validation", "test", "apart")
+"""Parts of which nothing is learnt; `apart` is what a search keeps for its end."""
+
+
+def _unseen(parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    return [page for part in UNSEEN for page in parts.get(part, ())]
+
+
 def _unseen_apart(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """Pages that share no passage with a validation or test page."""
-    unseen = np.unique(
-        np.concatenate([np.empty(0, np.uint64), *(p.passages for part in ("validation", "test") for p in all_facts(parts[part]))])
-    )
+    """Pages that share no passage with an unseen page."""
+    unseen = np.unique(np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(_unseen(parts)))]))
     return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
 
 
@@ -240,7 +246,7 @@ def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list
 
 
 def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The pages of `corpus.also`, without those of a site, or with a passage, of the validation and test parts.
+    """The pages of `corpus.also`, without topics, and without those of a site, or with a passage, of the validation and test parts.
 
     Raises:
         InputError: One of the corpora is not there, or holds no page in the wished languages.
@@ -252,14 +258,24 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
         console.print(f"corpus.also is given, but nothing is learnt from it: {settings}", style="yellow")
         return []
     found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
-    unseen = {page.site for part in ("validation", "test") for page in parts[part]}
-    others = [page for page in found if page.site not in unseen]
+    unseen = {name for page in _unseen(parts) for name in site_names(page)}
+    others = [page for page in found if not unseen & site_names(page)]
     apart = _unseen_apart(others, parts)
     console.print(
         f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); left out are "
         f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
     )
-    return apart
+    return [page.without_topics() for page in apart]  # they teach roles; topics of their own would be no other family's
+
+
+@lru_cache(maxsize=100_000)
+def _site_names(site: str, url: str) -> frozenset[str]:
+    return frozenset(name.casefold() for name in (site, site_of(site), site_of(url)) if name)
+
+
+def site_names(page: Page) -> frozenset[str]:
+    """What a page's site may be called: two corpora may spell it in two ways."""
+    return _site_names(page.site, page.url or "")
 
 
 def learns_also(config: Config) -> bool:

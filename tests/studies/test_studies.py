@@ -126,6 +126,47 @@ def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
         transfer(config, "pages-baseline", {"ours": paths["ours"]}, tmp_path / "out")
 
 
+def test_what_a_killed_pair_left_is_not_taken_for_anothers(
+    make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = {}
+    for name, sites in (("ours", "abcdef"), ("theirs", "ghijkl")):
+        paths[name] = str(tmp_path / f"{name}.jsonl")
+        write_pages(Path(paths[name]), [make_page(f"site{c}", n) for c in sites for n in range(4)])
+    found: list[bool] = []
+
+    def killed(config: Config, parts: Any, texts: Any, work: Path) -> Any:
+        found.append((work / "member-0.safetensors").exists())
+        (work / "member-0.safetensors").write_text("half a model")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.studies.transfer.label_unseen", killed)
+    for seed in (1, 1, 2):
+        config = make_config("pages-baseline", *FEW, f"seed={seed}")
+        with pytest.raises(KeyboardInterrupt):
+            transfer(config, "pages-baseline", paths, tmp_path / "out", count=2)
+    assert found == [False, True, False], "gone on from, unless the config is another one"
+
+
+def test_a_row_killed_between_records_and_state_is_done_again(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n")
+    first = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
+    kept = (tmp_path / "out/whole/records.jsonl.gz").read_bytes()
+
+    def killed(config: Config, name: str, output: Path, **more: Any) -> Any:
+        (output / "records.jsonl.gz").write_bytes(b"another config's")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("train.studies.ablate.cross_validate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ablate(plan, [f"corpus.path={corpus}", *FEW, "seed=2"], tmp_path / "out", count=2)
+    again = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
+    assert again[0].scores == first[0].scores
+    assert len((tmp_path / "out/whole/records.jsonl.gz").read_bytes()) == len(kept)
+
+
 def test_a_curve_adds_sites_to_the_same_unseen_pages(
     make_config: ConfigMaker, tmp_path: Path, spy: list[dict[str, set[str]]], pages: list[Page]
 ) -> None:

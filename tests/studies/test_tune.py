@@ -126,7 +126,8 @@ def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Pa
     seen: set[str] = set()
 
     def spy(config: Any, parts: dict[str, list[Page]], texts: Any, work: Path) -> Any:
-        seen.update(page.page_id for pages in parts.values() for page in pages)
+        assert {page.page_id for page in parts["apart"]} == unseen, "what joins the training pages must know what to stay apart from"
+        seen.update(page.page_id for part, pages in parts.items() if part != "apart" for page in pages)
         return label_unseen(config, parts, texts, work)
 
     monkeypatch.setattr("train.crossval.label_unseen", spy)

@@ -17,7 +17,7 @@ class Ensemble:
     Args:
         readers: Family -> its reader.
         topics: Topic names in the order of the scores, the same for all of them; empty without topics.
-        shares: Family -> its say in roles, of any sum; in topics all count alike.
+        shares: Family -> its say in roles, of any sum. In topics those that read segments count as one, and as much as those that read whole stories.
     """
 
     readers: Mapping[str, Reader]

@@ -22,6 +22,7 @@ from train.evaluation import KEY_METRICS, Evaluation, evaluate, gain, majority_r
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import run_fingerprint
+from train.run_pages import corpus_sha256 as corpus_sha256_of
 from train.run_pages import read_corpus
 from train.studies.floors import rule_records
 from train.studies.space import read_yaml
@@ -99,7 +100,7 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = 5
         if only is not None and name not in (only, next(iter(configs))):
             continue
         console.print(f"{name}: {', '.join(rows[name]) or base.stem}", markup=False)
-        records, minutes = _row(name, config, output / _slug(name), corpus_sha256, count)
+        records, minutes = _row(name, config, output / _slug(name), corpus_sha256_of(config), count)
         compared = compared or records
         better = None if not answer else gain(pages, records, compared, **settings)
         answer.append(Row(name, evaluate(pages, records, **settings), better, minutes))
@@ -118,6 +119,7 @@ def _row(name: str, config: Config, folder: Path, corpus_sha256: str, count: int
         return [record for _, record in jsonl.lines(folder / "records.jsonl.gz") if isinstance(record, dict)], float(
             read_json(done)["minutes"]
         )
+    done.unlink(missing_ok=True)  # else the old state would vouch for new records
     started = time.monotonic()
     records = cross_validate(config, f"ablation: {name}", folder, count=count).records
     minutes = (time.monotonic() - started) / 60

@@ -21,10 +21,10 @@ from train.corpus.split import split_by_site
 from train.crossval import Lesson, label_unseen, out_of_fold
 from train.errors import InputError
 from train.evaluation import KEY_METRICS, Evaluation, evaluate
-from train.files import read_json, sha256_json, write_json, write_text
+from train.files import begin_folder, read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import run_fingerprint
-from train.run_pages import corpus_sha256, read_corpus, read_topic_texts
+from train.run_pages import corpus_sha256, read_corpus, read_topic_texts, site_names
 from train.studies.tables import cells, note, rows
 from train.tracking import tracked_run
 
@@ -117,6 +117,8 @@ def _pair(
     done, path = work / "state.json", work / "records.jsonl.gz"
     if done.is_file() and read_json(done) == state:
         return [record for _, record in jsonl.lines(path) if isinstance(record, dict)]
+    done.unlink(missing_ok=True)  # else the old state would vouch for new records
+    begin_folder(work / "model", state)  # members and checkpoints of another config, corpus or code are not gone on from
     learnt = _apart(pages[trained], pages[tested])
     if len(learnt) < LEAST_PAGES:
         raise InputError(
@@ -138,10 +140,12 @@ def _pair(
 
 def _apart(pages: Sequence[Page], unseen: Sequence[Page]) -> list[Page]:
     """The pages that share neither site nor passage with unseen ones."""
-    sites = {page.site for page in unseen}
+    sites = {name for page in unseen for name in site_names(page)}
     passages = np.unique(np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(unseen))]))
     facts = all_facts(pages)
-    return [page for page, fact in zip(pages, facts, strict=True) if page.site not in sites and not np.isin(fact.passages, passages).any()]
+    return [
+        page for page, fact in zip(pages, facts, strict=True) if not sites & site_names(page) and not np.isin(fact.passages, passages).any()
+    ]
 
 
 def markdown(found: Sequence[Cell]) -> str:

@@ -20,7 +20,7 @@ import yaml
 
 from train.config import Config, load_config
 from train.corpus.page import Page
-from train.crossval import label_folds
+from train.crossval import Lesson, label_folds
 from train.errors import InputError
 from train.files import sha256_json, write_json, write_text
 from train.machine import cores_each
@@ -90,7 +90,7 @@ class _Cannot(Exception):
 
 
 class _Searching:
-    """A search with its pages read and its study open; none of the pages is of the test part."""
+    """A search with its pages read and its study open; none of the pages is of the test part, and nothing else that is learnt from shares its sites or stories."""
 
     def __init__(self, search: Search) -> None:
         import optuna
@@ -108,6 +108,9 @@ class _Searching:
         self.split = split_corpus(self.config, by_file)
         parts = parts_of(self.split, by_file)
         self.pages = [*parts["train"], *parts["validation"]]
+        tested = parts["test"]
+        # Nor is anything learnt from their sites or stories that other corpora, topic texts or composed pages have of them.
+        self.lesson = Lesson(f"apart from the test part of {self.split.sha256}", lambda fold: {**fold, "apart": tested})
         search.output.mkdir(parents=True, exist_ok=True)
         ranges = [str(one) for one in self.ranges]
         settings = [
@@ -131,7 +134,7 @@ class _Searching:
         import optuna
 
         values = {one.key: one.suggest(trial) for one in self.ranges}
-        state, value = _run(trial, self.search, values, self.pages, self.corpus_sha256, tracker)
+        state, value = _run(trial, self.search, values, self.pages, self.lesson, self.corpus_sha256, tracker)
         if state == "pruned":
             raise optuna.TrialPruned
         if state == "failed":
@@ -222,7 +225,7 @@ def _send_out(search: Search, workers: int, run_id: str) -> None:
 
 
 def _run(
-    trial: Any, search: Search, values: Mapping[str, Any], pages: Sequence[Page], corpus_sha256: str, parent: Tracker
+    trial: Any, search: Search, values: Mapping[str, Any], pages: Sequence[Page], lesson: Lesson, corpus_sha256: str, parent: Tracker
 ) -> tuple[str, float]:
     """Cross-validates one trial; returns `complete`, `pruned` or `failed`, and the score so far."""
     name = f"trial {trial.number}"
@@ -242,7 +245,7 @@ def _run(
         try:
             # A folder by content: a trial that was killed is asked again, and finds its folds.
             folder = work / sha256_json(dict(values))[:16]
-            for step, found in enumerate(label_folds(config, pages, corpus_sha256, count=folds, work=folder)):
+            for step, found in enumerate(label_folds(config, pages, corpus_sha256, count=folds, work=folder, lesson=lesson)):
                 records += found
                 seen = [by_id[record["page_id"]] for record in records]
                 scores = score(seen, records, config).values
