@@ -84,6 +84,21 @@ def test_what_is_no_page_is_refused_and_counted_also_when_resumed(labeler: Label
     assert _table(tmp_path / "whole") == _table(tmp_path / "out")
 
 
+def test_refusals_are_written_as_they_come_and_those_of_other_work_are_not_kept(labeler: Labeler, tmp_path: Path) -> None:
+    path = tmp_path / "pages.jsonl"
+    path.write_text("{broken\n" * 8)
+    found = label_corpus(labeler, str(path), tmp_path / "out", pages_a_part=3)
+    assert (found.lines, found.labelled, found.refused) == (8, 0, 8)
+    assert [part.read_text().count("\n") for part in sorted((tmp_path / "out").glob("_refused-*"))] == [3, 3, 2]
+
+    for part in (tmp_path / "out").glob("part-*"):  # as if killed before the first
+        part.unlink()
+    write_pages(path, [make_page("elsewhere", 1)])
+    found = label_corpus(labeler, str(path), tmp_path / "out", pages_a_part=3)
+    assert (found.labelled, found.refused) == (1, 0)
+    assert not list((tmp_path / "out").glob("_refused-*"))
+
+
 def test_other_work_is_not_mixed_in(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
     label_corpus(labeler, str(corpus), tmp_path / "out")
     other = tmp_path / "other.jsonl"

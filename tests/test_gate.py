@@ -13,7 +13,7 @@ from train import gate as gates
 from train import promote as promotion
 from train import registry
 from train.config import Config
-from train.corpus.page import Page
+from train.corpus.page import Page, Segment
 from train.errors import InputError
 from train.gate import Contestant, Gate, Verdict, judge
 from train.recipe import fit
@@ -138,6 +138,27 @@ def test_other_pages_are_no_comparison(gate: Gate, pages: list[Page], tmp_path: 
 )
 def test_the_first_model_must_be_good_enough(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
     assert rule in _refusing(judge(_contestant(tmp_path, **changes), None, pages, gate, _label(pages)))
+
+
+def test_classes_that_no_page_has_are_not_judged(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
+    def short(page: Page) -> Page:
+        """Without related items, and with a teaser on the weather."""
+        kept = tuple(s for s in page.segments if s.role != "related")
+        return page.with_segments((*kept, Segment("rain tomorrow", "main", 7, "weather")))
+
+    fewer = [short(page) for page in pages]
+    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8), _contestant(tmp_path, wrong=0.1)
+    label = _label(fewer)
+
+    def says_more(labeler: Any) -> list[Any]:
+        records = label(labeler)
+        if labeler is new.labeler:  # one false related segment, one false answer on the weather
+            records[0]["segments"][4]["role"] = "related"
+            records[1]["stories"][0]["topic"] = "weather"
+        return records
+
+    assert not _refusing(judge(new, champion, fewer, gate, says_more)) & {"no-role-falls", "no-topic-falls"}
+    assert "every-role" not in _refusing(judge(new, None, fewer, gate, says_more))
 
 
 def test_size_has_a_limit(gate: Gate, pages: list[Page], tmp_path: Path) -> None:

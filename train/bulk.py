@@ -97,6 +97,8 @@ def _begin(folder: Path, state: dict[str, Any]) -> None:
     if (folder / STATE).is_file():
         found = read_json(folder / STATE)
         if not any(folder.glob("part-*.parquet")):
+            for left in (*folder.glob("_refused-*.jsonl"), folder / REPORT):  # perhaps of another corpus
+                left.unlink(missing_ok=True)
             write_json(folder / STATE, state)
             return
         differs = [name for name in state if name != "corpus" and found.get(name) != state[name]]
@@ -130,10 +132,10 @@ def _done(folder: Path) -> list[tuple[int, int, int]]:
 
 
 def _next(items: Iterator[tuple[int, Page | Refusal]], most: int) -> tuple[list[Page], list[tuple[int, Refusal]], int]:
-    """The next pages of a part and what was refused among them, and how many lines that were."""
+    """The next pages of a part and what was refused among them, `most` of each, and how many lines that were."""
     pages: list[Page] = []
     errors: list[tuple[int, Refusal]] = []
-    while len(pages) < most and (found := next(items, None)) is not None:
+    while len(pages) < most and len(errors) < most and (found := next(items, None)) is not None:
         line, item = found
         if isinstance(item, Refusal):
             errors.append((line, item))
@@ -144,6 +146,7 @@ def _next(items: Iterator[tuple[int, Page | Refusal]], most: int) -> tuple[list[
 
 def _write_refused(path: Path, errors: list[tuple[int, Refusal]]) -> None:
     if not errors:
+        path.unlink(missing_ok=True)
         return
     with written_aside(path) as aside, aside.open("wb") as file:
         for line, refusal in errors:

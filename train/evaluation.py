@@ -320,6 +320,17 @@ class _Columns:
         return answer
 
 
+def scored_classes(pages: Sequence[Page]) -> tuple[list[str], list[str]]:
+    """The roles of segments, and the topics of long stories, that labelled pages have: F1 of others tells of false answers alone."""
+    roles = {segment.role for page in pages for segment in page.segments if word_count(segment.text) >= MIN_WORDS}
+    topics: set[str] = set()
+    for page in pages:
+        for story, words in _stories(page).items():
+            if sum(n for _, n in words) >= BODY_WORDS:
+                topics |= {s.topic for s in page.segments if s.story == story and s.topic is not None}
+    return [role for role in ROLES if role in roles], sorted(topics)
+
+
 def _starts(stories: Sequence[int | None]) -> set[int]:
     return {i for i, story in enumerate(stories) if story is not None and (i == 0 or stories[i - 1] != story)}
 

@@ -16,12 +16,11 @@ import numpy as np
 
 from train.corpus.page import Page
 from train.errors import InputError
-from train.evaluation import evaluate, gain
+from train.evaluation import evaluate, gain, scored_classes
 from train.export.bundle import size_mb
 from train.machine import ROOT
 from train.models.calibrating import reliability
 from train.runtime import Labeler
-from train.runtime.reading import ROLES
 
 TIMED_SEGMENTS, TIMED_RUNS = 40, 25
 
@@ -127,9 +126,10 @@ def _better(
     verdicts = [
         Verdict("better", difference >= gate.least_gain and low > 0, f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) role macro-F1", wanted)
     ]
-    falls = {role: found.values[f"role/f1/{role}"] for role in ROLES}
+    known_roles, known_topics = scored_classes(pages)
+    falls = {role: found.values[f"role/f1/{role}"] for role in known_roles}
     verdicts.append(_no_fall("no-role-falls", falls, gate.max_role_fall))
-    topics = {key.removeprefix("topic/f1/"): value for key, value in found.values.items() if key.startswith("topic/f1/")}
+    topics = {topic: found.values[f"topic/f1/{topic}"] for topic in known_topics}
     if topics:
         verdicts.append(_no_fall("no-topic-falls", topics, gate.max_topic_fall))
     now, before = (reliability(pages, some)["ece"] for some in (records, others))
@@ -154,7 +154,7 @@ def _no_fall(rule: str, changes: Mapping[str, float], most: float) -> Verdict:
 def _minima(new: Contestant, pages: Sequence[Page], records: list[Any], gate: Gate) -> list[Verdict]:
     values = evaluate(pages, records, bootstrap_samples=0).values
     macro = values["role/macro_f1"]
-    worst = min(ROLES, key=lambda role: values[f"role/f1/{role}"])
+    worst = min(scored_classes(pages)[0], key=lambda role: values[f"role/f1/{role}"])
     least, ece = values[f"role/f1/{worst}"], reliability(pages, records)["ece"]
     return [
         Verdict("good-enough", macro >= gate.least_role_macro_f1, f"role macro-F1 {macro:.3f}", f"{gate.least_role_macro_f1:.3f} or more"),

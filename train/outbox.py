@@ -41,6 +41,7 @@ class Outbox:
         """What sent entries made: the name it was put under -> the store's."""
         self._send = send
         self._kept = read_unsent(path)
+        self._torn = path.is_file() and not path.read_bytes().endswith(b"\n")
         self._pause, self._next_try = FIRST_PAUSE_S, 0.0
 
     @property
@@ -56,6 +57,8 @@ class Outbox:
         """Sends an entry after those that wait; keeps it when the store is away."""
         if self._kept and (time.monotonic() < self._next_try or self.flush() is not None):
             return self._keep(entry)
+        # What waited may have made the run that this entry names by the name it was put under.
+        entry = {**entry, "run": self.names.get(entry["run"], entry["run"])}
         try:
             self.names |= self._send(entry)
         except Away as error:
@@ -68,10 +71,14 @@ class Outbox:
 
     def _keep(self, entry: Entry) -> None:
         self._kept.append(entry)
+        if self._torn:  # behind half a line, this one would be no entry either
+            return self._write()
+        self._torn = True  # until the line is whole
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        self._torn = False
 
     def flush(self) -> str | None:
         """Sends what waits; returns why not all of it could be sent, or None."""
@@ -103,6 +110,7 @@ class Outbox:
             write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in self._kept))
         else:
             self.path.unlink(missing_ok=True)
+        self._torn = False
 
 
 def read_unsent(path: Path) -> list[Entry]:

@@ -419,8 +419,8 @@ def _tell_kept(outbox: Outbox, folder: Path) -> None:
 
 
 def _named(values: Mapping[str, T]) -> dict[str, T]:
-    """Metrics or params under names that MLflow takes: a topic or a column may hold other characters than letters, digits, `_-. :/`."""
-    return {re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII): value for name, value in values.items()}
+    """Metrics or params under names that MLflow takes: a topic or a column may hold other characters than letters of any script, digits, `_-. :/`."""
+    return {re.sub(r"[^\w\-. :/]", "_", name): value for name, value in values.items()}
 
 
 def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:

@@ -262,7 +262,8 @@ def test_short_gold_lines_count_only_where_they_stand() -> None:
 @pytest.mark.parametrize(
     ("url", "site"),
     [
-        ("https://www.bbc.co.uk/news", "bbc.co.uk"), ("http://blog.example.com:80/x", "example.com"), ("localhost", "localhost"),
+        ("https://www.bbc.co.uk/news", "bbc.co.uk"), ("https://WWW.Example.ORG/a", "example.org"), ("http://LocalHost/", "localhost"),
+        ("http://blog.example.com:80/x", "example.com"), ("localhost", "localhost"),
         ("http://127.0.0.1/x", "127.0.0.1"), ("", ""), ("http://[broken", ""), ("ftp://münchen.de/", "münchen.de"),
         ("https://web.archive.org/web/20170203173512/http://www.latimes.com/x", "latimes.com"),
         ("http://web-beta.archive.org/web/2016id_/https://web.archive.org/web/2015/bbc.co.uk/news", "bbc.co.uk"),

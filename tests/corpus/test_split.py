@@ -121,6 +121,14 @@ def test_by_time_tests_on_the_future_and_on_other_sites() -> None:
     assert set(split.left_out) == {"s0-9", "s9-9", "s4-9", "s5-9"}
 
 
+def test_by_time_a_large_site_does_not_put_validation_behind_the_test_part() -> None:
+    pages = [_dated("big", n, f"2024-01-{n % 28 + 1:02d}") for n in range(400)]
+    pages += [_dated(f"s{i}", n, f"2025-{i // 2 + 1:02d}-{15 * (i % 2) + n + 1:02d}") for i in range(20) for n in range(2)]
+    split = split_by_site(list(all_facts(pages)), validation_share=0.1, test_share=0.1, seed=0, by_time=True)
+    assert len({page.site for page in split.parts["test"]}) == 19
+    assert not split.left_out
+
+
 def test_by_time_needs_days_that_part_the_sites() -> None:
     with pytest.raises(InputError, match="nothing is left"):
         split_by_site(

@@ -81,6 +81,28 @@ def test_a_run_that_could_not_be_made_gets_its_name_later(tmp_path: Path) -> Non
     assert later.names == {"mine": "real"}
 
 
+def test_what_is_put_as_the_store_comes_back_goes_to_the_run_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.0)
+    store = _Store()
+    store.away = True
+    box = Outbox(tmp_path / UNSENT, store.send, "the store")
+    box.put(_entry(0, "run"))
+    store.away = False
+    box.put(_entry(1))
+    assert [entry["run"] for entry in store.told] == ["mine", "real"]
+
+
+def test_behind_half_a_line_entries_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / UNSENT
+    path.write_text(json.dumps(_entry(0)) + "\n" + '{"op": "met', encoding="utf-8")
+    store = _Store()
+    store.away = True
+    box = Outbox(path, store.send, "the store")
+    for n in (1, 2):
+        box.put(_entry(n))
+    assert [entry["n"] for entry in read_unsent(path)] == [0, 1, 2]
+
+
 def test_a_line_that_a_kill_left_half_is_passed_over_and_others_are_told(tmp_path: Path) -> None:
     path = tmp_path / UNSENT
     path.write_text(json.dumps(_entry(0)) + "\n" + '{"op": "met', encoding="utf-8")

@@ -138,7 +138,8 @@ def site_of(url: str) -> str:
     except ValueError:  # e.g. an unclosed IPv6 bracket
         return ""
     if found.top_domain_under_public_suffix:
-        return str(found.top_domain_under_public_suffix)
+        return str(found.top_domain_under_public_suffix).casefold()
     # An unknown suffix counts as one label, the list's own default rule; addresses and lone names stay as they are.
     host = ".".join(part for part in (found.subdomain, found.domain, found.suffix) if part)
+    host = host.casefold()
     return "" if "[" in host else host if found.ipv4 or found.ipv6 else ".".join(host.split(".")[-2:])

@@ -305,7 +305,9 @@ def _split_by_time(
     seen = 0.0
     for k, (_, group) in enumerate(medians):
         part = "train" if seen < shares["train"] else "validation" if seen < shares["train"] + shares["validation"] else "test"
-        part = {2: "validation" if "validation" not in home.values() else part, 1: "test"}.get(len(medians) - k, part)
+        if "validation" not in home.values() and (part == "test" or len(medians) - k == 2):
+            part = "validation"  # a large group may have stepped over it: what is tested must come later
+        part = "test" if len(medians) - k == 1 else part
         home |= dict.fromkeys(group, part)
         seen += sum(len(dates[site]) for site in group) / len(dated)
     chosen = {part: [page for page in dated if home[page.site] == part] for part in PARTS}
