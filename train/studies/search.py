@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import optuna
@@ -21,7 +22,7 @@ STARTUP = 6
 SAMPLERS = ("tpe", "random")
 ATTEMPTS = 5
 HEARTBEAT_S, GRACE_S = 10, 60
-"""A worker says so often that it is at work; a trial whose worker on another machine has been silent for so long is taken over."""
+"""A worker says so often that it is at work; a trial whose worker on another machine, or of no name yet, has been silent for so long is taken over."""
 OWNER, SURPLUS = "owner", "surplus"
 
 
@@ -33,10 +34,18 @@ def _experimental() -> Iterator[None]:
         yield
 
 
-def _retries(trial: Any) -> list[int]:
-    """Numbers of the trials that this one is asked again for."""
+def _retries(trial: FrozenTrial) -> list[int]:
+    """Numbers of the trials that this one is asked again for, the first of them first."""
     with _experimental():
         return list(RetryHeartbeatStaleTrialCallback.retry_history(trial))
+
+
+def _ask_again(study: Any, trial: FrozenTrial) -> None:
+    """Puts a killed trial's settings up for any worker; not its owner, or who takes it would pass for one that is gone."""
+    trial = deepcopy(trial)
+    trial.user_attrs.pop(OWNER, None)
+    with _experimental():
+        RetryHeartbeatStaleTrialCallback()(study, trial)
 
 
 class NumberedSampler(BaseSampler):
@@ -117,7 +126,7 @@ def _made(storage: str, name: str) -> Any:
             with _experimental():
                 database = RDBStorage(
                     storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, engine_kwargs=timeout,
-                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                    heartbeat_stale_trial_callback=_ask_again,
                 )  # fmt: skip
                 return optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
         except (IntegrityError, ProgrammingError):
@@ -135,9 +144,14 @@ def uncounted(study: Any) -> set[int]:
     return killed | idle | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
 
 
-def place_of(study: Any, trial: Any) -> int:
-    """The place of a trial in its search: how many that count were asked before it."""
-    return int(trial.number) - len([number for number in uncounted(study) if number < trial.number])
+def place_of(study: Any, trial: FrozenTrial) -> int:
+    """The place of a trial in its search: how many that count were asked before it, or before the one it is asked again for."""
+    without, first = uncounted(study), _first(trial)
+    return sum(_first(other) < first for other in study.get_trials(deepcopy=False) if other.number not in without)
+
+
+def _first(trial: FrozenTrial) -> int:
+    return int((_retries(trial) or [trial.number])[0])
 
 
 def ended(study: Any) -> list[FrozenTrial]:
@@ -146,23 +160,28 @@ def ended(study: Any) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.number not in without]
 
 
-def take_over(study: Any, *, own: bool = False) -> None:
+def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *, own: bool = False) -> None:
     """Asks trials again whose process on this machine is gone; of other machines, Optuna's heartbeat tells.
 
     Args:
         study: The study.
+        nameless: Trials that nobody has put a name to -> when they were first seen so, by this process's clock; kept between calls.
+            A worker that was killed before it said that it is there would be waited for for ever.
         own: Also those of this very process, which has begun again.
     """
-    with _experimental():
-        retry = RetryHeartbeatStaleTrialCallback()
+    now = time.monotonic()
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         owner = str(trial.user_attrs.get(OWNER, ""))
-        if gone(owner) or (own and owner == me()):
+        if owner:
+            left = gone(owner) or (own and owner == me())
+        else:
+            left = nameless is not None and now - nameless.setdefault(trial.number, now) > GRACE_S
+        if left:
             try:
                 study.tell(trial.number, state=TrialState.FAIL)
             except (ValueError, RuntimeError, optuna.exceptions.UpdateFinishedTrialError):
                 continue  # another worker was first
-            retry(study, trial)
+            _ask_again(study, trial)
 
 
 def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence[type[Exception]]) -> None:
@@ -177,13 +196,15 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
 
     def owned(trial: Any) -> float:
         trial.set_user_attr(OWNER, me())
-        if place_of(study, trial) >= n and not trial.system_attrs.get("retry_history"):
+        asked = study.get_trials(deepcopy=False)[trial.number]
+        if place_of(study, asked) >= n and not _retries(asked):
             trial.set_user_attr(SURPLUS, True)  # another worker took the last one at the same time
             raise optuna.TrialPruned
         return objective(trial)
 
+    nameless: dict[int, float] = {}
     while True:
-        take_over(study)
+        take_over(study, nameless)
         without = uncounted(study)
         trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in without]
         if any(trial.state == TrialState.WAITING for trial in trials) or len(trials) < n:

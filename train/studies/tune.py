@@ -44,7 +44,7 @@ class Tuned:
         path: Where it is written.
         values: Key -> value of the best trial.
         best: Its score.
-        start: The score of the config as it was given (the first trial).
+        start: The score of the config as it was given; None when the space does not hold it.
         trials: Every trial: `number`, `state`, `score` (None when it failed), `values`.
         importances: Key -> share of the score's variance it explains (fANOVA); empty with too few trials.
     """
@@ -90,7 +90,7 @@ class _Cannot(Exception):
 
 
 class _Searching:
-    """A search with its pages read and its study open; none of the pages is of the test part, and nothing else that is learnt from shares its sites or stories."""
+    """A search with its pages read and its study open; none of the pages is of the test part."""
 
     def __init__(self, search: Search) -> None:
         import optuna
@@ -286,8 +286,6 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
     complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
         raise InputError("no trial came to its end", expected="at least one", remedy="read the messages above, mend the space", path=output)
-    # Of equals the config as it is, else by settings: numbers depend on the workers.
-    best = max(complete, key=lambda trial: (trial.value, trial.number == 0, sorted(map(str, trial.params.items()))))
 
     def values(trial: Any) -> dict[str, Any]:
         return {
@@ -296,6 +294,10 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
             if one.key in trial.params
         }
 
+    as_it_is = load_config(search.config_path, search.overrides)
+    start = next((trial for trial in complete if _apply(search, values(trial)) == as_it_is), None)
+    # Of equals the config as it is, else by settings: numbers depend on workers and kills.
+    best = max(complete, key=lambda trial: (trial.value, trial is start, sorted(map(str, trial.params.items()))))
     importances = {}
     if len(complete) > STARTUP and len({trial.value for trial in complete}) > 1:
         with warnings.catch_warnings():
@@ -308,5 +310,4 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
             row["score"] = trial.intermediate_values[max(trial.intermediate_values)]
     named = replace(search, overrides=[*search.overrides, f"output=outputs/{search.config_path.stem}-tuned"])
     tuned = _apply(named, values(best))
-    start = next((t.value for t in complete if t.number == 0), None)
-    return Tuned(tuned, output / "best.yaml", values(best), float(best.value), start, rows, importances)
+    return Tuned(tuned, output / "best.yaml", values(best), float(best.value), start.value if start else None, rows, importances)
