@@ -16,7 +16,7 @@ from train.corpus.sources import jsonl
 from train.corpus.split import folds
 from train.errors import InputError
 from train.evaluation import Evaluation, by_value
-from train.files import begin_folder, only_begun, sha256_json, write_json
+from train.files import begin_folder, sha256_json, write_json
 from train.models.calibrating import reliability
 from train.models.family import choose
 from train.progress import console
@@ -65,17 +65,7 @@ def label_folds(
         raise InputError(
             "a page id in more than one file", expected="ids that are unique over all parts", remedy="rename them", rule="duplicate-page"
         )
-    state = sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None])
-    marker = work / "state.json"
-    if work.is_dir() and not marker.is_file() and not only_begun(marker):
-        raise InputError(
-            "a folder that is not ours",
-            expected="no folder, or one of an earlier run",
-            remedy="name another",
-            path=work,
-            rule="not-ours",
-        )
-    begin_folder(work, state)
+    begin_folder(work, sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None]))
     corpus = config.corpus
     splits = folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
     for i, split in enumerate(splits):

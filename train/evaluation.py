@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -270,10 +270,7 @@ class _Columns:
 
     def _count_topics(self, row: np.ndarray, page: Page, record: Mapping[str, Any]) -> None:
         topic_of = {story["story"]: story["topic"] for story in record["stories"]}
-        for gold, words in _stories(page).items():
-            topic = next((s.topic for s in page.segments if s.story == gold and s.topic is not None), None)
-            if topic is None:
-                continue
+        for kind, topic, words in _topic_stories(page):
             # The predicted story that covers most of the gold story's words answers for it.
             cover: Counter[int] = Counter()
             for i, n in words:
@@ -281,7 +278,6 @@ class _Columns:
                 if predicted is not None:
                     cover[predicted] += n + 1
             answer = topic_of.get(cover.most_common(1)[0][0]) if cover else None
-            kind = "topic" if sum(n for _, n in words) >= BODY_WORDS else "topic_teaser"
             row[self.at[f"{kind}/n"]] += 1
             row[self.at[f"{kind}/right"]] += answer == topic
             if answer == topic:
@@ -323,11 +319,7 @@ class _Columns:
 def scored_classes(pages: Sequence[Page]) -> tuple[list[str], list[str]]:
     """The roles of segments, and the topics of long stories, that labelled pages have: F1 of others tells of false answers alone."""
     roles = {segment.role for page in pages for segment in page.segments if word_count(segment.text) >= MIN_WORDS}
-    topics: set[str] = set()
-    for page in pages:
-        for story, words in _stories(page).items():
-            if sum(n for _, n in words) >= BODY_WORDS:
-                topics |= {s.topic for s in page.segments if s.story == story and s.topic is not None}
+    topics = {topic for page in pages for kind, topic, _ in _topic_stories(page) if kind == "topic"}
     return [role for role in ROLES if role in roles], sorted(topics)
 
 
@@ -363,6 +355,14 @@ def _stories(page: Page) -> dict[int, list[tuple[int, int]]]:
         if segment.story is not None:
             answer.setdefault(segment.story, []).append((i, word_count(segment.text)))
     return answer
+
+
+def _topic_stories(page: Page) -> Iterator[tuple[str, str, list[tuple[int, int]]]]:
+    """The kind, the topic and the words of a page's stories that have a topic (`_stories`)."""
+    for story, words in _stories(page).items():
+        topic = next((s.topic for s in page.segments if s.story == story and s.topic is not None), None)
+        if topic is not None:
+            yield "topic" if sum(n for _, n in words) >= BODY_WORDS else "topic_teaser", topic, words
 
 
 def without(

@@ -44,21 +44,27 @@ def only_begun(path: Path) -> bool:
     return all(other.name.startswith(f".{path.name}.") and other.suffix == ".part" for other in path.parent.iterdir())
 
 
-def begin_folder(folder: Path, state: Any) -> Path:
-    """Makes a folder whose `state.json` tells `state`, and returns the path of that file.
+def begin_folder(folder: Path, state: Any) -> None:
+    """Makes a folder whose `state.json` tells `state`; what is in it then is of that state.
 
     What the folder held under another state is deleted, `state.json` last: a kill on the way leaves a folder that still says it is ours.
+
+    Raises:
+        InputError: Something is in the folder, and no `state.json`.
     """
     marker = folder / "state.json"
     if marker.is_file() and read_json(marker) == state:
-        return marker
+        return
+    if folder.is_dir() and not marker.is_file() and not only_begun(marker):
+        raise InputError(
+            "a folder that is not ours", expected="no folder, or one of an earlier run", remedy="name another", path=folder, rule="not-ours"
+        )
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path != marker:
             path.unlink()
     write_json(marker, state)
-    return marker
 
 
 def write_text(path: Path, text: str) -> None:

@@ -57,8 +57,7 @@ class Outbox:
         """Sends an entry after those that wait; keeps it when the store is away."""
         if self._kept and (time.monotonic() < self._next_try or self.flush() is not None):
             return self._keep(entry)
-        # What waited may have made the run that this entry names by the name it was put under.
-        entry = {**entry, "run": self.names.get(entry["run"], entry["run"])}
+        entry = self._named(entry)  # what waited may have made its run
         try:
             self.names |= self._send(entry)
         except Away as error:
@@ -94,12 +93,16 @@ class Outbox:
             sent += 1
             if names:  # what was made must not be made twice, whatever happens next
                 self.names |= names
-                self._kept = [{**entry, "run": names.get(entry["run"], entry["run"])} for entry in self._kept]
+                self._kept = [self._named(entry) for entry in self._kept]
                 self._write()
         if sent:
             self._write()
         self._wait(min(2 * self._pause, LONGEST_PAUSE_S) if why else FIRST_PAUSE_S)
         return why
+
+    def _named(self, entry: Entry) -> Entry:
+        """The entry, its run by the store's name where there is one."""
+        return {**entry, "run": self.names.get(entry["run"], entry["run"])}
 
     def _wait(self, pause: float) -> None:
         self._pause = pause

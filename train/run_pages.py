@@ -28,6 +28,8 @@ from train.progress import console
 
 _ALSO = {"baseline": "also_weight", "encoder": "also_epochs", "hierarchical": "also_epochs"}
 """The setting of each family that says how much it makes of `corpus.also`."""
+_UNSEEN = ("validation", "test", "apart")
+"""Parts of which nothing is learnt; `apart` is what a search keeps for its end."""
 
 
 def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
@@ -98,12 +100,8 @@ def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[
     return texts
 
 
-UNSEEN = ("validation", "test", "apart")
-"""Parts of which nothing is learnt; `apart` is what a search keeps for its end."""
-
-
 def _unseen(parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    return [page for part in UNSEEN for page in parts.get(part, ())]
+    return [page for part in _UNSEEN for page in parts.get(part, ())]
 
 
 def _unseen_apart(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
@@ -265,7 +263,7 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
         f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); left out are "
         f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
     )
-    return [page.without_topics() for page in apart]  # they teach roles; topics of their own would be no other family's
+    return apart
 
 
 @lru_cache(maxsize=100_000)
@@ -294,7 +292,9 @@ def _read_also(also: tuple[str, ...], sha256: str, languages: tuple[str, ...], m
         if report.errors:
             console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
         answer += [
-            replace(topics.page(page, path), page_id=f"also-{number}/{page.page_id}") for page in _in_languages(found, languages, path)
+            # They teach roles: topics that the corpus has not would be one family's alone.
+            replace(topics.page(page, path).without_topics(), page_id=f"also-{number}/{page.page_id}")
+            for page in _in_languages(found, languages, path)
         ]
     return answer
 

@@ -137,6 +137,7 @@ def test_what_a_killed_pair_left_is_not_taken_for_anothers(
 
     def killed(config: Config, parts: Any, texts: Any, work: Path) -> Any:
         found.append((work / "member-0.safetensors").exists())
+        work.mkdir(exist_ok=True)
         (work / "member-0.safetensors").write_text("half a model")
         raise KeyboardInterrupt
 

@@ -22,8 +22,7 @@ from train.evaluation import KEY_METRICS, Evaluation, evaluate, gain, majority_r
 from train.files import read_json, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import run_fingerprint
-from train.run_pages import corpus_sha256 as corpus_sha256_of
-from train.run_pages import read_corpus
+from train.run_pages import corpus_sha256, read_corpus
 from train.studies.floors import rule_records
 from train.studies.space import read_yaml
 from train.studies.tables import cells, note
@@ -87,7 +86,7 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = 5
     # All configs are read before hours go into the first of them.
     configs = {name: load_config(base, [*own, *overrides]) for name, own in rows.items()}
     first = next(iter(configs.values()))
-    by_file, corpus_sha256 = read_corpus(first, output)
+    by_file, digest = read_corpus(first, output)
     pages = [page for found in by_file.values() for page in found]
     settings: dict[str, Any] = {
         "bootstrap_samples": first.evaluation.bootstrap_samples,
@@ -100,20 +99,20 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = 5
         if only is not None and name not in (only, next(iter(configs))):
             continue
         console.print(f"{name}: {', '.join(rows[name]) or base.stem}", markup=False)
-        records, minutes = _row(name, config, output / _slug(name), corpus_sha256_of(config), count)
+        records, minutes = _row(name, config, output / _slug(name), count)
         compared = compared or records
         better = None if not answer else gain(pages, records, compared, **settings)
         answer.append(Row(name, evaluate(pages, records, **settings), better, minutes))
     for name, floor in zip(FLOORS, (_majority(pages, first, count), rule_records(pages)), strict=True):
         answer.append(Row(name, evaluate(pages, floor, **settings), gain(pages, floor, compared, **settings), 0.0))
-    facts = (f"{count} folds by site", f"{len(pages)} pages of {answer[0].scores.n_sites} sites", f"corpus sha256 `{corpus_sha256[:12]}`")
+    facts = (f"{count} folds by site", f"{len(pages)} pages of {answer[0].scores.n_sites} sites", f"corpus sha256 `{digest[:12]}`")
     write_text(output / "table.md", f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, ROW=only or '')}")
     return answer
 
 
-def _row(name: str, config: Config, folder: Path, corpus_sha256: str, count: int) -> tuple[list[dict[str, Any]], float]:
+def _row(name: str, config: Config, folder: Path, count: int) -> tuple[list[dict[str, Any]], float]:
     """Records and minutes of a row, kept from an earlier call or made now."""
-    state = sha256_json([run_fingerprint(config, corpus_sha256), count])
+    state = sha256_json([run_fingerprint(config, corpus_sha256(config)), count])
     done = folder / "row.json"
     if done.is_file() and read_json(done)["state"] == state:
         return [record for _, record in jsonl.lines(folder / "records.jsonl.gz") if isinstance(record, dict)], float(

@@ -21,7 +21,7 @@ from train.corpus.split import split_by_site
 from train.crossval import Lesson, label_unseen, out_of_fold
 from train.errors import InputError
 from train.evaluation import KEY_METRICS, Evaluation, evaluate
-from train.files import begin_folder, read_json, sha256_json, write_json, write_text
+from train.files import begin_folder, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import run_fingerprint
 from train.run_pages import corpus_sha256, read_corpus, read_topic_texts, site_names
@@ -113,12 +113,10 @@ def _pair(
 
         lesson = Lesson(f"and {', '.join(sorted(digest for key, digest in digests.items() if key != tested))}", mix)
         return out_of_fold(config, pages[tested], digests[tested], count=count, work=work, lesson=lesson)
-    state = sha256_json([run_fingerprint(config, digests[tested]), digests[trained]])
-    done, path = work / "state.json", work / "records.jsonl.gz"
-    if done.is_file() and read_json(done) == state:
+    begin_folder(work, sha256_json([run_fingerprint(config, digests[tested]), digests[trained]]))
+    path = work / "records.jsonl.gz"
+    if path.is_file():
         return [record for _, record in jsonl.lines(path) if isinstance(record, dict)]
-    done.unlink(missing_ok=True)  # else the old state would vouch for new records
-    begin_folder(work / "model", state)  # members and checkpoints of another config, corpus or code are not gone on from
     learnt = _apart(pages[trained], pages[tested])
     if len(learnt) < LEAST_PAGES:
         raise InputError(
@@ -134,7 +132,6 @@ def _pair(
     parts = {"train": [*parts["train"], *parts["test"]], "validation": parts["validation"], "test": pages[tested]}
     records = label_unseen(config, parts, read_topic_texts(config, work, parts), work / "model")
     jsonl.write(path, records)
-    write_json(done, state)
     return records
 
 
