@@ -201,7 +201,7 @@ server: $(READY) ## Start an MLflow server for a team, with accounts: STORE=post
 
 .PHONY: test
 test: $(READY) ## Run all tests, two files at a time (sets up when needed; no network); JOBS=4: four
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
 
 .PHONY: test-slow
 test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test` tries a sample (30 minutes; rows in outputs/survival.jsonl)
