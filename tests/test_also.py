@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from train.config import Config
 from train.corpus.read import write_pages
 from train.errors import InputError
 from train.recipe import run_fingerprint
-from train.run_pages import also_sha256, training_pages
+from train.run_pages import also_sha256, corpus_sha256, training_pages
 
 PARTS = {
     "train": [make_page("one", 1)],
@@ -70,6 +71,19 @@ def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Pat
         write_pages(tmp_path / "also.jsonl", [make_page("four", n)])
         seen.add((also_sha256(asked), run_fingerprint(asked, "corpus")))
     assert len(seen) == 2, "other pages under the same name are another run"
+
+
+def test_a_corpus_is_named_by_what_its_pages_are(make_config: ConfigMaker, tmp_path: Path) -> None:
+    config = make_config("demo-baseline")
+    assert corpus_sha256(config) == hashlib.sha256(Path(str(config.corpus.path)).read_bytes()).hexdigest()
+    renamed = replace(config, corpus=replace(config.corpus, roles={"related": "boilerplate"}))
+    assert corpus_sha256(renamed) != corpus_sha256(config), "other labels"
+    (tmp_path / "texts.csv").write_text("text,topic\na story,sport\n")
+    taught = replace(config, topics=replace(config.topics, path=f"csv:{tmp_path / 'texts.csv'}"))
+    assert corpus_sha256(taught) == corpus_sha256(config), "the same pages, whatever else teaches topics"
+    seen = {run_fingerprint(config, "c"), run_fingerprint(taught, "c")}
+    (tmp_path / "texts.csv").write_text("text,topic\na story,business\n")
+    assert len(seen | {run_fingerprint(taught, "c")}) == 3
 
 
 def test_corpora_that_no_family_learns_from_are_told(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from train import registry
 from train.config import Config
 from train.corpus.page import Page, Segment
 from train.errors import InputError
-from train.gate import Contestant, Gate, Verdict, judge
+from train.gate import Behaviour, Contestant, Gate, Verdict, judge
 from train.recipe import fit
 from train.runtime import Labeler
 from train.settings import read_settings
@@ -23,6 +23,12 @@ from train.settings import read_settings
 ConfigMaker = Callable[..., Config]
 TOPICS = ("business", "sport")
 TAMPER = ("boilerplate", "main", "related")
+TESTS = frozenset(f"test_{i}" for i in range(18))
+
+
+def _failing(count: int) -> Behaviour:
+    failed = frozenset(f"test_{i}" for i in range(count))
+    return Behaviour(TESTS - failed, failed)
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def _contestant(folder: Path, **changes: Any) -> Contestant:
     named = {name: changes.pop(name) for name in list(changes) if name in told}
     labeler = cast(Labeler, SimpleNamespace(**{**told, **named}))
     usual: dict[str, Any] = {
-        "version": "1", "bundle": folder, "corpus_sha256": "c", "split_sha256": "s", "signature": {"in": "segments"}, "failed": (frozenset(), 18),
+        "version": "1", "bundle": folder, "corpus_sha256": "c", "split_sha256": "s", "signature": {"in": "segments"}, "behaviour": Behaviour(TESTS, frozenset()),
     }  # fmt: skip
     return Contestant(labeler=labeler, **{**usual, **changes})
 
@@ -87,12 +93,13 @@ def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_pat
         "behaviour-kept",
         "signature",
         "topics",
+        "test-sites",
         "latency",
         "size",
     ]
     assert [verdict.rule for verdict in verdicts] == [*rules, "behaviour"]
     first = judge(new, None, pages, gate, _label(pages))
-    assert [verdict.rule for verdict in first] == ["good-enough", "every-role", "calibration", "latency", "size", "behaviour"]
+    assert [verdict.rule for verdict in first] == ["good-enough", "every-role", "calibration", "test-sites", "latency", "size", "behaviour"]
     assert _refusing(first) == set()
 
 
@@ -104,8 +111,8 @@ def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_pat
         ({"wrong": 0.5, "worst": "related"}, "no-role-falls"),
         ({"topic_wrong": 0.5}, "no-topic-falls"),
         ({"sure": 0.6}, "calibration"),
-        ({"failed": (frozenset({"test_spaces"}), 18)}, "behaviour-kept"),
-        ({"failed": (frozenset({f"test_{i}" for i in range(4)}), 18)}, "behaviour"),
+        ({"behaviour": _failing(1)}, "behaviour-kept"),
+        ({"behaviour": _failing(4)}, "behaviour"),
         ({"signature": {"in": "text"}}, "signature"),
         ({"topics": ("sport",)}, "topics"),
         ({"milliseconds": 151.0}, "latency"),
@@ -161,6 +168,21 @@ def test_classes_that_no_page_has_are_not_judged(gate: Gate, pages: list[Page], 
     assert "every-role" not in _refusing(judge(new, None, fewer, gate, says_more))
 
 
+def test_what_does_not_apply_to_the_champion_is_not_lost(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
+    skipped = Behaviour(TESTS - {"test_0"}, frozenset())
+    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8, behaviour=skipped), _contestant(tmp_path, behaviour=_failing(1))
+    assert _refusing(judge(new, champion, pages, gate, _label(pages))) == set()
+
+
+def test_few_sites_and_unnamed_corpora_are_no_comparison(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
+    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8), _contestant(tmp_path)
+    of_one = [page for page in pages if page.site == pages[0].site]
+    assert "test-sites" in _refusing(judge(new, champion, of_one, gate, _label(of_one)))
+    assert "test-sites" in _refusing(judge(new, None, of_one, gate, _label(of_one)))
+    unnamed = [_contestant(tmp_path, wrong=wrong, corpus_sha256="") for wrong in (0.1, 0.2)]
+    assert "same-pages" in _refusing(judge(*unnamed, pages, gate, _label(pages)))
+
+
 def test_size_has_a_limit(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
     found = judge(_contestant(tmp_path), None, pages, replace(gate, max_size_mb=0.5), _label(pages))
     assert _refusing(found) == {"size"}
@@ -182,8 +204,8 @@ def runs(make_config: ConfigMaker, store: Path) -> list[str]:
 def test_promote_and_roll_back(runs: list[str], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    monkeypatch.setattr(promotion, "behaviour", lambda bundle: (frozenset(), 18))
-    gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 13, 100)
+    monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
+    gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
     assert runs == ["1", "2", "3"]
     assert registry.version_of("champion") is None
     with pytest.raises(InputError, match="no version serves"):
@@ -268,8 +290,8 @@ def test_other_labels_and_unreadable_champions_do_not_pass(
 ) -> None:
     from train.corpus.read import read_pages, write_pages
 
-    monkeypatch.setattr(promotion, "behaviour", lambda bundle: (frozenset(), 18))
-    gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 13, 100)
+    monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
+    gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
     relabelled = [
         page.with_segments(tuple(replace(s, role="boilerplate", story=None) for s in page.segments)) for page in read_pages(corpus)
     ]
@@ -300,8 +322,9 @@ def test_limits_that_make_no_sense_are_refused(change: str) -> None:
 
 def test_behaviour_names_what_fails(make_config: ConfigMaker) -> None:
     outcome = fit(make_config("demo-baseline"))
-    failed, count = gates.behaviour(outcome.output / "bundle")
-    assert count >= 17
-    assert all(name.startswith("test_") for name in failed)
+    found = gates.behaviour(outcome.output / "bundle")
+    assert len(found.passed) + len(found.failed) >= 17
+    assert not found.passed & found.failed
+    assert all(name.startswith("test_") for name in found.passed | found.failed)
     with pytest.raises(InputError, match="do not run"):
         gates.behaviour(outcome.output / "absent")

@@ -40,6 +40,7 @@ class Gate:
     least_role_f1: float
     least_role_macro_f1: float
     max_ece: float
+    least_sites: int
     seed: int
     samples: int
 
@@ -68,6 +69,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Behaviour:
+    """Names of the behavioural tests that a model passes and fails; those that do not apply to it are in neither."""
+
+    passed: frozenset[str]
+    failed: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Contestant:
     """A version as the gate sees it.
 
@@ -78,7 +87,7 @@ class Contestant:
         corpus_sha256: What it was trained on.
         split_sha256: Of its split.
         signature: Of the MLflow model, as plain values.
-        failed: Names of the behavioural tests it fails, and how many there are.
+        behaviour: How it does in the behavioural tests.
     """
 
     version: str
@@ -87,7 +96,7 @@ class Contestant:
     corpus_sha256: str
     split_sha256: str
     signature: Mapping[str, Any]
-    failed: tuple[frozenset[str], int]
+    behaviour: Behaviour
 
 
 def judge(
@@ -103,10 +112,13 @@ def judge(
         label: Gives `predict`'s records of these pages by a labeler.
     """
     records = label(new.labeler)
-    verdicts = _absolute(new, gate)
+    verdicts = [_enough_sites(pages, gate), *_absolute(new, gate)]
     if champion is None:
         return [*_minima(new, pages, records, gate), *verdicts]
-    same = (new.corpus_sha256, new.split_sha256) == (champion.corpus_sha256, champion.split_sha256)
+    same = (new.corpus_sha256, new.split_sha256) == (champion.corpus_sha256, champion.split_sha256) and "" not in (
+        new.corpus_sha256,
+        new.split_sha256,
+    )
     names = f"{new.corpus_sha256[:12]}/{new.split_sha256[:12]}"
     first = Verdict("same-pages", same, names, f"{champion.corpus_sha256[:12]}/{champion.split_sha256[:12]} (corpus/split of the champion)")
     if not same:
@@ -141,8 +153,8 @@ def _better(
             f"{before + gate.max_ece_rise:.3f} or less (champion {before:.3f})",
         )
     )
-    passed_before = new.failed[0] - champion.failed[0]
-    verdicts.append(Verdict("behaviour-kept", not passed_before, _listed(passed_before) or "none lost", "every test the champion passes"))
+    lost = new.behaviour.failed & champion.behaviour.passed
+    verdicts.append(Verdict("behaviour-kept", not lost, _listed(lost) or "none lost", "every test the champion passes"))
     return verdicts
 
 
@@ -177,9 +189,17 @@ def _same_contract(new: Contestant, champion: Contestant) -> list[Verdict]:
     ]
 
 
+def _enough_sites(pages: Sequence[Page], gate: Gate) -> Verdict:
+    found = len({page.site for page in pages})
+    return Verdict(
+        "test-sites", found >= gate.least_sites, f"{found} sites", f"{gate.least_sites} or more: an interval over few tells nothing"
+    )
+
+
 def _absolute(new: Contestant, gate: Gate) -> list[Verdict]:
     milliseconds, size = page_milliseconds(new.labeler), size_mb(new.bundle)
-    failed, count = new.failed
+    failed = new.behaviour.failed
+    count = len(failed) + len(new.behaviour.passed)
     share = (count - len(failed)) / max(count, 1)
     told = f"{count - len(failed)} of {count} pass{f', not {_listed(failed)}' if failed else ''}"
     return [
@@ -212,8 +232,8 @@ def page_milliseconds(labeler: Labeler) -> float:
     return float(np.median(seconds[3:])) * 1000
 
 
-def behaviour(bundle: Path) -> tuple[frozenset[str], int]:
-    """Names of the tests in tests/behaviour that a bundle fails, and how many there are.
+def behaviour(bundle: Path) -> Behaviour:
+    """Runs the tests in tests/behaviour on a bundle.
 
     Raises:
         InputError: The tests cannot be run.
@@ -238,6 +258,7 @@ def behaviour(bundle: Path) -> tuple[frozenset[str], int]:
                 f"the behavioural tests do not run: {(done.stdout + done.stderr)[-300:]}", expected="a checkout with tests/behaviour and pytest",
                 remedy="run it from the repository, in the environment that `make setup` makes", path=ROOT, rule="no-behaviour",
             )  # fmt: skip
-    bad = {str(case.get("name")) for case in cases if case.find("failure") is not None}
+    failed = {str(case.get("name")) for case in cases if case.find("failure") is not None}
     # What is expected to fail is reported as skipped, and is no pass.
-    return frozenset(bad), sum(case.find("skipped") is None for case in cases)
+    passed = {str(case.get("name")) for case in cases if case.find("skipped") is None} - failed
+    return Behaviour(frozenset(passed), frozenset(failed))

@@ -114,11 +114,11 @@ def _contestant(registered: Any) -> Contestant:
     labeler = load_labeler(str(bundle))
     signature = mlflow.models.get_model_info(uri).signature
     with waiting(f"testing how version {registered.version} behaves"):
-        failed = behaviour(bundle)
+        behaved = behaviour(bundle)
     tags = registered.tags
     return Contestant(
         str(registered.version), bundle, labeler, tags.get("corpus.sha256", ""), tags.get("split.sha256", ""),
-        signature.to_dict() if signature else {}, failed,
+        signature.to_dict() if signature else {}, behaved,
     )  # fmt: skip
 
 

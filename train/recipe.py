@@ -39,6 +39,7 @@ from train.run_pages import (
     read_corpus,
     read_topic_texts,
     split_corpus,
+    topics_sha256,
     training_pages,
 )
 from train.runtime import BundleError, Labeler
@@ -109,6 +110,8 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         tracker.tags({"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
         if config.corpus.also:
             tracker.tags({"corpus.also.sha256": also_sha256(config)})
+        if (digest := topics_sha256(config)) is not None:
+            tracker.tags({"topics.sha256": digest})
         tracker.datasets(split, config.corpus.path or str(config.corpus.train_path), corpus_hash)
         for file in ("config.yaml", "split.json"):
             tracker.file(output / file)
@@ -305,6 +308,7 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
         corpus_sha256,
         split,
         also_sha256(config),
+        topics_sha256(config),
         backbones,
         code_sha256(),
         libraries,

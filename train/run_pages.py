@@ -129,11 +129,11 @@ def _corpus_paths(config: Config) -> dict[str, str]:
 
 
 def corpus_sha256(config: Config) -> str:
-    """sha256 of the corpus file as `sha256sum` prints it; over all of them, where parts, topic texts or a mapping are given too."""
-    paths = list(_corpus_paths(config).values())
-    digests = [digest(path) for path in paths]
-    if config.topics.path:
-        digests.append(topic_texts.digest(config.topics.path))
+    """sha256 of the corpus file as `sha256sum` prints it; over all that decides what its pages and labels are, where that is more: three
+    files, names of columns and roles, a mapping of topics."""
+    digests = [digest(path) for path in _corpus_paths(config).values()]
+    if config.corpus.columns or config.corpus.roles:
+        digests.append(sha256_json([config.corpus.columns, config.corpus.roles]))
     if config.topics.mapping:
         digests.append(TopicMapping.load(config.topics.mapping).sha256)
     return digests[0] if len(digests) == 1 else sha256_json(digests)
@@ -300,5 +300,10 @@ def _read_also(also: tuple[str, ...], sha256: str, languages: tuple[str, ...], m
 
 
 def also_sha256(config: Config) -> str:
-    """Names what is learnt from besides the corpus."""
+    """Names `corpus.also`."""
     return sha256_json([digest(path) for path in config.corpus.also])
+
+
+def topics_sha256(config: Config) -> str | None:
+    """Names the topic texts; None without."""
+    return topic_texts.digest(config.topics.path) if config.topics.path else None

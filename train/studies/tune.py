@@ -26,7 +26,7 @@ from train.files import sha256_json, write_json, write_text
 from train.machine import cores_each
 from train.progress import console
 from train.recipe import code_sha256, score
-from train.run_pages import parts_of, read_corpus, split_corpus
+from train.run_pages import also_sha256, parts_of, read_corpus, split_corpus, topics_sha256
 from train.studies.search import SAMPLERS, STARTUP, ended, open_study, take_over, work
 from train.studies.space import Range, flow, read_space
 from train.tracking import Tracker, joined_run, tracked_run
@@ -117,6 +117,8 @@ class _Searching:
             self.config.to_dict(),
             ranges,
             self.corpus_sha256,
+            also_sha256(self.config),
+            topics_sha256(self.config),
             self.split.sha256,
             code_sha256(),
             search.folds,
