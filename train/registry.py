@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from train.errors import InputError
 from train.interrupt import gone, me
@@ -53,7 +54,7 @@ class ChampionMoved(Exception):
 LOCK = f"{REGISTERED_MODEL}.lock"
 """A registered model that is there while aliases move: making it is the one thing of MLflow's registry that only one client can do."""
 LONGEST_LOCK_S = 60.0
-"""Older locks are of clients that were killed; moving aliases takes a second."""
+"""A lock that is seen longer is of a client that was killed; moving aliases takes a second."""
 
 
 @contextmanager
@@ -66,9 +67,15 @@ def _locked(client: Any) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     deadline = time.monotonic() + 3 * LONGEST_LOCK_S
+    token, seen = uuid4().hex, dict[str, float]()
+
+    def left(tags: Mapping[str, str]) -> bool:
+        now = time.monotonic()  # never the other machine's clock
+        return gone(tags.get("owner", "")) or now - seen.setdefault(tags.get("token", ""), now) > LONGEST_LOCK_S
+
     while True:
         try:
-            client.create_registered_model(LOCK, {"owner": me(), "taken": str(time.time())}, "Held while aliases move.")
+            client.create_registered_model(LOCK, {"owner": me(), "token": token}, "Held while aliases move.")
             break
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -78,24 +85,25 @@ def _locked(client: Any) -> Iterator[None]:
                 f"the registry is locked by {LOCK}", expected="a lock that is let go within a minute", rule="locked",
                 remedy="see who moves aliases all the time; or delete that registered model",
             )  # fmt: skip
-        _break_lock(client)
+        with suppress(MlflowException):
+            _unlock(client, left)
         time.sleep(0.1)
     try:
         yield
     finally:
-        client.delete_registered_model(LOCK)
+        _unlock(client, lambda tags: tags.get("token") == token)  # another may have taken ours for a killed one's
 
 
-def _break_lock(client: Any) -> None:
-    """Deletes the lock of a client that was killed."""
+def _unlock(client: Any, when: Callable[[Mapping[str, str]], bool]) -> None:
+    """Deletes the lock, when its tags say so."""
     from mlflow.exceptions import MlflowException
 
     try:
-        tags = client.get_registered_model(LOCK).tags
-        if gone(tags.get("owner", "")) or time.time() - float(tags.get("taken", 0)) > LONGEST_LOCK_S:
+        if when(client.get_registered_model(LOCK).tags):
             client.delete_registered_model(LOCK)
-    except MlflowException:
-        pass  # it was let go
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # it was let go
+            raise
 
 
 def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None = None, alias: str = CHALLENGER) -> Registered:

@@ -156,7 +156,9 @@ def _engineer(version: Any, folder: Path) -> int:
     return runs.index(version.tags["bundle.version"])
 
 
-def test_a_version_judged_against_another_champion_is_not_promoted(make_config: ConfigMaker, store: Path) -> None:
+def test_a_version_judged_against_another_champion_is_not_promoted(
+    make_config: ConfigMaker, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from train.recipe import fit
     from train.registry import register_outcome
 
@@ -173,9 +175,15 @@ def test_a_version_judged_against_another_champion_is_not_promoted(make_config: 
     # The lock of a client that was killed does not last.
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
     client = registry._client()
-    client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "taken": str(time.time())})
+    client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "token": "its"})
     promote(two, verdicts, against=one)
     assert history() == [one, two]
+    # Nor that of another machine, whose clock tells nothing; and what another took over is not ours to let go.
+    monkeypatch.setattr(registry, "LONGEST_LOCK_S", 1.0)
+    client.create_registered_model(LOCK, {"owner": "elsewhere 1", "token": "theirs"})
+    with registry._locked(client):
+        client.set_registered_model_tag(LOCK, "token", "another's")
+    assert client.get_registered_model(LOCK).tags["token"] == "another's"
 
 
 def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
