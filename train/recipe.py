@@ -63,7 +63,7 @@ class Outcome:
         run_id: MLflow run, or None when tracking was off.
         model_uri: `models:/m-…`, or None.
         version: The bundle's version.
-        corpus_sha256: Of the corpus file (of the three files' hashes, where three were given).
+        corpus_sha256: `run_pages.corpus_sha256`.
         split_sha256: Of which page is in which part.
     """
 

@@ -129,8 +129,8 @@ def _corpus_paths(config: Config) -> dict[str, str]:
 
 
 def corpus_sha256(config: Config) -> str:
-    """sha256 of the corpus file as `sha256sum` prints it; over all that decides what its pages and labels are, where that is more: three
-    files, names of columns and roles, a mapping of topics."""
+    """sha256 of the corpus file as `sha256sum` prints it; over all that decides what its pages and labels read, where that is more:
+    three files, names of columns and roles, a mapping of topics. Which of them are kept is the split's to tell."""
     digests = [digest(path) for path in _corpus_paths(config).values()]
     if config.corpus.columns or config.corpus.roles:
         digests.append(sha256_json([config.corpus.columns, config.corpus.roles]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from train.errors import InputError
 from train.interrupt import gone, me
+from train.progress import console
 
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
@@ -23,7 +24,8 @@ SAMPLERS = ("tpe", "random")
 ATTEMPTS = 5
 HEARTBEAT_S, GRACE_S = 10, 60
 """A worker says so often that it is at work; a trial whose worker on another machine, or of no name yet, has been silent for so long is taken over."""
-OWNER, SURPLUS = "owner", "surplus"
+OWNER, SURPLUS, DRAWN = "owner", "surplus", "drawn"
+"""What a trial tells of itself: whose it is; that there were enough of them; that all its settings are drawn."""
 
 
 @contextmanager
@@ -41,9 +43,13 @@ def _retries(trial: FrozenTrial) -> list[int]:
 
 
 def _ask_again(study: Any, trial: FrozenTrial) -> None:
-    """Puts a killed trial's settings up for any worker; not its owner, or who takes it would pass for one that is gone."""
+    """Puts a killed trial up for any worker, unless it was asked again already or is one too many."""
+    if trial.number in _set_aside(study.get_trials(deepcopy=False)):
+        return
     trial = deepcopy(trial)
-    trial.user_attrs.pop(OWNER, None)
+    trial.user_attrs.pop(OWNER, None)  # who takes it would pass for one that is gone
+    if not trial.user_attrs.get(DRAWN):
+        trial.params, trial.distributions = {}, {}  # half a draw would change the other half
     with _experimental():
         RetryHeartbeatStaleTrialCallback()(study, trial)
 
@@ -135,19 +141,32 @@ def _made(storage: str, name: str) -> Any:
             time.sleep(1)
 
 
-def uncounted(study: Any) -> set[int]:
-    """Numbers of trials that do not count: their worker was killed (they were asked again), there were enough of them, or they ended
-    before a setting was drawn (the database was busy when they were about to begin)."""
+def _set_aside(trials: Sequence[FrozenTrial]) -> set[int]:
+    """Numbers of trials in whose place others stand: they were asked again, or asked again twice as two workers found them, or there were
+    enough."""
+    asked_again: dict[tuple[int, ...], list[int]] = {}
+    for trial in trials:
+        if retries := _retries(trial):
+            asked_again.setdefault(tuple(retries), []).append(trial.number)
+    killed = {number for retries in asked_again for number in retries}
+    twice = {number for numbers in asked_again.values() for number in sorted(numbers)[1:]}
+    return killed | twice | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
+
+
+def _idle(trial: FrozenTrial) -> bool:
+    """Whether a trial ended before a setting was drawn: the database was busy when it was about to begin."""
+    return trial.state == TrialState.FAIL and not trial.params
+
+
+def _counted(study: Any) -> list[FrozenTrial]:
     trials = study.get_trials(deepcopy=False)
-    killed = {number for trial in trials for number in _retries(trial)}
-    idle = {trial.number for trial in trials if trial.state in (TrialState.FAIL, TrialState.PRUNED) and not trial.params}
-    return killed | idle | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
+    without = _set_aside(trials)
+    return [trial for trial in trials if trial.number not in without and not _idle(trial)]
 
 
 def place_of(study: Any, trial: FrozenTrial) -> int:
     """The place of a trial in its search: how many that count were asked before it, or before the one it is asked again for."""
-    without, first = uncounted(study), _first(trial)
-    return sum(_first(other) < first for other in study.get_trials(deepcopy=False) if other.number not in without)
+    return sum(_first(other) < _first(trial) for other in _counted(study))
 
 
 def _first(trial: FrozenTrial) -> int:
@@ -156,8 +175,7 @@ def _first(trial: FrozenTrial) -> int:
 
 def ended(study: Any) -> list[FrozenTrial]:
     """The trials that count and have ended."""
-    without = uncounted(study)
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.number not in without]
+    return [trial for trial in _counted(study) if trial.state.is_finished()]
 
 
 def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *, own: bool = False) -> None:
@@ -170,18 +188,18 @@ def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *,
         own: Also those of this very process, which has begun again.
     """
     now = time.monotonic()
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.FAIL)):
         owner = str(trial.user_attrs.get(OWNER, ""))
-        if owner:
+        if trial.state == TrialState.FAIL:
+            left = _idle(trial)
+        elif owner:
             left = gone(owner) or (own and owner == me())
         else:
             left = nameless is not None and now - nameless.setdefault(trial.number, now) > GRACE_S
         if left:
-            try:
-                study.tell(trial.number, state=TrialState.FAIL)
-            except (ValueError, RuntimeError, optuna.exceptions.UpdateFinishedTrialError):
-                continue  # another worker was first
-            _ask_again(study, trial)
+            _ask_again(study, trial)  # before it ends: else a kill in between would lose it
+            with suppress(ValueError, RuntimeError):  # it has ended
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence[type[Exception]]) -> None:
@@ -194,10 +212,14 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
         failed: What it raises when a trial cannot be.
     """
 
+    mine: int | None = None
+
     def owned(trial: Any) -> float:
+        nonlocal mine
+        mine = trial.number
         trial.set_user_attr(OWNER, me())
-        asked = study.get_trials(deepcopy=False)[trial.number]
-        if place_of(study, asked) >= n and not _retries(asked):
+        trials = study.get_trials(deepcopy=False)
+        if mine in _set_aside(trials) or place_of(study, trials[mine]) >= n:
             trial.set_user_attr(SURPLUS, True)  # another worker took the last one at the same time
             raise optuna.TrialPruned
         return objective(trial)
@@ -205,11 +227,16 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
     nameless: dict[int, float] = {}
     while True:
         take_over(study, nameless)
-        without = uncounted(study)
-        trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in without]
+        trials = _counted(study)
         if any(trial.state == TrialState.WAITING for trial in trials) or len(trials) < n:
-            with _experimental():
-                study.optimize(owned, n_trials=1, catch=tuple(failed))
+            mine = None
+            try:
+                with _experimental():
+                    study.optimize(owned, n_trials=1, catch=tuple(failed))
+            except Exception:
+                if not any(mine in _retries(trial) for trial in study.get_trials(deepcopy=False)):
+                    raise
+                console.print(f"trial {mine} was taken over meanwhile: this worker had been silent for too long", style="yellow")
         elif any(trial.state == TrialState.RUNNING for trial in trials):
             time.sleep(0.5)  # its worker may be killed yet
             with _experimental():

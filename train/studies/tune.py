@@ -27,7 +27,7 @@ from train.machine import cores_each
 from train.progress import console
 from train.recipe import code_sha256, score
 from train.run_pages import also_sha256, parts_of, read_corpus, split_corpus, topics_sha256
-from train.studies.search import SAMPLERS, STARTUP, ended, open_study, take_over, work
+from train.studies.search import DRAWN, SAMPLERS, STARTUP, ended, open_study, take_over, work
 from train.studies.space import Range, flow, read_space
 from train.tracking import Tracker, joined_run, tracked_run
 
@@ -44,7 +44,7 @@ class Tuned:
         path: Where it is written.
         values: Key -> value of the best trial.
         best: Its score.
-        start: The score of the config as it was given; None when the space does not hold it.
+        start: The score of the config as it was given; None when no trial of it came to its end, as the space does not hold it.
         trials: Every trial: `number`, `state`, `score` (None when it failed), `values`.
         importances: Key -> share of the score's variance it explains (fANOVA); empty with too few trials.
     """
@@ -136,6 +136,7 @@ class _Searching:
         import optuna
 
         values = {one.key: one.suggest(trial) for one in self.ranges}
+        trial.set_user_attr(DRAWN, True)
         state, value = _run(trial, self.search, values, self.pages, self.lesson, self.corpus_sha256, tracker)
         if state == "pruned":
             raise optuna.TrialPruned
