@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -112,7 +113,81 @@ def test_a_worker_whose_trial_was_taken_over_goes_on(
     study = opened()
     work(study, 4, slept, [])
     assert _tried(study) == undisturbed
-    assert "trial 0 was taken over" in capsys.readouterr().err
+    assert "trial 0 was ended by another worker" in capsys.readouterr().err
+
+
+def test_two_that_run_the_same_trial_count_it_once(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+    first = True
+
+    def overtaken(trial: Any) -> float:
+        nonlocal first
+        score = _objective(trial)
+        if first:
+            first = False
+            opened().tell(trial.number, score)  # SQLite may give a waiting trial to two workers at the same moment
+        return score
+
+    study = opened()
+    work(study, 4, overtaken, [])
+    assert _tried(study) == undisturbed
+
+
+def test_two_that_begin_a_search_enqueue_one_config(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+    study = opened()
+    for _ in range(2):
+        study.enqueue_trial({"x": 0.5, "y": 0.5})
+    work(study, 4, _objective, [])
+    assert len(_tried(study)) == len(set(_tried(study))) == 4
+    assert len(set(_tried(study)) & set(undisturbed)) == 3
+
+
+def test_an_error_between_two_draws_is_no_trial(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+    first = True
+
+    def busy(trial: Any) -> float:
+        nonlocal first
+        trial.suggest_float("x", 0, 1)
+        if first:
+            first = False
+            raise optuna.exceptions.StorageInternalError
+        return _objective(trial)
+
+    study = opened()
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        work(study, 4, busy, [])
+    assert ended(study) == []
+    assert place_of(study, study.trials[0]) == 0
+    work(study, 4, busy, [])
+    assert _tried(study) == undisturbed
+
+
+def test_settings_that_kill_their_worker_end_as_failed(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(trial: Any) -> float:
+        _objective(trial)
+        raise Interrupted(9)
+
+    monkeypatch.setattr(search, "MOST_KILLS", 2)
+    for _ in range(3):
+        study = opened()
+        take_over(study, own=True)
+        with pytest.raises(Interrupted):
+            work(study, 1, killed, [])
+    study = opened()
+    take_over(study, own=True)
+    work(study, 1, killed, [])
+    assert [trial.state for trial in ended(study)] == [TrialState.FAIL]
+
+
+def test_fewer_trials_wished_meanwhile_lose_none(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+    study = opened()
+    killed = study.ask()
+    work(study, 3, _objective, [])  # places 1 and 2; the first is taken over
+    assert killed.number == 0
+    lost = study.ask()
+    lost.set_user_attr(OWNER, _gone())
+    work(study, 1, _objective, [])
+    work(study, 4, _objective, [])
+    assert _tried(study) == undisturbed
 
 
 def test_faults_of_the_objective_are_told(opened: Open) -> None:

@@ -24,6 +24,8 @@ SAMPLERS = ("tpe", "random")
 ATTEMPTS = 5
 HEARTBEAT_S, GRACE_S = 10, 60
 """A worker says so often that it is at work; a trial whose worker on another machine, or of no name yet, has been silent for so long is taken over."""
+MOST_KILLS = 10
+"""A trial that was killed so often once its settings were drawn counts as failed: they may be what kills it, as when memory ends."""
 OWNER, SURPLUS, DRAWN = "owner", "surplus", "drawn"
 """What a trial tells of itself: whose it is; that there were enough of them; that all its settings are drawn."""
 
@@ -43,8 +45,11 @@ def _retries(trial: FrozenTrial) -> list[int]:
 
 
 def _ask_again(study: Any, trial: FrozenTrial) -> None:
-    """Puts a killed trial up for any worker, unless it was asked again already or is one too many."""
+    """Puts a killed trial up for any worker, unless it was asked again already, is one too many or was killed too often."""
     if trial.number in _set_aside(study.get_trials(deepcopy=False)):
+        return
+    if trial.user_attrs.get(DRAWN) and len(_retries(trial)) >= MOST_KILLS:
+        console.print(f"trial {trial.number} was killed {MOST_KILLS} times before, and counts as failed", style="yellow")
         return
     trial = deepcopy(trial)
     trial.user_attrs.pop(OWNER, None)  # who takes it would pass for one that is gone
@@ -142,26 +147,27 @@ def _made(storage: str, name: str) -> Any:
 
 
 def _set_aside(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Numbers of trials in whose place others stand: they were asked again, or asked again twice as two workers found them, or there were
-    enough."""
+    """Numbers of trials in whose place others stand: they were asked again, or asked again twice as two workers found them, or enqueued
+    twice as two began the search, or there were enough."""
     asked_again: dict[tuple[int, ...], list[int]] = {}
     for trial in trials:
         if retries := _retries(trial):
             asked_again.setdefault(tuple(retries), []).append(trial.number)
     killed = {number for retries in asked_again for number in retries}
     twice = {number for numbers in asked_again.values() for number in sorted(numbers)[1:]}
-    return killed | twice | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
+    enqueued = [trial.number for trial in trials if "fixed_params" in trial.system_attrs and not _retries(trial)]
+    return killed | twice | set(enqueued[1:]) | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
 
 
 def _idle(trial: FrozenTrial) -> bool:
-    """Whether a trial ended before a setting was drawn: the database was busy when it was about to begin."""
-    return trial.state == TrialState.FAIL and not trial.params
+    """Whether a trial ended before its settings were drawn, as the database was busy; it is asked again."""
+    return trial.state == TrialState.FAIL and not trial.user_attrs.get(DRAWN)
 
 
 def _counted(study: Any) -> list[FrozenTrial]:
     trials = study.get_trials(deepcopy=False)
     without = _set_aside(trials)
-    return [trial for trial in trials if trial.number not in without and not _idle(trial)]
+    return [trial for trial in trials if trial.number not in without]
 
 
 def place_of(study: Any, trial: FrozenTrial) -> int:
@@ -175,7 +181,7 @@ def _first(trial: FrozenTrial) -> int:
 
 def ended(study: Any) -> list[FrozenTrial]:
     """The trials that count and have ended."""
-    return [trial for trial in _counted(study) if trial.state.is_finished()]
+    return [trial for trial in _counted(study) if trial.state.is_finished() and not _idle(trial)]
 
 
 def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *, own: bool = False) -> None:
@@ -208,36 +214,51 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
     Args:
         study: Of `open_study`.
         n: Trials in all.
-        objective: What a trial scores; may raise `TrialPruned`.
+        objective: What a trial scores; sets the trial's attribute `DRAWN` once its settings are drawn, and may raise `TrialPruned` then.
         failed: What it raises when a trial cannot be.
     """
 
     mine: int | None = None
+    raised: Exception | None = None
+
+    def surplus(trial: FrozenTrial) -> bool:
+        if trial.number in _set_aside(study.get_trials(deepcopy=False)):
+            return True
+        # Another worker took the last one at the same time; not when more were wished before, and later ones have ended.
+        return place_of(study, trial) >= n and not any(_first(other) > _first(trial) for other in ended(study))
 
     def owned(trial: Any) -> float:
-        nonlocal mine
+        nonlocal mine, raised
         mine = trial.number
-        trial.set_user_attr(OWNER, me())
-        trials = study.get_trials(deepcopy=False)
-        if mine in _set_aside(trials) or place_of(study, trials[mine]) >= n:
-            trial.set_user_attr(SURPLUS, True)  # another worker took the last one at the same time
-            raise optuna.TrialPruned
-        return objective(trial)
+        try:
+            trial.set_user_attr(OWNER, me())
+            if surplus(study.get_trials(deepcopy=False)[mine]):
+                trial.set_user_attr(SURPLUS, True)
+                raise optuna.TrialPruned
+            return objective(trial)
+        except (optuna.TrialPruned, *failed):
+            raise
+        except Exception as error:
+            raised = error
+            raise
 
     nameless: dict[int, float] = {}
     while True:
         take_over(study, nameless)
         trials = _counted(study)
         if any(trial.state == TrialState.WAITING for trial in trials) or len(trials) < n:
-            mine = None
+            mine = raised = None
             try:
                 with _experimental():
                     study.optimize(owned, n_trials=1, catch=tuple(failed))
-            except Exception:
-                if not any(mine in _retries(trial) for trial in study.get_trials(deepcopy=False)):
+            except Exception as error:
+                # Optuna raises the objective's own error where the trial was still ours to end.
+                if error is raised or mine is None or not study.get_trials(deepcopy=False)[mine].state.is_finished():
                     raise
-                console.print(f"trial {mine} was taken over meanwhile: this worker had been silent for too long", style="yellow")
-        elif any(trial.state == TrialState.RUNNING for trial in trials):
+                if raised is not None and not isinstance(raised, optuna.exceptions.UpdateFinishedTrialError):
+                    raise raised from None
+                console.print(f"trial {mine} was ended by another worker, who took it over", style="yellow")
+        elif any(trial.state == TrialState.RUNNING or _idle(trial) for trial in trials):
             time.sleep(0.5)  # its worker may be killed yet
             with _experimental():
                 optuna.storages.fail_stale_trials(study)
