@@ -51,6 +51,14 @@ def _gone() -> str:
     return found.stdout.strip()
 
 
+def test_a_worker_killed_before_it_put_its_name_is_not_waited_for(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+    study = opened()
+    work(study, 1, _objective, [])
+    study.ask()
+    work(study, 4, _objective, [])
+    assert _tried(study) == undisturbed
+
+
 def test_two_that_take_over_the_same_trial_count_it_once(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
     study = opened()
     work(study, 1, _objective, [])
