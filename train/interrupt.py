@@ -6,10 +6,14 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Hashable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """Signals that ask a process to end."""
@@ -64,6 +68,17 @@ def gone(owner: str) -> bool:
     """Whether a process that named itself by `me` was on this machine and is no more; of other machines nobody knows."""
     host, _, pid = owner.rpartition(" ")
     return host == platform.node() and not alive(int(pid))
+
+
+def seen_for(since: MutableMapping[K, float], key: K) -> float:
+    """For how many seconds this process has seen something, by its own clock: that of another machine tells nothing.
+
+    Args:
+        since: When what was first seen; kept between calls.
+        key: What is seen now.
+    """
+    now = time.monotonic()
+    return now - since.setdefault(key, now)
 
 
 def alive(pid: int) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from train.errors import InputError
-from train.interrupt import gone, me
+from train.interrupt import gone, me, seen_for
 from train.markdown import plain
 from train.sending import first_line
 from train.tracking import REGISTERED_MODEL, connect, has_model
@@ -70,8 +70,7 @@ def _locked(client: Any) -> Iterator[None]:
     token, seen = uuid4().hex, dict[str, float]()
 
     def left(tags: Mapping[str, str]) -> bool:
-        now = time.monotonic()  # never the other machine's clock
-        return gone(tags.get("owner", "")) or now - seen.setdefault(tags.get("token", ""), now) > LONGEST_LOCK_S
+        return gone(tags.get("owner", "")) or seen_for(seen, tags.get("token", "")) > LONGEST_LOCK_S
 
     while True:
         try:

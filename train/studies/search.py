@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from train.errors import InputError
-from train.interrupt import gone, me
+from train.interrupt import gone, me, seen_for
 from train.progress import console
 
 STARTUP = 6
@@ -184,6 +184,16 @@ def ended(study: Any) -> list[FrozenTrial]:
     return [trial for trial in _counted(study) if trial.state.is_finished() and not _idle(trial)]
 
 
+def _too_many(study: Any, number: int, n: int) -> bool:
+    """Whether another trial stands in the place of this one, or another worker took the last place at the same time."""
+    trials = study.get_trials(deepcopy=False)
+    trial = trials[number]
+    if number in _set_aside(trials):
+        return True
+    # Where later places have ended, more trials were wished before.
+    return place_of(study, trial) >= n and not any(_first(other) > _first(trial) for other in ended(study))
+
+
 def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *, own: bool = False) -> None:
     """Asks trials again whose process on this machine is gone; of other machines, Optuna's heartbeat tells.
 
@@ -193,7 +203,6 @@ def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *,
             A worker that was killed before it said that it is there would be waited for for ever.
         own: Also those of this very process, which has begun again.
     """
-    now = time.monotonic()
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.FAIL)):
         owner = str(trial.user_attrs.get(OWNER, ""))
         if trial.state == TrialState.FAIL:
@@ -201,7 +210,7 @@ def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *,
         elif owner:
             left = gone(owner) or (own and owner == me())
         else:
-            left = nameless is not None and now - nameless.setdefault(trial.number, now) > GRACE_S
+            left = nameless is not None and seen_for(nameless, trial.number) > GRACE_S
         if left:
             _ask_again(study, trial)  # before it ends: else a kill in between would lose it
             with suppress(ValueError, RuntimeError):  # it has ended
@@ -221,18 +230,12 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
     mine: int | None = None
     raised: Exception | None = None
 
-    def surplus(trial: FrozenTrial) -> bool:
-        if trial.number in _set_aside(study.get_trials(deepcopy=False)):
-            return True
-        # Another worker took the last one at the same time; not when more were wished before, and later ones have ended.
-        return place_of(study, trial) >= n and not any(_first(other) > _first(trial) for other in ended(study))
-
     def owned(trial: Any) -> float:
         nonlocal mine, raised
         mine = trial.number
         try:
             trial.set_user_attr(OWNER, me())
-            if surplus(study.get_trials(deepcopy=False)[mine]):
+            if _too_many(study, mine, n):
                 trial.set_user_attr(SURPLUS, True)
                 raise optuna.TrialPruned
             return objective(trial)

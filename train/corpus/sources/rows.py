@@ -61,8 +61,8 @@ def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: Naming) -> Iterat
             page = naming.with_site({"page_id": page_id, **{key: _text(record.get(key)) for key in PAGE_COLUMNS[1:]}, "segments": []})
             if page_id in seen:
                 fault = InputError(
-                    f"page {page_id!r} begins again", expected="the rows of a page one after the other", remedy="sort the table by page; what stood above was read as the whole of it",
-                    path=path, line=number, rule="split-page",
+                    f"page {page_id!r} begins again", expected="the rows of a page one after the other",
+                    remedy="sort the table by page; what stood above was read as the whole of it", path=path, line=number, rule="split-page",
                 )  # fmt: skip
             seen.add(page_id)
         fault = fault or row.fault or _page_fault(page, record, path, number)
