@@ -206,8 +206,6 @@ def _mislabelled(page: Page) -> Page:
 @pytest.fixture(scope="session")
 def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URI of a store with a run of the baseline and one of the encoder, compared."""
-    if "NEWSPARTS_RUNS" in os.environ:
-        return os.environ["NEWSPARTS_RUNS"]
     from train.compare import compare_runs
     from train.recipe import fit
     from train.reports.compare_report import attach_comparison, write_comparison

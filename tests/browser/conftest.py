@@ -99,12 +99,18 @@ def hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 
 
 @pytest.fixture(scope="session")
-def ui(runs_store: str) -> Iterator[str]:
+def looked_at(request: pytest.FixtureRequest) -> str:
+    """The URI of the store to look at."""
+    return os.environ.get("NEWSPARTS_RUNS") or str(request.getfixturevalue("runs_store"))
+
+
+@pytest.fixture(scope="session")
+def ui(looked_at: str) -> Iterator[str]:
     """The address that `make ui` tells, once it answers."""
     port = free_port()
     command = ["make", "-o", ".venv/.ready", "ui", f"PORT={port}", f"RUN={sys.executable} -m train"]  # -o: what runs the tests is set up
     inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    environment = {**inherited, "MLFLOW_TRACKING_URI": runs_store, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
+    environment = {**inherited, "MLFLOW_TRACKING_URI": looked_at, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     )

@@ -9,11 +9,11 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def runs(runs_store: str) -> dict[str, Any]:
+def runs(looked_at: str) -> dict[str, Any]:
     """The newest run of the baseline and of the encoder in the store."""
     import mlflow
 
-    client = mlflow.MlflowClient(tracking_uri=runs_store)
+    client = mlflow.MlflowClient(tracking_uri=looked_at)
     experiment = client.get_experiment_by_name("newsparts")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED' and tags.`mlflow.note.content` LIKE 'Role%'")
