@@ -400,18 +400,19 @@ def test_every_family_learns_from_other_corpora_as_its_config_says(
     others = [make_page(f"other{n % 6}", n).without_topics() for n in range(24)]
     write_pages(tmp_path / "bare.jsonl", bare)
     write_pages(tmp_path / "others.jsonl", others)
-    found = {}
-    for setting in (say, none):
-        config = make_config(name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.also=[{tmp_path / 'others.jsonl'}]", setting)
-        if setting == say:
-            outcome = fit(config)
-            labelled = list(Labeler.load(outcome.output / "bundle").label((p.page_id, p.texts) for p in pages[-12:]))
-        else:  # what it is compared with needs no bundle
-            by_file, _ = read_corpus(config, tmp_path)
-            parts = parts_of(split_corpus(config, by_file), by_file)
-            labelled = label_unseen(config, {**parts, "test": pages[-12:]}, [], tmp_path / "work")
-        found[setting] = sum(s["scores"]["related"] for record in labelled for s in record["segments"])
-    assert found[say] > 2 * found[none]
+    learnt, left_out = (
+        make_config(name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.also=[{tmp_path / 'others.jsonl'}]", setting)
+        for setting in (say, none)
+    )
+    outcome = fit(learnt)
+    by_file, _ = read_corpus(left_out, tmp_path)
+    parts = parts_of(split_corpus(left_out, by_file), by_file)
+    records = (
+        Labeler.load(outcome.output / "bundle").label((p.page_id, p.texts) for p in pages[-12:]),
+        label_unseen(left_out, {**parts, "test": pages[-12:]}, [], tmp_path / "work"),  # what it is compared with needs no bundle
+    )
+    with_others, without = (sum(s["scores"]["related"] for record in some for s in record["segments"]) for some in records)
+    assert with_others > 2 * without
     assert "others.jsonl" in (outcome.output / "bundle" / CARD).read_text()
 
 

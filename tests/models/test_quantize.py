@@ -45,7 +45,7 @@ def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(
 
 
 def _limit(monkeypatch: pytest.MonkeyPatch, limit: str, value: float) -> None:
-    """All may be kept, but for one limit."""
+    """Sets one limit, and the others so that they forbid nothing."""
     for name, easy in (("LEAST_SPEED", 0.0), ("LEAST_AGREEMENT", 0.0), ("MOST_LOST", 1.0)):
         monkeypatch.setattr(quantize, name, value if name == limit else easy)
 
@@ -67,7 +67,7 @@ def test_a_model_ships_without_int8_weights_that_do_not_gain(without: Outcome) -
 
 
 @pytest.mark.parametrize(("limit", "value"), [("LEAST_SPEED", 1e6), ("MOST_LOST", -1.0), ("LEAST_AGREEMENT", 1.1), ("none", 0.0)])
-def test_int8_weights_that_do_not_gain_are_left_out(
+def test_int8_weights_are_kept_unless_a_limit_forbids_it(
     without: Outcome,
     pages: list[Page],
     tmp_path: Path,
@@ -77,13 +77,13 @@ def test_int8_weights_that_do_not_gain_are_left_out(
     value: float,
 ) -> None:
     _limit(monkeypatch, limit, value)
+    kept = limit == "none"
     bundle = shutil.copytree(without.output / "bundle", tmp_path / "bundle")
     manifest = read_json(bundle / "bundle.json")
 
     def load(small: bool) -> Encoder:
         return Encoder.load(bundle, manifest, int8=small)
 
-    kept = limit == "none"
     assert quantize.keep_int8(bundle, "model.onnx", load, load(False), pages[:9]) is kept
     assert (bundle / "model.int8.onnx").exists() is kept
     assert read_json(bundle / "int8.json")["kept"] is kept
