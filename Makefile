@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PORT ?= 5000
 BUNDLE ?= outputs/bundle
+FOLDED = $(if $(FOLDS),--folds $(FOLDS))
 BUNDLE_ENV := outputs/.bundle-env
 
 # Only the packages named here are needed; models and data come inside them.
@@ -22,7 +23,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
-	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n             COLUMNS="theirs=ours …" ROLES="their-label=main …" KEEP=ours.jsonl JSON=report.json UNLABELLED=1 N=50\n'
+	@printf '\n  Variables: CONFIG=configs/x.yaml SET="key=value …" CORPUS=pages.jsonl MODEL=folder-or-URI FILE=page.txt PORT=5000 PYTHON=python3\n             COLUMNS="theirs=ours …" ROLES="their-label=main …" KEEP=ours.jsonl JSON=report.json UNLABELLED=1 N=50 FOLDS=5\n'
 
 LOCKED_READY := $(VENV)/.locked
 
@@ -93,8 +94,8 @@ train: $(READY) ## Train CONFIG=configs/x.yaml with SET="key=value …"; a kille
 	@$(RUN) fit --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET)
 
 .PHONY: crossval
-crossval: $(READY) ## Score CONFIG= by 5-fold cross-validation over sites (outputs/crossval); SET= overrides keys
-	@$(RUN) crossval --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(if $(SLICE),--slice $(SLICE))
+crossval: $(READY) ## Score CONFIG= by 5-fold (or FOLDS=) cross-validation over sites (outputs/crossval); SET= overrides keys
+	@$(RUN) crossval --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(if $(SLICE),--slice $(SLICE)) $(FOLDED)
 
 .PHONY: tune
 tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pages left out; SPACE= METRIC= SAMPLER=random WORKERS=4 STORAGE=postgresql://…
@@ -102,15 +103,15 @@ tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pag
 
 .PHONY: ablate
 ablate: $(READY) ## Cross-validate CONFIG=configs/ablations/x.yaml row by row, or ROW= alone (outputs/ablations)
-	@$(RUN) ablate --config $(call need,CONFIG,an ablation such as configs/ablations/baseline.yaml) $(SET) $(if $(ROW),--row "$(ROW)")
+	@$(RUN) ablate --config $(call need,CONFIG,an ablation such as configs/ablations/baseline.yaml) $(SET) $(if $(ROW),--row "$(ROW)") $(FOLDED)
 
 .PHONY: transfer
 transfer: $(READY) ## Train CONFIG= on each of CORPORA="a=a.jsonl b=b.jsonl", test on each (outputs/transfer)
-	@$(RUN) transfer --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --corpus ,$(call need,CORPORA,two or more NAME=PATH))
+	@$(RUN) transfer --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --corpus ,$(call need,CORPORA,two or more NAME=PATH)) $(FOLDED)
 
 .PHONY: curve
 curve: $(READY) ## Cross-validate CONFIG= with more and more sites (SITES="10 20 40 80 0"); GOAL="text/f1=0.95" extrapolates
-	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL))
+	@$(RUN) curve --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) $(addprefix --sites ,$(SITES)) $(addprefix --goal ,$(GOAL)) $(FOLDED)
 
 .PHONY: beside
 beside: $(VENV)/.beside ## Main text of MODEL= beside extractors of HTML on CORPUS=aeb:FOLDER (wcxb, cleaneval), or of RECORDS= of PAGES=; LANGUAGE=en OUT=

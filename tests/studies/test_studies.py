@@ -75,6 +75,7 @@ def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
     table = (tmp_path / "out/table.md").read_text()
     assert "| segment alone |" in table
     assert f"{len(pages)} pages of 12 sites" in table
+    assert 'FOLDS="2"`' in table, "the command makes this table again"
     with pytest.raises(InputError, match="no row 'x'"):
         ablate(plan, [], tmp_path / "out", only="x")
 

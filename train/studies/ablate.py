@@ -25,7 +25,7 @@ from train.recipe import run_fingerprint
 from train.run_pages import corpus_sha256, read_corpus
 from train.studies.floors import rule_records
 from train.studies.space import read_yaml
-from train.studies.tables import cells, note
+from train.studies.tables import USUAL_FOLDS, cells, note
 from train.studies.tables import rows as table
 
 FLOORS = ("majority role", "hand rule")
@@ -67,7 +67,7 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
     return path.parent / found["base"], rows
 
 
-def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = 5, only: str | None = None) -> list[Row]:
+def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = USUAL_FOLDS, only: str | None = None) -> list[Row]:
     """Cross-validates every row; rows that are done are not done again.
 
     Args:
@@ -106,7 +106,9 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = 5
     for name, floor in zip(FLOORS, (_majority(pages, first, count), rule_records(pages)), strict=True):
         answer.append(Row(name, evaluate(pages, floor, **settings), gain(pages, floor, compared, **settings), 0.0))
     facts = (f"{count} folds by site", f"{len(pages)} pages of {answer[0].scores.n_sites} sites", f"corpus sha256 `{digest[:12]}`")
-    write_text(output / "table.md", f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, ROW=only or '')}")
+    write_text(
+        output / "table.md", f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, folds=count, ROW=only or '')}"
+    )
     return answer
 
 

@@ -24,7 +24,7 @@ from train.progress import console
 from train.reports.figures import Drawing, gallery, growth
 from train.reports.html import write_page
 from train.run_pages import fewer_sites, read_corpus
-from train.studies.tables import cells, note, rows
+from train.studies.tables import USUAL_FOLDS, cells, note, rows
 from train.tracking import tracked_run
 
 
@@ -63,7 +63,9 @@ class PowerLaw:
         return float(np.exp(power)) if power < 50 else float("inf")
 
 
-def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], count: int = 5, overrides: Sequence[str] = ()) -> list[Point]:
+def curve(
+    config: Config, name: str, output: Path, *, sizes: Sequence[int], count: int = USUAL_FOLDS, overrides: Sequence[str] = ()
+) -> list[Point]:
     """Cross-validates with so many training sites each; one MLflow run. Sizes that are done are not done again.
 
     Args:
@@ -101,7 +103,8 @@ def curve(config: Config, name: str, output: Path, *, sizes: Sequence[int], coun
             tracker.step_metrics({f"curve/{key}": scores.values[key] for key in KEY_METRICS}, int(sites))
         write_json(output / "curve.json", {"config": name, "corpus_sha256": corpus_sha256, "points": [_json(point) for point in points]})
         asked = " ".join(str(size) for size in sizes)
-        said = note("curve", f"configs/{name}.yaml", overrides, f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`", SITES=asked)
+        facts = (f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`")
+        said = note("curve", f"configs/{name}.yaml", overrides, *facts, folds=count, SITES=asked)
         write_text(output / "table.md", f"{markdown(points)}\n{said}")
         write_page(output / "curve.html", f"Learning curve of {name}", [gallery(_picture(points))])
         for file in ("curve.json", "table.md", "curve.html"):

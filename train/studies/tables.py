@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from train.evaluation import KEY_METRICS, Evaluation
 
+USUAL_FOLDS = 5
+
 
 def cells(scores: Evaluation) -> list[str]:
     """The key metrics as a table shows them."""
@@ -20,7 +22,7 @@ def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, **variables: str) -> str:
+def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, folds: int = USUAL_FOLDS, **variables: str) -> str:
     """The command, what it read, and the date.
 
     Args:
@@ -28,9 +30,10 @@ def note(target: str, config: str | None, overrides: Sequence[str], *facts: str,
         config: Path of the config; None for a target without one.
         overrides: `key=value` overrides.
         facts: E.g. the corpus hash.
+        folds: Of the cross-validation; part of the command where they are not the usual 5.
         variables: Further variables of the command; empty ones are left out.
     """
-    given = {"SET": " ".join(overrides), **variables}
+    given = {"SET": " ".join(overrides), **variables, "FOLDS": "" if folds == USUAL_FOLDS else str(folds)}
     command = " ".join(
         [f"make {target}", *([f"CONFIG={config}"] if config else []), *(f'{name}="{value}"' for name, value in given.items() if value)]
     )

@@ -25,7 +25,7 @@ from train.files import begin_folder, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import run_fingerprint
 from train.run_pages import corpus_sha256, read_corpus, read_topic_texts, site_names
-from train.studies.tables import cells, note, rows
+from train.studies.tables import USUAL_FOLDS, cells, note, rows
 from train.tracking import tracked_run
 
 MIXED = "all"
@@ -48,7 +48,7 @@ class Cell:
 
 
 def transfer(
-    config: Config, name: str, corpora: Mapping[str, str], output: Path, *, count: int = 5, overrides: Sequence[str] = ()
+    config: Config, name: str, corpora: Mapping[str, str], output: Path, *, count: int = USUAL_FOLDS, overrides: Sequence[str] = ()
 ) -> list[Cell]:
     """Scores every pair of corpora, and training on all of them; one MLflow run. Pairs that are done are not done again.
 
@@ -91,7 +91,7 @@ def transfer(
         write_json(output / "transfer.json", {"config": name, "corpora": digests, "pairs": found_json})
         given = " ".join(f"{key}={path}" for key, path in corpora.items())
         hashes = ", ".join(f"{key} `{value[:12]}`" for key, value in digests.items())
-        said = note("transfer", f"configs/{name}.yaml", overrides, f"corpus sha256 {hashes}", CORPORA=given)
+        said = note("transfer", f"configs/{name}.yaml", overrides, f"corpus sha256 {hashes}", folds=count, CORPORA=given)
         write_text(output / "table.md", f"{markdown(cells_)}\n{said}")
         for file in ("transfer.json", "table.md"):
             tracker.file(output / file)
