@@ -156,7 +156,7 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
         ]  # fmt: skip
     if "hierarchical" in families:
         small += [
-            f"hierarchical.backbone={backbone}", "hierarchical.layers=null", "hierarchical.width=32", "hierarchical.depth=1", "hierarchical.members=2", "hierarchical.epochs=12",
+            f"hierarchical.backbone={backbone}", "hierarchical.layers=null", "hierarchical.role_layers=null", "hierarchical.width=32", "hierarchical.depth=1", "hierarchical.members=2", "hierarchical.epochs=12",
             "hierarchical.batch_pieces=4", "hierarchical.learning_rate=0.01", "hierarchical.dropout=0.1", "hierarchical.int8=false",
         ]  # fmt: skip
     if "baseline" in families:

@@ -103,6 +103,12 @@ def test_layers_are_named_from_the_lowest_up(layers: str) -> None:
         load_config(ROOT / "configs/pages-hierarchical.yaml", ["hierarchical.layers=3"])
 
 
+@pytest.mark.parametrize("overrides", [["hierarchical.role_layers=[2]"], ["hierarchical.role_layers=[]"], ["hierarchical.layers=null"]])
+def test_roles_are_read_from_layers_that_are_read(overrides: list[str]) -> None:
+    with pytest.raises(InputError, match=r"hierarchical\.role_layers is .*, expected some of hierarchical\.layers"):
+        load_config(ROOT / "configs/pages-hierarchical.yaml", overrides)
+
+
 def test_an_impossible_window_is_told_before_any_work() -> None:
     with pytest.raises(InputError, match="two segments of head_tokens"):
         load_config(ROOT / "configs/demo-encoder.yaml", ["encoder.window_tokens=20"])

@@ -159,6 +159,7 @@ class HierarchicalConfig:
     backbone: str
     revision: str | None
     layers: tuple[int, ...] | None
+    role_layers: tuple[int, ...] | None
     head_tokens: int
     tail_tokens: int
     width: int
@@ -190,6 +191,11 @@ class HierarchicalConfig:
         if self.layers is not None and (not self.layers or min(self.layers) < 1 or list(self.layers) != sorted(set(self.layers))):
             raise ValueError(
                 f"hierarchical.layers is {list(self.layers)}, expected layers from the lowest up, from 1 on, e.g. [3, 6], or null"
+            )
+        if self.role_layers is not None and (not self.role_layers or not set(self.role_layers) <= set(self.layers or ())):
+            raise ValueError(
+                f"hierarchical.role_layers is {list(self.role_layers)}, expected some of hierarchical.layers "
+                f"({list(self.layers) if self.layers else 'null'}), e.g. [3] of [3, 6], or null for all of them"
             )
         if self.piece_segments < 2:
             raise ValueError(f"hierarchical.piece_segments is {self.piece_segments}, expected at least 2, e.g. 192")

@@ -26,6 +26,7 @@ from train.recipe import fit, run_fingerprint
 from train.run_pages import parts_of, read_corpus, split_corpus
 from train.runtime import Labeler
 from train.runtime.baseline import first_reading
+from train.runtime.hierarchical import Hierarchical
 from train.runtime.reading import clean
 
 ConfigMaker = Callable[..., Config]
@@ -320,6 +321,30 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
     width = exported.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0].shape[1]
     assert width == 32
     assert Labeler.load(outcome.output / "bundle").topics == ("business", "sport")
+
+
+def test_layers_for_topics_alone_are_not_computed_without_topics(
+    make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page]
+) -> None:
+    from train.models.hierarchical import HierarchicalFamily
+
+    tiny("bert", 3, backbone, tmp_path / "three")
+    overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 3]"]
+    config = make_config("pages-hierarchical", *overrides, "hierarchical.role_layers=[1]").hierarchical
+    assert config is not None
+    bare = [page.with_segments([replace(s, topic=None) for s in page.segments]) for page in pages[:24]]
+    for learnt, width, topics in ((pages[:24], 32, ("business", "sport")), (bare, 16, ())):
+        family = HierarchicalFamily(config, 13, tmp_path / f"work-{width}")
+        family.fit(TrainingPages(learnt, []), lambda metrics, step: None)
+        assert family.topics == topics
+        assert family.read_for_roles == [slice(0, 16)]
+        folder = tmp_path / f"bundle-{width}"
+        folder.mkdir()
+        manifest = family.write(folder, learnt[:6])
+        states, scores = Hierarchical.load(folder, manifest).states([[s.text for s in learnt[0].segments]])
+        assert states[0].shape == (len(learnt[0].segments), 4)
+        assert (scores is None) == (not topics)
+        assert family.width == width
 
 
 def test_members_that_are_trained_are_not_trained_again(

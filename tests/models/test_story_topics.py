@@ -106,6 +106,19 @@ def test_a_networks_head_takes_vectors_as_they_are_and_training_leaves_it_alone(
     assert torch.allclose(found, vectors @ weights.T + biases, atol=1e-4)
 
 
+def test_roles_are_read_from_their_part_of_a_vector_and_topics_from_the_whole() -> None:
+    torch.manual_seed(0)
+    network = PageNetwork(6, width=4, depth=1, dropout=0.0, topics=2, read_for_roles=[slice(0, 2), slice(4, 6)]).eval()
+    vectors, numbers = torch.randn(1, 7, 6), torch.zeros(1, 7, len(COUNTED_NAMES))
+    states, topics = network(vectors, numbers)
+    for part, tells_roles in ((0, True), (2, False), (3, False), (5, True)):
+        other = vectors.clone()
+        other[0, 3, part] += 1
+        other_states, other_topics = network(other, numbers)
+        assert torch.equal(other_states, states) != tells_roles
+        assert not torch.equal(other_topics, topics)
+
+
 def test_what_the_mean_vector_says_is_what_the_labeler_makes_of_its_segments() -> None:
     """Long paragraphs have more to say than a byline, up to a limit."""
     texts = ["By Ann", " ".join(["word"] * 8), " ".join(["word"] * 300)]

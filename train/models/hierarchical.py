@@ -72,6 +72,7 @@ class HierarchicalFamily:
     def __init__(self, config: HierarchicalConfig, seed: int, work: Path) -> None:
         self.config, self.seed, self.work = config, seed, work
         self.members: Members | None = None
+        self.topics: tuple[str, ...] = ()
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
         if config.threads:
@@ -102,7 +103,12 @@ class HierarchicalFamily:
                 step = member * config.epochs
                 torch.manual_seed(self.seed + member)
                 network = PageNetwork(
-                    self.width, width=config.width, depth=config.depth, dropout=config.dropout, topics=len(self.topics)
+                    self.width,
+                    width=config.width,
+                    depth=config.depth,
+                    dropout=config.dropout,
+                    topics=len(self.topics),
+                    read_for_roles=self.read_for_roles,
                 ).to(self.device)
                 network.standardise_by(torch.from_numpy(np.concatenate([lesson.vectors for lesson in plain])))
                 if head is not None:
@@ -131,7 +137,9 @@ class HierarchicalFamily:
     def load_backbone(self) -> None:
         """Loads tokenizer and backbone, which stays as it is."""
         config = self.config
-        *lower, highest = config.layers or (None,)
+        # Layers that topics alone are read from are not computed where there are none.
+        layers = (config.layers if self.topics else config.role_layers or config.layers) or (None,)
+        *lower, highest = layers
         longest = config.head_tokens + config.tail_tokens + 2
         hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=highest, positions=longest)
         self.tokenizer = fast_tokenizer(hf_tokenizer)
@@ -139,7 +147,9 @@ class HierarchicalFamily:
         self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
         self.segment_vectors = SegmentVectors(backbone, lower).eval().requires_grad_(False).to(self.device)
         self.width = self.segment_vectors.width
-        name = [backbone_content(config.backbone), config.revision, config.layers, self.plan.to_json()]
+        one, roles = self.width // len(layers), config.role_layers or layers
+        self.read_for_roles = [slice(i * one, (i + 1) * one) for i, layer in enumerate(layers) if layer in roles]
+        name = [backbone_content(config.backbone), config.revision, layers, self.plan.to_json()]
         self.store = VectorStore.open(sha256_json(name)[:16])
 
     def _embed(self, pages: Iterable[Page]) -> None:

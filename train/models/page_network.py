@@ -20,7 +20,7 @@ class PageNetwork(nn.Module):
     As BoilerNet does (Leonhardt, Anand & Khosla 2020), but over sentence vectors of plain text instead of words and tags. Vectors are
     standardised by the training segments, narrowed, joined with the page numbers and read by a bidirectional LSTM; a small head
     sees what the LSTM says and the segment itself. Topics are read from the vectors alone, by a head that is fitted before: what a story is
-    about does not hang on its page.
+    about does not hang on its page, and a segment's form, which tells its role, stands in other layers than what it is about.
 
     Args:
         vector_width: Of the segments' vectors.
@@ -28,16 +28,20 @@ class PageNetwork(nn.Module):
         depth: Layers of the LSTM.
         dropout: Before, between and after them.
         topics: How many; 0 leaves topics out.
+        read_for_roles: The parts of a vector that roles are read from; topics are read from the whole.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, vector_width: int, *, width: int, depth: int, dropout: float, topics: int) -> None:
+    def __init__(
+        self, vector_width: int, *, width: int, depth: int, dropout: float, topics: int, read_for_roles: Sequence[slice] = (slice(None),)
+    ) -> None:
         super().__init__()
+        self.read_for_roles = tuple(read_for_roles)
         self.register_buffer("mean", torch.zeros(vector_width))
         self.register_buffer("deviation", torch.ones(vector_width))
-        self.narrow = nn.Linear(vector_width, PROJECTED)
+        self.narrow = nn.Linear(sum(len(range(*part.indices(vector_width))) for part in self.read_for_roles), PROJECTED)
         self.numbers_read = nn.Sequential(nn.Linear(len(COUNTED_NAMES), NUMBERS_READ), nn.GELU())
         joined = PROJECTED + NUMBERS_READ
         self.dropout = nn.Dropout(dropout)
@@ -64,7 +68,8 @@ class PageNetwork(nn.Module):
             State logits `[pages, segments, 4]` and topic logits `[pages, segments, topics]`.
         """
         vectors = (vectors - self.mean) / self.deviation
-        joined = torch.cat([torch.tanh(self.narrow(self.dropout(vectors))), self.numbers_read(numbers)], dim=-1)
+        read = torch.cat([vectors[..., part] for part in self.read_for_roles], dim=-1)
+        joined = torch.cat([torch.tanh(self.narrow(self.dropout(read))), self.numbers_read(numbers)], dim=-1)
         if present is not None:
             joined = joined * present
         around = self.dropout(self.lstm(self.dropout(joined))[0])

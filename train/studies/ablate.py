@@ -25,7 +25,7 @@ from train.recipe import run_fingerprint
 from train.run_pages import corpus_sha256, read_corpus
 from train.studies.floors import rule_records
 from train.studies.space import read_yaml
-from train.studies.tables import USUAL_FOLDS, cells, note
+from train.studies.tables import USUAL_FOLDS, cells, folds_said, note
 from train.studies.tables import rows as table
 
 FLOORS = ("majority role", "hand rule")
@@ -107,7 +107,8 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = U
         answer.append(Row(name, evaluate(pages, floor, **settings), gain(pages, floor, compared, **settings), 0.0))
     facts = (f"{count} folds by site", f"{len(pages)} pages of {answer[0].scores.n_sites} sites", f"corpus sha256 `{digest[:12]}`")
     write_text(
-        output / "table.md", f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, folds=count, ROW=only or '')}"
+        output / "table.md",
+        f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, ROW=only or '', FOLDS=folds_said(count))}",
     )
     return answer
 

@@ -24,7 +24,7 @@ from train.progress import console
 from train.reports.figures import Drawing, gallery, growth
 from train.reports.html import write_page
 from train.run_pages import fewer_sites, read_corpus
-from train.studies.tables import USUAL_FOLDS, cells, note, rows
+from train.studies.tables import USUAL_FOLDS, cells, folds_said, note, rows
 from train.tracking import tracked_run
 
 
@@ -104,7 +104,7 @@ def curve(
         write_json(output / "curve.json", {"config": name, "corpus_sha256": corpus_sha256, "points": [_json(point) for point in points]})
         asked = " ".join(str(size) for size in sizes)
         facts = (f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`")
-        said = note("curve", f"configs/{name}.yaml", overrides, *facts, folds=count, SITES=asked)
+        said = note("curve", f"configs/{name}.yaml", overrides, *facts, SITES=asked, FOLDS=folds_said(count))
         write_text(output / "table.md", f"{markdown(points)}\n{said}")
         write_page(output / "curve.html", f"Learning curve of {name}", [gallery(_picture(points))])
         for file in ("curve.json", "table.md", "curve.html"):

@@ -22,7 +22,7 @@ def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, folds: int = USUAL_FOLDS, **variables: str) -> str:
+def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, **variables: str) -> str:
     """The command, what it read, and the date.
 
     Args:
@@ -30,11 +30,15 @@ def note(target: str, config: str | None, overrides: Sequence[str], *facts: str,
         config: Path of the config; None for a target without one.
         overrides: `key=value` overrides.
         facts: E.g. the corpus hash.
-        folds: Of the cross-validation; part of the command where they are not the usual 5.
         variables: Further variables of the command; empty ones are left out.
     """
-    given = {"SET": " ".join(overrides), **variables, "FOLDS": "" if folds == USUAL_FOLDS else str(folds)}
+    given = {"SET": " ".join(overrides), **variables}
     command = " ".join(
         [f"make {target}", *([f"CONFIG={config}"] if config else []), *(f'{name}="{value}"' for name, value in given.items() if value)]
     )
     return f"`{command}`, {', '.join(facts)}, {datetime.now(UTC):%Y-%m-%d}.\n"
+
+
+def folds_said(count: int) -> str:
+    """The variable FOLDS of a command with so many folds; empty for the usual number."""
+    return "" if count == USUAL_FOLDS else str(count)

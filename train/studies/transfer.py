@@ -25,7 +25,7 @@ from train.files import begin_folder, sha256_json, write_json, write_text
 from train.progress import console
 from train.recipe import run_fingerprint
 from train.run_pages import corpus_sha256, read_corpus, read_topic_texts, site_names
-from train.studies.tables import USUAL_FOLDS, cells, note, rows
+from train.studies.tables import USUAL_FOLDS, cells, folds_said, note, rows
 from train.tracking import tracked_run
 
 MIXED = "all"
@@ -91,7 +91,7 @@ def transfer(
         write_json(output / "transfer.json", {"config": name, "corpora": digests, "pairs": found_json})
         given = " ".join(f"{key}={path}" for key, path in corpora.items())
         hashes = ", ".join(f"{key} `{value[:12]}`" for key, value in digests.items())
-        said = note("transfer", f"configs/{name}.yaml", overrides, f"corpus sha256 {hashes}", folds=count, CORPORA=given)
+        said = note("transfer", f"configs/{name}.yaml", overrides, f"corpus sha256 {hashes}", CORPORA=given, FOLDS=folds_said(count))
         write_text(output / "table.md", f"{markdown(cells_)}\n{said}")
         for file in ("transfer.json", "table.md"):
             tracker.file(output / file)
