@@ -41,7 +41,7 @@ class PageNetwork(nn.Module):
         self.read_for_roles = tuple(read_for_roles)
         self.register_buffer("mean", torch.zeros(vector_width))
         self.register_buffer("deviation", torch.ones(vector_width))
-        self.narrow = nn.Linear(sum(len(range(*part.indices(vector_width))) for part in self.read_for_roles), PROJECTED)
+        self.narrow = nn.Linear(len(self._for_roles(self.mean)), PROJECTED)
         self.numbers_read = nn.Sequential(nn.Linear(len(COUNTED_NAMES), NUMBERS_READ), nn.GELU())
         joined = PROJECTED + NUMBERS_READ
         self.dropout = nn.Dropout(dropout)
@@ -68,13 +68,15 @@ class PageNetwork(nn.Module):
             State logits `[pages, segments, 4]` and topic logits `[pages, segments, topics]`.
         """
         vectors = (vectors - self.mean) / self.deviation
-        read = torch.cat([vectors[..., part] for part in self.read_for_roles], dim=-1)
-        joined = torch.cat([torch.tanh(self.narrow(self.dropout(read))), self.numbers_read(numbers)], dim=-1)
+        joined = torch.cat([torch.tanh(self.narrow(self.dropout(self._for_roles(vectors)))), self.numbers_read(numbers)], dim=-1)
         if present is not None:
             joined = joined * present
         around = self.dropout(self.lstm(self.dropout(joined))[0])
         states = self.head(torch.cat([around, joined], dim=-1))
         return states, None if self.topic_head is None else self.topic_head(vectors)
+
+    def _for_roles(self, vectors: torch.Tensor) -> torch.Tensor:
+        return torch.cat([vectors[..., part] for part in self.read_for_roles], dim=-1)
 
     def set_topics(self, weights: torch.Tensor, biases: torch.Tensor) -> None:
         """Takes a head over vectors as they are, `[topics, width]` and `[topics]`, which training leaves alone; first standardise."""
