@@ -1,0 +1,127 @@
+"""Backbones by package, folder or Hub id: what is refused, which architectures are read, and which of their layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from train.config import Config
+from train.corpus.page import Page
+from train.corpus.training import TrainingPages
+from train.errors import InputError
+from train.models.backbone import layers_above
+from train.recipe import fit
+from train.runtime import Labeler
+from train.runtime.hierarchical import Hierarchical
+
+ConfigMaker = Callable[..., Config]
+
+
+@pytest.mark.parametrize("backbone_name", ["package:nothing_here/model", "no/such-hub-id", "package:../etc"])
+def test_a_backbone_that_is_not_there_is_told(make_config: ConfigMaker, backbone_name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        fit(make_config("demo-encoder", f"encoder.backbone={backbone_name}", f"encoder.revision={40 * 'a'}"))
+    assert caught.value.rule == "no-backbone"
+
+
+@pytest.mark.parametrize("revision", ["null", "main", "v1.0"])
+def test_a_backbone_by_hub_id_must_name_its_commit(make_config: ConfigMaker, revision: str) -> None:
+    with pytest.raises(InputError, match="40 hexadecimal digits") as caught:
+        fit(make_config("demo-encoder", "encoder.backbone=some/model", f"encoder.revision={revision}"))
+    assert caught.value.rule == "unpinned-backbone"
+
+
+def test_a_window_longer_than_the_backbone_knows_is_told(make_config: ConfigMaker) -> None:
+    with pytest.raises(InputError, match="at most 128"):
+        fit(make_config("demo-encoder", "encoder.window_tokens=200"))
+
+
+def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
+    """A tiny random model of an architecture, written to a folder with the tokenizer of another one."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokens_of)
+    sizes = {
+        "vocab_size": len(tokenizer), "hidden_size": 16, "dim": 16, "num_hidden_layers": layers, "n_layers": layers, "num_attention_heads": 2,
+        "n_heads": 2, "intermediate_size": 32, "hidden_dim": 32, "max_position_embeddings": 140, "pad_token_id": 0, "embedding_size": 16,
+        "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        *(("demo-encoder", a) for a in ("distilbert", "roberta", "deberta-v2", "modernbert", "electra", "xlm-roberta")),
+        *(("pages-hierarchical", a) for a in ("distilbert", "xlm-roberta", "deberta-v2", "modernbert")),
+    ],
+)
+def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, name: str, architecture: str) -> None:
+    model = tiny(architecture, 1, backbone, tmp_path / architecture)
+    above = layers_above(model)
+    depths = {name: above(name) for name, _ in model.named_parameters()}
+    assert all(depth == 1 for parameter, depth in depths.items() if "word_embeddings" in parameter or "tok_embeddings" in parameter)
+    assert {depths[parameter] for parameter in depths if ".0." in parameter} == {0}
+    family = name.partition("-")[2]
+    outcome = fit(make_config(name, f"{family}.backbone={tmp_path / architecture}", f"{family}.epochs=1"))
+    assert 0 <= outcome.metrics["test/role/macro_f1"] <= 1
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "deberta-v2", "modernbert"])
+def test_a_segments_vector_is_the_mean_of_chosen_layers(
+    make_config: ConfigMaker, backbone: Path, tmp_path: Path, architecture: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import onnxruntime
+    import torch
+
+    from train.models.page_network import SegmentVectors
+
+    model = tiny(architecture, 3, backbone, tmp_path / "three").eval()
+    ids, mask = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    with torch.inference_mode():
+        read = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        found, last = SegmentVectors(model, [1])(ids, mask), SegmentVectors(model)(ids, mask)
+    assert torch.allclose(found[0, :16], read.hidden_states[1][0].mean(dim=0), atol=1e-6)
+    assert torch.allclose(found[1, 16:], read.last_hidden_state[1, :3].mean(dim=0), atol=1e-6), "padding does not count"
+    assert torch.allclose(found[:, 16:], last, atol=1e-6)
+
+    overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 2]"]
+    outcome = fit(make_config("pages-hierarchical", *overrides))
+    assert "the first 2 of the backbone's 3 layers are read" in capsys.readouterr().err
+    exported = onnxruntime.InferenceSession(outcome.output / "bundle/segments.onnx", providers=["CPUExecutionProvider"])
+    width = exported.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0].shape[1]
+    assert width == 32
+    assert Labeler.load(outcome.output / "bundle").topics == ("business", "sport")
+
+
+def test_layers_for_topics_alone_are_not_computed_without_topics(
+    make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page]
+) -> None:
+    from train.models.hierarchical import HierarchicalFamily
+
+    tiny("bert", 3, backbone, tmp_path / "three")
+    overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 3]"]
+    config = make_config("pages-hierarchical", *overrides, "hierarchical.role_layers=[1]").hierarchical
+    assert config is not None
+    bare = [page.with_segments([replace(s, topic=None) for s in page.segments]) for page in pages[:24]]
+    for learnt, width, topics in ((pages[:24], 32, ("business", "sport")), (bare, 16, ())):
+        family = HierarchicalFamily(config, 13, tmp_path / f"work-{width}")
+        family.fit(TrainingPages(learnt, []), lambda metrics, step: None)
+        assert family.topics == topics
+        assert family.read_for_roles == [slice(0, 16)]
+        folder = tmp_path / f"bundle-{width}"
+        folder.mkdir()
+        manifest = family.write(folder, learnt[:6])
+        states, scores = Hierarchical.load(folder, manifest).states([[s.text for s in learnt[0].segments]])
+        assert states[0].shape == (len(learnt[0].segments), 4)
+        assert (scores is None) == (not topics)
+        assert family.width == width
