@@ -33,12 +33,17 @@ class Interrupted(BaseException):
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Within the block, SIGTERM, SIGHUP and SIGINT raise Interrupted (in the main thread; elsewhere nothing changes)."""
+    """Within the block, SIGTERM, SIGHUP and SIGINT raise Interrupted (in the main thread; elsewhere nothing changes).
+
+    Python drops what is raised in a finaliser, or in a callback that a C library calls: then it is raised at the end of the block.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in _ENDING}
@@ -47,6 +52,8 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if received:
+        raise Interrupted(received[0])
 
 
 @contextmanager

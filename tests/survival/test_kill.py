@@ -200,6 +200,7 @@ def test_a_signal_ends_a_command_cleanly_in_five_seconds(name: str, number: sign
         time.sleep(0.1)
     assert met
     time.sleep(rng.uniform(0, 2))
+    assert running.poll() is None, "ended before it was asked to"
     running.send_signal(number)
     started = time.monotonic()
     code = running.wait(timeout=60)
