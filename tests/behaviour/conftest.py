@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.paths import ROOT
 from train.config import load_config
 from train.corpus.build import build
 from train.labelling import load_labeler

@@ -17,7 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, free_port, make_page, shrunk
+from tests.helpers.commands import free_port
+from tests.helpers.configs import shrunk
+from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.compare import compare_runs
 from train.corpus.page import Page
 from train.corpus.read import write_pages

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_slices import answered
+from tests.helpers.answers import answered
 from train.corpus.page import Page
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, write_view

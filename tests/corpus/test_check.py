@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import make_page
+from tests.helpers.pages import make_page
 from train.corpus.check import check_corpus, require_roles
 from train.corpus.page import Page, Segment
 from train.corpus.read import read_pages, write_pages

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import SHARED, make_page
+from tests.helpers.pages import make_page
+from tests.helpers.paths import SHARED
 from train.corpus.check import check_corpus
 from train.corpus.exchanged import MARGIN, MOST_SITES, PAGES_OF_SITE, ExchangeWatch, _judge
 from train.corpus.page import Page, Segment

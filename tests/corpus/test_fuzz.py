@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpus import formats
-from tests.corpus.test_topic_texts import KINDS as TOPIC_KINDS
+from tests.helpers import formats
+from tests.helpers.damage import damaged
+from tests.helpers.topic_formats import TOPIC_KINDS
 from train.corpus.check import check_corpus
 from train.corpus.naming import Naming
 from train.corpus.topic_texts import TopicMapping, scan_texts
@@ -17,32 +18,6 @@ from train.errors import InputError
 
 ROUNDS, TOPIC_ROUNDS = 850, 300
 SLOW = {"dataset": 400, "parquet": 850}
-JUNK = [b"\x00", b"\xff\xfe", b"\xc3", b'"', b"{", b"]", b"<", b"</p>", b"<span class='x-nc-sel4'>", b"&#x0;", b"\n", b"\r", b",", b"1e999", b"-1", b"NaN",
-        b"9" * 400, b"null", b"\\ud800", "\u202e\U0001f600".encode(), b"../../etc/passwd", b"<div>" * 40, b"<!--", b"<![CDATA[", b"\x1f\x8b"]  # fmt: skip
-
-
-def damaged(content: bytes, rng: random.Random) -> bytes:
-    """The bytes with one to four faults of the kinds that files have."""
-    for _ in range(rng.randint(1, 4)):
-        at, end = sorted(rng.randrange(len(content) + 1) for _ in range(2))
-        end = min(end, at + rng.choice((1, 3, 20, 200)))
-        kind = rng.randrange(7)
-        if kind == 0:
-            content = content[:at]
-        elif kind == 1:
-            content = content[:at] + rng.choice(JUNK) + content[at:]
-        elif kind == 2:
-            content = content[:at] + content[end:]
-        elif kind == 3:
-            content = content[:end] + content[at:end] * rng.randint(1, 5) + content[end:]
-        elif kind == 4:
-            content = content[:at] + rng.choice(JUNK) + content[end:]
-        elif kind == 5 and content:
-            at = min(at, len(content) - 1)
-            content = content[:at] + bytes([content[at] ^ (1 << rng.randrange(8))]) + content[at + 1 :]
-        else:
-            content = content[:at] + rng.randbytes(rng.randint(1, 12)) + content[at:]
-    return content
 
 
 def _require_clear(error: InputError) -> None:

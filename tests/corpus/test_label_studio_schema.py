@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, make_page
+from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.corpus.page import Page, Segment
 from train.corpus.read import read_pages
 from train.corpus.sources import label_studio
@@ -31,7 +32,7 @@ def test_label_studio_itself_accepts_tasks_annotations_and_predictions(tmp_path:
     pages.append(replace(pages[0], page_id="odd", segments=(*pages[0].segments, odd, Segment(" ", "boilerplate"))))
     label_studio.write_tasks(tmp_path / "tasks.json", (label_studio.task(page, _record(page)) for page in pages))
     (tmp_path / "interface.xml").write_text(label_studio.interface(["business", "sport", 'R&D "new"']), encoding="utf-8")
-    command = [PYTHON, Path(__file__).with_name("label_studio_check.py"), tmp_path / "tasks.json", tmp_path / "interface.xml"]
+    command = [PYTHON, ROOT / "tests/helpers/label_studio_check.py", tmp_path / "tasks.json", tmp_path / "interface.xml"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"tasks": 6, "annotations": 6, "predictions": 6}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import make_page
+from tests.helpers.pages import make_page
 from train.corpus.leakage import find_leaks, normal
 from train.corpus.page import Page, Segment
 from train.corpus.split import PARTS

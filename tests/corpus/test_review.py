@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_page
+from tests.helpers.pages import make_page
 from train.corpus.check import check_corpus
 from train.corpus.facts import facts
 from train.corpus.leakage import find_leaks

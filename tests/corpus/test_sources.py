@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SHARED, make_page
-from tests.corpus import formats
+from tests.helpers import formats
+from tests.helpers.pages import make_page
+from tests.helpers.paths import SHARED
 from train.corpus.check import CheckReport, check_corpus
 from train.corpus.naming import Naming, site_of
 from train.corpus.page import Page

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import make_page
+from tests.helpers.pages import make_page
 from train.corpus.facts import all_facts, facts, story_passages
 from train.corpus.overlap import components, passages, prints, relatives, shared_passages, words
 from train.corpus.page import Page, Segment

@@ -5,14 +5,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import make_page
-from train.config import Config
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.pages import make_page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.export import golden as golden_pages
@@ -26,14 +26,13 @@ from train.registry import register
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import version_of
 
-ConfigMaker = Callable[..., Config]
 WITH_BASELINE = ("demo-baseline", "pages-ensemble")
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
 
 
 @pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble"])
 def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    from tests.conftest import shrunk
+    from tests.helpers.configs import shrunk
 
     return fit(shrunk(request.param, corpus, backbone, tmp_path_factory.mktemp("bundle")))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, SHARED
+from tests.helpers.paths import ROOT, SHARED
 from train.config import load_config
 from train.corpus.page import Page
 from train.corpus.read import read_pages

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import ROOT, shrunk
+from tests.helpers.configs import shrunk
+from tests.helpers.paths import ROOT
 from train.bench.serving import ask_mlflow, ask_service, hammer, mlflow_server, post, readme_block, readme_service
 from train.corpus.page import Page
 from train.export.golden import PAGES

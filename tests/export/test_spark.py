@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,17 +14,16 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT
-from tests.survival.told import said, tell
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.paths import ROOT
+from tests.helpers.survival_rows import said, tell
 from train.bench.serving import readme_block
 from train.bulk import label_corpus
-from train.config import Config
 from train.export.golden import PAGES
 from train.labelling import load_labeler
 from train.recipe import fit
 from train.registry import register
 
-ConfigMaker = Callable[..., Config]
 COPIES = 6
 
 pytest.importorskip("pyspark")

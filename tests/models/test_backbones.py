@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from train.config import Config
+from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
@@ -17,8 +16,6 @@ from train.models.backbone import layers_above
 from train.recipe import fit
 from train.runtime import Labeler
 from train.runtime.hierarchical import Hierarchical
-
-ConfigMaker = Callable[..., Config]
 
 
 @pytest.mark.parametrize("backbone_name", ["package:nothing_here/model", "no/such-hub-id", "package:../etc"])

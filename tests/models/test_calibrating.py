@@ -1,22 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import make_page
-from train.config import Config
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.pages import make_page
 from train.files import read_json
 from train.models.calibrating import NEVER_SURE, fit_temperature, reliability_of, thresholds
 from train.recipe import fit
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration, tempered
 from train.runtime.reading import ROLES
-
-ConfigMaker = Callable[..., Config]
 
 
 def _drawn(temperature: float, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:

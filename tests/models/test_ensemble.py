@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, ConfigMaker, make_page
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.config import load_config
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, WORDS, make_page, sentence
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.pages import WORDS, make_page, sentence
+from tests.helpers.paths import ROOT
 from train.config import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
@@ -26,7 +27,6 @@ from train.runtime import Labeler
 from train.runtime.baseline import first_reading
 from train.runtime.reading import clean
 
-ConfigMaker = Callable[..., Config]
 FAMILIES = ("demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble")
 
 
@@ -43,7 +43,7 @@ def trained(
 
 @pytest.fixture(scope="module")
 def module_config(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> ConfigMaker:
-    from tests.conftest import shrunk
+    from tests.helpers.configs import shrunk
 
     folder = tmp_path_factory.mktemp("trained")
     return lambda name, *overrides: shrunk(name, corpus, backbone, folder, *overrides)

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from train.config import Config
+from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
 from train.export.golden import PAGES
 from train.files import read_json
@@ -14,7 +13,6 @@ from train.models import quantize
 from train.recipe import fit
 from train.runtime import Labeler
 
-ConfigMaker = Callable[..., Config]
 FAMILIES = [("demo-encoder", "encoder", "model"), ("pages-hierarchical", "hierarchical", "segments")]
 
 

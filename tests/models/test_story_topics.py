@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tests.conftest import make_page
+from tests.helpers.pages import make_page
 from train.corpus.page import Page, Segment
 from train.models.family import topics_of
 from train.models.network import story_means

@@ -1,22 +1,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
 from torch import nn
 
-from train.config import Config
+from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.files import read_json
 from train.models import watching
 from train.models.watching import Watch
 from train.runtime.labeler import Reader
-
-ConfigMaker = Callable[..., Config]
 
 
 def _network(value: float) -> nn.Module:

@@ -1,35 +1,17 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_page
+from tests.helpers.html_tags import EVIL, tags_of
+from tests.helpers.pages import make_page
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.errors import InputError
 from train.reports.corpus_report import SAMPLE, CorpusStatistics, corpus_report
 from train.reports.html import escape, listing
-
-EVIL = '</span><script>alert(1)</script><img src=x onerror="alert(2)">'
-
-
-class _Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
-def tags_of(html: str) -> list[tuple[str, dict[str, str | None]]]:
-    """Tags and their attributes, as a browser reads them."""
-    tags = _Tags()
-    tags.feed(html)
-    return tags.found
 
 
 def _report(tmp_path: Path, pages: list[Page]) -> str:

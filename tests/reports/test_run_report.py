@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_page
-from tests.reports.test_corpus_report import EVIL, tags_of
-from tests.test_cli import train
-from tests.test_slices import answered
-from train.config import Config
+from tests.helpers.answers import answered
+from tests.helpers.commands import train
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.html_tags import EVIL, tags_of
+from tests.helpers.pages import make_page
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.evaluation import evaluate
@@ -22,8 +21,6 @@ from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, page_html, write_view
 from train.reports.run_report import Told, write_run_report
 from train.slices import answers_of
-
-ConfigMaker = Callable[..., Config]
 
 
 @pytest.mark.parametrize("name", ["pages-baseline", "pages-encoder"])

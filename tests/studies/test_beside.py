@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import ROOT, make_page
-from tests.corpus import formats
+from tests.helpers import formats
+from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.__main__ import app
 from train.config import Config, load_config
 from train.corpus.page import Page, Segment

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, make_page
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.config import Config, load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
@@ -23,7 +24,6 @@ from train.studies.curve import Point, PowerLaw, curve, power_law
 from train.studies.floors import rule_records
 from train.studies.transfer import transfer
 
-ConfigMaker = Callable[..., Config]
 FEW = (
     "baseline.max_iterations=5",
     "baseline.max_words=500",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers.paths import ROOT
 from train.config import load_config
 from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages

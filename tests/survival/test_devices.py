@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,14 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from tests.conftest import shrunk
-from tests.survival.told import said, tell
+from tests.helpers.configs import ConfigMaker, shrunk
+from tests.helpers.survival_rows import said, tell
 from train.config import Config
 from train.errors import InputError
 from train.models.encoder import COMPLETE
 from train.recipe import fit
 from train.step_log import StepLog
 
-ConfigMaker = Callable[..., Config]
 ON = ("tracking.enabled=true", "tracking.experiment=test", "evaluation.learning_curve=[]", "encoder.threads=1")
 TOLERANCE = 1e-3
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import RestException
 
-from tests.survival.test_kill import CASES, SLOW, made, ready, run_environment  # noqa: F401  `made` is a fixture
-from tests.survival.told import tell
+from tests.helpers.cases import CASES, ready, run_environment
+from tests.helpers.survival_rows import SLOW, tell
 from train.errors import refusal_of_the_disk
 
 LIMITS = (0, 700, 20_000, 60_000, 200_000, 400_000, 900_000) if SLOW else (20_000,)
@@ -41,7 +41,7 @@ def _require_clear(done: subprocess.CompletedProcess[str]) -> None:
 @pytest.mark.parametrize("name", COMMANDS if SLOW else ("fit, baseline", "label", "export"))
 def test_files_that_may_not_grow_end_a_command_clearly_and_it_goes_on_when_they_may(
     name: str,
-    made: Path,  # noqa: F811
+    made: Path,
     tmp_path: Path,
 ) -> None:
     started = time.monotonic()
@@ -69,7 +69,7 @@ def test_files_that_may_not_grow_end_a_command_clearly_and_it_goes_on_when_they_
     tell("files that may not grow (RLIMIT_FSIZE)", name, f"{len(LIMITS)} limits, {refused} refused clearly", time.monotonic() - started)
 
 
-def test_an_export_that_the_disk_refuses_leaves_the_bundle_before_it_whole(made: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_an_export_that_the_disk_refuses_leaves_the_bundle_before_it_whole(made: Path, tmp_path: Path) -> None:
     ready(made, tmp_path)
     assert _run("export", tmp_path).returncode == 0
     before = CASES["export"].result(tmp_path)
@@ -88,7 +88,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_ends_labelling_clearly_and_with_room_it_goes_on(made: Path, tmp_path: Path, small_disk: Path) -> None:  # noqa: F811
+def test_a_full_disk_ends_labelling_clearly_and_with_room_it_goes_on(made: Path, tmp_path: Path, small_disk: Path) -> None:
     work = tmp_path / "work"
     ready(made, work)
     (small_disk / "labels").mkdir()
@@ -124,7 +124,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", ["fit, baseline", "label", "export"])
-def test_a_folder_that_may_not_be_written_is_told(name: str, made: Path, tmp_path: Path, closed: Path) -> None:  # noqa: F811
+def test_a_folder_that_may_not_be_written_is_told(name: str, made: Path, tmp_path: Path, closed: Path) -> None:
     work = tmp_path / "work"
     ready(made, work)
     for target in ("out", "labels", "bundle"):

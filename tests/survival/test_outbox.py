@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ConfigMaker
-from tests.survival.server import Server
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.server import Server
 from train import outbox as outbox_module
 from train import recipe
 from train.crossval import cross_validate

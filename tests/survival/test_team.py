@@ -16,9 +16,11 @@ from typing import Any
 import mlflow
 import pytest
 
-from tests.conftest import ROOT, ConfigMaker, free_port
-from tests.survival.server import Server
-from tests.survival.told import SLOW, tell
+from tests.helpers.commands import free_port
+from tests.helpers.configs import ConfigMaker
+from tests.helpers.paths import ROOT
+from tests.helpers.server import Server
+from tests.helpers.survival_rows import SLOW, tell
 from train import registry
 from train.files import read_json
 from train.gate import Verdict

@@ -15,10 +15,9 @@ from pathlib import Path
 from lxml import html
 
 import train
-from tests.conftest import make_page
-from tests.corpus.test_fuzz import damaged
-from tests.survival.test_kill import made  # noqa: F401  a fixture
-from tests.survival.told import SLOW, tell
+from tests.helpers.damage import damaged
+from tests.helpers.pages import make_page
+from tests.helpers.survival_rows import SLOW, tell
 from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal, scan
 from train.labelling import label_pairs, load_labeler
@@ -68,7 +67,7 @@ def _require_inert(path: Path) -> None:
     assert sum(1 for element in tree.iter("script")) <= 1
 
 
-def test_damaged_pages_go_the_whole_way_or_are_refused(made: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_damaged_pages_go_the_whole_way_or_are_refused(made: Path, tmp_path: Path) -> None:
     started, rng = time.monotonic(), random.Random("whole way")
     labeler = load_labeler(str(made / "trained/demo-baseline"))
     given = labelled = refused = errors_shown = 0
@@ -120,7 +119,7 @@ def _peak(labeler: Labeler, page: Page) -> int:
         tracemalloc.stop()
 
 
-def test_the_memory_of_a_page_grows_with_its_characters_alone(made: Path) -> None:  # noqa: F811
+def test_the_memory_of_a_page_grows_with_its_characters_alone(made: Path) -> None:
     started = time.monotonic()
     labeler = load_labeler(str(made / "trained/demo-baseline"))
     _peak(labeler, make_page("warm", 1))  # tables that are made once

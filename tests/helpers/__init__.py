@@ -1,0 +1,1 @@
+"""What tests share: pages, configs, commands, damaged bytes, servers. No test, no fixture."""

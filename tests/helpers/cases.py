@@ -1,0 +1,124 @@
+"""Commands that are killed and given again, and what they leave, comparable."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.paths import ROOT
+from train.files import read_json
+from train.recipe import read_outcome
+from train.registry import version_of
+
+ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
+
+
+@dataclass
+class Case:
+    """A command under test.
+
+    Args:
+        words: Of the command line; paths are relative to the working folder.
+        result: What it left, comparable.
+        same: Whether two results are the same.
+    """
+
+    words: Sequence[str]
+    result: Callable[[Path], Any]
+    same: Callable[[Any, Any], bool] = lambda a, b: a == b
+
+
+def run_environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }  # fmt: skip
+
+
+def start(case: Case, folder: Path) -> subprocess.Popen[bytes]:
+    log = (folder / "log.txt").open("ab")
+    command = [sys.executable, "-m", "train", *case.words]
+    return subprocess.Popen(command, cwd=folder, env=run_environment(folder), stdout=log, stderr=log, start_new_session=True)
+
+
+def whole(case: Case, folder: Path) -> float:
+    started = time.monotonic()
+    assert start(case, folder).wait() == 0, (folder / "log.txt").read_text()[-3000:]
+    return time.monotonic() - started
+
+
+def runs_of(folder: Path) -> list[Any]:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return list(client.searchruns_of([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
+def ready(made: Path, folder: Path) -> None:
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    output = next((folder / "out").glob("demo-*"))
+    assert not (output / "unfinished.json").exists()
+    assert not (output / "unsent.jsonl").exists()
+    found = {part: {**read_json(output / f"{part}.json"), "model": None} for part in ("validation", "test")}  # skops' files hold the time
+    assert read_outcome(output).model_uri is not None
+    return found
+
+
+def _near(one: Any, other: Any) -> bool:
+    """Scores of the encoder: floating point adds up in another order when training goes on from a checkpoint."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_near(one[key], other[key]) for key in one)
+    return one == pytest.approx(other, abs=0.02) if isinstance(one, float) else True
+
+
+def _trials(folder: Path) -> Any:
+    trials = read_json(folder / "tuned" / "trials.json")["trials"]
+    return sorted((str(trial["values"]), trial["score"]) for trial in trials)
+
+
+def _labels(folder: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    records = [row for path in sorted((folder / "labels").glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+    assert len({record["page_id"] for record in records}) == len(records) == 1500
+    return records
+
+
+def _bundle(folder: Path) -> Any:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted((folder / "bundle").rglob("*")) if path.is_file()}
+
+
+def _champion(folder: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        found = version_of("champion")
+        return found and (found.version, found.tags.get("gate"))
+
+
+def _composed(folder: Path) -> Any:
+    return gzip.decompress((folder / "corpus.jsonl.gz").read_bytes())
+
+
+SETS = ["tuned", "--n", "3", "--folds", "2", "--space", "space.yaml"]
+CASES = {
+    "fit, baseline": Case(["fit", "--config", "demo-baseline.yaml"], _scores),
+    "fit, encoder": Case(["fit", "--config", "demo-encoder.yaml"], _scores, _near),
+    "tune": Case(["tune", "--config", "demo-baseline.yaml", "--output", *SETS], _trials),
+    "label": Case(["label", "--model", "trained/demo-baseline", "many.jsonl", "--output", "labels", "--pages-a-part", "100"], _labels),
+    "export": Case(["export", "--model", "trained/demo-baseline", "--output", "bundle"], _bundle),
+    "promote": Case(["promote", "--gate", str(ROOT / "configs/registry/gate.yaml"), "--force", "a test"], _champion),
+    "compose": Case(["compose", "--output", "corpus.jsonl.gz", "--pages", "300"], _composed),
+}
