@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="newsparts-tests-")
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.helpers.configs import ConfigMaker, shrunk
+from tests.helpers.optional import untested
 from tests.helpers.pages import make_page, mislabelled
 from train.corpus.page import Page
 from train.corpus.read import write_pages
@@ -23,6 +26,8 @@ from train.corpus.read import write_pages
 # Machines are noisy: no example fails for its time; CI draws the same examples every time.
 settings.register_profile("newsparts", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("newsparts")
+
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,9 +37,45 @@ def _caches() -> Iterator[None]:
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
+FIGURES_LOOKED_AT = frozenset({"reports", "browser", "notebooks"})
+"""Rooms whose tests look at figures; elsewhere drawing them would be half the time of a toy run."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blank_figures() -> Iterator[Callable[[bool], None]]:
+    """Reports are written everywhere, but with blank figures unless a room looks at them."""
+    from matplotlib.figure import Figure
+
+    real = Figure.savefig
+
+    def blank(figure: Any, target: Any, **more: Any) -> None:
+        target.write('<svg xmlns="http://www.w3.org/2000/svg"></svg>')
+
+    def switch(to_blank: bool) -> None:
+        Figure.savefig = blank if to_blank else real  # type: ignore[method-assign]
+
+    switch(True)
+    yield switch
+    switch(False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _figures(request: pytest.FixtureRequest, _blank_figures: Callable[[bool], None]) -> Iterator[None]:
+    _blank_figures(request.path.parent.name not in FIGURES_LOOKED_AT)
+    yield
+    _blank_figures(True)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--model` names the model that tests/behaviour tests."""
     parser.addoption("--model", default=None, help="model folder or URI for tests/behaviour; default: a small one trained on the spot")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The last lines: which claims were not tested here, and the command that would."""
+    reasons = [str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    for line in untested(reasons, slow_left_out="not slow" in config.option.markexpr):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -44,34 +85,64 @@ def pages() -> list[Page]:
 
 
 @pytest.fixture(scope="session")
-def corpus(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages as a file."""
-    path = tmp_path_factory.mktemp("corpus") / "pages.jsonl"
-    write_pages(path, pages)
-    return path
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once("name", make)`: a folder that `make` fills, by the first of all workers that asks; the others wait for it. Read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path = shared / "once" / name
+        path.parent.mkdir(exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.with_suffix(".done").exists():
+                path.mkdir()
+                make(path)
+                path.with_suffix(".done").touch()
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def backbone(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random BERT with a vocabulary of the pages' words, as a Hub folder."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizer
+def corpus(pages: list[Page], once: Once) -> Path:
+    """The pages as a file."""
+    return once("corpus", lambda folder: write_pages(folder / "pages.jsonl", pages)) / "pages.jsonl"
 
-    folder = tmp_path_factory.mktemp("backbone")
-    words = sorted({word.lower() for page in pages for s in page.segments for word in s.text.replace(".", " . ").split()})
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
-    BertTokenizer(vocab=vocabulary).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
+
+@pytest.fixture(scope="session")
+def backbone(pages: list[Page], once: Once) -> Path:
+    """A tiny random BERT with a vocabulary of the pages' words, as a Hub folder."""
+
+    def make(folder: Path) -> None:
+        import torch
+        from transformers import BertConfig, BertModel, BertTokenizer
+
+        words = sorted({word.lower() for page in pages for s in page.segments for word in s.text.replace(".", " . ").split()})
+        vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
+        BertTokenizer(vocab=vocabulary).save_pretrained(folder)
+        torch.manual_seed(0)
+        sizes = {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "max_position_embeddings": 128,
+        }
+        BertModel(BertConfig(vocab_size=len(vocabulary), **sizes)).save_pretrained(folder)
+
+    return once("backbone", make)
+
+
+@pytest.fixture(scope="session")
+def trained(corpus: Path, backbone: Path, once: Once) -> Callable[[str], Path]:
+    """`trained("demo-baseline")`: the output folder of a shipped config, shrunk, trained once for the whole run. Read only: who changes it copies it."""
+
+    def output(name: str) -> Path:
+        from train.recipe import fit
+
+        return once(f"trained-{name}", lambda folder: fit(shrunk(name, corpus, backbone, folder), name=name)) / name
+
+    return output
 
 
 @pytest.fixture
@@ -91,14 +162,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_template: Path
 
 
 @pytest.fixture(scope="session")
-def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_template(once: Once) -> Path:
     """A migrated, empty MLflow database."""
-    import mlflow
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.set_tracking_uri(f"sqlite:///{path}")
-    mlflow.MlflowClient().search_experiments()
-    return path
+    def make(folder: Path) -> None:
+        import mlflow
+
+        mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return once("mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def runs_of(folder: Path) -> list[Any]:
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    return list(client.searchruns_of([experiment.experiment_id for experiment in client.search_experiments()]))
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
 
 
 def ready(made: Path, folder: Path) -> None:
