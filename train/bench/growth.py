@@ -192,7 +192,7 @@ def slope(rows: Sequence[Measurement], value: Callable[[Measurement], float]) ->
 
 
 def table(rows: Sequence[Measurement]) -> str:
-    """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added."""
+    """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added; below it the verdict."""
     sizes = sorted({row.segments for row in rows})
     lines = [
         "| step | " + " | ".join(f"{n:,} segments" for n in sizes) + " | segments/s at the largest | slope of time |",
@@ -204,7 +204,24 @@ def table(rows: Sequence[Measurement]) -> str:
         cells = [said.get(size, "-") for size in sizes]
         speed = own[-1].segments / own[-1].seconds
         lines.append(f"| {step} | {' | '.join(cells)} | {speed:,.0f} | {slope(own, lambda row: row.seconds):.2f} |")
-    return "\n".join(lines) + "\n"
+    said_below = verdict(rows)
+    return "\n".join([*lines, *(["", said_below] if said_below else [])]) + "\n"
+
+
+def verdict(rows: Sequence[Measurement]) -> str:
+    """The largest slope of time, and labelling's peak memory at its largest corpus beside its smallest; empty when nothing was measured twice."""
+    by_step = {step: sorted((row for row in rows if row.step == step), key=lambda row: row.segments) for step in {row.step for row in rows}}
+    slopes = {step: slope(own, lambda row: row.seconds) for step, own in by_step.items() if len(own) > 1}
+    if not slopes:
+        return ""
+    steepest = max(slopes, key=slopes.__getitem__)
+    said = [f"largest slope of time {slopes[steepest]:.2f} ({steepest})"]
+    if "label" in slopes:
+        own = by_step["label"]
+        said.append(
+            f"label's peak memory {own[-1].peak_mb / own[0].peak_mb:.2f} times as large for {own[-1].segments / own[0].segments:,.0f} times the segments"
+        )
+    return "; ".join(said) + "."
 
 
 def to_json(rows: Sequence[Measurement]) -> dict[str, object]:
