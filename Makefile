@@ -205,8 +205,8 @@ test: $(READY) ## Run all tests, two files at a time (sets up when needed; no ne
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
 
 .PHONY: test-slow
-test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test` tries a sample (30 minutes; rows in outputs/survival.jsonl)
-	@rm -f outputs/survival.jsonl && NEWSPARTS_SLOW=1 $(BIN)/python -m pytest tests/survival
+test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test` tries a sample (30 minutes), and print what came of it (outputs/survival.md)
+	@rm -f outputs/survival.jsonl outputs/survival.md && NEWSPARTS_SLOW=1 $(BIN)/python -m pytest tests/survival && $(BIN)/python -m tests.helpers.survival_rows
 
 .PHONY: test-ui
 test-ui: $(READY) ## Look at MLflow on the runs of RUNS=sqlite:///… (default: of make demo) in a browser; screenshots in outputs/screenshots
