@@ -200,9 +200,19 @@ ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 server: $(READY) ## Start an MLflow server for a team, with accounts: STORE=postgresql://… (default SQLite in outputs/server), PORT=
 	@$(RUN) server --port $(PORT) $(if $(STORE),--store "$(STORE)")
 
+# One thread a process, as two processes share two cores; a hanging test ends by name.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist worksteal --max-worker-restart 0 -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
+
 .PHONY: test
-test: $(READY) ## Run all tests, two files at a time (sets up when needed; no network); JOBS=4: four
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
+test: $(READY) ## Run the quick tests, each kind of fault among them (sets up when needed; no network); JOBS=4: four processes
+	@$(PYTEST) -m "not slow"
+
+.PHONY: test-all
+test-all: $(READY) ## Run every test, as CI does after `make extras`: kills, Spark, notebooks, a browser, 10,000 damaged inputs
+	@NEWSPARTS_FUZZ=10000 $(PYTEST)
+
+.PHONY: extras
+extras: extractors spark .venv-label-studio ## Install what some tests need and skip without: extractors, PySpark, Label Studio's own code
 
 .PHONY: test-slow
 test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test` tries a sample (30 minutes), and print what came of it (outputs/survival.md)

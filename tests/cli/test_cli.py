@@ -1,30 +1,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import require_clear, train
+from tests.helpers.commands import require_clear, train, train_process
 from tests.helpers.paths import ROOT
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.export.bundle import add_documents, copy_bundle
-from train.recipe import fit
 
 BASELINE = str(ROOT / "configs/demo-baseline.yaml")
 
 
 @pytest.fixture(scope="module")
-def model(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(trained: Callable[[str], Path]) -> Path:
     """A trained tiny baseline."""
-    from tests.helpers.configs import shrunk
-
-    return fit(shrunk("demo-baseline", corpus, backbone, tmp_path_factory.mktemp("cli"))).output
+    return trained("demo-baseline")
 
 
 def test_help_lists_the_verbs() -> None:
-    done = train("--help")
+    done = train_process("--help")
     assert done.returncode == 0
     assert all(verb in done.stdout for verb in ("fit", "evaluate", "predict", "show", "check", "compose", "export", "demo"))
 

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers.configs import ConfigMaker
+from tests.helpers.configs import FAMILIES, ConfigMaker
 from tests.helpers.pages import make_page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
@@ -21,7 +21,7 @@ from train.export.flavor import EXAMPLE
 from train.files import read_json, write_json
 from train.labelling import load_labeler
 from train.models.onnx import ParityError, compare
-from train.recipe import Outcome, fit
+from train.recipe import Outcome, fit, read_outcome
 from train.registry import register
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import version_of
@@ -30,11 +30,9 @@ WITH_BASELINE = ("demo-baseline", "pages-ensemble")
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
 
 
-@pytest.fixture(scope="module", params=["demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble"])
-def outcome(request: pytest.FixtureRequest, corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    from tests.helpers.configs import shrunk
-
-    return fit(shrunk(request.param, corpus, backbone, tmp_path_factory.mktemp("bundle")))
+@pytest.fixture(scope="module", params=FAMILIES)
+def outcome(request: pytest.FixtureRequest, trained: Callable[[str], Path]) -> Outcome:
+    return read_outcome(trained(request.param))
 
 
 def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, tmp_path: Path) -> None:
@@ -229,26 +227,26 @@ def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: Co
         compare(reader, other, [page.texts for page in some])
 
 
-def test_pyfunc_answers_the_record_that_predict_prints(make_config: ConfigMaker, store: Path) -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_pyfunc_answers_the_record_that_predict_prints(make_config: ConfigMaker, store: Path, name: str) -> None:
     import mlflow
     import pandas as pd
 
-    for name in ("demo-baseline", "demo-encoder", "pages-hierarchical", "pages-ensemble"):
-        outcome = fit(make_config(name, "tracking.enabled=true", "tracking.experiment=test"))
-        made = register(str(outcome.model_uri), bundle_version=outcome.version)
-        pages = [make_page("asked", n) for n in range(3)]
-        frame = pd.DataFrame({"segments": [page.texts for page in pages], "page_id": [page.page_id for page in pages]})
-        model = mlflow.pyfunc.load_model(made.uri)
-        for name, content in _contents(Path(mlflow.artifacts.download_artifacts(artifact_uri=made.uri))):
-            assert Path(name).suffix not in PICKLES
-            assert content[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), name
-        by_pyfunc = model.predict(frame)
-        assert by_pyfunc == list(load_labeler(made.uri).label((page.page_id, page.texts) for page in pages))
-        assert [r["page_id"] for r in model.predict(frame[["segments"]])] == ["page-0", "page-1", "page-2"]
-        with pytest.raises(Exception, match="segments"):
-            model.predict(pd.DataFrame({"text": ["no such column"]}))
-        again = register(str(outcome.model_uri), bundle_version=outcome.version)
-        assert (again.version, again.was_new) == (made.version, False)
+    outcome = fit(make_config(name, "tracking.enabled=true", "tracking.experiment=test"))
+    made = register(str(outcome.model_uri), bundle_version=outcome.version)
+    pages = [make_page("asked", n) for n in range(3)]
+    frame = pd.DataFrame({"segments": [page.texts for page in pages], "page_id": [page.page_id for page in pages]})
+    model = mlflow.pyfunc.load_model(made.uri)
+    for file, content in _contents(Path(mlflow.artifacts.download_artifacts(artifact_uri=made.uri))):
+        assert Path(file).suffix not in PICKLES
+        assert content[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), file
+    by_pyfunc = model.predict(frame)
+    assert by_pyfunc == list(load_labeler(made.uri).label((page.page_id, page.texts) for page in pages))
+    assert [r["page_id"] for r in model.predict(frame[["segments"]])] == ["page-0", "page-1", "page-2"]
+    with pytest.raises(Exception, match="segments"):
+        model.predict(pd.DataFrame({"text": ["no such column"]}))
+    again = register(str(outcome.model_uri), bundle_version=outcome.version)
+    assert (again.version, again.was_new) == (made.version, False)
 
 
 def test_the_pyfunc_loads_without_the_repository(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.helpers.optional import need
 from tests.helpers.paths import ROOT, SHARED
 from train.config import load_config
 from train.corpus.page import Page
@@ -16,57 +19,103 @@ from train.corpus.sources.composed import compose
 from train.corpus.training import TrainingPages
 from train.models.family import topics_of
 from train.models.onnx import MAX_DIFFERENCE, MIN_AGREEMENT, compare
+from train.models.page_network import SegmentVectors
 from train.models.quantize import quantized
+from train.recipe import family_of
 from train.runtime.encoder import Encoder
+from train.runtime.hierarchical import Hierarchical
+from train.runtime.labeler import Reader
 from train.runtime.reading import clean
 
 Pages = Callable[[], list[Page]]
 
 
 def _real() -> list[Page]:
-    files = sorted((SHARED / "data").glob("pages-*.jsonl.gz"))
-    if not files:
-        pytest.skip("no real pages at hand")
-    return [page for file in files for page in read_pages(file)][::12]
+    need("shared")
+    return [page for file in sorted((SHARED / "data").glob("pages-*.jsonl.gz")) for page in read_pages(file)][::12]
 
 
 def _composed() -> list[Page]:
-    return list(compose(seed=5, pages=36))
+    return list(compose(seed=5, pages=24))
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Path, dict[str, object]]:
-    """The shipped backbone, two layers, after a short training; in torch and as a bundle's files."""
-    from train.models.encoder import EncoderFamily
+KINDS = [pytest.param(_real, marks=pytest.mark.slow, id="real"), pytest.param(_composed, id="composed")]
+Written = tuple[Reader, Callable[[bool], Reader], Path]
 
-    folder = tmp_path_factory.mktemp("parity")
-    overrides = ["encoder.layers=2", "encoder.epochs=1", "encoder.window_tokens=256"]
-    config = load_config(ROOT / "configs/demo-encoder.yaml", overrides).encoder
-    assert config is not None
-    pages = list(compose(seed=13, pages=16))
-    family = EncoderFamily(config, 13, folder / "work")
+
+@pytest.fixture(scope="module", params=["pages-hierarchical", pytest.param("demo-encoder", marks=pytest.mark.slow)])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The shipped backbone, two layers, after a short training: in torch; a function that loads it from the bundle's files, with int8 weights or not; the network's file."""
+    folder, pages = tmp_path_factory.mktemp("parity"), list(compose(seed=13, pages=16))
+    kinds = {
+        "pages-hierarchical": ("segments.onnx", ["hierarchical.layers=[2]", "hierarchical.role_layers=null", "hierarchical.members=1", "hierarchical.epochs=3"]),
+        "demo-encoder": ("model.onnx", ["encoder.layers=2", "encoder.epochs=1", "encoder.window_tokens=256"]),
+    }  # fmt: skip
+    file, overrides = kinds[request.param]
+    family = family_of(load_config(ROOT / f"configs/{request.param}.yaml", [f"corpus.path={folder}", *overrides]), folder / "work")
     family.fit(TrainingPages(pages), lambda metrics, step: None)
-    assert family.topics == topics_of(pages)
+    assert tuple(family.reader().topics) == topics_of(pages)
     (folder / "bundle").mkdir()
-    return family.reader(), folder / "bundle", family.write(folder / "bundle", pages[:4])
+    manifest = family.write(folder / "bundle", pages[:4])
+    runtime = Hierarchical if request.param == "pages-hierarchical" else Encoder
+    return family.reader(), lambda small: runtime.load(folder / "bundle", manifest, int8=small), folder / "bundle" / file
 
 
-@pytest.mark.parametrize("pages", [_real, _composed], ids=["real", "composed"])
-def test_float32_answers_as_torch(written: tuple[Encoder, Path, dict[str, object]], pages: Pages) -> None:
-    reader, folder, manifest = written
-    found = compare(reader, Encoder.load(folder, manifest), [page.texts for page in pages()])
+@pytest.mark.parametrize("pages", KINDS)
+def test_float32_answers_as_torch(written: Written, pages: Pages) -> None:
+    reader, load, _ = written
+    found = compare(reader, load(False), [page.texts for page in pages()])
     assert found["segments"] > 1000
     assert found["agreement"] >= MIN_AGREEMENT
     assert found["max_difference"] <= MAX_DIFFERENCE
 
 
-@pytest.mark.parametrize("pages", [_real, _composed], ids=["real", "composed"])
-def test_int8_is_near(written: tuple[Encoder, Path, dict[str, object]], pages: Pages) -> None:
+@pytest.mark.parametrize("pages", KINDS)
+def test_int8_is_near(written: Written, pages: Pages) -> None:
     """How near is judged anew for each model when it is written (`train.models.quantize`); a barely trained one wavers more than those that ship."""
-    reader, folder, manifest = written
-    quantized(folder / "model.onnx")
-    small = Encoder.load(folder, manifest, int8=True)
+    reader, load, file = written
+    quantized(file)
     texts = [[clean(text) for text in page.texts] for page in pages()]
-    ours, theirs = (np.concatenate(engine.states(texts)[0]) for engine in (reader, small))
+    ours, theirs = (np.concatenate(engine.states(texts)[0]) for engine in (reader, load(True)))
     assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() > 0.97
-    assert np.abs(ours - theirs).mean() < 0.01
+    assert 0 < np.abs(ours - theirs).mean() < 0.01
+
+
+@pytest.mark.parametrize("architecture", ["bert", "deberta-v2", "modernbert"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 130)], ids=str)
+def test_texts_of_any_number_and_length_are_read_alike(
+    exported: Callable[[str], tuple[Any, Any]], architecture: str, shape: tuple[int, int]
+) -> None:
+    """An exporter that traces takes what it saw for fixed, unless told which dimensions vary."""
+    import torch
+
+    network, session = exported(architecture)
+    ids = torch.arange(5, 5 + shape[0] * shape[1]).reshape(shape) % 190 + 5
+    mask = torch.ones_like(ids)
+    mask[-1, shape[1] // 2 + 1 :] = 0
+    with torch.inference_mode():
+        expected = network(ids, mask).numpy()
+    (found,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, Any]]:
+    """Segment vectors of a tiny random backbone, in torch and in ONNX Runtime; each architecture once."""
+    import onnxruntime
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    from train.models.onnx import export_segments
+
+    @cache
+    def of(architecture: str) -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        sizes = {"vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
+                 "max_position_embeddings": 140, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}  # fmt: skip
+        network = SegmentVectors(AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)).eval(), [1]).eval()
+        path = tmp_path_factory.mktemp(architecture) / "segments.onnx"
+        export_segments(network, path)
+        return network, onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    return of

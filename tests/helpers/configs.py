@@ -5,8 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+
 from tests.helpers.paths import ROOT
 from train.config import Config, load_config
+
+FAMILIES = (
+    "demo-baseline",
+    "pages-hierarchical",
+    pytest.param("demo-encoder", marks=pytest.mark.slow),
+    pytest.param("pages-ensemble", marks=pytest.mark.slow),
+)
+"""A config of each family; what a newcomer does not meet first is left to `make test-all`."""
 
 
 class ConfigMaker(Protocol):

@@ -86,12 +86,7 @@ def export_hierarchical(
     int8: bool = False,
 ) -> None:
     """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; else as `export_onnx`."""
-    # Two tensors: one given twice is exported as one input.
-    ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
-    with for_export(segments.backbone):
-        _export(
-            segments, (ids, mask), folder / "segments.onnx", {"input_ids": TEXTS, "attention_mask": TEXTS}, {"vectors": {0: "texts"}}
-        )  # fmt: skip
+    export_segments(segments, folder / "segments.onnx")
     example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(COUNTED_NAMES)))
     segments_of_page = {1: "segments"}
     outputs = ("states", "topic_logits") if manifest["topics"] else ("states",)
@@ -101,6 +96,14 @@ def export_hierarchical(
     manifest["parity"] = compare(reader, Hierarchical.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
     if int8 and sample:
         manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Hierarchical.load(folder, manifest, int8=small), reader, sample)
+
+
+def export_segments(segments: SegmentVectors, path: Path) -> None:
+    """Writes the network that reads segments, for `[texts, length]` token ids and mask of any size."""
+    # Two tensors: one given twice is exported as one input.
+    ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
+    with for_export(segments.backbone):
+        _export(segments, (ids, mask), path, {"input_ids": TEXTS, "attention_mask": TEXTS}, {"vectors": {0: "texts"}})
 
 
 def _export(
