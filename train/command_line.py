@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+# Threads that wait sleep, before OpenMP is loaded: spinning takes cores from whoever works beside.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 from rich.console import Console

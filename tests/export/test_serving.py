@@ -59,6 +59,7 @@ def service(outcome: Outcome) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_golden_pages_are_answered_alike_by_bundle_pyfunc_and_server(invocations: str, outcome: Outcome, labeler: Labeler) -> None:
     import mlflow
     import pandas as pd
@@ -92,6 +93,7 @@ BAD: dict[str, bytes] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
 def test_what_is_no_page_gets_400_and_a_reason(invocations: str, body: bytes) -> None:
     answer = httpx.post(invocations, content=body, headers={"Content-Type": "application/json"})
@@ -99,12 +101,14 @@ def test_what_is_no_page_gets_400_and_a_reason(invocations: str, body: bytes) ->
     assert len(answer.json()["message"]) > 20
 
 
+@pytest.mark.slow
 def test_other_kinds_of_content_get_4xx(invocations: str) -> None:
     for kind, body in (("text/csv", b"segments\na\n"), ("application/xml", b"<a/>"), ("application/json; charset=latin-1", b"{}")):
         assert 400 <= httpx.post(invocations, content=body, headers={"Content-Type": kind}).status_code < 500
     assert post(invocations, {"dataframe_records": [{"segments": ["still", "there"]}]})["predictions"][0]["page_id"] == "page-0"
 
 
+@pytest.mark.slow
 def test_the_readme_calls_the_server(invocations: str, labeler: Labeler, tmp_path: Path) -> None:
     """By copy and paste, but for the port."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -132,6 +136,7 @@ def test_the_readme_labels_from_python(outcome: Outcome, tmp_path: Path) -> None
     assert rest == ["page-1 2", "page-2 0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlflow", "service"])
 def test_fifty_clients_lose_nothing(request: pytest.FixtureRequest, pages: list[Page], kind: str) -> None:
     url = request.getfixturevalue("invocations" if kind == "mlflow" else "service")
@@ -165,6 +170,7 @@ def test_the_service_answers_as_the_bundle_and_refuses_what_is_no_page(service: 
         assert 400 <= httpx.post(service, content=body, headers={"Content-Type": "application/json"}).status_code < 500
 
 
+@pytest.mark.slow
 def test_a_server_of_no_model_is_refused_before_it_starts(outcome: Outcome) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "train", "serve", "--model", "models:/newsparts@nobody"], cwd=ROOT, capture_output=True, text=True

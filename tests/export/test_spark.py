@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.configs import ConfigMaker
+from tests.helpers.optional import need
 from tests.helpers.paths import ROOT
 from tests.helpers.survival_rows import said, tell
 from train.bench.serving import readme_block
@@ -26,17 +26,15 @@ from train.registry import register
 
 COPIES = 6
 
-pytest.importorskip("pyspark")
-if shutil.which("java") is None:
-    pytest.skip("no Java", allow_module_level=True)
 
-
+@pytest.mark.slow
 def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_killed(
     make_config: ConfigMaker, corpus: Path, store: Path, tmp_path: Path
 ) -> None:
     from train.corpus.page import Page, Segment
     from train.corpus.read import read_pages, write_pages
 
+    need("spark")
     outcome = fit(make_config("demo-baseline", "tracking.enabled=true", "tracking.experiment=test"))
     register(str(outcome.model_uri), bundle_version=outcome.version, alias="champion")
     odd = [Page(name, "golden.example", tuple(Segment(text) for text in texts)) for name, texts in PAGES.items()]

@@ -86,11 +86,10 @@ def untested(reasons: Iterable[str], *, slow_left_out: bool) -> list[str]:
     """
     counts = Counter(reasons)
     known = {reason(name): name for name in PARTS}
-    lines = [
-        f"  {PARTS[known[why]].claim} ({count} test{'s' * (count > 1)} need {known[why]}): {PARTS[known[why]].remedy}" if why in known
-        else f"  {why} ({count} test{'s' * (count > 1)})"
-        for why, count in sorted(counts.items())
-    ]  # fmt: skip
+    lines = []
+    for why, count in sorted(counts.items()):
+        tests, name = f"{count} test{'s' * (count > 1)}", known.get(why)
+        lines.append(f"  {why} ({tests})" if name is None else f"  {PARTS[name].claim} ({tests}: no {name}): {PARTS[name].remedy}")
     if slow_left_out:
         lines.append("  slow tests (every kill, Spark, notebooks, 10,000 damaged inputs, all architectures): make test-all")
     return ["not tested here:", *lines] if lines else ["everything was tested"]

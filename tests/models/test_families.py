@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_answers(make_config: ConfigMaker, tmp_path
         for i, of in enumerate((config, config, replace(config, seed=config.seed + 1)))
     )
     assert first == (second if tolerance == 0 else pytest.approx(second, abs=tolerance))
-    assert first != pytest.approx(other, abs=1e-3), "and another seed others"
+    assert first != other, "and another seed gives others"
 
 
 @pytest.mark.slow
@@ -295,7 +295,8 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
     assert np.allclose(first_reading(reader.linear, features)[:, reader.linear.classes_], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["demo-baseline", pytest.param("pages-hierarchical", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["demo-baseline", "pages-hierarchical"])
 def test_composed_pages_are_learnt_from_without_their_topics(make_config: ConfigMaker, name: str, tmp_path: Path) -> None:
     from train.corpus.build import build
 

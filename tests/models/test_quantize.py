@@ -13,7 +13,7 @@ from train.models import quantize
 from train.recipe import fit
 from train.runtime import Labeler
 
-FAMILIES = [("demo-encoder", "encoder", "model"), ("pages-hierarchical", "hierarchical", "segments")]
+FAMILIES = [pytest.param("demo-encoder", "encoder", "model", marks=pytest.mark.slow), ("pages-hierarchical", "hierarchical", "segments")]
 
 
 @pytest.mark.parametrize(("name", "section", "network"), FAMILIES)
@@ -39,6 +39,7 @@ def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(
     assert alone == among, "an answer does not hang on the pages that are read beside it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "value"), [("LEAST_SPEED", 1e6), ("MOST_LOST", -1.0), ("LEAST_AGREEMENT", 1.1)])
 def test_int8_weights_that_do_not_gain_are_left_out(
     make_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limit: str, value: float
