@@ -206,6 +206,7 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
     assert json.loads((tmp_path / "next/quarantine.jsonl").read_text())["rule"] == "too-deep"
 
 
+@pytest.mark.slow
 def test_bench_measures_each_step_in_its_own_process(tmp_path: Path) -> None:
     asked = ("bench", "--section", "growth", "--segments", "100", "--folder", str(tmp_path))
     done = train(*asked, *(word for step in ("check", "split", "train", "label") for word in ("--step", step)))
@@ -214,6 +215,10 @@ def test_bench_measures_each_step_in_its_own_process(tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == ["check", "split", "train", "label"]
     assert all(row["seconds"] > 0 and row["peak_mb"] >= row["imported_mb"] > 10 for row in rows)
     assert "| check |" in (tmp_path / "growth.md").read_text()
+
+
+def test_bench_names_what_it_does_not_know(tmp_path: Path) -> None:
+    asked = ("bench", "--section", "growth", "--segments", "100", "--folder", str(tmp_path))
     require_clear(train(*asked, "--step", "chec"), "step 'chec'")
     require_clear(train("bench", "--section", "encoder"), "section 'encoder'")
     require_clear(train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained packed encoder")
