@@ -246,7 +246,7 @@ def _two_parts(pages: list[Page], tmp_path: Path) -> list[str]:
     ],
     ids=["missing", "empty", "bad-json", "unknown-role", "no-segments", "too-small", "one-class"],
 )  # fmt: skip
-def test_every_error_of_the_corpusrequire_clear(tmp_path: Path, content: str | None, message: str) -> None:
+def test_every_error_of_the_corpus_is_clear(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "c.jsonl"
     if content is not None:
         path.write_text(content, encoding="utf-8")
@@ -254,7 +254,7 @@ def test_every_error_of_the_corpusrequire_clear(tmp_path: Path, content: str | N
     require_clear(done, message)
 
 
-def test_a_site_in_two_splitsrequire_clear(pages: list[Page], tmp_path: Path) -> None:
+def test_a_site_in_two_splits_is_clear(pages: list[Page], tmp_path: Path) -> None:
     done = train("fit", "--config", BASELINE, *_two_parts(pages, tmp_path), f"output={tmp_path / 'out'}", "tracking.enabled=false")
     require_clear(done, "site 'sitea.example' is in train and validation")
 
@@ -270,7 +270,7 @@ def test_a_site_in_two_splitsrequire_clear(pages: list[Page], tmp_path: Path) ->
         (("evaluate", "--model", "MODEL", "--corpus", "gone.jsonl", "--json", "x.json"), "no such file"),
     ],
 )
-def test_every_error_of_the_command_linerequire_clear(model: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+def test_every_error_of_the_command_line_is_clear(model: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
     done = train(*(str(model) if word == "MODEL" else word for word in words), cwd=tmp_path)
     require_clear(done, message)
 

@@ -91,7 +91,9 @@ def test_the_bundle_checks_itself_from_the_shell(outcome: Outcome, tmp_path: Pat
 
     def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "newsparts_runtime", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(bundle)}, capture_output=True, text=True, input=given)
+        return subprocess.run(
+            command, cwd=tmp_path, env={"PYTHONPATH": str(bundle), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, input=given
+        )
 
     done = run("--check")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

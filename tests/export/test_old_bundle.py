@@ -40,7 +40,11 @@ def test_a_frozen_bundle_answers_as_it_did_or_is_refused(frozen: Path) -> None:
 
 def test_a_frozen_bundle_answers_by_its_own_reading_code(frozen: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "newsparts_runtime", "--check"], cwd=frozen, env={"PYTHONPATH": str(frozen)}, capture_output=True, text=True
+        [sys.executable, "-m", "newsparts_runtime", "--check"],
+        cwd=frozen,
+        env={"PYTHONPATH": str(frozen), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
