@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def _by_all_paths(decoder: Decoder, local: np.ndarray) -> np.ndarray:
     total = np.zeros_like(local)
     for path in product(range(4), repeat=len(local)):
         chain = np.exp(decoder.log_start)[path[0]]
-        for before, after in zip(path, path[1:], strict=False):
+        for before, after in pairwise(path):
             chain *= np.exp(decoder.log_transition)[before, after]
         prior = np.prod([np.exp(decoder.log_prior)[state] for state in path])
         own = np.prod([local[i, state] for i, state in enumerate(path)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_pages_share_batches_unless_each_is_to_be_read_by_itself(monkeypatch: py
 def test_windows_are_as_full_and_overlap_as_much_as_the_plan_lets_them(costs: list[int], overlap: float) -> None:
     plan = WindowPlan(tokens=20, overlap=overlap, head=6, tail=2, marker=1, closing=2, pad=0)
     found = list(spans(costs, plan))
-    for (first, last), (again, _) in zip(found, found[1:], strict=False):
+    for (first, last), (again, _) in pairwise(found):
         assert sum(costs[first : last + 1]) + 1 > plan.tokens, "one more segment has no room"
         shared = sum(costs[again:last])
         assert shared <= overlap * plan.tokens

@@ -13,6 +13,7 @@ from train.runtime.labeler import BATCH_PAGES, Labeler
 from train.runtime.reading import ROLES
 
 ALONE = Decoder.from_states([], weight=0.0)
+UNCALIBRATED = Calibration()
 
 
 class Told:
@@ -29,7 +30,7 @@ class Told:
         return states, [np.array([self._logits[text] for text in page], float).reshape(-1, 2) for page in pages]
 
 
-def _labeler(reader: Told, decoder: Decoder = ALONE, calibration: Calibration = Calibration()) -> Labeler:
+def _labeler(reader: Told, decoder: Decoder = ALONE, calibration: Calibration = UNCALIBRATED) -> Labeler:
     return Labeler(reader, decoder, "name", "version", "family", reader.topics, calibration)
 
 
