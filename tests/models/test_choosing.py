@@ -115,6 +115,16 @@ def test_reliability_is_told_before_and_after_the_chosen_temperature() -> None:
     assert chosen.reliability["after"]["brier"] < chosen.reliability["before"]["brier"]
 
 
+def test_thresholds_are_of_the_precision_that_the_config_wishes() -> None:
+    reader = Drawn(VALIDATION)
+    wished = [choose(reader, TRAIN, VALIDATION, DECODING, CalibrationConfig(precision)) for precision in (0.6, 0.99)]
+    for chosen, precision in zip(wished, (0.6, 0.99), strict=True):
+        labeler = Labeler(reader, chosen.decoder, "", "", "", reader.topics)
+        readings = list(labeler.read((page.page_id, page.texts) for page in VALIDATION))
+        assert chosen.calibration == calibrate(labeler, VALIDATION, readings, precision=precision)
+    assert wished[0].calibration.thresholds != wished[1].calibration.thresholds
+
+
 def test_roles_are_calibrated_on_segments_of_three_words_after_the_chain() -> None:
     pages = [*VALIDATION, *(_page(f"short{i}", "m", "b", "b", words=2) for i in range(30))]
     reader = Drawn(pages)
@@ -178,14 +188,14 @@ def test_a_threshold_is_the_least_confidence_that_keeps_the_precision(seed: int,
 
 
 def test_calibration_error_and_brier_score_by_hand() -> None:
-    scores = np.array([[0.9, 0.05, 0.05], [0.6, 0.3, 0.1], [0.05, 0.05, 0.9], [0.2, 0.61, 0.19]])
-    found = reliability_of(scores, np.array([0, 1, 2, 1]))
-    # Bins are fifteenths: both of 0.9 in one, 0.6 and 0.61 in another.
-    assert found["bins"] == [[pytest.approx(0.605), 0.5, 2], [pytest.approx(0.9), 1.0, 2]]
-    assert found["ece"] == pytest.approx((2 * 0.105 + 2 * 0.1) / 4)
-    assert found["brier"] == pytest.approx((0.015 + 0.86 + 0.015 + 0.2282) / 4)
+    scores = np.array([[0.9, 0.05, 0.05], [0.6, 0.3, 0.1], [0.05, 0.05, 0.9], [0.2, 0.61, 0.19], [0.92, 0.04, 0.04]])
+    found = reliability_of(scores, np.array([0, 1, 2, 1, 0]))
+    # Bins are fifteenths: those above 0.9 in one, 0.6 and 0.61 in another.
+    assert found["bins"] == [[pytest.approx(0.605), 0.5, 2], [pytest.approx(2.72 / 3), 1.0, 3]]
+    assert found["ece"] == pytest.approx((2 * 0.105 + 0.28) / 5)
+    assert found["brier"] == pytest.approx((0.015 + 0.86 + 0.015 + 0.2282 + 0.0096) / 5)
     assert found["coverage"]["50%"] == 1.0
-    assert found["coverage"]["100%"] == 0.75
+    assert found["coverage"]["100%"] == 0.8
     assert found["coverage"]["10%"] == 1.0, "the surest one"
     assert list(found["coverage"]) == [f"{share}%" for share in range(10, 101, 10)]
 

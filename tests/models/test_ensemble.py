@@ -100,6 +100,16 @@ def test_a_share_is_a_readers_say_in_roles_not_in_topics() -> None:
     assert logits[0][0] == pytest.approx([0.5, 1.0])
 
 
+def test_readers_of_whole_stories_are_averaged_too_and_each_share_goes_to_its_own_reader() -> None:
+    a, b = FixedStories([0.8, 0.2, 0.0, 0.0], [0.9, 0.1]), FixedStories([0.0, 0.2, 0.4, 0.4], [0.3, 0.7])
+    both = ensemble_of(
+        {"baseline": a, "encoder": b, "hierarchical": Fixed([0.0, 1.0, 0.0, 0.0], None)}, {"baseline": 2, "encoder": 1, "hierarchical": 1}
+    )
+    assert isinstance(both, StoryEnsemble)
+    assert both.story_topics(["x", "y"]) == pytest.approx(np.array([[0.6, 0.4], [0.6, 0.4]]))
+    assert both.states([["a"]])[0][0][0] == pytest.approx([0.4, 0.4, 0.1, 0.1])
+
+
 class Telling(Fixed):
     """Tells the role of each segment, as sure of it as it is told to be; or says main of all."""
 
