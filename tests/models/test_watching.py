@@ -66,10 +66,18 @@ def test_a_resumed_training_knows_what_was_seen_before_its_checkpoint(tmp_path: 
     for step in (1, 2, 3):
         _look(watch, step)
     again = Watch([], 2, tmp_path, _Told(monkeypatch, [0.5]).log, step=2)  # killed before the checkpoint of step 3 was whole
+    assert again.scores == {1: 0.7, 2: 0.6}, "what was seen later is forgotten"
     assert _look(again, 3), "two looks without a better one"
     network = _network(9)
     again.restore(network)
     assert network.weight.item() == 1
+
+
+@pytest.mark.parametrize(("patience", "every"), [(0, 2), (1, 1)])
+def test_a_curve_is_drawn_by_forty_pages_evenly_taken_and_patience_is_judged_by_all(tmp_path: Path, patience: int, every: int) -> None:
+    many = [Page(f"p{n}", "a.example", ()) for n in range(80)]
+    assert list(Watch(many, patience, tmp_path, lambda metrics, step: None).pages) == many[::every]
+    assert len(Watch(many[:30], patience, tmp_path, lambda metrics, step: None).pages) == 30
 
 
 @pytest.mark.parametrize("name", ["demo-encoder", "pages-hierarchical"])
