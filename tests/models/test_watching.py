@@ -80,7 +80,7 @@ def test_a_curve_is_drawn_by_forty_pages_evenly_taken_and_patience_is_judged_by_
     assert len(Watch(many[:30], patience, tmp_path, lambda metrics, step: None).pages) == 30
 
 
-@pytest.mark.parametrize("name", ["demo-encoder", "pages-hierarchical"])
+@pytest.mark.parametrize("name", [pytest.param("demo-encoder", marks=pytest.mark.slow), "pages-hierarchical"])
 def test_both_encoders_draw_the_curve_and_stop(make_config: ConfigMaker, pages: list[Page], tmp_path: Path, name: str) -> None:
     from train.recipe import family_of
 
