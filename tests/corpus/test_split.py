@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.pages import make_page
-from train.corpus.facts import all_facts, facts, story_passages
+from train.corpus import split as splitting
+from train.corpus.facts import PageFacts, all_facts, facts, story_passages
 from train.corpus.overlap import components, passages, prints, relatives, shared_passages, words
 from train.corpus.page import Page, Segment
-from train.corpus.split import PARTS, describe, folds, given_split, read_split, split_by_site
+from train.corpus.split import PARTS, Split, describe, folds, given_split, read_split, split_by_site
 from train.errors import InputError
 from train.files import write_json
 
@@ -48,6 +51,92 @@ def test_sites_that_share_a_story_stay_together(pages: list[Page]) -> None:
     assert homes[0] == homes[1] == homes[2]
     assert split.linked_sites == (("sitea.example", "sited.example", "sitek.example"),)
     assert split.shared_stories() == 0
+    torn = {"train": _of_site(shared, "sitea"), "validation": _of_site(shared, "sitek"), "test": _of_site(shared, "sited")}
+    assert Split(torn).shared_stories() == 2, "the copies in the validation and the test part"
+
+
+def _of_site(pages: Sequence[Page], site: str) -> list[PageFacts]:
+    return [fact for fact in all_facts(pages) if fact.site == f"{site}.example"]
+
+
+def _fact(page_id: str, site: str, *passages: int, date: str | None = None) -> PageFacts:
+    """Facts of a page of two segments that holds these passages."""
+    return PageFacts(page_id, site, date, (1, 0, 1), (), np.array(sorted(passages), np.uint64))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test", "shared"),
+    [
+        ([[1], [2]], [[3]], [[4], []], 0),
+        ([[1, 1], [1]], [[3], [3]], [[4], [4]], 0),
+        ([[1]], [[3]], [[1]], 1),
+        ([[1]], [[1]], [[4]], 1),
+        ([[1], [1]], [[2]], [[1], [1], [5]], 2),
+        ([[9]], [[7]], [[7], [8]], 2),
+        ([[1, 2, 3]], [[4]], [[1, 2, 3]], 1),
+        ([[1]], [[1]], [[1]], 2),
+        ([[1]], [[2]], [[2, 1]], 2),
+        ([], [], [], 0),
+    ],
+)
+def test_shared_stories_counts_the_unseen_pages_with_a_passage_of_another_part(
+    train: list[list[int]], validation: list[list[int]], test: list[list[int]], shared: int
+) -> None:
+    parts = {
+        part: [_fact(f"{part}-{i}", part, *set(held)) for i, held in enumerate(pages)]
+        for part, pages in zip(PARTS, (train, validation, test), strict=True)
+    }
+    assert Split(parts).shared_stories() == shared
+
+
+_held_by_pages = st.lists(st.lists(st.integers(0, 8), max_size=3, unique=True), max_size=4)
+
+
+@given(st.tuples(_held_by_pages, _held_by_pages, _held_by_pages))
+def test_shared_stories_is_what_comparing_every_pair_of_pages_gives(held: tuple[list[list[int]], ...]) -> None:
+    parts = {part: [_fact(f"{part}-{i}", part, *own) for i, own in enumerate(pages)] for part, pages in zip(PARTS, held, strict=True)}
+    leaking = {
+        page.page_id
+        for (one, these), (other, those) in combinations(parts.items(), 2)
+        for a in these
+        for b in those
+        if set(a.passages) & set(b.passages)
+        for page, part in ((a, one), (b, other))
+        if part != "train"
+    }
+    assert Split(parts).shared_stories() == len(leaking)
+
+
+def test_a_passage_on_more_sites_than_is_common_ties_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "COMMON_SITES", 3)
+    copied = [_fact(f"{site}{n}", site, 1) for site in "abc" for n in range(3)]
+    footers = [_fact(f"{site}{n}", site, 2, 10 * ord(site) + n) for site in "defg" for n in range(2)]
+    pair = [_fact(f"{site}{n}", site, 3) for site in "hi" for n in range(5)]
+    split = split_by_site([*copied, *footers, *pair], validation_share=0.2, test_share=0.2, seed=0)
+    assert split.linked_sites == (("a", "b", "c"), ("h", "i"))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.lists(st.integers(0, 6), max_size=3, unique=True)), max_size=12), st.integers(2, 4))
+def test_sites_are_tied_that_a_chain_of_uncommon_passages_connects(pages: list[tuple[str, list[int]]], common: int) -> None:
+    lone = [_fact(site, site) for site in ("x", "y", "z")]
+    known = [*lone, *(_fact(f"{site}-{i}", site, *own) for i, (site, own) in enumerate(pages))]
+    holders: defaultdict[int, set[str]] = defaultdict(set)
+    for site, own in pages:
+        for passage in own:
+            holders[passage].add(site)
+    groups = [{site} for site in sorted({fact.site for fact in known})]
+    for sites in holders.values():
+        if len(sites) <= common:
+            joined = [group for group in groups if group & sites]
+            groups = [group for group in groups if not group & sites] + [set().union(*joined)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "COMMON_SITES", common)
+        patch.setattr(splitting, "SWAPS", 0)
+        split = split_by_site(known, validation_share=0.2, test_share=0.2, seed=0)
+    assert split.linked_sites == tuple(sorted(tuple(sorted(group)) for group in groups if len(group) > 1))
+    for group in groups:
+        assert sum(any(page.site in group for page in split.parts[part]) for part in PARTS) == 1
 
 
 def test_shared_boilerplate_does_not_tie_sites() -> None:
@@ -106,6 +195,119 @@ def test_every_page_is_tested_in_one_fold(pages: list[Page], count: int) -> None
         assert len({p.page_id for part in PARTS for p in split.parts[part]}) == len(pages)
 
 
+def _sizes(split: Split) -> list[int]:
+    return [len(split.parts[part]) for part in PARTS]
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "sizes"), [(5, 0.25, [24, 8, 8]), (5, 0.5, [16, 16, 8]), (4, 0.2, [24, 6, 10]), (2, 0.1, [18, 2, 20])]
+)
+def test_folds_give_validation_its_share_of_the_pages_that_are_not_tested(count: int, share: float, sizes: list[int]) -> None:
+    known = [_fact(f"s{site}-{n}", f"s{site}") for site in range(20) for n in range(2)]
+    for split in folds(known, count=count, validation_share=share, seed=3):
+        assert _sizes(split) == sizes
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.integers(1, 2), min_size=8, max_size=10), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=1),
+    st.integers(2, 4), st.integers(0, 99),
+)  # fmt: skip
+def test_every_page_and_site_is_tested_once_and_the_parts_of_a_fold_share_nothing(
+    pages: list[int], copies: list[tuple[int, int]], count: int, seed: int
+) -> None:
+    copied = {site: 1000 + i for i, pair in enumerate(copies) for site in pair}
+    known = [_fact(f"s{s}-{n}", f"s{s}", *([copied[s]] if s in copied else [])) for s, many in enumerate(pages) for n in range(many)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "SWAPS", 20)
+        made = folds(known, count=count, validation_share=0.3, seed=seed)
+    assert len(made) == count
+    assert Counter(p.page_id for split in made for p in split.parts["test"]) == Counter(p.page_id for p in known)
+    assert Counter(site for split in made for site in {p.site for p in split.parts["test"]}) == Counter({p.site for p in known})
+    for split in made:
+        assert Counter(p.page_id for part in PARTS for p in split.parts[part]) == Counter(p.page_id for p in known)
+        assert all(not {p.site for p in split.parts[a]} & {p.site for p in split.parts[b]} for a, b in combinations(PARTS, 2))
+        assert split.shared_stories() == 0
+        assert all(_sizes(split))
+
+
+def test_the_same_seed_gives_the_same_folds_and_another_one_others() -> None:
+    known = [_fact(f"s{site}-{n}", f"s{site}") for site in range(12) for n in range(2)]
+    first, again, other = ([split.sha256 for split in folds(known, count=3, validation_share=0.3, seed=seed)] for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_every_deal_of_the_folds_is_drawn_by_their_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    deal, seeds = splitting._deal, []
+
+    def spy(groups: Sequence[Sequence[str]], known: Sequence[PageFacts], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+        seeds.append(seed)
+        return deal(groups, known, shares, seed)
+
+    monkeypatch.setattr(splitting, "_deal", spy)
+    folds([_fact(site, site) for site in "abcdef"], count=2, validation_share=0.3, seed=41)
+    assert seeds == [41, 41, 41], "the tests' deal, and one for each fold's validation part"
+
+
+_days = st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=6).filter(any)
+
+
+def _day(number: int | None) -> str | None:
+    return None if number is None else f"2025-03-{number:02d}"
+
+
+def _kept_by(border: str, earlier: Sequence[str], later: Sequence[str]) -> float:
+    return sum(day < border for day in earlier) / len(earlier) + sum(day >= border for day in later) / len(later)
+
+
+@settings(max_examples=60)
+@given(st.tuples(_days, _days, _days))
+def test_by_time_pages_are_left_out_on_the_wrong_side_of_the_best_borders_alone(days: tuple[list[int | None], ...]) -> None:
+    known = [_fact(f"s{s}-{n}", f"s{s}", date=_day(day)) for s, own in enumerate(days) for n, day in enumerate(own)]
+    dates = {f"s{s}": sorted(str(_day(day)) for day in own if day is not None) for s, own in enumerate(days)}
+    home = dict(zip(sorted(dates, key=lambda site: (dates[site][len(dates[site]) // 2], site)), PARTS, strict=True))
+    own = {part: dates[site] for site, part in home.items()}
+    try:
+        split = split_by_site(known, validation_share=0.25, test_share=0.25, seed=0, by_time=True)
+    except InputError:
+        assume(False)
+    first, second = str(split.made_by["validation_from"]), str(split.made_by["test_from"])
+    assert first < second
+    tried = [f"2025-03-{number:02d}" for number in range(1, 10)]
+    best = max(_kept_by(day, own["train"], own["validation"]) for day in tried)
+    assert _kept_by(first, own["train"], own["validation"]) == pytest.approx(best)
+    best = max(_kept_by(day, own["validation"], own["test"]) for day in tried)
+    assert _kept_by(second, own["validation"], own["test"]) == pytest.approx(best)
+    window = {"train": ("", first), "validation": (first, second), "test": (second, "9")}
+    expected = {
+        part: [f.page_id for f in known if home[f.site] == part and f.date is not None and begin <= f.date < end]
+        for part, (begin, end) in window.items()
+    }
+    assert {part: [p.page_id for p in split.parts[part]] for part in PARTS} == expected
+    kept = {page_id for ids in expected.values() for page_id in ids}
+    assert split.left_out == tuple(f.page_id for f in known if f.page_id not in kept)
+
+
+def test_a_page_of_the_border_day_is_in_no_training_part() -> None:
+    known = [_fact(f"{site}{n}", site, date=_day(day)) for site, own in (("a", (1, 2, 5)), ("b", (5, 5, 6, 8)), ("c", (8, 9))) for n, day in enumerate(own)]  # fmt: skip
+    split = split_by_site(known, validation_share=0.25, test_share=0.25, seed=0, by_time=True)
+    assert (split.made_by["validation_from"], split.made_by["test_from"]) == (_day(5), _day(8))
+    assert {part: [p.page_id for p in split.parts[part]] for part in PARTS} == {
+        "train": ["a0", "a1"], "validation": ["b0", "b1", "b2"], "test": ["c0", "c1"],
+    }  # fmt: skip
+    assert split.left_out == ("a2", "b3")
+
+
+@pytest.mark.parametrize(("shares", "sizes"), [((0.25, 0.25), [8, 4, 4]), ((0.125, 0.25), [10, 2, 4]), ((0.25, 0.125), [10, 4, 2])])
+def test_by_time_each_part_has_its_share_of_the_pages_the_latest_sites_in_the_test_part(
+    shares: tuple[float, float], sizes: list[int]
+) -> None:
+    known = [_fact(f"s{s}-{n}", f"s{s}", date=_day(s + 1)) for s in range(8) for n in range(2)]
+    split = split_by_site(known, validation_share=shares[0], test_share=shares[1], seed=0, by_time=True)
+    assert _sizes(split) == sizes
+    assert [p.page_id for part in PARTS for p in split.parts[part]] == [p.page_id for p in known]
+
+
 def _dated(site: str, number: int, date: str | None) -> Page:
     return replace(make_page(site, number), date=date)
 
@@ -160,6 +362,81 @@ def test_a_saved_split_is_read_again_and_refused_when_it_does_not_fit(pages: lis
     write_json(path, {"parts": 3})
     with pytest.raises(InputError, match="no split"):
         read_split(path, known)
+
+
+def test_a_saved_split_whose_sites_were_exchanged_or_whose_pages_were_left_out_is_told_apart(tmp_path: Path) -> None:
+    known = [_fact(f"s{s}-{n}", f"s{s}", *([1] if s < 2 else []), date=_day(s + 1)) for s in range(6) for n in range(2)]
+    late = _fact("late", "s2", date=None)
+    split = split_by_site([*known, late], validation_share=0.25, test_share=0.25, seed=0, by_time=True)
+    assert split.left_out == ("late",)
+    path = tmp_path / "split.json"
+    write_json(path, split.to_json())
+    again = read_split(path, [*known, late])
+    assert (again.parts, again.linked_sites, again.left_out, again.made_by) == (
+        split.parts, split.linked_sites, split.left_out, split.made_by,
+    )  # fmt: skip
+    saved = split.to_json()
+    saved["parts"]["train"], saved["parts"]["test"] = saved["parts"]["test"], saved["parts"]["train"]
+    write_json(path, saved)
+    with pytest.raises(InputError, match="its pages hash to"):
+        read_split(path, [*known, late])
+
+
+def test_facts_are_what_stands_on_the_page() -> None:
+    page = Page("p", "s.example", (
+        Segment("Menu", "boilerplate"), Segment("A", "main", 0, "sport"), Segment("B", "main", 0, "sport"), Segment(STORY, "related", 1, "tech"),
+        Segment("C", "related", 2, "sport"), Segment("D", "related"), Segment("More", "boilerplate"), Segment("Imprint", "boilerplate"),
+        Segment("Help", "boilerplate"),
+    ), date="2026-01-02T10:00")  # fmt: skip
+    found = facts(page)
+    assert (found.page_id, found.site, found.date) == ("p", "s.example", "2026-01-02")
+    assert (found.roles, found.segments) == ((2, 3, 4), 9)
+    assert sorted(found.topics) == ["sport", "sport", "tech"], "one a story"
+    assert list(found.passages) == list(passages(STORY))
+    main = facts(page.with_segments((Segment(STORY, "main", 0), *page.segments[4:])))
+    assert list(main.passages) == list(passages(STORY))
+
+
+def test_parts_are_described_by_their_counts() -> None:
+    parts = {"train": [_fact("a", "x"), _fact("b", "x"), _fact("c", "y")], "validation": [], "test": [_fact("d", "z")]}
+    assert list(describe(Split(parts))) == [
+        ("train", 2, 3, 6, (3, 0, 3)), ("validation", 0, 0, 0, (0, 0, 0)), ("test", 1, 1, 2, (1, 0, 1)),
+    ]  # fmt: skip
+
+
+def test_roles_and_topics_of_which_a_part_has_too_few_are_named() -> None:
+    def of(roles: tuple[int, ...], *topics: str) -> list[PageFacts]:
+        return [PageFacts("p", "s", None, roles, topics, np.empty(0, np.uint64))]
+
+    parts: Mapping[str, list[PageFacts]] = {
+        "train": of((20, 20, 20), *["sport"] * 3, *["tech"] * 3),
+        "validation": of((19, 20, 20), *["sport"] * 3, *["tech"] * 2),
+        "test": of((20, 30, 0), "sport", "sport", *["tech"] * 9),
+    }
+    assert Split(parts).warnings() == [
+        "validation has 19 main segments; fewer than 20 say little about them",
+        "validation has fewer than 3 stories of tech",
+        "test has 0 boilerplate segments; fewer than 20 say little about them",
+        "test has fewer than 3 stories of sport",
+    ]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4, unique=True), max_size=7))
+def test_shared_passages_are_those_that_more_than_one_item_holds(held: list[list[int]]) -> None:
+    count = Counter(passage for own in held for passage in own)
+    number, item = shared_passages([np.array(sorted(own), np.uint64) for own in held])
+    shared = sorted(passage for passage, holders in count.items() if holders > 1)
+    assert list(number) == sorted(number)
+    assert sorted(zip(number.tolist(), item.tolist(), strict=True)) == [
+        (k, i) for k, passage in enumerate(shared) for i, own in enumerate(held) if passage in own
+    ]
+
+
+@given(st.lists(st.sets(st.integers(0, 6), max_size=5), max_size=7), st.integers(1, 3), st.integers(2, 4))
+def test_relatives_share_enough_prints_that_few_hold(items: list[set[int]], shared: int, common: int) -> None:
+    rare = {value for value in range(7) if sum(value in item for item in items) <= common}
+    pairs = {(i, j): len(items[i] & items[j] & rare) for i, j in combinations(range(len(items)), 2)}
+    assert dict(relatives(items, shared=shared, common=common)) == {pair: n for pair, n in pairs.items() if n >= shared}
 
 
 def test_parts_with_few_segments_of_a_role_are_told() -> None:
