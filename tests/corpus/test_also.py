@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.configs import ConfigMaker
+from tests.helpers.configs import ConfigMaker, shrunk
 from tests.helpers.pages import make_page
 from train.config import Config
 from train.corpus.read import write_pages
 from train.errors import InputError
 from train.recipe import run_fingerprint
 from train.run_pages import also_sha256, corpus_sha256, training_pages
+
+@pytest.fixture
+def make_config(corpus: Path, tmp_path: Path) -> ConfigMaker:
+    """As everywhere, but with a backbone that is not there: nothing is trained here."""
+    return lambda name, *overrides: shrunk(name, corpus, tmp_path / "no-backbone", tmp_path, *overrides)
+
 
 PARTS = {
     "train": [make_page("one", 1)],
@@ -93,9 +98,11 @@ def test_corpora_that_no_family_learns_from_are_told(make_config: ConfigMaker, t
     assert "baseline.also_weight is 0" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_run_knows_its_backbone_by_content(make_config: ConfigMaker, backbone: Path, tmp_path: Path) -> None:
+def test_a_run_knows_its_backbone_by_content(make_config: ConfigMaker, tmp_path: Path) -> None:
     own = tmp_path / "own"
-    shutil.copytree(backbone, own)
+    own.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (own / name).write_text("{}")
     config = make_config("pages-hierarchical", f"hierarchical.backbone={own}")
     seen = {run_fingerprint(config, "corpus")}
     for name in ("tokenizer.json", "model.safetensors"):

@@ -161,6 +161,8 @@ def test_a_stretch_outside_the_text_or_of_nothing_is_refused(reader: str, start:
 
 def test_touching_stretches_of_one_story_add_up_and_two_stories_do_not() -> None:
     assert by_doccano("abcd", [(0, 2, "main"), (2, 3, "main")]) == [("abcd", "main", 0)]
+    assert by_doccano("abcdef", [(0, 2, "main"), (0, 2, "main"), (1, 3, "main")]) == [("abcdef", "boilerplate", None)], "3 of 6, each once"
+    assert by_doccano("abcdef", [(0, 4, "main"), (1, 2, "main")]) == [("abcdef", "main", 0)]
     assert by_doccano("abcd", [(0, 2, "related"), (2, 4, "related")]) == [("abcd", "boilerplate", None)]
     assert by_doccano("abcd", [(0, 2, "related#4"), (2, 4, "related#4")]) == [("abcd", "related", 4)]
 
@@ -216,7 +218,7 @@ def test_offsets_of_a_text_are_read_as_utf16_units_where_the_text_says_so() -> N
 
 
 PAGE = Page(
-    "p", "s.example", (Segment("Menu", "boilerplate"), Segment(f"a{SMILE}b", "main", 0, "sport"), Segment(" ", "boilerplate"),
+    "p", "s.example", (Segment("Menü", "boilerplate"), Segment(f"a{SMILE}b", "main", 0, "sport"), Segment(" ", "boilerplate"),
     Segment(f"{SMILE}{SMILE}", "related", 3, "tech"), Segment("More", "related")), "en",
 )  # fmt: skip
 
@@ -232,7 +234,7 @@ def test_a_task_marks_each_segment_from_its_first_to_its_last_utf16_unit() -> No
         "was_cancelled": False,
         "ground_truth": False,
         "result": [
-            region(0, "paragraphlabels", 4, text="Menu", paragraphlabels=["boilerplate"]),
+            region(0, "paragraphlabels", 4, text="Menü", paragraphlabels=["boilerplate"]),
             region(1, "paragraphlabels", 4, text=f"a{SMILE}b", paragraphlabels=["main"]),
             region(1, "choices", 4, choices=["sport"]),
             region(3, "paragraphlabels", 4, text=f"{SMILE}{SMILE}", paragraphlabels=["related"]),

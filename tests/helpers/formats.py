@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,12 @@ def extracted(folder: Path) -> str:
     (root / "a.example" / "menu.html").write_text(f"<html>{head}<body>{top}{card}</body></html>")
     (root / "a.example" / "empty.html").write_text("")
     return f"extracted:{root}"
+
+
+def stand_in_extractor(page: str) -> str:
+    """What an extractor of HTML takes for the story: the paragraphs of the last article with a top heading."""
+    stories = re.findall(r"<article><h1>.*?</article>", page, re.DOTALL)
+    return "\n".join(re.findall(r"<p>(.*?)</p>", stories[-1], re.DOTALL)) if stories else ""
 
 
 def html(folder: Path) -> str:
