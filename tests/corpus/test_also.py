@@ -14,6 +14,7 @@ from train.errors import InputError
 from train.recipe import run_fingerprint
 from train.run_pages import also_sha256, corpus_sha256, training_pages
 
+
 @pytest.fixture
 def make_config(corpus: Path, tmp_path: Path) -> ConfigMaker:
     """As everywhere, but with a backbone that is not there: nothing is trained here."""

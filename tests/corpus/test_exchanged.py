@@ -11,8 +11,8 @@ import pytest
 
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
-from train.corpus.check import check_corpus
 from train.corpus import exchanged
+from train.corpus.check import check_corpus
 from train.corpus.exchanged import MARGIN, PAGES_OF_SITE, ExchangeWatch, _judge
 from train.corpus.page import Page, Segment
 from train.corpus.read import Corpus, write_pages

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+from itertools import product
+from pathlib import Path
 
 import pytest
 
+from tests.helpers.commands import train
 from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.corpus.leakage import find_leaks, normal
 from train.corpus.page import Page, Segment
+from train.corpus.read import write_pages
 from train.corpus.split import PARTS
 from train.evaluation import evaluate, without
+from train.runtime.reading import ROLES
 
 STORY = "The council voted on Tuesday evening to keep the old swimming baths open for another winter after a long and loud debate."
 
@@ -71,11 +77,77 @@ def test_boilerplate_of_two_sites_is_told_as_a_leak() -> None:
     assert dict(find_leaks(parts(pages[:1], [], pages[1:])).leaked) == {("train", "test", "boilerplate", "exact"): 1}
 
 
-def test_a_clean_split_leaks_nothing() -> None:
+def test_a_clean_split_leaks_nothing_until_a_story_is_copied() -> None:
     pages = {part: [make_page(f"{part}{i}", n) for i in range(3) for n in range(2)] for part in PARTS}
     report = find_leaks(pages)
     assert not report.items.get("test")
-    assert report.segments["test"].total() > 0
+    assert report.segments["test"].total() == sum(len(s.text.split()) >= 3 for page in pages["test"] for s in page.segments)
+    pages["test"].append(page("copy", ("A headline of its own", "main"), (pages["train"][2].segments[4].text, "related")))
+    assert find_leaks(pages).items["test"]["copy"] == [1]
+
+
+@pytest.mark.parametrize(("source", "into"), [(a, b) for a, b in product(PARTS, PARTS) if PARTS.index(a) < PARTS.index(b)])
+def test_what_leaks_is_told_by_where_it_comes_from_and_where_it_is_scored(source: str, into: str) -> None:
+    others = {part: [page(part, (f"some words of the {part} part alone", "main"))] for part in PARTS}
+    others[source].append(page("original", (STORY, "main"), ("Two words", "main")))
+    others[into].append(page("copied", ("Two words", "main"), ("words of its own", "related"), (STORY, "related")))
+    report = find_leaks(others)
+    assert dict(report.leaked) == {(source, into, "related", "exact"): 1}
+    assert report.items == {into: {"copied": [2]}}
+    told = {(row["from"], row["into"], row["role"]): row for row in report.rows()}
+    assert list(told) == [(*pair, role) for pair in (("train", "validation"), ("train", "test"), ("validation", "test")) for role in ROLES]
+    for key, row in told.items():
+        found = key == (source, into, "related")
+        assert (
+            row["of"] == report.segments[key[1]][key[2]] == {"main": 1 + (key[1] == source), "related": 2 * (key[1] == into)}.get(key[2], 0)
+        )
+        assert (row["exact"], row["near"], row["share"], row["shared_phrases"]) == (found, 0, 0.5 * found, 0)
+
+
+@pytest.mark.parametrize(("sites", "role", "words", "leaks"), [
+    (2, "boilerplate", 8, True), (3, "boilerplate", 8, False), (3, "main", 7, False), (2, "main", 7, True), (3, "main", 8, True),
+    (2, "related", 3, True), (2, "related", 2, False),
+])  # fmt: skip
+def test_few_words_or_boilerplate_on_three_sites_are_the_language_of_the_web(sites: int, role: str, words: int, leaks: bool) -> None:
+    text = " ".join(STORY.split()[:words])
+    pages = [page(f"s{i}", (text, role)) for i in range(sites)]
+    report = find_leaks(parts(pages[:-1], [], pages[-1:]))
+    scored = words >= 3
+    assert dict(report.leaked) == ({("train", "test", role, "exact"): 1} if leaks else {})
+    assert dict(report.shared_phrases) == ({("train", "test", role): 1} if scored and not leaks else {})
+    assert report.segments["test"].total() == scored
+
+
+def test_three_examples_are_shown_and_every_leak_is_counted() -> None:
+    pages = [page(f"p{i}", (f"{STORY} {'and so on ' * i}", "main")) for i in range(5)]
+    copies = [page(f"c{i}", (one.segments[0].text, "main")) for i, one in enumerate(pages)]
+    report = find_leaks(parts(pages, [], copies))
+    assert report.leaked["train", "test", "main", "exact"] == 5
+    assert [into for _, into, _ in report.examples["train", "test", "main", "exact"]] == ["c0", "c1", "c2"]
+
+
+def test_the_command_tells_how_many_pages_share_a_story_with_another_part(tmp_path: Path) -> None:
+    copied = " ".join([STORY, "Nobody could say what a new boiler would cost the town."])
+    told = {}
+    for name, text in (("clean", "Another story of its own"), ("copied", copied)):
+        folder = tmp_path / name
+        write_pages(folder / "train.jsonl", [page("a", (copied, "main")), page("b", ("Some words of its own", "main"))])
+        write_pages(folder / "validation.jsonl", [page("c", ("Other words of its own", "main"))])
+        write_pages(folder / "test.jsonl", [page("d", (text, "related"), ("A menu", "boilerplate")), page("e", ("More words", "main"))])
+        given = [f"corpus.{part}_path={folder / part}.jsonl" for part in PARTS]
+        words = [
+            "--config",
+            str(ROOT / "configs/demo-baseline.yaml"),
+            "corpus.path=null",
+            "corpus.composed=0",
+            "corpus.languages=[]",
+            *given,
+        ]
+        done = train("leakage", *words, "--json", str(folder / "leaks.json"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        told[name] = json.loads((folder / "leaks.json").read_text())["pages_sharing_stories"]
+        assert f"share a story: {told[name]}" in " ".join(done.stdout.split())
+    assert told == {"clean": 0, "copied": 1}
 
 
 def test_normal_text() -> None:
