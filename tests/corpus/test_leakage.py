@@ -118,6 +118,20 @@ def test_few_words_or_boilerplate_on_three_sites_are_the_language_of_the_web(sit
     assert report.segments["test"].total() == scored
 
 
+@pytest.mark.parametrize(("changed", "near"), [(8, True), (28, False)])
+def test_near_copies_share_four_fifths_of_their_five_grams(changed: int, near: bool) -> None:
+    def grams(text: str) -> set[str]:
+        return {text[i : i + 5] for i in range(len(text) - 4)}
+
+    for n in range(12):
+        words = [f"{chr(97 + (n + i) % 26)}{i * 7919 % 997}" for i in range(80)]
+        first, second = (" ".join([*words, *(f"{start}{i}" for i in range(changed))]) for start in "xy")
+        share = len(grams(first) & grams(second)) / len(grams(first) | grams(second))
+        assert share > 0.88 if near else 0.6 < share < 0.7, "sampled grams tell such shares from 0.8"
+        found = find_leaks(parts([page("a", (first, "main"))], [], [page("b", (second, "main"))]))
+        assert dict(found.leaked) == ({("train", "test", "main", "near"): 1} if near else {})
+
+
 def test_three_examples_are_shown_and_every_leak_is_counted() -> None:
     pages = [page(f"p{i}", (f"{STORY} {'and so on ' * i}", "main")) for i in range(5)]
     copies = [page(f"c{i}", (one.segments[0].text, "main")) for i, one in enumerate(pages)]
