@@ -3,23 +3,28 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.helpers.configs import ConfigMaker
+from tests.helpers.answers import answered
+from tests.helpers.configs import ConfigMaker, shrunk
 from tests.helpers.pages import make_page
 from train.corpus.page import Page, Segment
 from train.corpus.read import read_pages, write_pages
 from train.corpus.sources import label_studio
 from train.crossval import out_of_fold
 from train.errors import InputError
-from train.label_quality import label_errors, suggest, write_label_errors, write_suggestions
+from train.label_quality import LabelError, Suggestion, _spread, label_errors, suggest, write_label_errors, write_suggestions
 from train.recipe import fit
 from train.runtime import Labeler
-from train.runtime.reading import word_count
+from train.runtime.reading import ROLES, word_count
 
 
 def _with_flips(pages: list[Page], share: float) -> tuple[list[Page], set[tuple[str, int]]]:
@@ -42,6 +47,81 @@ def spoilt(pages: list[Page]) -> tuple[list[Page], set[tuple[str, int]]]:
     return _with_flips(pages, 0.04)
 
 
+def _sound() -> list[Page]:
+    return [make_page(f"site{chr(97 + s)}", n) for s in range(12) for n in range(6)]
+
+
+@pytest.fixture
+def make_config(corpus: Path, tmp_path: Path) -> ConfigMaker:
+    """As everywhere, but with a backbone that is not there: the baseline needs none."""
+    return lambda name, *overrides: shrunk(name, corpus, tmp_path / "no-backbone", tmp_path, *overrides)
+
+
+def test_labels_that_unseen_answers_contradict_are_named_the_surest_first(spoilt: tuple[list[Page], set[tuple[str, int]]]) -> None:
+    pages, flipped = spoilt
+    truth = {page.page_id: page for page in _sound()}
+    records = answered([truth[page.page_id] for page in pages], wrong=0.0)
+    errors = label_errors(pages, records)
+    found = {(e.page_id, e.segment) for e in errors}
+    assert found <= flipped
+    assert len(found) == len(errors) >= 0.7 * len(flipped)
+    by_id = {page.page_id: page for page in pages}
+    answers = {record["page_id"]: record["segments"] for record in records}
+    qualities = []
+    for e in errors:
+        page, scores = by_id[e.page_id], answers[e.page_id][e.segment]["scores"]
+        assert (e.site, e.text, e.given) == (page.site, page.texts[e.segment], page.segments[e.segment].role)
+        assert e.suggested == truth[e.page_id].segments[e.segment].role
+        assert e.confidence == pytest.approx(scores[e.suggested], abs=1e-6)
+        assert e.quality == pytest.approx(scores[e.given], abs=1e-6)
+        assert [*e.before, e.text, *e.after] == page.texts[max(0, e.segment - 2) : e.segment + 3]
+        assert len(e.before) == min(2, e.segment)
+        qualities.append(e.quality)
+    assert qualities == sorted(qualities)
+
+
+def test_short_segments_are_not_named_and_unnormalised_answers_are_read_as_shares() -> None:
+    def segment(words: int, role: str) -> Segment:
+        return Segment(" ".join(["word"] * words), role, 0 if role == "main" else None)
+
+    page = Page("p", "s", (*(segment(3, role) for role in ("main", "boilerplate") * 10), segment(2, "main"), segment(3, "main")))
+    records = [{
+        "page_id": "p",
+        "segments": [{"scores": {"main": 8.0, "related": 0.0, "boilerplate": 2.0} if s.role == "main" and i < 20
+                      else {"main": 1.0, "related": 0.0, "boilerplate": 9.0}} for i, s in enumerate(page.segments)],
+    }]  # fmt: skip
+    [error] = label_errors([page], records)
+    assert (error.segment, error.given, error.suggested, error.quality, error.confidence) == (21, "main", "boilerplate", 0.1, 0.9)
+    with pytest.raises(InputError) as caught:
+        label_errors([Page("p", "s", (segment(3, "main"), segment(2, "boilerplate")))], [{"segments": [records[0]["segments"][0]] * 2}])
+    assert caught.value.rule == "one-class"
+
+
+def _error(page_id: str, segment: int) -> LabelError:
+    return LabelError(page_id, "s.example", segment, "text", "main", "related", 0.25, 0.5, ("before",), ())
+
+
+@pytest.mark.parametrize(("most", "suspects"), [
+    (1, {"b-1": "4: main, perhaps related"}),
+    (3, {"b-1": "4: main, perhaps related; 2: main, perhaps related", "a-0": "7: main, perhaps related"}),
+    (9, {"b-1": "4: main, perhaps related; 2: main, perhaps related", "a-0": "7: main, perhaps related", "a-2": "1: main, perhaps related"}),
+])  # fmt: skip
+def test_tasks_are_the_pages_of_the_first_errors_and_all_errors_are_listed(most: int, suspects: dict[str, str], tmp_path: Path) -> None:
+    pages = [make_page("a", n) for n in range(3)] + [make_page("b", n) for n in range(3)]
+    errors = [_error("b-1", 4), _error("a-0", 7), _error("b-1", 2), _error("a-2", 1)]
+    listed, tasks, count = write_label_errors(tmp_path, pages, answered(pages), errors, most=most)
+    assert [json.loads(line) for line in listed.read_text().splitlines()] == [json.loads(json.dumps(e.to_json())) for e in errors]
+    written = json.loads(tasks.read_text())
+    assert count == len(suspects)
+    assert {task["data"]["page_id"]: task["data"]["suspects"] for task in written} == suspects
+    assert [task["data"]["page_id"] for task in written] == list(suspects), "the surest first"
+    again = {page.page_id: page for page in pages}
+    for task in written:
+        assert [s["text"] for s in task["data"]["segments"]] == again[task["data"]["page_id"]].texts
+    assert 'value="sport"' in (tmp_path / "interface.xml").read_text()
+
+
+@pytest.mark.slow
 def test_exchanged_labels_are_found(spoilt: tuple[list[Page], set[tuple[str, int]]], make_config: ConfigMaker, tmp_path: Path) -> None:
     pages, flipped = spoilt
     assert len(flipped) > 15
@@ -71,34 +151,139 @@ def test_exchanged_labels_are_found(spoilt: tuple[list[Page], set[tuple[str, int
 def test_folds_that_are_done_are_not_done_again(
     pages: list[Page], make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config("pages-baseline", "baseline.max_iterations=5")
-    first = out_of_fold(config, pages, "c", count=2, work=tmp_path / "folds")
-    (tmp_path / "folds" / "fold-1.jsonl.gz").unlink()
+    config = make_config("pages-baseline")
     trained: list[str] = []
-    monkeypatch.setattr("train.crossval.label_unseen", lambda c, parts, texts, work: trained.append(work.name) or _records(parts["test"]))
+    tested: list[set[str]] = []
+
+    def label(config: Any, parts: Mapping[str, Sequence[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
+        trained.append(work.name)
+        tested.append({page.page_id for page in parts["test"]})
+        return [{"page_id": page.page_id, "made": len(trained)} for page in parts["test"]]
+
+    monkeypatch.setattr("train.crossval.label_unseen", label)
+    first = out_of_fold(config, pages, "c", count=2, work=tmp_path / "folds")
+    assert trained == ["fold-0", "fold-1"]
+    assert [record["page_id"] for record in first] == [page.page_id for page in pages]
+    assert [{r["page_id"] for r in first if r["made"] == n} for n in (1, 2)] == tested
+    (tmp_path / "folds" / "fold-1.jsonl.gz").unlink()
     again = out_of_fold(config, pages, "c", count=2, work=tmp_path / "folds")
-    assert trained == ["fold-1"]
-    assert sum(a == b for a, b in zip(first, again, strict=True)) == len(pages) - sum(r.get("made") is True for r in again)
+    assert trained == ["fold-0", "fold-1", "fold-1"]
+    assert again == [{**record, "made": {1: 1, 2: 3}[record["made"]]} for record in first]
     out_of_fold(config, pages, "another corpus", count=2, work=tmp_path / "folds")
-    assert trained == ["fold-1", "fold-0", "fold-1"]
-
-
-def _records(pages: list[Page]) -> list[dict[str, object]]:
-    return [{"page_id": page.page_id, "made": True} for page in pages]
+    assert trained == ["fold-0", "fold-1", "fold-1", "fold-0", "fold-1"]
 
 
 @pytest.fixture(scope="module")
-def labeler(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
-    from tests.helpers.configs import shrunk
-
-    outcome = fit(shrunk("pages-baseline", corpus, backbone, tmp_path_factory.mktemp("quality"), "baseline.second_reading=0"))
+def labeler(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
+    folder = tmp_path_factory.mktemp("quality")
+    outcome = fit(shrunk("pages-baseline", corpus, folder / "no-backbone", folder, "baseline.second_reading=0"))
     return Labeler.load(outcome.output / "bundle")
+
+
+class Told:
+    """Stands in for a model: how sure it is of a segment, by the segment's first word."""
+
+    topics = ("business", "sport")
+
+    def __init__(self, gaps: Mapping[str, float]) -> None:
+        self.gaps = gaps
+
+    def label(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[dict[str, Any]]:
+        for page_id, texts in pages:
+            segments = []
+            for text in texts:
+                gap = self.gaps[text.split()[0]]
+                scores = {"main": (1 + gap) / 2, "related": (1 - gap) / 2, "boilerplate": 0.0}
+                segments.append({"text": text, "role": "main", "confidence": scores["main"], "scores": scores, "story": 0})
+            yield {"page_id": page_id, "segments": segments, "stories": [], "model": {"name": "n", "version": "v", "family": "f"}}
+
+
+def _told(gaps: Mapping[str, float]) -> Labeler:
+    return cast(Labeler, Told(gaps))
+
+
+def _page(page_id: str, site: str, *texts: str) -> Page:
+    return Page(page_id, f"{site}.example", tuple(Segment(text) for text in texts))
+
+
+def test_uncertainty_is_the_mean_gap_of_the_two_best_roles_weighted_by_the_root_of_words(tmp_path: Path) -> None:
+    write_pages(tmp_path / "pool.jsonl", [_page("p", "a", "sure", "unsure of these four", "half half half half half half half half half")])
+    [found] = suggest(str(tmp_path / "pool.jsonl"), _told({"sure": 1.0, "unsure": 0.0, "half": 0.5}), count=3)
+    assert found.uncertainty == pytest.approx((1 * 0 + 2 * 1 + 3 * 0.5) / (1 + 2 + 3))
+
+
+def test_the_least_sure_pages_are_suggested_each_site_counting_half_each_time(tmp_path: Path) -> None:
+    gaps = {"v1": 0.0, "v2": 0.25, "v3": 0.375, "v4": 0.75, "v5": 0.875}
+    pool = [
+        _page("a1", "a", "v1"),
+        _page("a2", "a", "v1 x"),
+        _page("a3", "a", "v2"),
+        _page("b", "b", "v3"),
+        _page("c", "c", "v4"),
+        _page("d", "d", "v5"),
+    ]
+    write_pages(tmp_path / "pool.jsonl", [*pool, _page("nothing", "e"), replace(make_page("f", 1), page_id="labelled")])
+    path = str(tmp_path / "pool.jsonl")
+    picked = suggest(path, _told(gaps), count=9)
+    assert [(s.page_id, s.site, s.uncertainty) for s in picked] == [
+        ("a2", "a.example", 1.0), ("b", "b.example", 0.625), ("a1", "a.example", 1.0), ("c", "c.example", 0.25),
+        ("a3", "a.example", 0.75), ("d", "d.example", 0.125),
+    ]  # fmt: skip
+    assert suggest(path, _told(gaps), count=3) == picked[:3]
+
+
+_PRINTS = st.lists(st.integers(0, 6), max_size=4, unique=True)
+_POOL = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 16), _PRINTS), max_size=9)
+
+
+@settings(max_examples=100)
+@given(_POOL, st.integers(0, 6))
+def test_suggestions_are_what_looking_at_every_page_each_time_gives(pool: list[tuple[str, int, list[int]]], count: int) -> None:
+    left = [Suggestion(f"p{i}", site, unsure / 16) for i, (site, unsure, _) in enumerate(pool)]
+    prints = {f"p{i}": np.array(sorted(own), np.uint64) for i, (_, _, own) in enumerate(pool)}
+    expected: list[Suggestion] = []
+    seen: set[int] = set()
+    found = list(_spread(list(left), prints, count))
+    while left and len(expected) < count:
+        picked = Counter(s.site for s in expected)
+        best = {site: max((s for s in left if s.site == site), key=lambda s: (s.uncertainty, s.page_id)) for site in {s.site for s in left}}
+        chosen = min(best.values(), key=lambda s: (-s.uncertainty * 0.5 ** picked[s.site], s.site))
+        left.remove(chosen)
+        own = prints[chosen.page_id].tolist()
+        if own and sum(name in seen for name in own) > len(own) / 2:
+            continue
+        seen.update(own)
+        expected.append(chosen)
+    assert found == expected
+
+
+def test_suggested_pages_become_tasks_in_their_order_with_the_answers_that_rank_them(tmp_path: Path) -> None:
+    pool = [_page("a", "a", "v2", "v2 more"), _page("b", "b", "v1"), _page("c", "c", "v3")]
+    write_pages(tmp_path / "pool.jsonl", pool)
+    path, labeler = str(tmp_path / "pool.jsonl"), _told({"v1": 0.0, "v2": 0.25, "v3": 0.5})
+    picked = suggest(path, labeler, count=2)
+    tasks, count = write_suggestions(tmp_path, path, labeler, picked)
+    written = json.loads(tasks.read_text())
+    assert count == 2
+    assert [(task["data"]["page_id"], task["data"]["uncertainty"]) for task in written] == [("b", 1.0), ("a", 0.75)]
+    assert [r["score"] for r in written[1]["predictions"][0]["result"]] == [0.625, 0.625]
+    assert all("annotations" not in task for task in written)
+    assert 'value="business"' in (tmp_path / "interface.xml").read_text()
+
+
+def test_near_copies_of_a_suggested_page_are_passed_over(tmp_path: Path) -> None:
+    story = " ".join(f"v{i}" for i in range(60))
+    pool = [_page("first", "a", f"v9 {story}"), _page("copy", "b", f"v0 more words before {story}"), _page("other", "c", "v1")]
+    write_pages(tmp_path / "pool.jsonl", pool)
+    picked = suggest(str(tmp_path / "pool.jsonl"), _told({"v9": 0.0, "v0": 0.25, "v1": 0.5}), count=3)
+    assert [s.page_id for s in picked] == ["first", "other"]
 
 
 def _unlabelled(page: Page) -> Page:
     return page.with_segments(tuple(Segment(s.text) for s in page.segments))
 
 
+@pytest.mark.slow
 def test_pages_to_label_are_unsure_and_of_many_sites(labeler: Labeler, tmp_path: Path) -> None:
     known = [_unlabelled(make_page(f"site{c}", n)) for c in "abcdef" for n in range(40, 46)]
     rng = random.Random(1)
@@ -129,9 +314,10 @@ def test_pages_to_label_are_unsure_and_of_many_sites(labeler: Labeler, tmp_path:
     assert all(0 <= r["score"] <= 1 for r in result if r["type"] == "paragraphlabels")
 
 
-def test_what_an_annotator_accepts_comes_back_as_labels(labeler: Labeler, tmp_path: Path) -> None:
+def test_what_an_annotator_accepts_comes_back_as_labels(tmp_path: Path) -> None:
     page = _unlabelled(make_page("sitea", 50))
-    record = next(labeler.label([(page.page_id, page.texts)]))
+    [record] = answered([make_page("sitea", 50)], wrong=0.3)
+    assert {s["role"] for s in record["segments"]} == set(ROLES)
     task = label_studio.task(page, record)
     # What Label Studio does when a prediction is submitted unchanged.
     task["id"], task["annotations"] = 1, [{"id": 5, "completed_by": 1, "was_cancelled": False, "result": task["predictions"][0]["result"]}]
@@ -142,6 +328,6 @@ def test_what_an_annotator_accepts_comes_back_as_labels(labeler: Labeler, tmp_pa
     assert [(s.role, s.story) for s in again.segments] == [(s["role"], s["story"]) for s in record["segments"]]
 
 
-def test_a_pool_without_unlabelled_pages_is_told(labeler: Labeler, corpus: Path) -> None:
+def test_a_pool_without_unlabelled_pages_is_told(corpus: Path) -> None:
     with pytest.raises(InputError, match="no unlabelled page"):
-        suggest(str(corpus), labeler, count=3)
+        suggest(str(corpus), _told({}), count=3)
