@@ -97,6 +97,19 @@ def test_short_segments_are_not_named_and_unnormalised_answers_are_read_as_share
     assert caught.value.rule == "one-class"
 
 
+def test_errors_are_ranked_by_the_share_of_the_given_role_not_by_how_far_another_is_ahead() -> None:
+    sound = {role: {other: 0.4 if other == role else 0.3 for other in ROLES} for role in ROLES}
+    rows = [(role, sound[role]) for role in ROLES * 10]
+    rows += [
+        ("main", {"main": 0.15, "related": 0.85, "boilerplate": 0.0}),
+        ("main", {"main": 0.1, "related": 0.45, "boilerplate": 0.45 - 1e-9}),
+    ]
+    stories = {"main": 0, "related": 1}
+    page = Page("p", "s", tuple(Segment("three words here", role, stories.get(role)) for role, _ in rows))
+    errors = label_errors([page], [{"segments": [{"scores": scores} for _, scores in rows]}])
+    assert [(e.segment, e.quality) for e in errors] == [(31, 0.1), (30, 0.15)]
+
+
 def _error(page_id: str, segment: int) -> LabelError:
     return LabelError(page_id, "s.example", segment, "text", "main", "related", 0.25, 0.5, ("before",), ())
 
@@ -269,6 +282,14 @@ def test_suggested_pages_become_tasks_in_their_order_with_the_answers_that_rank_
     assert [r["score"] for r in written[1]["predictions"][0]["result"]] == [0.625, 0.625]
     assert all("annotations" not in task for task in written)
     assert 'value="business"' in (tmp_path / "interface.xml").read_text()
+
+
+def test_near_copies_that_are_passed_over_do_not_count_for_their_site(tmp_path: Path) -> None:
+    story = " ".join(f"v{i}" for i in range(60))
+    pool = [_page("first", "a", f"g0 {story}"), _page("copy", "a", f"g1 {story}"), _page("third", "a", "g2"), _page("other", "b", "g3")]
+    write_pages(tmp_path / "pool.jsonl", pool)
+    picked = suggest(str(tmp_path / "pool.jsonl"), _told({"g0": 0.0, "g1": 0.125, "g2": 0.25, "g3": 0.75}), count=4)
+    assert [s.page_id for s in picked] == ["first", "third", "other"]
 
 
 def test_near_copies_of_a_suggested_page_are_passed_over(tmp_path: Path) -> None:
