@@ -78,9 +78,10 @@ def test_the_place_on_the_page_counts_segments_that_are_not_scored() -> None:
 
 def test_a_page_is_in_the_range_of_its_sites_pages() -> None:
     counts = {"a": 1, "b": 2, "c": 4, "d": 5, "e": 9, "f": 10, "g": 30}
-    pages = [page(f"{site}{n}", site, (3, "main")) for site, many in counts.items() for n in range(many)]
+    pages = [page(f"{site}{n}", site, (3, "main"), (3, "main")) for site, many in counts.items() for n in range(many)]
     found = slice_values(pages, right(pages))["site size"].tolist()
-    told = {one.site: value for one, value in zip(pages, found, strict=True)}
+    assert found[::2] == found[1::2]
+    told = {one.site: value for one, value in zip(pages, found[::2], strict=True)}
     assert told == {
         "a": "1 page of the site", "b": "2 to 4 pages of the site", "c": "2 to 4 pages of the site", "d": "5 to 9 pages of the site",
         "e": "5 to 9 pages of the site", "f": "10 pages or more", "g": "10 pages or more",
@@ -96,6 +97,7 @@ def test_a_page_is_in_the_range_of_its_sites_pages() -> None:
         ([(24, "related"), (3, "main")], "teasers", "before or amid the story"),
         ([(3, "main"), (25, "related"), (3, "main")], "whole bodies", "before or amid the story"),
         ([(3, "main"), (3, "related"), (3, "boilerplate"), (60, "boilerplate")], "headlines", "after the story"),
+        ([(24, "related"), (3, "main"), (12, "related")], "teasers", "before or amid the story"),
         ([(40, "related")], "whole bodies", "after the story"),
     ],
 )
@@ -132,23 +134,33 @@ def test_keys_of_the_corpus_are_sliced_by_where_they_have_few_short_values() -> 
     assert [one.value for one in slices(pages, right(pages), samples=0) if one.dimension == "language"] == ["de", "unknown"]
 
 
-def test_a_slice_is_scored_over_its_own_segments_and_its_interval_drawn_from_their_sites() -> None:
-    # Of nine sites, the first has ten segments and all wrong; the others have one each, and right.
-    pages = [page(f"p{s}", f"s{s}", *[(3, "main")] * (10 if not s else 1), (3, "boilerplate"), (60, "main")) for s in range(9)]
-    wrong = ["boilerplate"] * 10
-    answers = answered(pages, [[*wrong, "boilerplate", "main"], *[["main", "boilerplate", "main"]] * 8])
-    found = {one.value: one for one in slices(pages, answers, samples=400, confidence=0.9, seed=5) if one.dimension == "length"}
-    short = found["3 to 5 words"]
-    assert (short.segments, short.pages, short.sites, short.few) == (27, 9, 9, False)
-    assert short.f1 == pytest.approx({"main": 2 * 8 / (2 * 8 + 10), "boilerplate": 2 * 9 / (2 * 9 + 10)})
-    assert short.macro_f1 == pytest.approx((16 / 26 + 18 / 28) / 2)
+def test_a_slice_is_scored_over_its_own_segments_and_its_interval_drawn_from_the_sites_that_have_some() -> None:
+    # Site s has s + 1 short segments of main, of which s % 4 are answered wrongly, and one of boilerplate; the last five have a long one.
+    pages, told = [], []
+    for s in range(9):
+        long = [(60, "main")] * (s >= 4)
+        pages.append(page(f"p{s}", f"s{s}", *[(3, "main")] * (s + 1), (3, "boilerplate"), *long))
+        told.append(["boilerplate"] * (s % 4) + ["main"] * (s + 1 - s % 4) + ["boilerplate"] + ["main" if s % 2 else "related"] * len(long))
+    answers = answered(pages, told)
+    found = {one.value: one for one in slices(pages, answers, samples=400, confidence=0.6, seed=5) if one.dimension == "length"}
+
+    def f1(true: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        return 2 * true / (2 * true + wrong)
+
+    wrong = np.array([s % 4 for s in range(9)])
+    right_ = np.array([s + 1 for s in range(9)]) - wrong
+    short, long_ = found["3 to 5 words"], found["50 words or more"]
+    assert (short.segments, short.pages, short.sites, short.few) == (54, 9, 9, False)
+    assert short.f1 == pytest.approx({"main": f1(right_.sum(), wrong.sum()), "boilerplate": f1(np.array(9), wrong.sum())})
+    assert short.macro_f1 == pytest.approx((short.f1["main"] + short.f1["boilerplate"]) / 2)
     draws = np.random.default_rng(5).multinomial(9, np.full(9, 1 / 9), size=400)
-    bad, good = draws[:, 0], draws[:, 1:].sum(axis=1)
-    main = 2 * good / (2 * good + 10 * bad)
-    boilerplate = 2 * 9 / (2 * 9 + 10 * bad)
-    assert (short.low, short.high) == pytest.approx(tuple(np.percentile((main + boilerplate) / 2, [5, 95])))
-    long = found["50 words or more"]
-    assert (long.segments, long.macro_f1, long.low, long.high, long.f1) == (9, 1.0, 1.0, 1.0, {"main": 1.0})
+    macro = (f1(draws @ right_, draws @ wrong) + f1(draws @ np.ones(9), draws @ wrong)) / 2
+    assert (short.low, short.high) == pytest.approx(tuple(np.percentile(macro, [20, 80])))
+    assert (long_.segments, long_.pages, long_.sites, long_.few) == (5, 5, 5, False)
+    assert long_.f1 == pytest.approx({"main": 2 * 2 / (2 * 2 + 3)})
+    draws = np.random.default_rng(5).multinomial(5, np.full(5, 1 / 5), size=400)
+    good = draws @ np.array([0, 1, 0, 1, 0])
+    assert (long_.low, long_.high) == pytest.approx(tuple(np.percentile(f1(good, 5 - good), [20, 80])))
 
 
 @pytest.mark.parametrize("sites", [FEW_SITES - 1, FEW_SITES])
