@@ -135,10 +135,10 @@ def test_keys_of_the_corpus_are_sliced_by_where_they_have_few_short_values() -> 
 
 
 def test_a_slice_is_scored_over_its_own_segments_and_its_interval_drawn_from_the_sites_that_have_some() -> None:
-    # Site s has s + 1 short segments of main, of which s % 4 are answered wrongly, and one of boilerplate; the last five have a long one.
+    # Site s has s + 1 short segments of main, of which s % 4 are answered wrongly, and one of boilerplate; the last five have long ones.
     pages, told = [], []
     for s in range(9):
-        long = [(60, "main")] * (s >= 4)
+        long = [(60, "main")] * max(0, s - 3)
         pages.append(page(f"p{s}", f"s{s}", *[(3, "main")] * (s + 1), (3, "boilerplate"), *long))
         told.append(["boilerplate"] * (s % 4) + ["main"] * (s + 1 - s % 4) + ["boilerplate"] + ["main" if s % 2 else "related"] * len(long))
     answers = answered(pages, told)
@@ -156,11 +156,11 @@ def test_a_slice_is_scored_over_its_own_segments_and_its_interval_drawn_from_the
     draws = np.random.default_rng(5).multinomial(9, np.full(9, 1 / 9), size=400)
     macro = (f1(draws @ right_, draws @ wrong) + f1(draws @ np.ones(9), draws @ wrong)) / 2
     assert (short.low, short.high) == pytest.approx(tuple(np.percentile(macro, [20, 80])))
-    assert (long_.segments, long_.pages, long_.sites, long_.few) == (5, 5, 5, False)
-    assert long_.f1 == pytest.approx({"main": 2 * 2 / (2 * 2 + 3)})
+    assert (long_.segments, long_.pages, long_.sites, long_.few) == (15, 5, 5, False)
+    assert long_.f1 == pytest.approx({"main": 2 * 6 / (2 * 6 + 9)})
     draws = np.random.default_rng(5).multinomial(5, np.full(5, 1 / 5), size=400)
-    good = draws @ np.array([0, 1, 0, 1, 0])
-    assert (long_.low, long_.high) == pytest.approx(tuple(np.percentile(f1(good, 5 - good), [20, 80])))
+    right_, wrong = draws @ np.array([0, 2, 0, 4, 0]), draws @ np.array([1, 0, 3, 0, 5])
+    assert (long_.low, long_.high) == pytest.approx(tuple(np.percentile(f1(right_, wrong), [20, 80])))
 
 
 @pytest.mark.parametrize("sites", [FEW_SITES - 1, FEW_SITES])
