@@ -180,6 +180,8 @@ def test_each_rule_of_a_site_is_broken_from_its_limit_on() -> None:
     assert _findings(_site("a", 4, varied=False), other) == {("dominant-site", "other, 6 of 10 pages")}
     assert _findings(_site("a", 5, varied=False), other) == {("uniform-site", "a, 5 pages"), ("dominant-site", "other, 6 of 11 pages")}
     assert _findings(_site("a", 6, varied=True), other) == set(), "half of the pages are not most of them"
+    changing = [Page(f"c{n}", "c", (_main(25), *_stories(*range(1, 1 + related)))) for n, related in enumerate((1, 2, 1, 1, 1, 1))]
+    assert _findings(changing, other) == set(), "one page is unlike the others"
     one_role = [Page(f"one{n}", "one", (_main(25),) * (n + 1)) for n in range(5)]
     assert _findings(one_role, other) == {("uniform-site", "one, 5 pages"), ("dominant-site", "other, 6 of 11 pages")}
     assert _findings(_site("a", 3, varied=True), _site("b", 1, varied=True)) == set(), "four pages are too few to tell"

@@ -49,6 +49,19 @@ def test_a_clean_corpus_and_one_of_few_sites_name_none(corpus: Path, tmp_path: P
     assert not check_corpus(few, quarantine=tmp_path / "q.jsonl").warnings["exchanged-roles"]
 
 
+@pytest.mark.parametrize(("ahead", "named"), [(0.0, False), (MARGIN, False), (MARGIN + 0.125, True)])
+def test_a_site_is_named_when_exchanged_labels_fit_better_by_more_than_the_margin(
+    ahead: float, named: bool, pages: list[Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = ExchangeWatch()
+    for page in pages:
+        watch.page(page)
+    likelihoods = {site: np.array([-1.0, -2.0, -1.0 + ahead * (site == "sitec.example"), -3.0, -3.0, -3.0]) for site in watch._kept}
+    monkeypatch.setattr(exchanged, "_judge", lambda sites: likelihoods)
+    found = "sitec.example: what is labelled main reads as related, related reads as main (4 of its pages looked at)"
+    assert list(watch.findings()) == [found] * named
+
+
 def test_the_pages_that_are_looked_at_hang_on_no_order_and_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 20
     monkeypatch.setattr(exchanged, "MOST_SITES", most)
