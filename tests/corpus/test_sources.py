@@ -104,8 +104,8 @@ def test_label_studio_takes_the_ground_truth_and_reads_multi_paragraph_regions(t
     task = label_studio.task(make_page("a", 1))
     del task["annotations"]
     region = {"id": "x", "from_name": "role", "to_name": "page", "type": "paragraphlabels"}
-    last = len(make_page("a", 1).segments[4].text)
-    value = {"start": "3", "end": "4", "startOffset": 0, "endOffset": last, "paragraphlabels": ["related"]}
+    last = len(make_page("a", 1).segments[5].text)
+    value = {"start": "3", "end": "5", "startOffset": 0, "endOffset": last, "paragraphlabels": ["related"]}
     number = {**region, "from_name": "story", "type": "number", "value": {**value, "number": 4}}
     task["annotations"] = [
         {"ground_truth": True, "result": [{**region, "value": value}, number]},
@@ -114,7 +114,7 @@ def test_label_studio_takes_the_ground_truth_and_reads_multi_paragraph_regions(t
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps([task]))
     page = read_pages(f"label-studio:{path}")[0]
-    assert [(s.role, s.story) for s in page.segments[2:6]] == [B, ("related", 4), ("related", 4), B]
+    assert [(s.role, s.story) for s in page.segments[2:7]] == [B, *[("related", 4)] * 3, B]
 
 
 def test_csv(tmp_path: Path) -> None:
