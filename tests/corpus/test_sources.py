@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from tests.helpers.paths import SHARED
 from train.corpus.check import CheckReport, check_corpus
 from train.corpus.naming import Naming, site_of
 from train.corpus.page import Page
-from train.corpus.read import read_pages, write_pages
+from train.corpus.read import Refusal, read_pages, scan, write_pages
 from train.corpus.sources import SOURCES, digest, extracted, label_studio, locate
 from train.corpus.sources.align import main_blocks
 from train.corpus.sources.cleaneval import read_gold
@@ -126,6 +127,21 @@ def test_csv(tmp_path: Path) -> None:
     assert dict(report.errors) == {"bad-row": 1, "split-page": 1, "unknown-role": 1, "page-mismatch": 1, "bad-encoding": 1}
     assert [(row["line"], row["rule"]) for row in refused][:2] == [(7, "bad-row"), (12, "split-page")]
     assert pages["c7"].texts == ["nul\x00"]
+
+
+@pytest.mark.parametrize("faulty", [some for count in range(4) for some in combinations(range(3), count)], ids=str)
+def test_a_page_of_a_table_is_refused_whole_wherever_it_stands(faulty: tuple[int, ...], tmp_path: Path) -> None:
+    rows = [(n, f"p{n},s.example,main,text {n}.{row}{',more' * (n in faulty and row == 1)}") for n in range(3) for row in range(3)]
+    (tmp_path / "c.csv").write_text("\n".join(["page_id,site,role,text", *(row for _, row in rows)]))
+    read = dict(scan(tmp_path / "c.csv", labelled=True))
+    assert list(read) == [2, 5, 8], "a page has the line of its first row"
+    for n, item in enumerate(read.values()):
+        if n in faulty:
+            assert isinstance(item, Refusal)
+            assert (item.error.rule, item.error.line, item.record["page_id"]) == ("bad-row", 2 + 3 * n + 1, f"p{n}")
+        else:
+            assert isinstance(item, Page)
+            assert (item.page_id, item.texts) == (f"p{n}", [f"text {n}.{row}" for row in range(3)])
 
 
 def test_csv_without_the_columns_it_needs(tmp_path: Path) -> None:
