@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
 from train.corpus import exchanged
@@ -91,11 +92,8 @@ def test_every_exchange_is_found_on_every_site_and_no_site_is_named_wrongly(page
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (SHARED / "data").is_dir(),
-    reason="that few real sites are named wrongly is not tested: put pages-aeb.jsonl.gz and pages-fundus.jsonl.gz into ../shared/data",
-)
 def test_on_real_pages_most_exchanges_are_found_and_few_sites_are_named_wrongly(tmp_path: Path) -> None:
+    need("shared")
     watch, path = ExchangeWatch(), tmp_path / "real.jsonl.gz"
     path.write_bytes(b"".join(part.read_bytes() for part in sorted((SHARED / "data").glob("pages-*.jsonl.gz"))))
     for page in Corpus(path):

@@ -8,15 +8,12 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
+from tests.helpers.optional import LABEL_STUDIO, need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from train.corpus.page import Page, Segment
 from train.corpus.read import read_pages
 from train.corpus.sources import label_studio
-
-PYTHON = ROOT / ".venv-label-studio" / "bin" / "python"
 
 
 def _record(page: Page) -> dict[str, object]:
@@ -25,14 +22,14 @@ def _record(page: Page) -> dict[str, object]:
     return {"page_id": page.page_id, "segments": segments, "stories": stories, "model": {"name": "n", "version": "v", "family": "baseline"}}
 
 
-@pytest.mark.skipif(not PYTHON.is_file(), reason="make .venv-label-studio first (.ci/run does)")
 def test_label_studio_itself_accepts_tasks_annotations_and_predictions(tmp_path: Path) -> None:
+    need("label-studio")
     odd = Segment('Emoji \U0001f600, "quotes" & <tags>\nsecond line', "related", 7, "sport")
     pages = [make_page("a", n, related=n) for n in range(5)]
     pages.append(replace(pages[0], page_id="odd", segments=(*pages[0].segments, odd, Segment(" ", "boilerplate"))))
     label_studio.write_tasks(tmp_path / "tasks.json", (label_studio.task(page, _record(page)) for page in pages))
     (tmp_path / "interface.xml").write_text(label_studio.interface(["business", "sport", 'R&D "new"']), encoding="utf-8")
-    command = [PYTHON, ROOT / "tests/helpers/label_studio_check.py", tmp_path / "tasks.json", tmp_path / "interface.xml"]
+    command = [LABEL_STUDIO, ROOT / "tests/helpers/label_studio_check.py", tmp_path / "tasks.json", tmp_path / "interface.xml"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"tasks": 6, "annotations": 6, "predictions": 6}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import formats
+from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
 from train.corpus.check import CheckReport, check_corpus
@@ -247,8 +248,7 @@ def test_pages_that_extractors_label(extractors: str, tmp_path: Path, monkeypatc
     if extractors == "stand-ins":
         monkeypatch.setattr(extracted, "extractors", lambda: (formats.stand_in_extractor, formats.stand_in_extractor))
     else:
-        for name in ("trafilatura", "readability"):
-            pytest.importorskip(name, reason="how trafilatura and readability-lxml read a page is not tested: run `make extractors`")
+        need("extractors")
     pages, report, refused = check("extracted", tmp_path)
     assert list(pages) == ["a.example/story"]
     segments = pages["a.example/story"].segments
@@ -363,11 +363,8 @@ def test_all_pages_of_a_packed_corpus_load(pages: list[Page], tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (SHARED / "data").is_dir(),
-    reason="that all 436 pages of 293 real sites load is not tested: put pages-aeb.jsonl.gz and pages-fundus.jsonl.gz into ../shared/data",
-)
 def test_all_shared_pages_load(tmp_path: Path) -> None:
+    need("shared")
     sites: Counter[str] = Counter()
     for name, count in (("aeb", 180), ("fundus", 256)):
         found: list[Page] = []

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
 from train.corpus.page import Page, Segment
@@ -40,9 +41,9 @@ def test_agreement_scores_one(pages: list[Page]) -> None:
     assert set(values.values()) == {1.0}
 
 
-@pytest.mark.skipif(not (SHARED / "score_pages.py").exists(), reason="the referee is not beside this checkout")
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_scores_agree_with_the_referee(pages: list[Page], share: float) -> None:
+    need("referee")
     spec = importlib.util.spec_from_file_location("score_pages", SHARED / "score_pages.py")
     assert spec is not None
     assert spec.loader is not None

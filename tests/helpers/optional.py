@@ -57,6 +57,10 @@ PARTS = {
         "parity, sources and scores on real labelled pages", "lay the pages of ../shared/data beside the checkout",
         lambda: bool(list((SHARED / "data").glob("pages-*.jsonl.gz"))),
     ),
+    "referee": Part(
+        "scores beside the referee's own (beside values by hand they are)", "lay the pages' score_pages.py in ../shared beside the checkout",
+        (SHARED / "score_pages.py").is_file,
+    ),
     "demo runs": Part("MLflow's pages on the runs of a whole demo", "make demo test-ui", lambda: "NEWSPARTS_RUNS" in os.environ),
     "mounts": Part("a full disk and a read-only folder", "run as root where tmpfs can be mounted", lambda: os.geteuid() == 0),
 }  # fmt: skip
