@@ -76,7 +76,8 @@ def test_damaged_corpora_are_refused_clearly_and_counted(name: str, tmp_path: Pa
             answered += 1
         path.write_bytes(content)
         ran += 1
-    assert ran == len(_rounds(name)) >= answered > 0, "not everything was refused as a whole"
+    assert ran == len(_rounds(name)) >= answered
+    assert answered or name == "parquet", "all but Parquet, which is read from its end, are read up to the damage"
     assert check_corpus(corpus, quarantine=tmp_path / "q.jsonl", naming=naming, labelled=False).to_json() == before, "nothing is left of it"
     assert not list(tmp_path.glob("*.part"))
 
