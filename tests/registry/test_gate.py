@@ -1,22 +1,24 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 
-from tests.helpers.configs import ConfigMaker
 from tests.helpers.paths import ROOT
+from tests.helpers.toys import toy_baseline
 from train import gate as gates
 from train import promote as promotion
 from train import registry
 from train.corpus.page import Page, Segment
 from train.errors import InputError
 from train.gate import Behaviour, Contestant, Gate, Verdict, judge
-from train.recipe import fit
+from train.labelling import load_labeler
 from train.runtime import Labeler
 from train.settings import read_settings
 
@@ -188,24 +190,42 @@ def test_size_has_a_limit(gate: Gate, pages: list[Page], tmp_path: Path) -> None
     assert next(v for v in found if v.rule == "size").found == "1.0 MB"
 
 
+WEAK = ("baseline.neighbours_before=0", "baseline.neighbours_after=0", "baseline.numbers=false")
+"""Of a model that reads the segment alone."""
+
+
+@pytest.fixture(scope="module")
+def registered(corpus: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two runs of the same pages, the second weak; registered in this order, and the first once more, as versions 1 to 3."""
+    folder = tmp_path_factory.mktemp("registered")
+    shutil.copyfile(mlflow_template, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        on = ("tracking.enabled=true", "tracking.experiment=test")
+        strong, weak = (toy_baseline(corpus, folder / name, *on, *more) for name, more in (("strong", ()), ("weak", WEAK)))
+        made = [registry.register_outcome(outcome).version for outcome in (strong, weak)]
+        tags = {"corpus.sha256": strong.corpus_sha256, "split.sha256": strong.split_sha256}
+        made.append(registry.register(str(strong.model_uri), bundle_version="once more", tags=tags).version)
+    assert made == ["1", "2", "3"]
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def runs(make_config: ConfigMaker, store: Path) -> list[str]:
-    """Three runs of the same pages, the second with a model that reads the segment alone; registered in this order as versions 1 to 3."""
-    made = []
-    weak = ["baseline.neighbours_before=0", "baseline.neighbours_after=0", "baseline.numbers=false", "baseline.second_reading=0"]
-    for i, changes in enumerate(([], weak, ["seed=99", "baseline.max_iterations=60"])):
-        config = make_config("demo-baseline", "tracking.enabled=true", "tracking.experiment=test", *changes)
-        config = replace(config, output=f"{config.output}-{i}")
-        made.append(registry.register_outcome(fit(config)).version)
-    return made
+def runs(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of the test's own, copied from that one."""
+    path = tmp_path / "mlflow.db"
+    shutil.copyfile(registered, path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    monkeypatch.chdir(tmp_path)
+    registry._client()
+    return path
 
 
-def test_promote_and_roll_back(runs: list[str], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promote_and_roll_back(runs: Path, registered: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
     monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
     gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
-    assert runs == ["1", "2", "3"]
     assert registry.version_of("champion") is None
     with pytest.raises(InputError, match="no version serves"):
         registry.rollback()
@@ -238,12 +258,15 @@ def test_promote_and_roll_back(runs: list[str], store: Path, monkeypatch: pytest
     with pytest.raises(InputError, match="no version served before"):
         registry.rollback()
     assert "rolled_back" in registry.version("3").tags
-    assert mlflow.pyfunc.load_model("models:/newsparts@champion") is not None
+    served = mlflow.pyfunc.load_model("models:/newsparts@champion")
+    rows = [{"page_id": page.page_id, "segments": page.texts} for page in pages[:3]]
+    of_run = load_labeler(str(registered.parent / "strong" / "demo-baseline"))
+    assert served.predict(pd.DataFrame(rows)) == list(of_run.label((page.page_id, page.texts) for page in pages[:3]))
     with pytest.raises(InputError, match="no version or alias '9'"):
         promotion.run(gate, which="9")
 
 
-def test_history_follows_the_alias_whoever_moved_it(runs: list[str], store: Path) -> None:
+def test_history_follows_the_alias_whoever_moved_it(runs: Path) -> None:
     import mlflow
 
     client = mlflow.MlflowClient()
@@ -261,7 +284,7 @@ def test_history_follows_the_alias_whoever_moved_it(runs: list[str], store: Path
         registry.rollback()
 
 
-def test_a_store_that_does_not_answer_is_not_an_empty_one(runs: list[str], store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_is_not_an_empty_one(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -285,7 +308,7 @@ def test_a_model_of_another_store_is_not_registered(store: Path) -> None:
 
 
 def test_other_labels_and_unreadable_champions_do_not_pass(
-    runs: list[str], store: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from train.corpus.read import read_pages, write_pages
 
@@ -300,15 +323,14 @@ def test_other_labels_and_unreadable_champions_do_not_pass(
     forced = promotion.run(gate, which="1", corpus=str(tmp_path / "other.jsonl"), forced="it must")
     assert (forced.promoted, _refusing(list(forced.verdicts))) == (True, {"test-pages"})
 
-    inner = promotion.load_labeler
+    inner = promotion.bundle_folder
 
-    def broken(folder: str) -> Labeler:
-        if "m-" in folder and broken_version in folder:
+    def broken(uri: str) -> Path:
+        if uri.endswith("/1"):
             raise InputError("schema 2", expected="3", remedy="train again", rule="bad-bundle")
-        return inner(folder)
+        return inner(uri)
 
-    broken_version = str(registry.version("1").source).rpartition("/")[2]
-    monkeypatch.setattr(promotion, "load_labeler", broken)
+    monkeypatch.setattr(promotion, "bundle_folder", broken)
     found = promotion.run(gate, which="3")
     assert (found.promoted, _refusing(list(found.verdicts)), found.champion) == (False, {"champion-readable"}, "1")
 
@@ -319,8 +341,9 @@ def test_limits_that_make_no_sense_are_refused(change: str) -> None:
         read_settings(Gate, ROOT / "configs/registry/gate.yaml", [change])
 
 
-def test_behaviour_names_what_fails(make_config: ConfigMaker) -> None:
-    outcome = fit(make_config("demo-baseline"))
+@pytest.mark.slow
+def test_behaviour_names_what_fails(corpus: Path, tmp_path: Path) -> None:
+    outcome = toy_baseline(corpus, tmp_path)
     found = gates.behaviour(outcome.output / "bundle")
     assert len(found.passed) + len(found.failed) >= 17
     assert not found.passed & found.failed
