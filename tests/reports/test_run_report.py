@@ -2,31 +2,47 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.helpers.answers import answered
 from tests.helpers.commands import train
-from tests.helpers.configs import ConfigMaker
-from tests.helpers.html_tags import EVIL, tags_of
+from tests.helpers.configs import ConfigMaker, shrunk
+from tests.helpers.html_tags import EVIL, after_each, tags_of, told_by
 from tests.helpers.pages import make_page
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.evaluation import evaluate
 from train.models.calibrating import reliability
 from train.recipe import fit
+from train.reports import error_browser, page_view, run_report
 from train.reports.error_browser import errors_of, write_error_browser
-from train.reports.page_view import View, page_html, write_view
+from train.reports.page_view import View, page_html, segment_html, write_view
+from train.reports.run_figures import training_figures
 from train.reports.run_report import Told, write_run_report
-from train.slices import answers_of
+from train.runtime.reading import ROLES
+from train.slices import answers_of, site_slices
 
 
-@pytest.mark.parametrize("name", ["pages-baseline", "pages-encoder"])
-def test_both_families_leave_the_same_pages_and_figures(make_config: ConfigMaker, name: str) -> None:
-    short = ["baseline.max_iterations=5", "evaluation.learning_curve=[0.5]"] if name == "pages-baseline" else ["encoder.patience=0"]
-    output = fit(make_config(name, *short)).output
+@pytest.fixture(scope="module")
+def baseline(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its report."""
+    short = ["baseline.max_iterations=5", "baseline.second_reading=0", "evaluation.learning_curve=[0.5]"]
+    return fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("reported"), *short)).output
+
+
+@pytest.mark.parametrize("name", ["pages-baseline", pytest.param("pages-encoder", marks=pytest.mark.slow)])
+def test_both_families_leave_the_same_pages_and_figures(request: pytest.FixtureRequest, name: str) -> None:
+    if name == "pages-baseline":
+        output: Path = request.getfixturevalue("baseline")
+    else:
+        make_config: ConfigMaker = request.getfixturevalue("make_config")
+        output = fit(make_config(name, "encoder.patience=0")).output
     report = (output / "report.html").read_text(encoding="utf-8")
     for heading in (
         "Scores on unseen sites",
@@ -82,28 +98,156 @@ def test_a_page_is_shown_with_boxes_signs_shades_and_labels(pages: list[Page]) -
     assert "labelled" not in bare
 
 
-def test_errors_are_all_there_the_most_confident_first(pages: list[Page], tmp_path: Path) -> None:
+def test_errors_are_all_there_the_most_confident_first(pages: list[Page]) -> None:
+    records = answered(pages)
+    errors = errors_of(pages, records, answers_of(pages, records))
+    wrong = {
+        (page.page_id, i)
+        for page, record in zip(pages, records, strict=True)
+        for i, (s, a) in enumerate(zip(page.segments, record["segments"], strict=True))
+        if s.role != a["role"] and len(s.text.split()) >= 3
+    }
+    assert {(e["page_id"], e["segment"]) for e in errors} == wrong
+    assert len(errors) == len(wrong)
+    assert [e["confidence"] for e in errors] == sorted((e["confidence"] for e in errors), reverse=True)
+    by_id = {page.page_id: (page, record) for page, record in zip(pages, records, strict=True)}
+    for error in errors:
+        page, record = by_id[error["page_id"]]
+        segment, answer = page.segments[error["segment"]], record["segments"][error["segment"]]
+        assert (error["site"], error["text"], error["labelled"]) == (page.site, segment.text, segment.role)
+        assert (error["read_as"], error["confidence"]) == (answer["role"], round(answer["confidence"], 4))
+
+
+def test_a_label_that_confident_learning_doubts_is_marked_on_its_segment_alone(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
     records = answered(pages)
     answers = answers_of(pages, records)
-    errors = errors_of(pages, records, answers)
-    assert len(errors) == int((answers.gold != answers.predicted).sum())
-    assert [e["confidence"] for e in errors] == sorted((e["confidence"] for e in errors), reverse=True)
-    for error in errors:
-        page = next(p for p in pages if p.page_id == error["page_id"])
-        assert page.segments[error["segment"]].role == error["labelled"] != error["read_as"]
-        assert page.segments[error["segment"]].text == error["text"]
-    write_error_browser(tmp_path / "errors.html", errors, pages, records, None, scored=len(answers.gold))
-    text = (tmp_path / "errors.html").read_text(encoding="utf-8")
-    assert text.count('<article class="error"') == len(errors)
-    assert text.count(" chosen") >= len(errors)
+    every = [(e["page_id"], e["segment"]) for e in errors_of(pages, records, answers)]
+    doubted = set(every[::5])
+    monkeypatch.setattr(error_browser, "label_errors", lambda *_: [SimpleNamespace(page_id=p, segment=i) for p, i in doubted])
+    assert {(e["page_id"], e["segment"]) for e in errors_of(pages, records, answers) if e["doubtful"]} == doubted
+
+
+def _sites(pages: list[Page]) -> list[Page]:
+    """The pages, their sites called by what would be code where it was not escaped."""
+    return [replace(page, site=f'{page.site}" onmouseover="y' if i % 2 else f"<i>{page.site}") for i, page in enumerate(pages)]
+
+
+@pytest.fixture
+def browsed(pages: list[Page], tmp_path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Errors, and the page that shows them."""
+    given = _sites(pages)
+    records = answered(given)
+    answers = answers_of(given, records)
+    errors = errors_of(given, records, answers)
+    for i, error in enumerate(errors):
+        error["doubtful"] = i % 3 == 0
+    write_error_browser(tmp_path / "errors.html", errors, given, records, None, scored=len(answers.gold))
+    return errors, (tmp_path / "errors.html").read_text(encoding="utf-8")
+
+
+def test_every_error_says_to_the_filters_what_it_is(browsed: tuple[list[dict[str, Any]], str]) -> None:
+    errors, text = browsed
+    told = [{k: v for k, v in attributes.items() if k.startswith("data-")} for tag, attributes in tags_of(text) if tag == "article"]
+    assert told == [
+        {
+            "data-pair": f"{e['labelled']} read as {e['read_as']}",
+            "data-site": e["site"],
+            "data-sure": f"{e['confidence']:.4f}",
+            "data-doubt": "1" if e["doubtful"] else "0",
+            "data-slices": "\n".join(f"{name.removeprefix('slice: ')}: {value}" for name, value in e.items() if name.startswith("slice: ")),
+        }
+        for e in errors
+    ]
     assert text.count('class="tag doubt"') == sum(e["doubtful"] for e in errors)
 
 
-def test_no_error_leaves_a_page_too(pages: list[Page], tmp_path: Path) -> None:
-    records = answered(pages, wrong=0.0)
+def test_every_choice_of_a_filter_says_how_many_errors_it_leaves(browsed: tuple[list[dict[str, Any]], str]) -> None:
+    errors, text = browsed
+    values = [attributes["value"] for tag, attributes in tags_of(text) if tag == "option"]
+    labels = told_by(text, "option")
+    pairs = Counter(f"{e['labelled']} read as {e['read_as']}" for e in errors)
+    sites = Counter(e["site"] for e in errors)
+    slices = Counter(f"{name.removeprefix('slice: ')}: {value}" for e in errors for name, value in e.items() if name.startswith("slice: "))
+    assert dict(zip(values, labels, strict=True)) == {
+        "": "all", **{value: f"{value} ({n:,})" for value, n in (pairs + sites + slices).items()},
+    }  # fmt: skip
+    assert values.count("") == 3
+    for known in (pairs, sites):
+        numbers = [known[str(value)] for value in values if value in known]
+        assert numbers == sorted(numbers, reverse=True), "the most frequent first"
+
+
+def test_an_error_stands_among_its_neighbours(browsed: tuple[list[dict[str, Any]], str], pages: list[Page]) -> None:
+    errors, text = browsed
+    by_id = {page.page_id: page for page in pages}
+    for error, tags in zip(errors, after_each(text, "article"), strict=True):
+        classes = [str(attributes["class"]) for tag, attributes in tags if tag == "div" and "seg " in str(attributes.get("class"))]
+        i, n = error["segment"], len(by_id[error["page_id"]].segments)
+        assert len(classes) == min(n, i + 4) - max(0, i - 3), "three to each side, as far as the page goes"
+        assert ["chosen" in c for c in classes] == [k == min(i, 3) for k in range(len(classes))]
+        assert "wrong" in classes[min(i, 3)]
+
+
+def test_of_many_errors_the_surest_are_shown_and_all_are_counted(
+    pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_browser, "MOST", 7)
+    records = answered(pages)
     answers = answers_of(pages, records)
-    write_error_browser(tmp_path / "errors.html", errors_of(pages, records, answers), pages, records, None, scored=len(answers.gold))
-    assert "0 of " in (tmp_path / "errors.html").read_text()
+    errors = errors_of(pages, records, answers)
+    write_error_browser(tmp_path / "errors.html", errors, pages, records, None, scored=len(answers.gold))
+    text = (tmp_path / "errors.html").read_text(encoding="utf-8")
+    sure = [attributes["data-sure"] for tag, attributes in tags_of(text) if tag == "article"]
+    assert sure == [f"{e['confidence']:.4f}" for e in errors[:7]]
+    assert f"{len(errors):,} of {len(answers.gold):,} segments of {len({e['page_id'] for e in errors})} pages" in text
+    assert "the first 7 are shown" in text
+    assert f"In {sum(e['doubtful'] for e in errors)} the model" in text
+
+
+def _story(number: int, topic: str | None) -> dict[str, Any]:
+    return {"story": number, "role": "related" if number else "main", "topic": topic, "confidence": 0.7, "segments": []}
+
+
+def test_stories_are_boxed_named_once_and_go_on_behind_what_stands_between(pages: list[Page]) -> None:
+    numbers = [None, 0, 0, None, 1, 2, 0, None]
+    base = answered(pages)[0]["segments"][0]
+    segments = [{**base, "story": story} for story in numbers]
+    record = {
+        "page_id": "p",
+        "segments": segments,
+        "stories": [_story(0, "sport"), _story(1, None), _story(2, "<b>")],
+        "model": answered(pages)[0]["model"],
+    }
+    shown = page_html(View(record))
+    boxes = [attributes for tag, attributes in tags_of(shown) if tag == "section"]
+    names = ["main story · sport 0.70", "related story 1", "related story 2 · <b> 0.70", "main story, continued"]
+    assert [box["aria-label"] for box in boxes] == names
+    assert [box["class"] for box in boxes] == ["story role-main", "story role-related", "story role-related", "story role-main"]
+    assert told_by(shown, "h3") == names
+    assert "8 segments, 3 stories" in shown
+
+
+def test_a_tip_tells_the_scores_the_label_and_the_story_of_its_segment(pages: list[Page]) -> None:
+    page, record = pages[0], answered(pages)[0]
+    place = next(i for i, s in enumerate(page.segments) if s.role == "related")
+    tip = segment_html(
+        View(record, page, [[(f"feature {i}", i - 2.0)] for i in range(len(page.segments))]), place, record["segments"][place]
+    )
+    answer, gold = record["segments"][place], page.segments[place]
+    expected = {**{role: f"{answer['scores'][role]:.3f}" for role in ROLES}, "labelled": f"related, story {gold.story}, {gold.topic}"}
+    expected |= {} if answer["story"] is None else {"story": str(answer["story"])}
+    expected[f"why: feature {place}"] = f"{place - 2.0:+.2f}"
+    assert dict(zip(told_by(tip, "dt"), told_by(tip, "dd"), strict=True)) == expected
+
+
+def test_a_view_shows_so_many_pages_and_says_so(pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_view, "MOST_PAGES", 3)
+    views = [View(record, page) for page, record in zip(pages, answered(pages), strict=True)]
+    for n, cut in ((3, False), (4, True)):
+        write_view(tmp_path / "view.html", "Pages", views[:n])
+        text = (tmp_path / "view.html").read_text(encoding="utf-8")
+        assert told_by(text, "h2") == [page.page_id for page in pages[:3]]
+        assert ("Only the first 3 pages are shown" in text) == cut
 
 
 @pytest.mark.parametrize("case", ["no related", "one page", "short", "sure of an absent role", "odd keys"])
@@ -163,8 +307,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         assert not [a for _, attributes in tags for a in attributes.values() if a and a.startswith("javascript:")]
 
 
-def test_show_writes_a_page_with_labels_beside_answers(make_config: ConfigMaker, pages: list[Page], tmp_path: Path) -> None:
-    output = fit(make_config("pages-baseline", "baseline.max_iterations=5", "evaluation.learning_curve=[]")).output
+def test_show_writes_a_page_with_labels_beside_answers(baseline: Path, pages: list[Page], tmp_path: Path) -> None:
+    output = baseline
     write_pages(tmp_path / "two.jsonl", pages[:2])
     done = train("show", "--model", str(output), str(tmp_path / "two.jsonl"), "--html", str(tmp_path / "page.html"))
     assert done.returncode == 0, done.stderr
@@ -175,3 +319,36 @@ def test_show_writes_a_page_with_labels_beside_answers(make_config: ConfigMaker,
     (tmp_path / "own.txt").write_text("A headline\nThe first paragraph of a story\n", encoding="utf-8")
     done = train("show", "--model", str(output), str(tmp_path / "own.txt"), "--html", str(tmp_path / "own.html"))
     assert "<dt>labelled</dt>" not in (tmp_path / "own.html").read_text(encoding="utf-8")
+
+
+def test_what_is_learnt_step_by_step_is_drawn_where_there_are_two_steps() -> None:
+    points = {"train/loss": [(1, 2.0), (30, 0.5)], "learning_curve/validation/f1": [(4, 0.25), (9, 0.75)], "train/once": [(1, 1.0)]}
+    found = training_figures(points)
+    assert {name: drawing.alternative for name, drawing in found.items()} == {
+        "train/loss": "train/loss: from 2 at 1 to 0.5 at 30",
+        "learning_curve/validation/f1": "validation/f1 by training sites: from 0.25 at 4 to 0.75 at 9",
+    }
+
+
+@pytest.mark.parametrize(
+    ("bins", "lean", "word"),
+    [
+        ([(0.9, 0.7, 10), (0.5, 0.5, 10)], "10.0% above", "overconfident"),
+        ([(0.6, 0.7, 30), (0.5, 0.5, 10)], "7.5% below", "underconfident"),
+        ([(0.6, 0.601, 10)], "0.1% below", "neither over- nor underconfident"),
+    ],
+)
+def test_a_report_says_how_far_confidence_lies_from_what_is_right(bins: list[tuple[float, float, int]], lean: str, word: str) -> None:
+    told = run_report._sureness({"after": {"bins": bins, "coverage": {"50%": 0.875}}})
+    assert f"is {lean} the share that is right: it is {word}. The surest half is right in 87.5% of cases." in told
+
+
+def test_a_view_of_a_run_has_a_page_of_each_of_the_worst_sites(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_report, "SHOWN_VIEWS", 3)
+    records = answered(pages)
+    sites = site_slices(answers_of(pages, records))
+    parts = {"train": [], "validation": [], "test": pages}
+    told = Told("t", {}, parts, records, evaluate(pages, records, bootstrap_samples=0), {}, {}, {}, None, 20, 0)
+    views = run_report._views(told, sites)
+    assert [view.record["page_id"] for view in views] == [f"{site.value.removesuffix('.example')}-0" for site in sites[:3]]
+    assert [view.gold for view in views] == [next(page for page in pages if page.site == site.value) for site in sites[:3]]
