@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from tests.helpers.pages import make_page
+from tests.helpers.paths import ROOT
 from train.bench import baseline, compare
 from train.config import load_config
 from train.corpus.training import TrainingPages
@@ -35,7 +34,7 @@ def test_the_plain_pipeline_is_the_same_model() -> None:
     from train.models.baseline import BaselineFamily
 
     overrides = ["corpus.path=x", "baseline.second_reading=0", "baseline.max_iterations=400", "baseline.min_df=1"]
-    config = load_config(Path("configs/pages-baseline.yaml"), overrides).baseline
+    config = load_config(ROOT / "configs/pages-baseline.yaml", overrides).baseline
     assert config is not None
     train, test = ([make_page(f"{part}{n}", n) for n in range(8)] for part in "ab")
     plain, family = baseline.PlainPipeline(config), BaselineFamily(config, 13)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,19 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.helpers import formats
+from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
+from tests.helpers.toys import QUICK, quick_fit
+from tests.helpers.two_sites import LARGE, SMALL
 from train.__main__ import app
-from train.config import Config, load_config
+from train.config import load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import jsonl
 from train.errors import InputError
 from train.evaluation import text_events, text_scores
 from train.files import read_json, write_json
-from train.recipe import fit
 from train.studies import beside as module
 from train.studies.beside import OfModel, OfRecords, beside, without_titles
 from train.studies.extractors import EXTRACTORS, Extractor
@@ -73,6 +74,12 @@ def corpus_of(path: Path, *sites: str) -> str:
         ],
     )
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder; nobody writes into it."""
+    return quick_fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("beside"), *QUICK)).output
 
 
 @pytest.fixture
@@ -130,6 +137,61 @@ def test_all_are_scored_alike_and_the_headline_counts_for_nobody(contenders: lis
     assert [*pages[0]["errors"].values()] == ["RecursionError: too deep"]
 
 
+EVENTS = np.array(
+    [
+        [[0.25, 1, 0.5, 1], [0.75, 1, 0.75, 1], [0.0, 0, 0.0, 1]],  # the small site's page: precision and recall of three contenders
+        *([[0.75, 1, 0.5, 1], [0.5, 1, 0.25, 1], [0.5, 1, 1.0, 1]] for _ in range(9)),  # the large site's
+    ]
+)
+
+
+def _by_hand(small: int, large: int) -> list[dict[str, float]]:
+    """Each contender's scores where the sites are drawn so often."""
+    answer: list[dict[str, float]] = []
+    for k in range(3):
+        p, p_n, r, r_n = (small * EVENTS[0, k, i] + large * 9 * EVENTS[1, k, i] for i in range(4))
+        precision, recall = p / max(p_n, 1), r / max(r_n, 1)
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        answer.append({"text/precision": precision, "text/recall": recall, "text/f1": f1})
+    return [{**row, "gain": answer[0]["text/f1"] - row["text/f1"]} for row in answer]
+
+
+@pytest.mark.parametrize(("confidence", "drawn"), [(0.9, [(2, 0), (0, 2)]), (0.4, [(1, 1)])])
+def test_intervals_are_over_sites_however_many_pages_they_have(confidence: float, drawn: list[tuple[int, int]]) -> None:
+    """Of two sites, a quarter of resamples has one twice, a quarter the other twice, and half of them both."""
+    found = module._scores(EVENTS, [SMALL, *[LARGE] * 9], 1_000, confidence, seed=3)
+    outcomes = [_by_hand(*times) for times in drawn]
+    for k, row in enumerate(found):
+        for name, value in _by_hand(1, 1)[k].items():
+            ends = [outcome[k][name] for outcome in outcomes]
+            assert row[name] == pytest.approx(value)
+            assert row["intervals"][name] == pytest.approx((min(ends), max(ends))), (k, name)
+
+
+def test_the_order_of_pages_and_the_names_of_sites_change_no_score() -> None:
+    sites = [SMALL, *[LARGE] * 9]
+    order = [3, 0, 7, 1, 2, 9, 4, 8, 5, 6]
+    one = module._scores(EVENTS, sites, 50, 0.9, seed=1)
+    assert module._scores(EVENTS[order], [sites[i] for i in order], 50, 0.9, seed=1) == one
+
+
+def test_the_table_has_the_best_on_top_and_ours_less_each() -> None:
+    rows = [
+        {**row, "name": name, "reads": reads, "failed": failed}
+        for row, name, reads, failed in zip(
+            module._scores(EVENTS, [SMALL, *[LARGE] * 9], 1_000, 0.9, seed=3), ("ours", "x", "y"), ("flat text", "HTML", "HTML"), (0, 4, 0), strict=True
+        )
+    ]  # fmt: skip
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in module._table(rows).splitlines()[2:]]
+    assert [line[0] for line in lines] == ["y", "ours", "x"]
+    ours, x, y = lines[1], lines[2], lines[0]
+    assert (ours[1], ours[5], ours[6]) == ("flat text", "", "")
+    for line, k, failed in ((x, 1, "4"), (y, 2, "0")):
+        value, ends = _by_hand(1, 1)[k]["gain"], sorted(_by_hand(*times)[k]["gain"] for times in ((2, 0), (0, 2)))
+        assert line[5] == f"{100 * value:+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+        assert (line[1], line[6]) == ("HTML", failed)
+
+
 def test_pages_of_one_language(contenders: list[tuple[str, str]], tmp_path: Path) -> None:
     """The corpus of the records knows better than a page that calls itself English."""
     sites = ["a.example", "b.example"]
@@ -139,11 +201,7 @@ def test_pages_of_one_language(contenders: list[tuple[str, str]], tmp_path: Path
     assert (found["n_pages"], found["left_out"]) == (1, {"not in de": 1})
 
 
-def test_sites_that_a_model_learnt_from_are_left_out(
-    contenders: list[tuple[str, str]], make_config: Callable[..., Config], pages: list[Page], tmp_path: Path
-) -> None:
-    config = make_config("pages-baseline")
-    run = fit(config).output
+def test_sites_that_a_model_learnt_from_are_left_out(contenders: list[tuple[str, str]], run: Path, tmp_path: Path) -> None:
     parts = read_json(run / "split.json")["parts"]
     known, tested = parts["train"]["sites"][0], parts["test"]["sites"][0]
     corpus = benchmark(tmp_path / "aeb", known, tested, parts["validation"]["sites"][0], "unheard-of.example")
@@ -171,9 +229,8 @@ def test_what_was_learnt_from_counts_corpora_that_joined_and_sites_by_their_addr
 
 
 def test_the_table_tells_of_a_model_that_does_not_say_what_it_learnt_from(
-    contenders: list[tuple[str, str]], make_config: Callable[..., Config], tmp_path: Path
+    contenders: list[tuple[str, str]], run: Path, tmp_path: Path
 ) -> None:
-    run = fit(make_config("pages-baseline")).output
     assert OfModel(str(run / "bundle")).unknown is None
     alone = shutil.copytree(run / "bundle", tmp_path / "elsewhere" / "bundle")
     table = beside(benchmark(tmp_path / "aeb", "a.example", ""), OfModel(str(alone)), tmp_path / "out", variables={}, samples=10)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers.configs import ConfigMaker
+from tests.helpers.answers import guessed
+from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from train.config import Config, load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.crossval import label_unseen
 from train.errors import InputError
 from train.evaluation import Evaluation, evaluate, gain
 from train.reports.figures import growth, reliability
 from train.studies.ablate import ablate, read_plan
 from train.studies.curve import Point, PowerLaw, curve, power_law
 from train.studies.floors import rule_records
-from train.studies.transfer import transfer
+from train.studies.transfer import _apart, transfer
 
 FEW = (
     "baseline.max_iterations=5",
@@ -34,27 +35,46 @@ FEW = (
 
 
 @pytest.fixture
+def make_config(corpus: Path, tmp_path: Path) -> Callable[..., Config]:
+    """`make_config("pages-baseline", "seed=1")`: as everywhere, without a backbone, which no baseline reads."""
+    return lambda name, *overrides: shrunk(name, corpus, corpus, tmp_path, *overrides)
+
+
+@pytest.fixture
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, set[str]]]:
-    """What each model saw: part -> sites."""
+    """What each model saw: part -> sites. It guesses, and none is trained."""
     seen: list[dict[str, set[str]]] = []
 
     def label(config: Config, parts: dict[str, list[Page]], texts: Any, work: Path) -> Any:
         seen.append({part: {page.site for page in pages} for part, pages in parts.items()})
-        return label_unseen(config, parts, texts, work)
+        return guessed(config, parts, texts, work)
 
     monkeypatch.setattr("train.crossval.label_unseen", label)
     monkeypatch.setattr("train.studies.transfer.label_unseen", label)
     return seen
 
 
+PLAN = (
+    f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n"
+    "  segment alone: [baseline.second_reading=0, baseline.neighbours_before=0, baseline.neighbours_after=0, baseline.numbers=false, 'decoding.weights=[0.0]']\n"
+)
+
+
+@pytest.mark.slow
+def test_an_ablation_shows_what_the_place_of_a_segment_is_worth(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    whole, alone, majority, _ = ablate(tmp_path / "plan.yaml", [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
+    assert alone.gain is not None
+    low, high = alone.gain.intervals["role/macro_f1"]
+    assert low <= alone.gain.values["role/macro_f1"] <= high < 0, "on these pages only the place tells related bodies from the story"
+    assert majority.scores.values["role/macro_f1"] < alone.scores.values["role/macro_f1"] < whole.scores.values["role/macro_f1"]
+
+
 def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
     corpus: Path, tmp_path: Path, spy: list[dict[str, set[str]]], pages: list[Page]
 ) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text(
-        f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n"
-        "  segment alone: [baseline.second_reading=0, baseline.neighbours_before=0, baseline.neighbours_after=0, baseline.numbers=false, 'decoding.weights=[0.0]']\n"
-    )
+    plan.write_text(PLAN)
     rows = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
     assert [row.name for row in rows] == ["whole", "segment alone", "majority role", "hand rule"]
     assert len(spy) == 4
@@ -65,8 +85,6 @@ def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
     assert alone.gain.values["role/macro_f1"] == pytest.approx(
         alone.scores.values["role/macro_f1"] - rows[0].scores.values["role/macro_f1"]
     )
-    low, high = alone.gain.intervals["role/macro_f1"]
-    assert low <= alone.gain.values["role/macro_f1"] <= high < 0, "on these pages only the place tells related bodies from the story"
     assert rows[2].scores.values["role/macro_f1"] < alone.scores.values["role/macro_f1"]
 
     again = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
@@ -76,6 +94,8 @@ def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
     assert "| segment alone |" in table
     assert f"{len(pages)} pages of 12 sites" in table
     assert 'FOLDS="2"`' in table, "the command makes this table again"
+    ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=3)
+    assert len(spy) == 4 + 6, "other folds are other rows"
     with pytest.raises(InputError, match="no row 'x'"):
         ablate(plan, [], tmp_path / "out", only="x")
 
@@ -98,7 +118,7 @@ def test_the_shipped_ablations_change_what_they_say(path: Path) -> None:
 
 
 def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
-    make_config: ConfigMaker, tmp_path: Path, spy: list[dict[str, set[str]]]
+    make_config: Callable[..., Config], tmp_path: Path, spy: list[dict[str, set[str]]]
 ) -> None:
     ours = [make_page(f"site{c}", n) for c in "abcdef" for n in range(4)]
     theirs = [make_page(f"site{c}", n) for c in "fghijklm" for n in range(4)]
@@ -127,8 +147,28 @@ def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
         transfer(config, "pages-baseline", {"ours": paths["ours"]}, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("site", "words", "kept"),
+    [
+        ("other.example", "of another story", True),
+        ("tested.example", "of another story", False),
+        ("www.tested.example", "of another story", False),
+        ("other.example", "of the tested story", False),
+    ],
+    ids=["another site and story", "the tested site", "the same by its address", "the tested story"],
+)
+def test_pages_of_a_tested_site_or_story_are_not_learnt_from(site: str, words: str, kept: bool) -> None:
+    def page(name: str, site: str, words: str) -> Page:
+        text = " ".join(f"Sentence {i} {words} goes on for a good while until it ends, as all do." for i in range(12))
+        return Page(name, site, (Segment(text, "main", 0),), "en", None, f"https://{site}/{name}")
+
+    given = [page("a", site, words), page("b", "third.example", "of a third story")]
+    found = _apart(given, [page("t", "tested.example", "of the tested story")])
+    assert [one.page_id for one in found] == (["a", "b"] if kept else ["b"])
+
+
 def test_what_a_killed_pair_left_is_not_taken_for_anothers(
-    make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = {}
     for name, sites in (("ours", "abcdef"), ("theirs", "ghijkl")):
@@ -150,6 +190,7 @@ def test_what_a_killed_pair_left_is_not_taken_for_anothers(
     assert found == [False, True, False], "gone on from, unless the config is another one"
 
 
+@pytest.mark.usefixtures("spy")
 def test_a_row_killed_between_records_and_state_is_done_again(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n")
@@ -170,7 +211,7 @@ def test_a_row_killed_between_records_and_state_is_done_again(corpus: Path, tmp_
 
 
 def test_a_curve_adds_sites_to_the_same_unseen_pages(
-    make_config: ConfigMaker, tmp_path: Path, spy: list[dict[str, set[str]]], pages: list[Page]
+    make_config: Callable[..., Config], tmp_path: Path, spy: list[dict[str, set[str]]], pages: list[Page]
 ) -> None:
     config = make_config("pages-baseline", *FEW)
     points = curve(config, "pages-baseline", tmp_path / "curve", sizes=(0, 1, 2), count=2)

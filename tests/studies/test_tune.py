@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.helpers.answers import guessed
 from tests.helpers.paths import ROOT
 from train.config import load_config
 from train.corpus.page import Page
@@ -32,8 +33,9 @@ Search = Callable[..., Tuned]
 
 
 @pytest.fixture
-def search(corpus: Path, tmp_path: Path) -> Search:
-    """`search(n, overrides…)`: a search over the tiny corpus."""
+def search(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
+    """`search(n, overrides…)`: a search over the tiny corpus, whose models are guesses."""
+    monkeypatch.setattr("train.crossval.label_unseen", guessed)
     space = tmp_path / "space.yaml"
     space.write_text(SPACE)
     small = [
@@ -63,7 +65,7 @@ def test_a_search_finds_settings_and_leaves_a_config_that_trains(search: Search,
 def test_a_search_goes_on_where_it_stopped(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = search(3)
     trained: list[str] = []
-    monkeypatch.setattr("train.crossval.label_unseen", lambda *a: trained.append("fold") or label_unseen(*a))
+    monkeypatch.setattr("train.crossval.label_unseen", lambda *a: trained.append("fold") or guessed(*a))
     assert search(3).trials == whole.trials
     assert not trained
     more = search(4)
@@ -80,7 +82,7 @@ def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(search: Sear
         calls += 1
         if calls == 4:
             raise Interrupted(signal.SIGINT)
-        return label_unseen(*arguments)
+        return guessed(*arguments)
 
     monkeypatch.setattr("train.crossval.label_unseen", killed)
     with pytest.raises(Interrupted):
@@ -91,7 +93,11 @@ def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(search: Sear
     assert calls <= 4 + 1 + 2, "the second trial's first fold was kept"
 
 
-def test_neither_a_kill_nor_workers_change_what_is_tried(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def _tried(found: Tuned) -> list[tuple[str, float]]:
+    return sorted((str(trial["values"]), trial["score"]) for trial in found.trials)
+
+
+def test_a_kill_does_not_change_what_is_tried(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     undisturbed = search(8, sampler="random")
     calls = 0
 
@@ -100,7 +106,7 @@ def test_neither_a_kill_nor_workers_change_what_is_tried(search: Search, monkeyp
         calls += 1
         if calls in (1, 9):
             raise Interrupted(signal.SIGTERM)
-        return label_unseen(*arguments)
+        return guessed(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr("train.crossval.label_unseen", killed)
@@ -108,15 +114,18 @@ def test_neither_a_kill_nor_workers_change_what_is_tried(search: Search, monkeyp
             with pytest.raises(Interrupted):
                 search(8, sampler="random", output="killed")
     resumed = search(8, sampler="random", output="killed")
-    crowd = search(8, sampler="random", output="crowd", workers=3)
-
-    def tried(found: Tuned) -> list[tuple[str, float]]:
-        return sorted((str(trial["values"]), trial["score"]) for trial in found.trials)
-
-    assert tried(resumed) == tried(undisturbed)
-    assert tried(crowd) == tried(undisturbed)
+    assert _tried(resumed) == _tried(undisturbed)
     assert resumed.start == undisturbed.start, "though another trial has the config as it is"
-    assert crowd.values == resumed.values == undisturbed.values
+    assert resumed.values == undisturbed.values
+
+
+@pytest.mark.slow
+def test_workers_do_not_change_what_is_tried(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are processes of their own, which train."""
+    monkeypatch.setattr("train.crossval.label_unseen", label_unseen)
+    alone, crowd = search(8, sampler="random"), search(8, sampler="random", output="crowd", workers=3)
+    assert _tried(crowd) == _tried(alone)
+    assert crowd.values == alone.values
     assert len({trial["number"] for trial in crowd.trials}) == 8
 
 
@@ -129,7 +138,7 @@ def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Pa
     def spy(config: Any, parts: dict[str, list[Page]], texts: Any, work: Path) -> Any:
         assert {page.page_id for page in parts["apart"]} == unseen, "what joins the training pages must know what to stay apart from"
         seen.update(page.page_id for part, pages in parts.items() if part != "apart" for page in pages)
-        return label_unseen(config, parts, texts, work)
+        return guessed(config, parts, texts, work)
 
     monkeypatch.setattr("train.crossval.label_unseen", spy)
     before = search(2)
