@@ -13,27 +13,23 @@ from typing import Any, cast
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers.configs import shrunk
+from tests.helpers.answers import StubLabeler
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
+from tests.helpers.toys import toy_baseline
 from train.bulk import label_corpus
 from train.corpus.naming import Naming
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.errors import InputError
 from train.labelling import load_labeler
-from train.recipe import fit
 from train.runtime import Labeler
 
 
-@pytest.fixture(scope="module")
-def model(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit(shrunk("demo-baseline", corpus, backbone, tmp_path_factory.mktemp("bulk"))).output
-
-
-@pytest.fixture(scope="module")
-def labeler(model: Path) -> Labeler:
-    return load_labeler(str(model))
+@pytest.fixture
+def labeler() -> Labeler:
+    """What it answers does not matter here."""
+    return cast(Labeler, StubLabeler())
 
 
 def _table(folder: Path) -> list[dict[str, Any]]:
@@ -102,15 +98,77 @@ def test_refusals_are_written_as_they_come_and_those_of_other_work_are_not_kept(
 
 
 def test_other_work_is_not_mixed_in(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
-    label_corpus(labeler, str(corpus), tmp_path / "out")
+    label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     other = tmp_path / "other.jsonl"
     write_pages(other, [make_page("elsewhere", 1)])
     with pytest.raises(InputError, match="another corpus_sha256"):
-        label_corpus(labeler, str(other), tmp_path / "out")
+        label_corpus(labeler, str(other), tmp_path / "out", pages_a_part=20)
+    with pytest.raises(InputError, match="another model: v1, now v2"):
+        label_corpus(cast(Labeler, StubLabeler("v2")), str(corpus), tmp_path / "out", pages_a_part=20)
+    with pytest.raises(InputError, match="another pages_a_part: 20, now 10"):
+        label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=10)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="something else is there"):
         label_corpus(labeler, str(corpus), tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_the_same_corpus_in_another_place_is_the_same_work(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+    label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    moved = tmp_path / "moved.jsonl"
+    moved.write_bytes(corpus.read_bytes())
+    assert label_corpus(labeler, str(moved), tmp_path / "out", pages_a_part=20).known == 72
+
+
+def test_work_that_labelled_nothing_yet_gives_way_to_other_work(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+    class Dies(StubLabeler):
+        def label(self, pages: Any) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        label_corpus(cast(Labeler, Dies("v0")), str(corpus), tmp_path / "out", pages_a_part=20)
+    assert label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20).labelled == 72
+    assert {record["model"]["version"] for record in _table(tmp_path / "out")} == {"v1"}
+    told = json.loads((tmp_path / "out" / "_report.json").read_text())
+    assert {name: told[name] for name in ("model", "lines", "labelled", "refused", "parts")} == {
+        "model": "v1", "lines": 72, "labelled": 72, "refused": 0, "parts": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dies", [0, 1, 2, 3])
+def test_wherever_it_dies_what_is_left_to_label_is_labelled_once(corpus: Path, pages: list[Page], tmp_path: Path, dies: int) -> None:
+    """Pages of parts that are whole are not labelled again, those of others are."""
+    given: list[str] = []
+
+    class Counts(StubLabeler):
+        parts = 0
+
+        def label(self, pages: Any) -> Iterator[dict[str, Any]]:
+            if self.parts == dies:
+                self.parts = -100
+                raise KeyboardInterrupt
+            self.parts += 1
+            for page_id, texts in pages:
+                given.append(page_id)
+                yield from super().label([(page_id, texts)])
+
+    labeler = cast(Labeler, Counts())
+    with pytest.raises(KeyboardInterrupt):
+        label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    found = label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    assert (found.known, found.labelled) == (20 * dies, 72)
+    assert given == [page.page_id for page in pages]
+    assert [record["page_id"] for record in _table(tmp_path / "out")] == given
+
+
+def test_an_empty_corpus_is_told(labeler: Labeler, tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").write_text("\n")
+    with pytest.raises(InputError) as caught:
+        label_corpus(labeler, str(tmp_path / "none.jsonl"), tmp_path / "out")
+    assert caught.value.rule in ("empty-corpus", "empty-file")
 
 
 def test_the_same_file_read_otherwise_is_other_work(labeler: Labeler, tmp_path: Path) -> None:
@@ -148,7 +206,10 @@ def test_labels_of_others_are_passed_over(labeler: Labeler, tmp_path: Path) -> N
     assert label_corpus(labeler, str(path), tmp_path / "out").labelled == 1
 
 
-def test_a_killed_process_goes_on_and_no_page_is_lost_or_twice(model: Path, labeler: Labeler, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_killed_process_goes_on_and_no_page_is_lost_or_twice(corpus: Path, tmp_path: Path) -> None:
+    model = toy_baseline(corpus, tmp_path / "model").output
+    labeler = load_labeler(str(model))
     path = tmp_path / "pages.jsonl"
     pages = [make_page(f"site{n % 7}", n) for n in range(900)]
     write_pages(path, pages)

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.answers import guessed
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.paths import ROOT
+from tests.helpers.toys import QUICK, quick_fit
 from train.config import Config
 from train.crossval import cross_validate
 from train.files import read_json
@@ -34,7 +36,7 @@ def _runs() -> list[Any]:
 def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: Path) -> None:
     import mlflow
 
-    config = make_config("demo-baseline", *ON, "evaluation.learning_curve=[0.5]")
+    config = make_config("demo-baseline", *ON, "evaluation.learning_curve=[0.5]", "baseline.second_reading=0")
     outcome = fit(config, name="demo-baseline", overrides=["seed=13", f"output={store}", "tracking.enabled=true", "baseline.c=2"])
     client = mlflow.MlflowClient()
     run = client.get_run(str(outcome.run_id))
@@ -73,16 +75,17 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
 def test_names_of_topics_and_columns_that_mlflow_does_not_take(make_config: ConfigMaker, store: Path) -> None:
     import mlflow
 
-    outcome = fit(
-        make_config("demo-baseline", *ON, "topics.mapping=iptc", "corpus.columns={'my [text]': text}", "baseline.max_iterations=5")
-    )
+    outcome = quick_fit(make_config("demo-baseline", *ON, *QUICK, "topics.mapping=iptc", "corpus.columns={'my [text]': text}"))
     run = mlflow.MlflowClient().get_run(str(outcome.run_id))
     assert "test/topic/f1/economy_ business and finance" in run.data.metrics
     assert run.data.params["corpus.columns.my _text_"] == "text"
 
 
-def test_folds_are_children_of_their_cross_validation(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    found = cross_validate(make_config("demo-baseline", *ON, "baseline.max_iterations=5"), "demo-baseline", tmp_path / "crossval", count=2)
+def test_folds_are_children_of_their_cross_validation(
+    make_config: ConfigMaker, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.crossval.label_unseen", guessed)
+    found = cross_validate(make_config("demo-baseline", *ON), "demo-baseline", tmp_path / "crossval", count=2)
     runs = _runs()
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
@@ -189,6 +192,7 @@ def _wait_for_checkpoint(config: Config, process: subprocess.Popen[str]) -> None
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
     undisturbed = fit(make_config("demo-encoder", "encoder.epochs=6", "encoder.checkpoints=6", f"output={tmp_path / 'whole'}"))
     config = make_config("demo-encoder", *ON, "encoder.epochs=6", "encoder.checkpoints=6")
@@ -213,6 +217,7 @@ def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, s
     assert not (Path(config.output) / "unfinished.json").exists()
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_run_as_killed_and_keeps_the_checkpoint(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
     config = make_config("demo-encoder", *ON, "encoder.epochs=200", "encoder.checkpoints=400")
     process = _start(config, tmp_path, store)
@@ -226,13 +231,3 @@ def test_a_signal_ends_the_run_as_killed_and_keeps_the_checkpoint(make_config: C
     assert run.info.status == "KILLED"
     assert read_json(Path(config.output) / "unfinished.json")["run_id"] == run.info.run_id
     assert list((Path(config.output) / "work" / "checkpoints").glob(f"*/{COMPLETE}"))
-
-
-def test_another_config_does_not_go_on_with_the_work(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    work = tmp_path / "demo-baseline" / "work"
-    work.mkdir(parents=True)
-    (work / "left.txt").write_text("over")
-    (tmp_path / "demo-baseline" / "unfinished.json").write_text('{"state": "another", "run_id": "none"}')
-    fit(make_config("demo-baseline", *ON))
-    assert not work.exists()
-    assert len(_runs()) == 1
