@@ -10,14 +10,14 @@ import pytest
 from tests.helpers.cases import ON
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
+from tests.helpers.toys import quick_fit
 from train.corpus.read import write_pages
-from train.recipe import fit
 from train.registry import register_outcome
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, corpus: Path, backbone: Path, mlflow_template: Path) -> Path:
-    """A folder with all that the commands need: corpus, configs, a store, a baseline that was trained and registered."""
+    """A folder with all that the commands need: corpus, configs, a store, a baseline that was trained and registered; tests copy it."""
     folder = tmp_path_factory.mktemp("made")
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     shutil.copyfile(corpus, folder / "pages.jsonl")
@@ -30,5 +30,5 @@ def made(tmp_path_factory: pytest.TempPathFactory, corpus: Path, backbone: Path,
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         config = shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder / "trained", *ON, "evaluation.learning_curve=[]")
-        register_outcome(fit(config))
+        register_outcome(quick_fit(config))
     return folder

@@ -80,6 +80,7 @@ def _same(one: Path, other: Path) -> float:
     return apart
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
     alone: Path, corpus: Path, backbone: Path, store: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
     assert not any(p.is_running() for p in below)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone: Path, store: Path, tmp_path: Path) -> None:
     config = shrunk("demo-encoder", corpus, backbone, tmp_path, *ON, "encoder.epochs=6", "encoder.devices=2", "encoder.checkpoints=6")
     with _training(tmp_path, config, tmp_path / "log.txt") as (running, below, _):
@@ -121,6 +123,7 @@ def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone
     assert [run.info.status for run in runs] == ["FINISHED"]
 
 
+@pytest.mark.slow
 def test_workers_that_fail_say_why(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config("demo-encoder", "encoder.devices=2", "encoder.checkpoints=2")
     checkpoints = Path(config.output) / "work" / "checkpoints"

@@ -1,6 +1,6 @@
 """The kill matrix: real commands, killed at random moments and given again, end as if nothing had happened.
 
-A sample runs in `make test`; `make test-slow` kills each command 25 times.
+One of each kind runs in `make test`, all of them in `make test-all`; `make test-slow` kills each command 25 times.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.helpers.cases import CASES, ready, runs_of, start, whole
+from tests.helpers.cases import CASES, near, ready, runs_of, start, whole
 from tests.helpers.survival_rows import SLOW, tell
 
 KILLS = 25 if SLOW else 2
@@ -23,7 +24,13 @@ IN_A_ROW = 3
 """Kills before a command is let run to its end, at most."""
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+QUICK = ("export", ("fit, baseline", signal.SIGTERM))
+"""The case of each matrix that is quick."""
+LIMIT_S = 5 if SLOW else 60
+"""For ending when asked to: told, where other work goes on beside it."""
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(CASES)])
 def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: str, made: Path, tmp_path: Path) -> None:
     case, rng = CASES[name], random.Random(name)
     started = time.monotonic()
@@ -58,9 +65,14 @@ def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: st
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize("name", ["fit, baseline", "fit, encoder", "tune"])
-def test_a_signal_ends_a_command_cleanly_in_five_seconds(name: str, number: signal.Signals, made: Path, tmp_path: Path) -> None:
+SIGNALS = [(name, number) for name in ("fit, baseline", "fit, encoder", "tune") for number in (signal.SIGTERM, signal.SIGINT)]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [pytest.param(*case, id=f"{case[0]}-{case[1].name}", marks=() if case in QUICK else pytest.mark.slow) for case in SIGNALS],
+)
+def test_a_signal_ends_a_command_cleanly_and_soon(name: str, number: signal.Signals, made: Path, tmp_path: Path) -> None:
     case, rng = CASES[name], random.Random(f"{name} {number}")
     ready(made, tmp_path)
     before = {run.info.run_id for run in runs_of(tmp_path)}
@@ -73,7 +85,7 @@ def test_a_signal_ends_a_command_cleanly_in_five_seconds(name: str, number: sign
     assert running.poll() is None, "ended before it was asked to"
     running.send_signal(number)
     started = time.monotonic()
-    code = running.wait(timeout=60)
+    code = running.wait(timeout=LIMIT_S)
     took = time.monotonic() - started
     text = (tmp_path / "log.txt").read_text()
     assert code == 128 + number, text[-2000:]
@@ -81,5 +93,25 @@ def test_a_signal_ends_a_command_cleanly_in_five_seconds(name: str, number: sign
     statuses = {run.info.status for run in runs_of(tmp_path) if run.info.run_id not in before}
     assert "KILLED" in statuses
     assert "RUNNING" not in statuses
-    assert took < 5 or not SLOW  # told, not a timed test where other work goes on beside it
     tell(f"{number.name} while at work", name, f"ended after {took:.1f} s, run KILLED", took)
+
+
+SCORES = {"f1": 0.5, "sites": 3, "corpus": "a1", "intervals": {"f1": [0.25, 0.75]}, "bins": [[0.5, 0.25, 7]], "none": None, "few": True}
+
+
+def test_scores_that_are_a_little_apart_are_near() -> None:
+    assert near(SCORES, {**SCORES, "f1": 0.51, "intervals": {"f1": [0.24, 0.76]}, "bins": [(0.49, 0.26, 7)]})
+    assert near(float("nan"), float("nan"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"f1": 0.55}, {"f1": "0.5"}, {"f1": None}, {"sites": 4}, {"sites": 3.0}, {"corpus": "b2"}, {"intervals": {"f1": [0.25, 0.7]}},
+        {"intervals": {"f1": [0.25]}}, {"intervals": {}}, {"bins": [[0.5, 0.25, 8]]}, {"bins": []}, {"none": 0.0}, {"few": False}, {"more": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_scores_counts_intervals_and_names_are_not_near(change: dict[str, Any]) -> None:
+    assert not near(SCORES, {**SCORES, **change})
+    assert not near({**SCORES, **change}, SCORES)

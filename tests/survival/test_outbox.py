@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.answers import guessed
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.server import Server
+from tests.helpers.toys import QUICK, quick_fit, toy_baseline
 from train import outbox as outbox_module
-from train import recipe
+from train import recipe, tracking
 from train.crossval import cross_validate
 from train.errors import InputError
 from train.models.baseline import BaselineFamily
 from train.outbox import UNSENT, Away, Entry, Outbox, read_unsent
 from train.recipe import fit, read_outcome, send_kept
 from train.registry import register_outcome, version_of
+from train.sending import send
 
 ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
 
@@ -133,12 +136,48 @@ def _during_training(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -
     monkeypatch.setattr(BaselineFamily, "fit", fitted)
 
 
+def test_a_store_that_goes_while_training_costs_nothing(corpus: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    away = [False]
+
+    def sometimes(entry: Entry) -> dict[str, str]:
+        if away[0]:
+            raise Away("gone")
+        return send(entry)
+
+    monkeypatch.setattr(tracking, "send", sometimes)
+    _during_training(monkeypatch, lambda: away.__setitem__(0, True))
+    outcome = toy_baseline(corpus, tmp_path, *ON)
+    kept = read_unsent(outcome.output / UNSENT)
+    assert [entry["op"] for entry in kept].count("model") == 1
+    assert kept[-1]["op"] == "end"
+    assert outcome.model_uri is None
+    client = mlflow.MlflowClient()
+    assert client.get_run(str(outcome.run_id)).info.status == "RUNNING"
+    with pytest.raises(InputError, match=f"{len(kept)} of {len(kept)} things are still unsent: gone"):
+        send_kept(outcome.output)
+    assert read_unsent(outcome.output / UNSENT) == kept
+
+    away[0] = False
+    sent, uri = send_kept(outcome.output)
+    assert (sent, read_outcome(outcome.output).model_uri) == (len(kept), uri)
+    run = client.get_run(str(outcome.run_id))
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/role/macro_f1"] == outcome.metrics["test/role/macro_f1"]
+    assert not (outcome.output / UNSENT).exists()
+    assert register_outcome(read_outcome(outcome.output)).was_new
+    with pytest.raises(InputError, match="nothing unsent"):
+        send_kept(outcome.output)
+
+
+@pytest.mark.slow
 def test_a_server_that_goes_while_training_costs_nothing(make_config: ConfigMaker, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    config = make_config("demo-baseline", *ON)
+    config = make_config("demo-baseline", *ON, *QUICK)
     _during_training(monkeypatch, server.stop)
-    outcome = fit(config)
+    outcome = quick_fit(config)
     assert outcome.model_uri is None
     assert outcome.run_id is not None
     assert (outcome.output / "bundle" / "bundle.json").is_file()
@@ -165,20 +204,20 @@ def test_a_server_that_goes_while_training_costs_nothing(make_config: ConfigMake
         send_kept(outcome.output)
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_in_time_is_told_by_the_run_itself(
     make_config: ConfigMaker, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
     _during_training(monkeypatch, server.stop)
-    real = recipe.write_run_report
 
-    def back(*arguments: Any) -> Any:
+    def back(*_: Any) -> Any:
         server.start()
-        return real(*arguments)
+        return [], []
 
     monkeypatch.setattr(recipe, "write_run_report", back)
-    outcome = fit(make_config("demo-baseline", *ON))
+    outcome = fit(make_config("demo-baseline", *ON, *QUICK))
     assert outcome.run_id is not None
     assert mlflow.MlflowClient().get_run(outcome.run_id).info.status == "FINISHED"
     assert not (outcome.output / UNSENT).exists()
@@ -186,12 +225,23 @@ def test_a_server_that_comes_back_in_time_is_told_by_the_run_itself(
     assert read_outcome(outcome.output).model_uri == outcome.model_uri
 
 
+@pytest.mark.slow
 def test_folds_that_no_server_saw_are_made_later(
     make_config: ConfigMaker, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
-    _during_training(monkeypatch, server.stop)
+    gone = False
+
+    def label(*given: Any) -> Any:
+        """The first model is trained, and the server gone."""
+        nonlocal gone
+        if not gone:
+            server.stop()
+        gone = True
+        return guessed(*given)
+
+    monkeypatch.setattr("train.crossval.label_unseen", label)
     output = tmp_path / "folds"
     cross_validate(make_config("demo-baseline", *ON), "small", output, count=2)
     server.start()

@@ -21,6 +21,7 @@ from tests.helpers.configs import ConfigMaker
 from tests.helpers.paths import ROOT
 from tests.helpers.server import Server
 from tests.helpers.survival_rows import SLOW, tell
+from tests.helpers.toys import toy_baseline
 from train import registry
 from train.files import read_json
 from train.gate import Verdict
@@ -93,6 +94,7 @@ def _another(database: str) -> str:
     return f"{database.rpartition('/')[0]}/studies"
 
 
+@pytest.mark.slow
 def test_two_engineers_at_once_lose_no_update(
     make_config: ConfigMaker, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,13 +161,11 @@ def _engineer(version: Any, folder: Path) -> int:
 
 
 def test_a_version_judged_against_another_champion_is_not_promoted(
-    make_config: ConfigMaker, store: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.recipe import fit
     from train.registry import register_outcome
 
-    on = ("tracking.enabled=true", "tracking.experiment=newsparts", "evaluation.learning_curve=[]", "baseline.max_iterations=5")
-    outcome = fit(make_config("demo-baseline", *on))
+    outcome = toy_baseline(corpus, tmp_path, "tracking.enabled=true", "tracking.experiment=newsparts")
     verdicts = [Verdict("x", True, "a", "b")]
     one = register_outcome(outcome).version
     promote(one, verdicts, against=None)
@@ -188,6 +188,7 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
     assert client.get_registered_model(LOCK).tags["token"] == "another's"
 
 
+@pytest.mark.slow
 def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import requests
 
@@ -217,6 +218,7 @@ def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path
         server.stop()
 
 
+@pytest.mark.slow
 def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, database: str) -> None:
     import optuna
     import psutil
