@@ -19,6 +19,7 @@ import pytest
 
 from tests.helpers.commands import free_port
 from tests.helpers.configs import shrunk
+from tests.helpers.optional import CHROMIUM, need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from train.compare import compare_runs
@@ -30,7 +31,6 @@ from train.reports.compare_report import write_comparison
 from train.reports.corpus_report import corpus_report
 from train.reports.drift_report import write_drift_page
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 HOSTILE = [
     "<script>window.broken = 1</script>",
     '<img src=x onerror="window.broken = 2">',
@@ -44,10 +44,7 @@ HOSTILE = [
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser."""
-    if not CHROMIUM.is_file():
-        if os.environ.get("NEWSPARTS_BROWSER") == "required":
-            pytest.fail(f"no browser at {CHROMIUM}")
-        pytest.skip(f"no browser at {CHROMIUM} (apt-get install chromium)")
+    need("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

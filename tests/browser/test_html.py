@@ -11,6 +11,8 @@ from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, write_view
 from train.slices import answers_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_hostile_text_stays_inert_and_every_page_is_accessible(

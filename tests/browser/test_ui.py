@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.optional import need
 from train.runtime.labeler import FAMILIES
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,5 @@ def test_the_error_browser_works_inside_the_artifact_pane(page: Any, ui: str, ru
 
 
 def test_the_store_is_that_of_a_demo_where_one_is_named(runs: dict[str, Any]) -> None:
-    if "NEWSPARTS_RUNS" not in os.environ:
-        pytest.skip("small runs trained here")
+    need("demo runs")
     assert {run.data.params["corpus.path"].rpartition("/")[2] for run in runs.values()} == {"composed.jsonl.gz"}

@@ -49,8 +49,8 @@ PARTS = {
     ),
     "chromium": Part("reports and MLflow's pages in a browser", "apt-get install chromium", CHROMIUM.is_file),
     "postgresql": Part(
-        "a team's store and searches on PostgreSQL (SQLite takes its place)", "apt-get install postgresql",
-        lambda: bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))) or shutil.which("initdb") is not None,
+        "a team's store and searches on PostgreSQL (they are on SQLite)", "apt-get install postgresql, as root",
+        lambda: os.geteuid() == 0 and bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))),
     ),
     "label-studio": Part("our tasks against Label Studio's own code", "make .venv-label-studio", LABEL_STUDIO.is_file),
     "shared": Part(

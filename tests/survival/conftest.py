@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Once
 from tests.helpers.cases import ON
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
@@ -16,19 +17,20 @@ from train.registry import register_outcome
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, corpus: Path, backbone: Path, mlflow_template: Path) -> Path:
+def made(once: Once, corpus: Path, backbone: Path, mlflow_template: Path) -> Path:
     """A folder with all that the commands need: corpus, configs, a store, a baseline that was trained and registered; tests copy it."""
-    folder = tmp_path_factory.mktemp("made")
-    shutil.copyfile(mlflow_template, folder / "mlflow.db")
-    shutil.copyfile(corpus, folder / "pages.jsonl")
-    write_pages(folder / "many.jsonl", [make_page(f"site{n % 9}", n) for n in range(1500)])
-    for name, more in (("demo-baseline", ()), ("demo-encoder", ("encoder.epochs=6", "encoder.checkpoints=6"))):
-        config = shrunk(name, Path("pages.jsonl"), backbone, Path("out"), *ON, "evaluation.learning_curve=[]", *more)
-        (folder / f"{name}.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    (folder / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        config = shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder / "trained", *ON, "evaluation.learning_curve=[]")
-        register_outcome(quick_fit(config))
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copyfile(mlflow_template, folder / "mlflow.db")
+        shutil.copyfile(corpus, folder / "pages.jsonl")
+        write_pages(folder / "many.jsonl", [make_page(f"site{n % 9}", n) for n in range(1500)])
+        for name, more in (("demo-baseline", ()), ("demo-encoder", ("encoder.epochs=6", "encoder.checkpoints=6"))):
+            config = shrunk(name, Path("pages.jsonl"), backbone, Path("out"), *ON, *more)
+            (folder / f"{name}.yaml").write_text(config.to_yaml(), encoding="utf-8")
+        (folder / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+            register_outcome(quick_fit(shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder / "trained", *ON)))
+
+    return once("survival", make)

@@ -17,6 +17,7 @@ from mlflow.exceptions import RestException
 
 from tests.helpers.cases import CASES, ready, run_environment
 from tests.helpers.commands import train
+from tests.helpers.optional import reason
 from tests.helpers.survival_rows import SLOW, tell
 from train.errors import refusal_of_the_disk
 
@@ -100,7 +101,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
+        pytest.skip(reason("mounts"))
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
@@ -136,7 +137,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
         folder.chmod(0o755)
         return
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=512k", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("root writes everywhere, and no tmpfs can be mounted here")
+        pytest.skip(reason("mounts"))
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

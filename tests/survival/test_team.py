@@ -18,6 +18,7 @@ import pytest
 
 from tests.helpers.commands import free_port
 from tests.helpers.configs import ConfigMaker
+from tests.helpers.optional import PARTS, need
 from tests.helpers.paths import ROOT
 from tests.helpers.server import Server
 from tests.helpers.survival_rows import SLOW, tell
@@ -56,18 +57,23 @@ for turn in range(int(sys.argv[2])):
 
 
 def _postgres() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if Path("/usr/lib/postgresql").is_dir() else []
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
+
+
+@pytest.mark.slow
+def test_the_databases_below_are_those_that_teams_have() -> None:
+    need("postgresql")
 
 
 @pytest.fixture
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of an empty PostgreSQL database; of SQLite where there is no PostgreSQL."""
-    programs = _postgres()
-    folder = tmp_path_factory.mktemp("database")
-    if programs is None or os.geteuid() != 0:
-        yield f"sqlite:///{folder / 'team.db'}"
+    """The URI of an empty PostgreSQL database, which root starts; of SQLite where there is no PostgreSQL."""
+    if not PARTS["postgresql"].present():
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'team.db'}"
         return
+    programs = _postgres()
+    assert programs is not None
     pytest.importorskip("psycopg")
     port = free_port()
     home = Path("/tmp") / f"newsparts-postgres-{os.getpid()}"
