@@ -1,4 +1,4 @@
-"""Texts that try to be code: whatever a page, a run or a corpus is called, every HTML page we write has the tags and attributes it is made of."""
+"""Texts that try to be code: whatever pages, runs and corpora are called, what we write has the tags and attributes it is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What studies and comparisons call an interval over sites is one: a site counts once, however many pages it has, and differences are paired."""
+"""What studies and comparisons call an interval over sites is one: a site counts once, however many pages it has."""
 
 from __future__ import annotations
 

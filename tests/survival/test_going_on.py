@@ -1,4 +1,4 @@
-"""Work that was begun is gone on with by the same work alone: another config, corpus, split, code or count begins anew and finds nothing."""
+"""Work that was begun is gone on with by the same work alone: another config, corpus, split or code begins anew and finds nothing."""
 
 from __future__ import annotations
 

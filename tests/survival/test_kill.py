@@ -108,7 +108,8 @@ def test_scores_that_are_a_little_apart_are_near() -> None:
     "change",
     [
         {"f1": 0.55}, {"f1": "0.5"}, {"f1": None}, {"sites": 4}, {"sites": 3.0}, {"corpus": "b2"}, {"intervals": {"f1": [0.25, 0.7]}},
-        {"intervals": {"f1": [0.25]}}, {"intervals": {}}, {"bins": [[0.5, 0.25, 8]]}, {"bins": []}, {"none": 0.0}, {"few": False}, {"more": 1},
+        {"intervals": {"f1": [0.25]}}, {"intervals": {}}, {"bins": [[0.5, 0.25, 8]]}, {"bins": []}, {"none": 0.0},
+        {"few": False}, {"more": 1},
     ],
     ids=str,
 )  # fmt: skip
