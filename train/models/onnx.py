@@ -115,8 +115,8 @@ def _export(
 ) -> None:
     """Traces a module into an ONNX file; `inputs` and `outputs` name its tensors and which of their dimensions vary.
 
-    By torch's older exporter (TorchScript): the newer one (`dynamo=True`, torch 2.13) takes five times as long on the shipped backbone,
-    its graph is a few per cent slower in ONNX Runtime, and it takes an LSTM's length for fixed from a process' second export on.
+    By torch's older exporter (TorchScript): the newer one (`dynamo=True`, torch 2.13) takes several times as long, its graph is a little
+    slower in ONNX Runtime (log of 2026-11-30), and it takes an LSTM's length for fixed from a process' second export on.
     """
     with _quietly():
         torch.onnx.export(
