@@ -51,7 +51,7 @@ demo: $(READY) ## The whole chain: corpus, check, split, train baseline and pack
 .PHONY: demo-short
 demo-short: $(READY) ## The same chain on a fifth of the pages, with a store of its own, in outputs/short (what CI runs)
 	@mkdir -p outputs/short
-	@MLFLOW_TRACKING_URI=sqlite:///$(CURDIR)/outputs/short/mlflow.db $(RUN) demo --short
+	@MLFLOW_TRACKING_URI="sqlite:///$(CURDIR)/outputs/short/mlflow.db" $(RUN) demo --short
 
 .PHONY: corpus
 corpus: $(READY) ## Compose the embedded corpus only (outputs/corpus/composed.jsonl.gz)
@@ -215,8 +215,8 @@ test-all: $(READY) ## Run every test, as CI does after `make extras`: kills, Spa
 extras: extractors spark .venv-label-studio ## Install what some tests need and skip without: extractors, PySpark, Label Studio's own code
 
 .PHONY: test-slow
-test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test` tries a sample (30 minutes), and print what came of it (outputs/survival.md)
-	@rm -f outputs/survival.jsonl outputs/survival.md && NEWSPARTS_SLOW=1 $(BIN)/python -m pytest tests/survival && $(BIN)/python -m tests.helpers.survival_rows
+test-slow: $(READY) ## Kill every command 25 times, and the like, where `make test-all` tries a sample (30 minutes), and print what came of it (outputs/survival.md)
+	@rm -f outputs/survival.jsonl outputs/survival.md && NEWSPARTS_SLOW=1 $(BIN)/python -m pytest tests/survival; ended=$$?; $(BIN)/python -m tests.helpers.survival_rows; exit $$ended
 
 .PHONY: test-ui
 test-ui: $(READY) ## Look at MLflow on the runs of RUNS=sqlite:///… (default: of make demo) in a browser; screenshots in outputs/screenshots

@@ -18,13 +18,14 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tests.helpers.configs import ConfigMaker, shrunk
+from tests.helpers.figures import figures
 from tests.helpers.optional import untested
 from tests.helpers.pages import make_page, mislabelled
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 
-# Machines are noisy: no example fails for its time; CI draws the same examples every time.
-settings.register_profile("newsparts", deadline=None, derandomize="CI" in os.environ)
+# Machines are noisy: no example fails for its time; and every run draws the same examples.
+settings.register_profile("newsparts", deadline=None, derandomize=True)
 settings.load_profile("newsparts")
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -38,32 +39,20 @@ def _caches() -> Iterator[None]:
 
 
 FIGURES_LOOKED_AT = frozenset({"reports", "browser", "notebooks"})
-"""Rooms whose tests look at figures; elsewhere drawing them would be half the time of a toy run."""
+"""Rooms whose tests look at figures."""
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _blank_figures() -> Iterator[Callable[[bool], None]]:
-    """Reports are written everywhere, but with blank figures unless a room looks at them."""
-    from matplotlib.figure import Figure
-
-    real = Figure.savefig
-
-    def blank(figure: Any, target: Any, **more: Any) -> None:
-        target.write('<svg xmlns="http://www.w3.org/2000/svg"></svg>')
-
-    def switch(to_blank: bool) -> None:
-        Figure.savefig = blank if to_blank else real  # type: ignore[method-assign]
-
-    switch(True)
-    yield switch
-    switch(False)
+def _blank_figures() -> Iterator[None]:
+    """Reports are written everywhere, with blank figures: session fixtures that are looked at draw theirs."""
+    with figures(drawn=False):
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _figures(request: pytest.FixtureRequest, _blank_figures: Callable[[bool], None]) -> Iterator[None]:
-    _blank_figures(request.path.parent.name not in FIGURES_LOOKED_AT)
-    yield
-    _blank_figures(True)
+def _figures(request: pytest.FixtureRequest, _blank_figures: None) -> Iterator[None]:
+    with figures(drawn=request.path.parent.name in FIGURES_LOOKED_AT):
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -96,6 +85,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         path.parent.mkdir(exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.with_suffix(".done").exists():
+                shutil.rmtree(path, ignore_errors=True)  # of a worker that failed
                 path.mkdir()
                 make(path)
                 path.with_suffix(".done").touch()
@@ -187,7 +177,7 @@ def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_pat
     write_pages(corpus, [mislabelled(page) if i % 3 else page for i, page in enumerate(pages)])
     (folder / "mlflow.db").write_bytes(mlflow_template.read_bytes())
     on = ("tracking.enabled=true", "tracking.experiment=newsparts")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, figures(drawn=True):
         patch.setenv("MLFLOW_TRACKING_URI", store)
         made = [
             fit(shrunk("demo-baseline", corpus, backbone, folder, *on, "baseline.max_iterations=5", "evaluation.learning_curve=[0.5]")),

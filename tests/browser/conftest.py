@@ -19,6 +19,7 @@ import pytest
 
 from tests.helpers.commands import free_port
 from tests.helpers.configs import shrunk
+from tests.helpers.figures import figures
 from tests.helpers.optional import CHROMIUM, need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
@@ -81,6 +82,11 @@ def hostile_page(site: int, number: int) -> Page:
 @pytest.fixture(scope="session")
 def hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Every kind of HTML page we write, made from hostile pages."""
+    with figures(drawn=True):
+        return _hostile_html(backbone, tmp_path_factory)
+
+
+def _hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("hostile")
     write_pages(folder / "pages.jsonl", [hostile_page(site, number) for site in range(12) for number in range(6)])
     few = ["baseline.max_iterations=5", "evaluation.learning_curve=[0.5]"]

@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.optional import need
 from tests.helpers.paths import ROOT
-from tests.helpers.survival_rows import said, tell
+from tests.helpers.survival_rows import add_row, command_line_of
 from train.bench.serving import readme_block
 from train.bulk import label_corpus
 from train.export.golden import PAGES
@@ -70,7 +70,7 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
     ours, sparks = (sorted(pq.read_table(tmp_path / name).to_pylist(), key=lambda r: r["page_id"]) for name in ("labelled", "by-spark"))
     assert len(ours) == 72 * COPIES + len(PAGES)
     assert sparks == ours
-    tell(
+    add_row(
         "a Spark executor killed",
         "label by Spark, 2 executors",
         f"{len(ours):,} pages, the table of `make label`",
@@ -86,7 +86,7 @@ def _kill_an_executor(running: subprocess.Popen[bytes], output: Path) -> bool:
         if not list(output.glob("_temporary/0/task_*")):
             continue
         family = psutil.Process(running.pid).children(recursive=True)
-        executors = [p for p in family if "CoarseGrainedExecutorBackend" in said(p)]
+        executors = [p for p in family if "CoarseGrainedExecutorBackend" in command_line_of(p)]
         assert len(executors) == 2
         executors[0].kill()
         return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -65,7 +67,16 @@ def runs_of(folder: Path) -> list[Any]:
 
 
 def ready(made: Path, folder: Path) -> None:
+    """Copies what the commands need; the copy's store names the copy's folder, as MLflow keeps absolute paths."""
     shutil.copytree(made, folder, dirs_exist_ok=True)
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as store, store:
+        for (table,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for _, column, kind, *_ in store.execute(f"PRAGMA table_info({table})").fetchall():
+                if "CHAR" in kind or "TEXT" in kind:
+                    store.execute(
+                        f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) WHERE instr("{column}", ?)',
+                        (str(made), str(folder), str(made)),
+                    )
 
 
 def _scores(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ SLOW = bool(os.environ.get("NEWSPARTS_SLOW"))
 """Whether the long matrix runs (`make test-slow`), or a sample."""
 
 
-def tell(fault: str, what: str, tried: str, seconds: float) -> None:
+def add_row(fault: str, what: str, tried: str, seconds: float) -> None:
     """Adds a row: nothing was lost, or the test would have failed before."""
     path = ROOT / "outputs" / ("survival.jsonl" if SLOW else "survival-sample.jsonl")
     path.parent.mkdir(exist_ok=True)
@@ -24,7 +24,7 @@ def tell(fault: str, what: str, tried: str, seconds: float) -> None:
 
 
 def render(rows: Path) -> str:
-    """Rows that `tell` wrote as a Markdown table, in their order but faults together; a fault is named once. Ends with the command, and how many rows there are."""
+    """Rows that `add_row` wrote as a Markdown table, in their order but faults together; a fault is named once. Ends with the command, and how many rows there are."""
     found = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()] if rows.is_file() else []
     lines = ["| fault | at what | tried | s |", "|---|---|---|---|"]
     for fault in dict.fromkeys(row["fault"] for row in found):
@@ -34,7 +34,7 @@ def render(rows: Path) -> str:
     return "\n".join([*lines, "", f"`make test-slow`, {len(found)} rows"])
 
 
-def said(process: psutil.Process) -> str:
+def command_line_of(process: psutil.Process) -> str:
     """The command line of a process; nothing of one that has just ended."""
     try:
         return " ".join(process.cmdline())

@@ -97,6 +97,7 @@ def test_a_target_that_lacks_a_variable_says_which(target: str) -> None:
 def test_a_variable_of_the_environment_promotes_nothing() -> None:
     environment = {"PATH": "/usr/bin:/bin", "FORCE": "by chance", "VERSION": "9", "DRY": "1"}
     done = subprocess.run(["make", "-n", "-o", ".venv/.ready", "promote"], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (done.returncode, "-m train promote" in done.stdout) == (0, True), done.stderr
     assert not {"--force", "--version", "--dry-run"} & set(shlex.split(done.stdout))
 
 

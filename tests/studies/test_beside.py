@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tests.helpers import formats
 from tests.helpers.configs import shrunk
-from tests.helpers.optional import reason
+from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import QUICK, quick_fit
@@ -296,7 +296,7 @@ def test_an_extractor_whose_requirements_are_missing_is_left_out(monkeypatch: py
 def test_goose_reads_a_page_that_declares_another_encoding() -> None:
     goose = next(extractor for extractor in EXTRACTORS if extractor.name == "goose3")
     if goose.version is None:
-        pytest.skip(reason("extractors"))
+        need("every extractor")
     body = "".join(f"<p>{BODY} {TWO} “Löyly”, she said, and that was that for the day.</p>" for _ in range(5))
     found = goose.load()(f'<html><head><meta charset="iso-8859-1"></head><body><article>{body}</article></body></html>', "en")
     assert "“Löyly”" in found
@@ -306,7 +306,7 @@ def test_goose_reads_a_page_that_declares_another_encoding() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_every_extractor_that_is_installed_finds_the_story(extractor: Extractor) -> None:
     if extractor.version is None:
-        pytest.skip(reason("extractors"))
+        need("every extractor")
     paragraphs = [
         f"Paragraph {i}: the council of the harbour town said on Monday that the night ferry would sail again, and that the fares "
         f"of the crossing would stay as they are for the whole of the {season}, which a spokeswoman of the company said she was glad of."

@@ -19,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.helpers.configs import ConfigMaker, shrunk
-from tests.helpers.survival_rows import said, tell
+from tests.helpers.survival_rows import add_row, command_line_of
 from train.config import Config
 from train.errors import InputError
 from train.models.encoder import COMPLETE
@@ -48,8 +48,8 @@ def _training(
             assert running.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.02)
-        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.devices" in said(p)]
-        workers = [p for p in below if "torch.distributed.run" not in said(p)]
+        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.devices" in command_line_of(p)]
+        workers = [p for p in below if "torch.distributed.run" not in command_line_of(p)]
         assert len(workers) == 2
         assert len(below) == 3
         yield running, below, workers
@@ -98,7 +98,7 @@ def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
     assert len(runs) == 2
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert not (output / "work").exists()
-    tell(
+    add_row(
         "a worker killed",
         "fit, encoder on 2 devices (torchrun, gloo)",
         f"losses within {apart:.0e} of one process's, one MLflow run",
@@ -115,7 +115,7 @@ def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone
         running.wait()
         _, left = psutil.wait_procs(below, timeout=90)
         assert not left
-    begun = [p for p in psutil.process_iter() if str(tmp_path) in said(p)]
+    begun = [p for p in psutil.process_iter() if str(tmp_path) in command_line_of(p)]
     assert not begun, "torchrun began again"
     outcome = fit(config)
     assert outcome.metrics["test/role/macro_f1"] > 0.5

@@ -18,7 +18,7 @@ from mlflow.exceptions import RestException
 from tests.helpers.cases import CASES, ready, run_environment
 from tests.helpers.commands import train
 from tests.helpers.optional import reason
-from tests.helpers.survival_rows import SLOW, tell
+from tests.helpers.survival_rows import SLOW, add_row
 from train.errors import refusal_of_the_disk
 
 LIMITS = (0, 700, 20_000, 60_000, 200_000, 400_000, 900_000) if SLOW else (20_000,)
@@ -83,7 +83,7 @@ def test_files_that_may_not_grow_end_a_command_clearly_and_it_goes_on_when_they_
         assert not list(folder.rglob("*.part"))
         shutil.rmtree(folder)
     assert refused, "no limit was met"
-    tell("files that may not grow (RLIMIT_FSIZE)", name, f"{len(LIMITS)} limits, {refused} refused clearly", time.monotonic() - started)
+    add_row("files that may not grow (RLIMIT_FSIZE)", name, f"{len(LIMITS)} limits, {refused} refused clearly", time.monotonic() - started)
 
 
 @pytest.mark.slow
@@ -123,7 +123,7 @@ def test_a_full_disk_ends_labelling_clearly_and_with_room_it_goes_on(made: Path,
     assert done.returncode == 0, done.stderr
     assert f"{kept * 100} of them before" in done.stdout.replace(",", "")
     CASES["label"].result(work)
-    tell("a full disk (tmpfs)", "label", f"{kept} parts kept, went on", 0)
+    add_row("a full disk (tmpfs)", "label", f"{kept} parts kept, went on", 0)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_folder_that_may_not_be_written_is_told(name: str, made: Path, tmp_pat
         (work / target).symlink_to(closed / target)
     done = _run(name, work)
     _require_clear(done)
-    tell("a read-only folder", name, "refused clearly", 0)
+    add_row("a read-only folder", name, "refused clearly", 0)
 
 
 def test_causes_are_found_in_the_chain() -> None:

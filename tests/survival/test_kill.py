@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.cases import CASES, near, ready, runs_of, start, whole
-from tests.helpers.survival_rows import SLOW, tell
+from tests.helpers.survival_rows import SLOW, add_row
 
 KILLS = 25 if SLOW else 2
 IN_A_ROW = 3
@@ -57,7 +57,7 @@ def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: st
         shutil.rmtree(folder)
         rounds += 1
     assert alive, "no kill met a living process"
-    tell(
+    add_row(
         "SIGKILL at random moments",
         name,
         f"{kills} kills ({alive} met it at work), {rounds} commands given again",
@@ -93,7 +93,7 @@ def test_a_signal_ends_a_command_cleanly_and_soon(name: str, number: signal.Sign
     statuses = {run.info.status for run in runs_of(tmp_path) if run.info.run_id not in before}
     assert "KILLED" in statuses
     assert "RUNNING" not in statuses
-    tell(f"{number.name} while at work", name, f"ended after {took:.1f} s, run KILLED", took)
+    add_row(f"{number.name} while at work", name, f"ended after {took:.1f} s, run KILLED", took)
 
 
 SCORES = {"f1": 0.5, "sites": 3, "corpus": "a1", "intervals": {"f1": [0.25, 0.75]}, "bins": [[0.5, 0.25, 7]], "none": None, "few": True}

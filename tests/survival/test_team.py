@@ -21,7 +21,7 @@ from tests.helpers.configs import ConfigMaker
 from tests.helpers.optional import PARTS, need
 from tests.helpers.paths import ROOT
 from tests.helpers.server import Server
-from tests.helpers.survival_rows import SLOW, tell
+from tests.helpers.survival_rows import SLOW, add_row
 from tests.helpers.toys import toy_baseline
 from train import registry
 from train.files import read_json
@@ -74,7 +74,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     programs = _postgres()
     assert programs is not None
-    pytest.importorskip("psycopg")
     port = free_port()
     home = Path("/tmp") / f"newsparts-postgres-{os.getpid()}"
     home.mkdir()
@@ -152,7 +151,7 @@ def test_two_engineers_at_once_lose_no_update(
         server.stop()
     kind = database.partition(":")[0]
     moved = sum(line == "moved" for lines in told for line in lines)
-    tell(
+    add_row(
         f"two engineers on one server ({kind})",
         "tune, fit, register, promote",
         f"{len(steps)} promotions, {moved} judged again",
@@ -200,7 +199,6 @@ def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path
 
     from train.tracking import tracked_run
 
-    pytest.importorskip("flask_wtf")
     server = Server(tmp_path, "")
     uri = server.uri
     try:
@@ -277,7 +275,7 @@ def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, data
         return sorted((str(trial["values"]), trial["score"]) for trial in read_json(tmp_path / output / "trials.json")["trials"])
 
     assert tried("crowd") == tried("alone")
-    tell(
+    add_row(
         f"a worker killed ({database.partition(':')[0]} storage)",
         "tune WORKERS=2",
         "the same 8 trials as alone",

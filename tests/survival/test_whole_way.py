@@ -18,7 +18,7 @@ from lxml import html
 import train
 from tests.helpers.damage import damaged
 from tests.helpers.pages import make_page
-from tests.helpers.survival_rows import SLOW, tell
+from tests.helpers.survival_rows import SLOW, add_row
 from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal, scan
 from train.labelling import label_pairs, load_labeler
@@ -106,7 +106,7 @@ def test_damaged_pages_go_the_whole_way_or_are_refused(made: Path, tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "pages.jsonl"], "a file outside the output folder"
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["errors.html", "pages.html"]
     tried = f"{given:,} pages: {labelled:,} labelled, {refused:,} refused clearly; {BATCH} took {slowest:.1f} s at most"
-    tell("damaged and hostile pages, reader to HTML", "scan, label, errors, pages", tried, time.monotonic() - started)
+    add_row("damaged and hostile pages, reader to HTML", "scan, label, errors, pages", tried, time.monotonic() - started)
 
 
 def _peak(labeler: Labeler, page: Page) -> int:
@@ -139,7 +139,7 @@ def test_the_memory_of_a_page_grows_with_its_characters_alone(made: Path) -> Non
                 assert peak - empty <= MOST_BYTES * chars, (kind, segments, chars, peak, empty)
                 most = max(most, peak / chars) if chars == longest else most
     assert most <= MOST_BYTES
-    tell(
+    add_row(
         "pages of a hundred thousand characters and more",
         "label, draw",
         f"{2 * len(kinds)} kinds: {most:.0f} bytes a character at most",
