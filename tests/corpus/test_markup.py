@@ -4,7 +4,7 @@ import pytest
 
 from train.corpus.sources.align import aligned
 from train.corpus.sources.html_blocks import read_html
-from train.corpus.sources.markup import Markup
+from train.corpus.sources.markup import CARD_BLOCKS, NEARBY, Markup
 
 URL = "https://harbour.example/2026/ferry-sails-again-friday"
 BODY = [
@@ -71,3 +71,22 @@ def test_the_headline_is_worded_as_the_title(heading: str, title: str, role: str
 def test_broken_addresses_are_no_stories() -> None:
     page = f'<html><body><p>{BODY[0]}</p><p><a href="http://[broken/2026/a-b-c-d">A link of some five words</a></p></body></html>'
     assert told(page, BODY[0])["A link of some five words"] == ("boilerplate", None)
+
+
+def test_an_address_is_one_story_from_each_of_its_blocks_to_the_next_that_is_near() -> None:
+    boats, others = "/2026/boats-get-dearer-in-spring", "".join(f"<p>Notice {n}</p>" for n in range(NEARBY - 2))
+    links = [f'<p><a href="{boats}">Boats get dearer in spring, part {n}</a></p>' for n in range(4)]
+    far = "".join(f"<p>Rule {n}</p>" for n in range(NEARBY))
+    page = f"<html><body><p>{BODY[0]}</p>{others.join(links[:3])}{far}{links[3]}</body></html>"
+    stories = [story for role, story in told(page, BODY[0]).values() if role == "related"]
+    assert stories == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["a card", "more blocks than a card has"])
+def test_a_card_of_too_many_blocks_is_no_card(more: int) -> None:
+    lines = "".join(f"<p>Line {n} of the card.</p>" for n in range(CARD_BLOCKS - 1 + more))
+    card = f'<div class="card"><h3><a href="/2026/boats-get-dearer-in-spring">Boats get dearer in spring</a></h3>{lines}</div>'
+    found = told(f"<html><body><p>{BODY[0]}</p>{card}</body></html>", BODY[0])
+    assert found.pop("Boats get dearer in spring") == ("related", 1)
+    found.pop(BODY[0])
+    assert set(found.values()) == {("boilerplate", None) if more else ("related", 1)}
