@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import datasets
 import pytest
 
 from tests.helpers.pages import make_page
 from tests.helpers.topic_formats import TOPIC_KINDS, bbc
 from train.corpus.page import Page
-from train.corpus.topic_texts import IPTC, TopicMapping, count_topics, digest, read_texts, scan_texts
+from train.corpus.topic_texts import IPTC, TopicMapping, as_labelled, count_topics, digest, read_texts, scan_texts
 from train.errors import InputError
 
 SAME = TopicMapping({})
@@ -110,3 +111,21 @@ def test_a_mapping_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
 def test_missing_texts_are_told(named: str) -> None:
     with pytest.raises(InputError):
         read_texts(named, SAME)
+
+
+@pytest.mark.parametrize("label", [-1, None], ids=["unlabelled", "empty"])
+def test_a_text_of_no_class_teaches_no_topic(label: int | None, tmp_path: Path) -> None:
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["World", "Sports"])})
+    rows = [{"text": "A treaty", "label": 0}, {"text": "A text of nobody's", "label": label}]
+    datasets.Dataset.from_list(rows, features=features).save_to_disk(str(tmp_path / "set"))
+    pages, refused = read_texts(f"dataset:{tmp_path / 'set'}", SAME, tmp_path / "q.jsonl")
+    assert (shown(pages), refused) == ([("World", ["A treaty"])], 1)
+    assert '"rule": "no-topic"' in (tmp_path / "q.jsonl").read_text()
+
+
+def test_a_text_is_judged_as_a_main_story_on_a_site_of_its_own(tmp_path: Path) -> None:
+    texts, _ = read_texts(bbc(tmp_path), SAME, tmp_path / "q.jsonl")
+    pages = [as_labelled(text) for text in texts]
+    assert len({page.site for page in pages}) == len(pages) > 1, "intervals are over sites"
+    assert {(s.role, s.story) for page in pages for s in page.segments} == {("main", 0)}
+    assert shown(pages) == shown(texts)
