@@ -80,6 +80,15 @@ def test_every_topic_has_a_story() -> None:
     assert sorted({topic for _, topic in stories}) == list(topics_of([one, other]))
 
 
+def test_related_segments_without_a_number_are_stories_of_their_own() -> None:
+    segments = (
+        Segment("Goal", "main", 0, "sport"),
+        Segment("Cup won", "related", None, "sport"),
+        Segment("Match lost", "related", None, "sport"),
+    )
+    assert labelled_stories([Page("p", "a.example", segments)]) == [((text,), "sport") for text in ("Goal", "Cup won", "Match lost")]
+
+
 @pytest.mark.parametrize("topics", [2, 3])
 def test_a_head_over_means_is_the_logistic_regression_of_standardised_means(topics: int) -> None:
     rng = np.random.default_rng(3)

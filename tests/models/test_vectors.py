@@ -55,3 +55,15 @@ def test_a_broken_file_is_made_anew(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "made anew" in " ".join(capsys.readouterr().err.split())
     store.read(["a"], _lengths)
     assert store.of(["a"])[0, 0] == 1
+
+
+def test_vectors_of_two_backbones_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(vectors, "_open", {})
+    small, large = VectorStore.open("small"), VectorStore.open("large")
+    assert small is VectorStore.open("small")
+    small.read(["a text"], _lengths)
+    large.read(["a text"], lambda texts: 2 * _lengths(texts))
+    assert (small.of(["a text"])[0, 0], large.of(["a text"])[0, 0]) == (6, 12)
+    monkeypatch.setattr(vectors, "_open", {})
+    assert VectorStore.open("large").of(["a text"])[0, 0] == 12, "another process reads what was kept"
