@@ -215,6 +215,28 @@ def test_shape_counts_what_it_says(texts: list[str]) -> None:
         assert found["has_bracket"] == any(c in text for c in "[]{}<>")
 
 
+@given(st.lists(st.sampled_from(["Menu", "menu", "Read more", "harbour " * 20, "bridge " * 24, ""]), max_size=12))
+def test_place_is_what_it_says(page: list[str]) -> None:
+    texts = [clean(text) for text in page]
+    n, words = len(texts), [len(text.split()) for text in texts]
+    long = [i for i in range(n) if words[i] >= reading.LONG_WORDS]
+    folded = [text.casefold() for text in texts]
+    for i, row in enumerate(place(texts)):
+        expected = {
+            "segments_before": i / n,
+            "words_before": sum(words[:i]) / max(sum(words), 1),
+            "log_segments_before": np.log1p(i) / 6,
+            "log_segments_after": np.log1p(n - 1 - i) / 6,
+            "since_long": np.log1p(min((i - k for k in long if k <= i), default=50)) / 4,
+            "until_long": np.log1p(min((k - i for k in long if k >= i), default=50)) / 4,
+            "long_words_before": sum(words[k] for k in long if k < i) / max(sum(words[k] for k in long), 1),
+            "is_repeat": float(folded[i] in folded[:i]),
+            "repeats_later": float(folded[i] in folded[i + 1 :] and folded[i] not in folded[:i]),
+            "log_page_words": np.log1p(sum(words)) / 9,
+        }
+        assert dict(zip(PLACE_NAMES, row.tolist(), strict=True)) == pytest.approx(expected, abs=1e-6)
+
+
 def test_likeness_counts_shared_telling_words() -> None:
     long = [" ".join([first, *(f"word{n:03}" for n in range(i, i + 20))]) for i, first in enumerate(["northern", "southern", "western"])]
     rows = likeness([long[0], "northern western easterly", long[1], long[2]])
