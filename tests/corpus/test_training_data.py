@@ -268,6 +268,21 @@ def test_pages_read_one_by_one_are_those_read_at_once(make: Make, tmp_path: Path
         list(stream_corpus(make(f"corpus.path={path}", "corpus.on_bad_page=stop"))["path"])
 
 
+def test_a_corpus_that_is_read_otherwise_is_another_corpus(make: Make) -> None:
+    """Runs, folds and trials go on where the corpus is the same: columns, roles and topics are part of what its labels read."""
+    told = [
+        [],
+        ["corpus.columns={body: text}"],
+        ["corpus.roles={story: main}"],
+        ["corpus.roles={story: related}"],
+        ["topics.mapping=iptc"],
+        ["corpus.roles={story: main}", "topics.mapping=iptc"],
+    ]
+    found = [corpus_sha256(make(*some)) for some in told]
+    assert len(set(found)) == len(told)
+    assert found == [corpus_sha256(make(*some, "corpus.split_seed=77")) for some in told]
+
+
 def test_the_split_of_a_config_is_made_with_its_shares_seed_and_folds(make: Make, pages: list[Page]) -> None:
     known = list(all_facts(pages))
     shares = ("corpus.validation_share=0.25", "corpus.test_share=0.375", "corpus.split_seed=5")

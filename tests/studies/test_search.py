@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from train.interrupt import Interrupted
 from train.studies import search
-from train.studies.search import DRAWN, OWNER, NumberedSampler, ended, open_study, place_of, take_over, work
+from train.studies.search import DRAWN, OWNER, STARTUP, NumberedSampler, ended, open_study, place_of, take_over, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 
@@ -214,3 +214,16 @@ def test_places_do_not_hang_on_who_was_killed(opened: Open, monkeypatch: pytest.
     study.tell(1, state=TrialState.FAIL)
     take_over(study)
     assert [place_of(study, trial) for trial in study.trials] == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize(("sampler", "pruned"), [("random", False), ("tpe", True)])
+def test_random_trials_run_to_their_end_however_bad_they_begin(sampler: str, pruned: bool, tmp_path: Path) -> None:
+    """What is pruned depends on which trials have ended, and so on how many workers there are."""
+    study = open_study(f"sqlite:///{tmp_path / 'study.db'}", "s", seed=13, sampler=sampler)
+    for _ in range(STARTUP):
+        good = study.ask()
+        good.report(0.9, 0)
+        study.tell(good, 0.9)
+    bad = study.ask()
+    bad.report(0.1, 0)
+    assert bool(bad.should_prune()) is pruned

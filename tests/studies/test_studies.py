@@ -136,6 +136,7 @@ def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
     assert len(spy) == 2 + 1 + 1 + 2 + 2 + 2
     for sites in spy:
         assert not (sites["train"] | sites["validation"]) & sites["test"]
+        assert not sites["train"] & sites["validation"], "what decides is not learnt from"
     from_theirs = next(s for s in spy if "sitea.example" in s["test"] and "siteg.example" in s["train"] and "siteb.example" in s["test"])
     assert "copycat.example" not in from_theirs["train"] | from_theirs["validation"]
     assert "sitef.example" not in from_theirs["train"] | from_theirs["validation"]
