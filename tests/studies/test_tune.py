@@ -20,6 +20,7 @@ from train.corpus.read import read_pages, write_pages
 from train.crossval import label_unseen
 from train.errors import InputError
 from train.interrupt import Interrupted
+from train.recipe import score
 from train.run_pages import read_corpus, split_corpus
 from train.studies.search import open_study
 from train.studies.space import read_space
@@ -127,6 +128,28 @@ def test_workers_do_not_change_what_is_tried(search: Search, monkeypatch: pytest
     assert _tried(crowd) == _tried(alone)
     assert crowd.values == alone.values
     assert len({trial["number"] for trial in crowd.trials}) == 8
+
+
+def test_a_trial_is_scored_on_the_pages_of_all_its_folds(
+    search: Search, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(BASE, [f"corpus.path={corpus}"])
+    split = split_corpus(config, read_corpus(config, tmp_path)[0])
+    known = sorted(fact.page_id for part in ("train", "validation") for fact in split.parts[part])
+    scored: list[tuple[list[str], float]] = []
+
+    def spy(pages: list[Page], records: list[Any], config: Any) -> Any:
+        assert [page.page_id for page in pages] == [record["page_id"] for record in records]
+        report = score(pages, records, config)
+        scored.append((sorted(page.page_id for page in pages), report.values["role/macro_f1"]))
+        return report
+
+    monkeypatch.setattr("train.studies.tune.score", spy)
+    found = search(1)
+    (first, _), (last, value) = scored
+    assert last == known, "every page but those of the test part, once"
+    assert set(first) < set(last)
+    assert found.trials[0]["score"] == value
 
 
 def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
