@@ -22,14 +22,15 @@ def train(*words: str, stdin: str | None = None, cwd: Path | None = None) -> sub
     """
     from train.__main__ import main
 
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True) for _ in range(2))
+    written = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", write_through=True) for stream in written)
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["train", *words])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((stdin or "").encode()), encoding="utf-8"))
         if cwd is not None:
             patch.chdir(cwd)
         code = main()
-    return subprocess.CompletedProcess(words, code, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(words, code, *(stream.getvalue().decode() for stream in written))
 
 
 def train_process(*words: str, stdin: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from matplotlib.figure import Figure
 
 _DRAW = Figure.savefig
@@ -18,9 +19,6 @@ def _blank(figure: Any, target: Any, **more: Any) -> None:
 @contextmanager
 def figures(*, drawn: bool) -> Iterator[None]:
     """Within the block, matplotlib draws, or writes an empty SVG: drawing would be half the time of a toy run."""
-    before = Figure.savefig
-    Figure.savefig = _DRAW if drawn else _blank  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", _DRAW if drawn else _blank)
         yield
-    finally:
-        Figure.savefig = before  # type: ignore[method-assign]

@@ -82,7 +82,7 @@ def need(name: str) -> None:
 
 def reason(name: str) -> str:
     """Why a test is skipped that needs an absent part."""
-    return f"no {name}: {PARTS[name].claim} is not tested here; {PARTS[name].remedy}"
+    return f"missing: {name}; {PARTS[name].claim} is not tested here; {PARTS[name].remedy}"
 
 
 def untested(reasons: Iterable[str], *, slow_left_out: bool) -> list[str]:
@@ -97,7 +97,7 @@ def untested(reasons: Iterable[str], *, slow_left_out: bool) -> list[str]:
     lines = []
     for why, count in sorted(counts.items()):
         tests, name = f"{count} test{'s' * (count > 1)}", known.get(why)
-        lines.append(f"  {why} ({tests})" if name is None else f"  {PARTS[name].claim} ({tests}: no {name}): {PARTS[name].remedy}")
+        lines.append(f"  {why} ({tests})" if name is None else f"  {PARTS[name].claim} ({tests}; missing: {name}): {PARTS[name].remedy}")
     if slow_left_out:
         lines.append("  slow tests (every kill, Spark, notebooks, 10,000 damaged inputs, all architectures): make test-all")
     return ["not tested here:", *lines] if lines else []

@@ -7,15 +7,16 @@ import pytest
 
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
-from tests.helpers.toys import QUICK, quick_fit
+from tests.helpers.toys import QUICK
 from train.explain import explainer_of, feature_names, top_features
+from train.recipe import fit
 from train.runtime import Labeler
 from train.runtime.reading import clean
 
 
 @pytest.fixture(scope="module")
 def labeler(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
-    outcome = quick_fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("explained"), *QUICK))
+    outcome = fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("explained"), *QUICK))
     return Labeler.load(outcome.output / "bundle")
 
 

@@ -271,7 +271,9 @@ class Looks:
     """Scores that are told, look by look; and what each look saw."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
-        self.scores, self.pages, self.states = iter(scores), [], []  # type: ignore[var-annotated]
+        self.scores = iter(scores)
+        self.pages: list[Any] = []
+        self.states: list[Any] = []
         monkeypatch.setattr(watching, "role_macro_f1", lambda reader, pages: next(self.scores))
         look = Watch.look
 

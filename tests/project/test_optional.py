@@ -41,8 +41,8 @@ def test_what_must_be_here_and_is_absent_fails(absent: str, monkeypatch: pytest.
 def test_the_last_lines_count_the_tests_of_each_absent_part() -> None:
     lines = untested([reason("spark"), reason("chromium"), reason("spark"), "a reason of its own"], slow_left_out=True)
     assert lines[0] == "not tested here:"
-    assert f"  {PARTS['spark'].claim} (2 tests: no spark): {PARTS['spark'].remedy}" in lines
-    assert f"  {PARTS['chromium'].claim} (1 test: no chromium): {PARTS['chromium'].remedy}" in lines
+    assert f"  {PARTS['spark'].claim} (2 tests; missing: spark): {PARTS['spark'].remedy}" in lines
+    assert f"  {PARTS['chromium'].claim} (1 test; missing: chromium): {PARTS['chromium'].remedy}" in lines
     assert "  a reason of its own (1 test)" in lines
     assert lines[-1].endswith(": make test-all")
     assert len(lines) == 5

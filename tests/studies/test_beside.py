@@ -17,7 +17,7 @@ from tests.helpers.configs import shrunk
 from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
-from tests.helpers.toys import QUICK, quick_fit
+from tests.helpers.toys import QUICK
 from tests.helpers.two_sites import LARGE, SMALL
 from train.__main__ import app
 from train.config import load_config
@@ -27,6 +27,7 @@ from train.corpus.sources import jsonl
 from train.errors import InputError
 from train.evaluation import text_events, text_scores
 from train.files import read_json, write_json
+from train.recipe import fit
 from train.studies import beside as module
 from train.studies.beside import OfModel, OfRecords, beside, without_titles
 from train.studies.extractors import EXTRACTORS, Extractor
@@ -80,7 +81,7 @@ def corpus_of(path: Path, *sites: str) -> str:
 @pytest.fixture(scope="module")
 def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder; nobody writes into it."""
-    return quick_fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("beside"), *QUICK)).output
+    return fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("beside"), *QUICK)).output
 
 
 @pytest.fixture

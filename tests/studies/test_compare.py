@@ -7,10 +7,11 @@ import pytest
 
 from tests.helpers.commands import train
 from tests.helpers.configs import shrunk
-from tests.helpers.toys import QUICK, quick_fit
+from tests.helpers.toys import QUICK
 from train.compare import compare_runs
 from train.corpus.page import Page
 from train.corpus.read import write_pages
+from train.recipe import fit
 
 ALONE = (
     "baseline.neighbours_before=0",
@@ -29,7 +30,7 @@ def runs(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> list[Pa
     corpus = folder / "pages.jsonl"
     write_pages(corpus, [page.with_segments(tuple(replace(s, text=hostile + s.text) for s in page.segments)) for page in pages])
     made = [shrunk("demo-baseline", corpus, corpus, folder, *QUICK, *changes) for changes in ((), ALONE)]
-    return [quick_fit(replace(config, output=str(folder / f"[b]run-{i}"))).output for i, config in enumerate(made)]
+    return [fit(replace(config, output=str(folder / f"[b]run-{i}"))).output for i, config in enumerate(made)]
 
 
 def test_runs_are_compared_on_the_same_pages_and_their_texts_stay_texts(runs: list[Path], tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_leaks_are_looked_for_across_the_parts_of_the_saved_split(config: Config
     monkeypatch.setattr(leaks, "find_leaks", lambda parts: {part: [page.page_id for page in pages] for part, pages in parts.items()})
     by_time = replace(config, corpus=replace(config.corpus, split_by="time"))
     report, found, parts = leaks.look(by_time, Path("run/split.json"))
-    assert report == {"train": [], "validation": [], "test": ["large-3"]}  # type: ignore[comparison-overlap]
+    assert report == {"train": [], "validation": [], "test": ["large-3"]}
     assert found is split
     assert set(parts) == {"train", "validation", "test"}
     leaks.look(by_time, None)

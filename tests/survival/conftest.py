@@ -11,8 +11,8 @@ from tests.conftest import Once
 from tests.helpers.cases import ON
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
-from tests.helpers.toys import quick_fit
 from train.corpus.read import write_pages
+from train.recipe import fit
 from train.registry import register_outcome
 
 
@@ -31,6 +31,6 @@ def made(once: Once, corpus: Path, backbone: Path, mlflow_template: Path) -> Pat
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-            register_outcome(quick_fit(shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder / "trained", *ON)))
+            register_outcome(fit(shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder / "trained", *ON)))
 
     return once("survival", make)

@@ -26,7 +26,7 @@ from train.models.encoder import COMPLETE
 from train.recipe import fit
 from train.step_log import StepLog
 
-ON = ("tracking.enabled=true", "tracking.experiment=test", "evaluation.learning_curve=[]", "encoder.threads=1")
+ON = ("tracking.enabled=true", "tracking.experiment=test", "encoder.threads=1")
 TOLERANCE = 1e-3
 
 

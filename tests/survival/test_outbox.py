@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.answers import guessed
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.server import Server
-from tests.helpers.toys import QUICK, quick_fit, toy_baseline
+from tests.helpers.toys import QUICK, toy_baseline
 from train import outbox as outbox_module
 from train import recipe, tracking
 from train.crossval import cross_validate
@@ -177,7 +177,7 @@ def test_a_server_that_goes_while_training_costs_nothing(make_config: ConfigMake
 
     config = make_config("demo-baseline", *ON, *QUICK)
     _during_training(monkeypatch, server.stop)
-    outcome = quick_fit(config)
+    outcome = fit(config)
     assert outcome.model_uri is None
     assert outcome.run_id is not None
     assert (outcome.output / "bundle" / "bundle.json").is_file()

@@ -114,7 +114,7 @@ def test_two_engineers_at_once_lose_no_update(
     try:
         running = []
         for engineer in range(2):
-            on = ("tracking.enabled=true", "tracking.experiment=newsparts", "evaluation.learning_curve=[]")
+            on = ("tracking.enabled=true", "tracking.experiment=newsparts")
             config = make_config("demo-baseline", *on, f"seed={engineer}", f"output={tmp_path / f'engineer-{engineer}'}")
             (tmp_path / f"{engineer}.yaml").write_text(config.to_yaml(), encoding="utf-8")
             words = [sys.executable, "-c", ENGINEER, str(tmp_path / f"{engineer}.yaml"), str(turns), storage]

@@ -14,7 +14,7 @@ import pytest
 from tests.helpers.answers import guessed
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.paths import ROOT
-from tests.helpers.toys import QUICK, quick_fit
+from tests.helpers.toys import QUICK
 from train.config import Config
 from train.crossval import cross_validate
 from train.files import read_json
@@ -75,7 +75,7 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
 def test_names_of_topics_and_columns_that_mlflow_does_not_take(make_config: ConfigMaker, store: Path) -> None:
     import mlflow
 
-    outcome = quick_fit(make_config("demo-baseline", *ON, *QUICK, "topics.mapping=iptc", "corpus.columns={'my [text]': text}"))
+    outcome = fit(make_config("demo-baseline", *ON, *QUICK, "topics.mapping=iptc", "corpus.columns={'my [text]': text}"))
     run = mlflow.MlflowClient().get_run(str(outcome.run_id))
     assert "test/topic/f1/economy_ business and finance" in run.data.metrics
     assert run.data.params["corpus.columns.my _text_"] == "text"

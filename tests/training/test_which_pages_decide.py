@@ -28,7 +28,7 @@ from train.models import family as families
 from train.models.calibrating import reliability
 from train.models.ensemble import EnsembleFamily
 from train.models.family import Chosen, Log
-from train.recipe import Outcome
+from train.recipe import Outcome, score
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
@@ -187,8 +187,7 @@ def test_metrics_of_a_part_are_scores_of_its_pages(run: tuple[Outcome, Labeler],
         if part == "train":
             continue
         own = [page for page in few if page.page_id in named]
-        settings = {"bootstrap_samples": 50, "confidence": config.evaluation.confidence, "seed": config.seed}
-        report = evaluate(own, list(labeler.label((page.page_id, page.texts) for page in own)), **settings)  # type: ignore[arg-type]
+        report = score(own, list(labeler.label((page.page_id, page.texts) for page in own)), config)
         assert {name: outcome.metrics[name] for name in report.metrics(part)} == report.metrics(part)
         told = read_json(outcome.output / f"{part}.json")
         assert told["role/macro_f1"] == pytest.approx(report.values["role/macro_f1"], abs=1e-6)

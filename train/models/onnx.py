@@ -128,17 +128,15 @@ def _export(
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Exporters warn of their own deprecations, which nobody here can act on."""
-    loud = [logging.getLogger(name) for name in ("torch.onnx",)]
-    levels = [logger.level for logger in loud]
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
     try:
-        for logger in loud:
-            logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.ERROR)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loud, levels, strict=True):
-            logger.setLevel(level)
+        logger.setLevel(level)
 
 
 def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict[str, float]:
