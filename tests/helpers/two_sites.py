@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tests.helpers.answers import record_of
 from tests.helpers.pages import make_page
 from train.corpus.page import Page
 from train.runtime.reading import ROLES
@@ -21,19 +22,7 @@ def read_as(pages: Sequence[Page], *, right_on: str) -> list[dict[str, Any]]:
     for page in pages:
         turn = 0 if page.site.startswith(right_on) else 1
         roles = [ROLES[(ROLES.index(str(segment.role)) + turn) % 3] for segment in page.segments]
-        segments = [
-            {
-                "text": segment.text,
-                "role": role,
-                "confidence": 0.8,
-                "scores": {r: 0.8 if r == role else 0.1 for r in ROLES},
-                "story": {"main": 0, "related": 1}.get(role),
-            }
-            for segment, role in zip(page.segments, roles, strict=True)
-        ]
-        records.append(
-            {"page_id": page.page_id, "segments": segments, "stories": [], "model": {"name": "n", "version": "v", "family": "f"}}
-        )
+        records.append(record_of(page.page_id, page.texts, roles, [0.8] * len(roles)))
     return records
 
 
