@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
-from train.runtime.labeler import FAMILIES, FamilyName
+from train.runtime.labeler import FamilyName
 from train.runtime.reading import ROLES
 from train.settings import read_settings
 
@@ -254,7 +254,7 @@ class TrackingConfig:
 class Config:
     """Everything a run depends on but the corpus and the code."""
 
-    family: Literal[FamilyName, "ensemble"]
+    family: FamilyName
     seed: int
     output: str
     corpus: CorpusConfig
@@ -268,19 +268,8 @@ class Config:
     tracking: TrackingConfig
 
     def __post_init__(self) -> None:
-        if self.family == "ensemble":
-            if len(self.members) < 2:
-                raise ValueError(
-                    f"family is ensemble and of its sections {', '.join(FAMILIES)} {len(self.members)} filled, expected at least 2: "
-                    "fill another; an ensemble is the mean of those that are not null"
-                )
-        elif getattr(self, self.family) is None:
+        if getattr(self, self.family) is None:
             raise ValueError(f"family is {self.family} and the section {self.family} is null; fill it or change the family")
-
-    @property
-    def members(self) -> tuple[FamilyName, ...]:
-        """The families at work: its own, or of an ensemble those whose sections are filled."""
-        return tuple(name for name in FAMILIES if getattr(self, name) is not None) if self.family == "ensemble" else (self.family,)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as the YAML has them."""

@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from train.interrupt import signals_wait
 from train.machine import environment, git_state, peak_memory_mb
 from train.models.backbone_files import backbone_content
 from train.models.calibrating import reliability
-from train.models.ensemble import EnsembleFamily
 from train.models.family import Family, Log, choose, role_macro_f1
 from train.progress import console, track, waiting
 from train.reports.error_browser import MOST
@@ -180,7 +179,7 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             facts = Facts(
                 config, labeler.name, labeler.version, parts, corpus_hash, split.sha256, labeler.topics, report,
                 {lang: evaluate(*some, bootstrap_samples=0) for lang, some in languages.items() if len(languages) > 1},
-                certainty, metrics, metrics["size/mb"], requirements(config.members), origin, f"{datetime.now(UTC):%Y-%m-%d}",
+                certainty, metrics, metrics["size/mb"], requirements(config.family), origin, f"{datetime.now(UTC):%Y-%m-%d}",
             )  # fmt: skip
             write_text(bundle / CARD, model_card(facts))
             add_documents(bundle, [*reference, bundle / CARD])
@@ -201,8 +200,6 @@ def _bundle_version(folder: Path) -> str | None:
 
 def family_of(config: Config, work: Path) -> Family:
     """The family a config trains, not fitted yet; `work` is for its windows and checkpoints."""
-    if config.family == "ensemble":
-        return EnsembleFamily({name: family_of(replace(config, family=name), work / name) for name in config.members})
     if config.family == "baseline":
         from train.models.baseline import BaselineFamily
 
@@ -300,8 +297,8 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     settings.pop("tracking")
     saved = config.corpus.split_path
     split = sha256_file(Path(saved)) if saved is not None and Path(saved).is_file() else None
-    members = [settings[family] for family in config.members]
-    backbones = [backbone_content(member["backbone"]) for member in members if "backbone" in member]
+    section = settings[config.family]
+    backbone = backbone_content(section["backbone"]) if "backbone" in section else None
     libraries = {name: version for name, version in environment().items() if name.startswith("version.")}
     told = [
         settings,
@@ -309,7 +306,7 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
         split,
         also_sha256(config),
         topics_sha256(config),
-        backbones,
+        backbone,
         code_sha256(),
         libraries,
         platform.python_version(),

