@@ -111,7 +111,6 @@ class EncoderConfig:
     int8: bool
     epochs: int
     also_epochs: int
-    recombined: bool
     batch_windows: int
     learning_rate: float
     head_learning_rate: float
@@ -168,7 +167,6 @@ class HierarchicalConfig:
     dropout: float
     epochs: int
     also_epochs: int
-    recombined: float
     piece_segments: int
     batch_pieces: int
     learning_rate: float
@@ -185,7 +183,7 @@ class HierarchicalConfig:
         positive = ("head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate", "topic_regularisation")
         _positive(self, "hierarchical", *positive)
         _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs")
-        for name in ("dropout", "recombined", "warmup"):
+        for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
         if self.layers is not None and (not self.layers or min(self.layers) < 1 or list(self.layers) != sorted(set(self.layers))):

@@ -146,10 +146,10 @@ def test_the_hierarchical_networks_rates_rise_to_what_the_config_says_and_fall(
             super().__init__(*given, **settings)
 
     monkeypatch.setattr(hierarchicals.torch.optim, "AdamW", Heard)
-    settings = ("learning_rate=0.02", "warmup=0.2", "epochs=10", "batch_pieces=1", "weight_decay=0.07", "recombined=0.0")
+    settings = ("learning_rate=0.02", "warmup=0.2", "epochs=10", "batch_pieces=1", "weight_decay=0.07")
     family = _small(make_config, tmp_path, *settings)
     plain = [_lesson(5, seed) for seed in range(8)]
-    told = list(family._train(_network(), 13, [make_page("a", 0)] * 8, plain, []))
+    told = list(family._train(_network(), 13, plain, []))
     found = [rate["most"] for rate in rates]
     assert len(found) == 80
     assert decays == [0.07]
@@ -199,7 +199,7 @@ def test_the_loss_is_the_mean_of_cross_entropies_by_weight_without_padding(make_
 def test_other_corpora_are_learnt_from_in_the_first_epochs_alone(
     make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    family = _small(make_config, tmp_path, "epochs=5", "also_epochs=2", "recombined=0.0")
+    family = _small(make_config, tmp_path, "epochs=5", "also_epochs=2")
     plain, others = [_lesson(5, seed) for seed in range(3)], [_lesson(3, 9)]
     shown: list[list[Lesson]] = []
     batches = family._batches
@@ -209,29 +209,12 @@ def test_other_corpora_are_learnt_from_in_the_first_epochs_alone(
         return batches(lessons, rng)
 
     monkeypatch.setattr(family, "_batches", heard)
-    list(family._train(_network(), 13, [make_page("a", 0)] * 3, plain, others))
+    list(family._train(_network(), 13, plain, others))
     assert [[any(lesson is other for other in others) for lesson in epoch] for epoch in shown] == [[False] * 3 + [True]] * 2 + [
         [False] * 3
     ] * 3
     assert family._whole_epochs(plain, others) == pytest.approx(2 + 3 * 15 / 18)
     assert family._whole_epochs(plain, []) == 5
-
-
-def test_pages_are_recombined_from_the_second_epoch_on(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    family = _small(make_config, tmp_path, "epochs=3", "recombined=0.99")
-    plain, pages = [_lesson(5, seed) for seed in range(3)], [make_page("a", n) for n in range(3)]
-    made: list[Page] = []
-
-    def lesson(page: Page) -> Lesson:
-        made.append(page)
-        return _lesson(5, 7)
-
-    monkeypatch.setattr(family, "_lesson", lesson)
-    epochs = family._train(_network(), 13, pages, plain, [])
-    next(epochs)
-    assert made == []
-    next(epochs)
-    assert 0 < len(made) <= 3
 
 
 def test_every_page_is_read_once_an_epoch_and_others_as_often_as_the_config_says(
@@ -240,17 +223,10 @@ def test_every_page_is_read_once_an_epoch_and_others_as_often_as_the_config_says
     shown: list[Page] = []
     monkeypatch.setattr(encoders, "window_table", lambda pages, *settings: shown.extend(pages))
     own, text, other = [make_page("a", n) for n in range(2)], make_page("t", 0), make_page("o", 0)
-    for recombined in (False, True):
-        shown.clear()
-        family = EncoderFamily(
-            _encoder(make_config, "encoder.epochs=3", "encoder.also_epochs=2", f"encoder.recombined={recombined}"), 13, tmp_path
-        )
-        family.begin(())
-        family._windows(own, [text], [other])
-        assert [page.page_id for page in shown] == ["a-0", "a-1"] * 3 + ["t-0"] * 3 + ["o-0"] * 2
-        assert shown[:2] == own, "the first time as they are"
-        assert (shown[2:6] == own * 2) != recombined
-        assert shown[6:] == [text] * 3 + [other] * 2
+    family = EncoderFamily(_encoder(make_config, "encoder.epochs=3", "encoder.also_epochs=2"), 13, tmp_path)
+    family.begin(())
+    family._windows(own, [text], [other])
+    assert shown == own * 3 + [text] * 3 + [other] * 2
 
 
 @pytest.mark.parametrize("epochs", [0, 2])

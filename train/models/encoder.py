@@ -27,7 +27,6 @@ from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.files import sha256_json, write_text
-from train.models.augment import Recombiner
 from train.models.backbone import fast_tokenizer, layers_above, load_backbone, special_ids
 from train.models.devices import Shown, Tell, any_process, train_on_devices
 from train.models.family import Log, page_states, topics_of
@@ -99,23 +98,18 @@ class EncoderFamily:
             self.network.backbone.get_input_embeddings().requires_grad_(False)
 
     def _windows(self, pages: Sequence[Page], topic_texts: Sequence[Page], also: Sequence[Page]) -> datasets.Dataset:
-        """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings.
-
-        Each page is there once an epoch: the first time as it is, then, if the config says so, recombined each time anew.
-        """
-        recombiner = Recombiner(pages, self.seed) if self.config.recombined and self.config.epochs > 1 else None
+        """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings."""
 
         def shown() -> Iterator[Page]:
-            readings = ((page, epoch) for epoch in range(self.config.epochs) for page in pages)
-            for page, epoch in track(readings, "cutting pages into windows", total=self.config.epochs * len(pages)):
-                yield recombiner.page(page) if epoch and recombiner else page
+            readings = (page for _ in range(self.config.epochs) for page in pages)
+            yield from track(readings, "cutting pages into windows", total=self.config.epochs * len(pages))
             for _ in range(self.config.epochs):
                 yield from topic_texts
             for _ in range(self.config.also_epochs):
                 yield from also
 
         epochs = [self.config.epochs, self.config.also_epochs]
-        settings = [self.plan.to_json(), self.topics, self.config.backbone, epochs, self.config.recombined, self.seed]
+        settings = [self.plan.to_json(), self.topics, self.config.backbone, epochs, self.seed]
         name = sha256_json([settings, *(_labels_sha256(some) for some in (pages, topic_texts, also))])[:16]
         return window_table(shown(), self.tokenizer, self.plan, self.topics, self.work / "windows", name)
 

@@ -20,7 +20,6 @@ from train.config import HierarchicalConfig
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.files import sha256_json, written_aside
-from train.models.augment import Recombiner
 from train.models.backbone import fast_tokenizer, load_backbone, special_ids
 from train.models.backbone_files import backbone_content
 from train.models.family import Log, page_states, topics_of
@@ -93,7 +92,7 @@ class HierarchicalFamily:
         self.load_backbone()
         self._embed([*train, *topic_texts, *also])
         head = self._topic_head([*train, *topic_texts, *also]) if self.topics else None
-        plain = [self._lesson(page) for page in train]
+        own = [self._lesson(page) for page in train]
         others = [self._lesson(page) for page in also]
         networks = []
         display = bar()
@@ -110,7 +109,7 @@ class HierarchicalFamily:
                     topics=len(self.topics),
                     read_for_roles=self.read_for_roles,
                 ).to(self.device)
-                network.standardise_by(torch.from_numpy(np.concatenate([lesson.vectors for lesson in plain])))
+                network.standardise_by(torch.from_numpy(np.concatenate([lesson.vectors for lesson in own])))
                 if head is not None:
                     network.set_topics(*head)
                 done = self.work / f"member-{member}.safetensors"
@@ -121,7 +120,7 @@ class HierarchicalFamily:
                     watch = None
                     if config.patience is not None and pages.validation:
                         watch = Watch(pages.validation, config.patience, self.work / f"watch-{member}", log, step=step)
-                    for learnt in self._train(network, self.seed + member, train, plain, others):
+                    for learnt in self._train(network, self.seed + member, own, others):
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
                         log(learnt, step)
@@ -180,28 +179,16 @@ class HierarchicalFamily:
         weights, biases = (torch.from_numpy(array).to(self.device) for array in found)
         return weights, biases
 
-    def _train(
-        self,
-        network: PageNetwork,
-        seed: int,
-        train: Sequence[Page],
-        plain: Sequence[Lesson],
-        others: Sequence[Lesson],
-    ) -> Iterator[dict[str, float]]:
+    def _train(self, network: PageNetwork, seed: int, own: Sequence[Lesson], others: Sequence[Lesson]) -> Iterator[dict[str, float]]:
         """Trains one network; yields the step metrics of each epoch."""
         config, rng = self.config, random.Random(seed)
-        recombiner = Recombiner(train, seed) if config.recombined else None
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         schedule: Any = None
         for epoch in range(config.epochs):
-            lessons = [
-                self._lesson(recombiner.page(page)) if recombiner and epoch and rng.random() < config.recombined else lesson
-                for page, lesson in zip(train, plain, strict=True)
-            ]
-            batches = self._batches([*lessons, *(others if epoch < config.also_epochs else ())], rng)
+            batches = self._batches([*own, *(others if epoch < config.also_epochs else ())], rng)
             if schedule is None:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
-                steps = round(len(batches) * self._whole_epochs(lessons, others) * 1.1) + 1
+                steps = round(len(batches) * self._whole_epochs(own, others) * 1.1) + 1
                 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
             network.train()
             total, started = 0.0, time.monotonic()
