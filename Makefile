@@ -45,7 +45,7 @@ $(LOCKED_READY): pyproject.toml constraints.txt .ci/requirements.lock
 setup: $(if $(LOCKED),$(LOCKED_READY),$(READY)) ## Create .venv and install pinned dependencies; LOCKED=1: each file by its hash (CPython 3.11 on Linux, what CI does)
 
 .PHONY: demo
-demo: $(READY) ## The whole chain: corpus, check, split, train baseline and packed encoder, compare, register, export, label a page
+demo: $(READY) ## The whole chain: corpus, check, split, train baseline and encoder, compare, register, export, label a page
 	@$(RUN) demo
 
 .PHONY: demo-short
@@ -173,12 +173,12 @@ drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/
 	@$(RUN) drift "$(call need,CORPUS,new pages)" --model "$(or $(MODEL),models:/newsparts@champion)" $(if $(COLUMNS),--columns "$(COLUMNS)")
 
 .PHONY: bench
-bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling training equal-time cost serving"
+bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling cost neighbours serving"
 	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
 
 # What is measured against.
 $(VENV)/.bench: $(READY)
-	@if $(MAKE) --no-print-directory extractors && $(PIP) fasttext-numpy2-wheel setfit; then touch $@; \
+	@if $(MAKE) --no-print-directory extractors && $(PIP) fasttext-numpy2-wheel; then touch $@; \
 	else echo "what cannot be installed is left out of the comparison"; fi
 
 .PHONY: extractors

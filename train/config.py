@@ -97,63 +97,7 @@ class BaselineConfig:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The packed page encoder."""
-
-    backbone: str
-    revision: str | None
-    layers: int | None
-    window_tokens: int
-    overlap: float
-    head_tokens: int
-    tail_tokens: int
-    dropout: float
-    freeze_embeddings: bool
-    int8: bool
-    epochs: int
-    also_epochs: int
-    batch_windows: int
-    learning_rate: float
-    head_learning_rate: float
-    layer_decay: float
-    weight_decay: float
-    warmup: float
-    topic_weight: float
-    checkpoints: int
-    patience: int | None
-    threads: int | None
-    device: Literal["auto", "cpu"]
-    devices: int
-    bf16: bool
-    fp16: bool
-
-    def __post_init__(self) -> None:
-        _positive(
-            self, "encoder", "epochs", "batch_windows", "devices", "learning_rate", "head_learning_rate", "checkpoints", "head_tokens"
-        )
-        _not_negative(self, "encoder", "tail_tokens", "also_epochs", "dropout", "weight_decay", "warmup", "topic_weight", "patience")
-        if not 0 < self.layer_decay <= 1:
-            raise ValueError(
-                f"encoder.layer_decay is {self.layer_decay}, expected a factor from above 0 to 1; 1 is the same rate everywhere"
-            )
-        if self.batch_windows % self.devices:
-            raise ValueError(
-                f"encoder.batch_windows is {self.batch_windows}, expected a multiple of encoder.devices ({self.devices}), which share each batch"
-            )
-        if self.bf16 and self.fp16:
-            raise ValueError("encoder.bf16 and encoder.fp16 are both true, expected one of them at most")
-        if not 0 <= self.overlap <= 0.5:
-            raise ValueError(f"encoder.overlap is {self.overlap}, expected a share of the window between 0 and 0.5")
-        longest = 2 + self.head_tokens + self.tail_tokens
-        if self.window_tokens < 2 * longest:
-            raise ValueError(
-                f"encoder.window_tokens is {self.window_tokens}, expected at least {2 * longest}: "
-                "two segments of head_tokens + tail_tokens + marker must fit; widen the window or keep fewer tokens"
-            )
-
-
-@dataclass(frozen=True)
-class HierarchicalConfig:
-    """The hierarchical encoder."""
+    """The encoder."""
 
     backbone: str
     revision: str | None
@@ -163,12 +107,12 @@ class HierarchicalConfig:
     tail_tokens: int
     width: int
     depth: int
-    members: int
+    networks: int
     dropout: float
     epochs: int
     also_epochs: int
-    piece_segments: int
-    batch_pieces: int
+    chunk_segments: int
+    batch_chunks: int
     learning_rate: float
     weight_decay: float
     warmup: float
@@ -180,23 +124,21 @@ class HierarchicalConfig:
     device: Literal["auto", "cpu"]
 
     def __post_init__(self) -> None:
-        positive = ("head_tokens", "width", "depth", "members", "epochs", "batch_pieces", "learning_rate", "topic_regularisation")
-        _positive(self, "hierarchical", *positive)
-        _not_negative(self, "hierarchical", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs")
+        positive = ("head_tokens", "width", "depth", "networks", "epochs", "batch_chunks", "learning_rate", "topic_regularisation")
+        _positive(self, "encoder", *positive)
+        _not_negative(self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs")
         for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"hierarchical.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
+                raise ValueError(f"encoder.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
         if self.layers is not None and (not self.layers or min(self.layers) < 1 or list(self.layers) != sorted(set(self.layers))):
-            raise ValueError(
-                f"hierarchical.layers is {list(self.layers)}, expected layers from the lowest up, from 1 on, e.g. [3, 6], or null"
-            )
+            raise ValueError(f"encoder.layers is {list(self.layers)}, expected layers from the lowest up, from 1 on, e.g. [3, 6], or null")
         if self.role_layers is not None and (not self.role_layers or not set(self.role_layers) <= set(self.layers or ())):
             raise ValueError(
-                f"hierarchical.role_layers is {list(self.role_layers)}, expected some of hierarchical.layers "
+                f"encoder.role_layers is {list(self.role_layers)}, expected some of encoder.layers "
                 f"({list(self.layers) if self.layers else 'null'}), e.g. [3] of [3, 6], or null for all of them"
             )
-        if self.piece_segments < 2:
-            raise ValueError(f"hierarchical.piece_segments is {self.piece_segments}, expected at least 2, e.g. 192")
+        if self.chunk_segments < 2:
+            raise ValueError(f"encoder.chunk_segments is {self.chunk_segments}, expected at least 2, e.g. 192")
 
 
 @dataclass(frozen=True)
@@ -259,7 +201,6 @@ class Config:
     topics: TopicsConfig
     baseline: BaselineConfig | None
     encoder: EncoderConfig | None
-    hierarchical: HierarchicalConfig | None
     decoding: DecodingConfig
     calibration: CalibrationConfig
     evaluation: EvaluationConfig

@@ -274,13 +274,15 @@ def label_studio(
 def bench(
     sections: Annotated[
         list[str] | None,
-        typer.Option("--section", help="growth, baseline, labelling, training, equal-time, cost or serving; again for each (all)."),
+        typer.Option("--section", help="growth, baseline, labelling, cost, neighbours or serving; again for each (all)."),
     ] = None,
     sizes: Annotated[
         list[int] | None, typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000).")
     ] = None,
     steps: Annotated[list[str] | None, typer.Option("--step", help="What grows; again for each (all).")] = None,
-    model: Annotated[Path, typer.Option(help="A packed encoder's output folder, for labelling.")] = Path("outputs/demo-encoder"),
+    model: Annotated[Path, typer.Option(help="An encoder's output folder, for labelling, cost and neighbours.")] = Path(
+        "outputs/demo-encoder"
+    ),
     rounds: Annotated[int, typer.Option(help="Of each comparison.")] = 5,
     folder: Annotated[Path, typer.Option(help="Where corpora and results go.")] = Path("outputs/bench"),
 ) -> None:

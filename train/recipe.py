@@ -199,19 +199,13 @@ def _bundle_version(folder: Path) -> str | None:
 
 
 def family_of(config: Config, work: Path) -> Family:
-    """The family a config trains, not fitted yet; `work` is for its windows and checkpoints."""
+    """The family a config trains, not fitted yet; `work` is for what is done of it."""
     if config.family == "baseline":
         from train.models.baseline import BaselineFamily
 
         assert config.baseline is not None
         return BaselineFamily(config.baseline, config.seed)
     # torch and transformers take seconds to import
-    if config.family == "hierarchical":
-        with signals_wait():
-            from train.models.hierarchical import HierarchicalFamily
-
-        assert config.hierarchical is not None
-        return HierarchicalFamily(config.hierarchical, config.seed, work)
     with signals_wait():
         from train.models.encoder import EncoderFamily
 

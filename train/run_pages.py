@@ -26,7 +26,7 @@ from train.errors import InputError
 from train.files import sha256_json
 from train.progress import console
 
-_ALSO = {"baseline": "also_weight", "encoder": "also_epochs", "hierarchical": "also_epochs"}
+_ALSO = {"baseline": "also_weight", "encoder": "also_epochs"}
 """The setting of each family that says how much it makes of `corpus.also`."""
 _UNSEEN = ("validation", "test", "apart")
 """Parts of which nothing is learnt; `apart` is what a search keeps for its end."""

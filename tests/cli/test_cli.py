@@ -221,7 +221,7 @@ def test_bench_names_what_it_does_not_know(tmp_path: Path) -> None:
     asked = ("bench", "--section", "growth", "--segments", "100", "--folder", str(tmp_path))
     require_clear(train(*asked, "--step", "chec"), "step 'chec'")
     require_clear(train("bench", "--section", "encoder"), "section 'encoder'")
-    require_clear(train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained packed encoder")
+    require_clear(train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained encoder")
 
 
 def _two_parts(pages: list[Page], tmp_path: Path) -> list[str]:

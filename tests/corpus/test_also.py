@@ -104,7 +104,7 @@ def test_a_run_knows_its_backbone_by_content(make_config: ConfigMaker, tmp_path:
     own.mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (own / name).write_text("{}")
-    config = make_config("pages-hierarchical", f"hierarchical.backbone={own}")
+    config = make_config("pages-encoder", f"encoder.backbone={own}")
     seen = {run_fingerprint(config, "corpus")}
     for name in ("tokenizer.json", "model.safetensors"):
         with (own / name).open("ab") as file:

@@ -23,7 +23,6 @@ from train.models.page_network import SegmentVectors
 from train.models.quantize import quantized
 from train.recipe import family_of
 from train.runtime.encoder import Encoder
-from train.runtime.hierarchical import Hierarchical
 from train.runtime.labeler import Reader
 from train.runtime.reading import clean
 
@@ -43,22 +42,17 @@ KINDS = [pytest.param(_real, marks=pytest.mark.slow, id="real"), pytest.param(_c
 Written = tuple[Reader, Callable[[bool], Reader], Path]
 
 
-@pytest.fixture(scope="module", params=["pages-hierarchical", pytest.param("demo-encoder", marks=pytest.mark.slow)])
-def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The shipped backbone, two layers, after a short training: in torch; a function that loads it from the bundle's files, with int8 weights or not; the network's file."""
     folder, pages = tmp_path_factory.mktemp("parity"), list(compose(seed=13, pages=16))
-    kinds = {
-        "pages-hierarchical": ("segments.onnx", ["hierarchical.layers=[2]", "hierarchical.role_layers=null", "hierarchical.members=1", "hierarchical.epochs=3"]),
-        "demo-encoder": ("model.onnx", ["encoder.layers=2", "encoder.epochs=1", "encoder.window_tokens=256"]),
-    }  # fmt: skip
-    file, overrides = kinds[request.param]
-    family = family_of(load_config(ROOT / f"configs/{request.param}.yaml", [f"corpus.path={folder}", *overrides]), folder / "work")
+    overrides = ["encoder.layers=[2]", "encoder.role_layers=null", "encoder.networks=1", "encoder.epochs=3"]
+    family = family_of(load_config(ROOT / "configs/pages-encoder.yaml", [f"corpus.path={folder}", *overrides]), folder / "work")
     family.fit(TrainingPages(pages), lambda metrics, step: None)
     assert tuple(family.reader().topics) == topics_of(pages)
     (folder / "bundle").mkdir()
     manifest = family.write(folder / "bundle", pages[:4])
-    runtime = Hierarchical if request.param == "pages-hierarchical" else Encoder
-    return family.reader(), lambda small: runtime.load(folder / "bundle", manifest, int8=small), folder / "bundle" / file
+    return family.reader(), lambda small: Encoder.load(folder / "bundle", manifest, int8=small), folder / "bundle/segments.onnx"
 
 
 @pytest.mark.parametrize("pages", KINDS)

@@ -12,9 +12,8 @@ from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
-from train.models.backbone import layers_above
 from train.recipe import family_of, fit
-from train.runtime.hierarchical import Hierarchical
+from train.runtime.encoder import Encoder
 
 
 @pytest.mark.parametrize("backbone_name", ["package:nothing_here/model", "no/such-hub-id", "package:../etc"])
@@ -31,9 +30,9 @@ def test_a_backbone_by_hub_id_must_name_its_commit(make_config: ConfigMaker, rev
     assert caught.value.rule == "unpinned-backbone"
 
 
-def test_a_window_longer_than_the_backbone_knows_is_told(make_config: ConfigMaker) -> None:
-    with pytest.raises(InputError, match="at most 128"):
-        fit(make_config("demo-encoder", "encoder.window_tokens=200"))
+def test_segments_longer_than_the_backbone_knows_are_told(make_config: ConfigMaker) -> None:
+    with pytest.raises(InputError, match=r"at most 128[\s\S]*encoder\.head_tokens"):
+        fit(make_config("demo-encoder", "encoder.head_tokens=200"))
 
 
 def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
@@ -54,26 +53,11 @@ def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
     return model
 
 
-@pytest.mark.parametrize(
-    ("name", "architecture"),
-    [
-        *(("pages-hierarchical", a) for a in ("distilbert", "xlm-roberta", "deberta-v2", "modernbert", "roberta", "electra")),
-        *(
-            pytest.param("demo-encoder", a, marks=pytest.mark.slow)
-            for a in ("distilbert", "roberta", "deberta-v2", "modernbert", "electra", "xlm-roberta")
-        ),
-    ],
-)
-def test_any_hub_encoder_by_folder(
-    make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], name: str, architecture: str
-) -> None:
-    model = tiny(architecture, 1, backbone, tmp_path / architecture)
-    above = layers_above(model)
-    depths = {name: above(name) for name, _ in model.named_parameters()}
-    assert all(depth == 1 for parameter, depth in depths.items() if "word_embeddings" in parameter or "tok_embeddings" in parameter)
-    assert {depths[parameter] for parameter in depths if ".0." in parameter} == {0}
-    section = name.partition("-")[2]
-    family = family_of(make_config(name, f"{section}.backbone={tmp_path / architecture}", f"{section}.epochs=1"), tmp_path / "work")
+@pytest.mark.parametrize("architecture", ["distilbert", "xlm-roberta", "deberta-v2", "modernbert", "roberta", "electra"])
+def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], architecture: str) -> None:
+    tiny(architecture, 1, backbone, tmp_path / architecture)
+    config = make_config("pages-encoder", f"encoder.backbone={tmp_path / architecture}", "encoder.epochs=1")
+    family = family_of(config, tmp_path / "work")
     family.fit(TrainingPages(pages[:24], []), lambda metrics, step: None)
     (tmp_path / "bundle").mkdir()
     manifest = family.write(tmp_path / "bundle", pages[24:30])
@@ -105,8 +89,8 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
     assert torch.allclose(found[1, 16:], read.last_hidden_state[1, :3].mean(dim=0), atol=1e-6), "padding does not count"
     assert torch.allclose(found[:, 16:], last, atol=1e-6)
 
-    overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 2]"]
-    family = family_of(make_config("pages-hierarchical", *overrides), tmp_path / "work")
+    overrides = [f"encoder.backbone={tmp_path / 'three'}", "encoder.epochs=1", "encoder.layers=[1, 2]"]
+    family = family_of(make_config("pages-encoder", *overrides), tmp_path / "work")
     family.fit(TrainingPages(pages[:24], []), lambda metrics, step: None)
     assert "the first 2 of the backbone's 3 layers are read" in capsys.readouterr().err
     (tmp_path / "bundle").mkdir()
@@ -120,22 +104,22 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
 def test_layers_for_topics_alone_are_not_computed_without_topics(
     make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page]
 ) -> None:
-    from train.models.hierarchical import HierarchicalFamily
+    from train.models.encoder import EncoderFamily
 
     tiny("bert", 3, backbone, tmp_path / "three")
-    overrides = [f"hierarchical.backbone={tmp_path / 'three'}", "hierarchical.epochs=1", "hierarchical.layers=[1, 3]"]
-    config = make_config("pages-hierarchical", *overrides, "hierarchical.role_layers=[1]").hierarchical
+    overrides = [f"encoder.backbone={tmp_path / 'three'}", "encoder.epochs=1", "encoder.layers=[1, 3]"]
+    config = make_config("pages-encoder", *overrides, "encoder.role_layers=[1]").encoder
     assert config is not None
     bare = [page.with_segments([replace(s, topic=None) for s in page.segments]) for page in pages[:24]]
     for learnt, width, topics in ((pages[:24], 32, ("business", "sport")), (bare, 16, ())):
-        family = HierarchicalFamily(config, 13, tmp_path / f"work-{width}")
+        family = EncoderFamily(config, 13, tmp_path / f"work-{width}")
         family.fit(TrainingPages(learnt, []), lambda metrics, step: None)
         assert family.topics == topics
         assert family.read_for_roles == [slice(0, 16)]
         folder = tmp_path / f"bundle-{width}"
         folder.mkdir()
         manifest = family.write(folder, learnt[:6])
-        states, scores = Hierarchical.load(folder, manifest).states([[s.text for s in learnt[0].segments]])
+        states, scores = Encoder.load(folder, manifest).states([[s.text for s in learnt[0].segments]])
         assert states[0].shape == (len(learnt[0].segments), 4)
         assert (scores is None) == (not topics)
         assert family.width == width

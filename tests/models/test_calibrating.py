@@ -70,7 +70,7 @@ def test_a_calibration_is_read_back_and_an_old_bundle_has_none() -> None:
     assert (made.unsure("main", 0.89), made.unsure("main", 0.9), made.unsure("related", 0.1)) == (True, False, False)
 
 
-@pytest.mark.parametrize("name", ["demo-baseline", "demo-encoder", "pages-hierarchical"])
+@pytest.mark.parametrize("name", ["demo-baseline", "pages-encoder"])
 def test_a_run_calibrates_stores_and_reports(make_config: ConfigMaker, name: str) -> None:
     outcome = fit(make_config(name))
     certainty = read_json(outcome.output / "calibration.json")

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-import transformers
 
 from tests.helpers.configs import FAMILIES, ConfigMaker
 from tests.helpers.pages import WORDS, make_page, sentence
@@ -114,9 +112,9 @@ def test_shuffled_segments_ruin_what_context_gave(model: Trained, pages: list[Pa
     assert related(unseen) - related(shuffled) > 0.2
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("pages-hierarchical", 1e-6)])
+@pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("pages-encoder", 1e-6)])
 def test_the_same_seed_gives_the_same_answers(make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float) -> None:
-    few = ["hierarchical.epochs=2", "hierarchical.members=1"] if name == "pages-hierarchical" else ["baseline.max_iterations=5"]
+    few = ["encoder.epochs=2", "encoder.networks=1"] if name == "pages-encoder" else ["baseline.max_iterations=5"]
     config = make_config(name, *few)
     by_file, _ = read_corpus(config, tmp_path)
     parts = parts_of(split_corpus(config, by_file), by_file)
@@ -129,7 +127,7 @@ def test_the_same_seed_gives_the_same_answers(make_config: ConfigMaker, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("demo-encoder", 1e-6), ("pages-hierarchical", 1e-6)])
+@pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("pages-encoder", 1e-6)])
 def test_the_same_seed_gives_the_same_metrics(make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float) -> None:
     outcomes = [fit(make_config(name, f"output={tmp_path / run}")) for run in ("first", "second")]
     first, second = ({k: v for k, v in o.metrics.items() if not k.startswith("cost/")} for o in outcomes)
@@ -242,12 +240,12 @@ def test_the_segment_alone_is_told_nothing_of_its_page(make_config: ConfigMaker)
     assert [s["scores"] for s in scores[0]] == [s["scores"] for s in scores[1][::-1]]
 
 
-def test_members_that_are_trained_are_not_trained_again(
+def test_networks_that_are_trained_are_not_trained_again(
     make_config: ConfigMaker, tmp_path: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.models.hierarchical import HierarchicalFamily
+    from train.models.encoder import EncoderFamily
 
-    config = make_config("pages-hierarchical", "hierarchical.epochs=2").hierarchical
+    config = make_config("pages-encoder", "encoder.epochs=2").encoder
     assert config is not None
     steps: list[int] = []
 
@@ -258,12 +256,12 @@ def test_members_that_are_trained_are_not_trained_again(
 
     train, rest = pages[:48], pages[48:]
     with pytest.raises(KeyboardInterrupt):
-        HierarchicalFamily(config, 13, tmp_path / "work").fit(TrainingPages(train, rest), killed)
-    again = HierarchicalFamily(config, 13, tmp_path / "work")
+        EncoderFamily(config, 13, tmp_path / "work").fit(TrainingPages(train, rest), killed)
+    again = EncoderFamily(config, 13, tmp_path / "work")
     again.fit(TrainingPages(train, rest), lambda metrics, step: steps.append(step))
-    whole = HierarchicalFamily(config, 13, tmp_path / "other")
+    whole = EncoderFamily(config, 13, tmp_path / "other")
     whole.fit(TrainingPages(train, rest), lambda metrics, step: None)
-    assert steps == [1, 2, 3, 3, 4], "the second member alone"
+    assert steps == [1, 2, 3, 3, 4], "the second network alone"
     texts = [[clean(text) for text in page.texts] for page in rest]
     for a, b in zip(again.reader().states(texts)[0], whole.reader().states(texts)[0], strict=True):
         assert np.allclose(a, b, atol=1e-6)
@@ -296,7 +294,7 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["demo-baseline", "pages-hierarchical"])
+@pytest.mark.parametrize("name", ["demo-baseline", "pages-encoder"])
 def test_composed_pages_are_learnt_from_without_their_topics(make_config: ConfigMaker, name: str, tmp_path: Path) -> None:
     from train.corpus.build import build
 
@@ -311,8 +309,7 @@ def test_composed_pages_are_learnt_from_without_their_topics(make_config: Config
     ("name", "say", "none"),
     [
         ("demo-baseline", "baseline.also_weight=1.0", "baseline.also_weight=0.0"),
-        pytest.param("demo-encoder", "encoder.also_epochs=3", "encoder.also_epochs=0", marks=pytest.mark.slow),
-        ("pages-hierarchical", "hierarchical.also_epochs=6", "hierarchical.also_epochs=0"),
+        ("pages-encoder", "encoder.also_epochs=6", "encoder.also_epochs=0"),
     ],
 )
 def test_every_family_learns_from_other_corpora_as_its_config_says(
@@ -337,19 +334,3 @@ def test_every_family_learns_from_other_corpora_as_its_config_says(
     with_others, without = (sum(s["scores"]["related"] for record in some for s in record["segments"]) for some in records)
     assert with_others > 2 * without
     assert "others.jsonl" in (outcome.output / "bundle" / CARD).read_text()
-
-
-@pytest.mark.slow
-def test_training_in_bfloat16_ships_the_network_without_its_autocast(make_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Emulated where the processor has no such instructions; without a GPU `device: auto` takes the CPU."""
-    asked: list[bool] = []
-    init = transformers.Trainer.__init__
-    monkeypatch.setattr(transformers.Trainer, "__init__", lambda self, **given: (asked.append(given["args"].bf16), init(self, **given))[1])
-    outcome = fit(make_config("demo-encoder", "encoder.bf16=true"))
-    assert asked == [True]
-    assert outcome.metrics["test/role/macro_f1"] > 0.9
-    kinds = {tensor.data_type for tensor in onnx.load(str(outcome.output / "bundle/model.onnx")).graph.initializer}
-    assert onnx.TensorProto.FLOAT in kinds
-    assert not kinds & {onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT16}
-    manifest = read_json(outcome.output / "bundle" / "bundle.json")
-    assert manifest["parity"]["max_difference"] < 1e-4

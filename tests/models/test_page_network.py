@@ -1,11 +1,11 @@
-"""The upper half of the hierarchical encoder: pages of unlike length are read together, and padding says nothing."""
+"""The upper half of the encoder: pages of unlike length are read together, and padding says nothing."""
 
 from __future__ import annotations
 
 import torch
 
 from train.models.page_network import PageNetwork
-from train.runtime.hierarchical import COUNTED_NAMES
+from train.runtime.encoder import COUNTED_NAMES
 
 
 def _network() -> PageNetwork:

@@ -13,21 +13,18 @@ from train.models import quantize
 from train.recipe import fit
 from train.runtime import Labeler
 
-FAMILIES = [pytest.param("demo-encoder", "encoder", "model", marks=pytest.mark.slow), ("pages-hierarchical", "hierarchical", "segments")]
 
-
-@pytest.mark.parametrize(("name", "section", "network"), FAMILIES)
 def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(
-    make_config: ConfigMaker, pages: list[Page], monkeypatch: pytest.MonkeyPatch, name: str, section: str, network: str
+    make_config: ConfigMaker, pages: list[Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantize, "LEAST_SPEED", 0.0)
     monkeypatch.setattr(quantize, "LEAST_AGREEMENT", 0.5)
     monkeypatch.setattr(quantize, "MOST_LOST", 1.0)
-    outcome = fit(make_config(name, f"{section}.int8=true"))
+    outcome = fit(make_config("pages-encoder", "encoder.int8=true"))
     bundle = outcome.output / "bundle"
     manifest, found = read_json(bundle / "bundle.json"), read_json(bundle / "int8.json")
     assert manifest["int8"] is True
-    assert f"{network}.int8.onnx" in manifest["files"]
+    assert "segments.int8.onnx" in manifest["files"]
     assert "int8.json" in manifest["documents"], "how fast it was names no version"
     assert "int8.json" not in manifest["files"]
     assert (found["kept"], 0 < found["agreement"] <= 1, found["pages"] > 5) == (True, True, True)
@@ -50,7 +47,7 @@ def test_int8_weights_that_do_not_gain_are_left_out(
     bundle: Path = outcome.output / "bundle"
     manifest = read_json(bundle / "bundle.json")
     assert manifest["int8"] is False
-    assert not (bundle / "model.int8.onnx").exists()
+    assert not (bundle / "segments.int8.onnx").exists()
     assert read_json(bundle / "int8.json")["kept"] is False
     assert "int8 weights not kept" in capsys.readouterr().err
     assert Labeler.load(bundle).version == outcome.version

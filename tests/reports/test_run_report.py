@@ -75,7 +75,7 @@ def test_both_families_leave_the_same_pages_and_figures(request: pytest.FixtureR
     expected = (
         {"learning_curve/validation/role/macro_f1"}
         if name == "pages-baseline"
-        else {"train/loss", "train/learning_rate", "train/tokens_per_second", "train/validation_macro_f1"}
+        else {"train/loss", "train/learning_rate", "train/segments_per_second", "train/validation_macro_f1"}
     )
     assert expected <= steps
 

@@ -18,10 +18,10 @@ from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.explain import feature_names
 from train.models import baseline as models
-from train.runtime import hierarchical
+from train.runtime import encoder
 from train.runtime.baseline import Baseline
 from train.runtime.captions import _SIGNS, CAPTION_NAMES, END_CHARS, captions
-from train.runtime.hierarchical import COUNTED_NAMES, Hierarchical, SegmentPlan, counted
+from train.runtime.encoder import COUNTED_NAMES, Encoder, SegmentPlan, counted
 from train.runtime.reading import NUMBER_NAMES, clean, numbers
 
 
@@ -107,10 +107,10 @@ def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(monkeypatch: p
             given.append(fed["numbers"])
             return [np.full((1, fed["numbers"].shape[1], 4), 0.25, np.float32)]
 
-    monkeypatch.setattr(hierarchical, "onnx_session", lambda path, threads: Session())
-    monkeypatch.setattr(hierarchical, "load_tokenizer", lambda path: None)
+    monkeypatch.setattr(encoder, "onnx_session", lambda path, threads: Session())
+    monkeypatch.setattr(encoder, "load_tokenizer", lambda path: None)
     plan = SegmentPlan(head=4, tail=0, opening=1, closing=2, pad=0)
-    reader = Hierarchical.load(tmp_path, {"segments": plan.to_json(), "topics": []})
+    reader = Encoder.load(tmp_path, {"segments": plan.to_json(), "topics": []})
     texts = ["Ferries stay in port", "Photo: Ana Lind"]
     reader.read(np.zeros((2, 4), np.float32), counted(texts))
     assert np.array_equal(given[0][0], numbers(texts))

@@ -2,27 +2,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from train.runtime import baseline, reading
 from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
 from train.runtime.features import shifted
 from train.runtime.reading import HEAD_CHARS, LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, TAIL_CHARS, clean, likeness, place, shape
 from train.runtime.trees import Trees
-from train.runtime.windows import WindowPlan, batches, collate, pack, spans
 
-PLAN = WindowPlan(tokens=40, overlap=0.25, head=6, tail=2, marker=1, closing=2, pad=0)
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
 
 
-@pytest.mark.parametrize("module", ["train.runtime", "train.runtime.baseline", "train.runtime.encoder", "train.runtime.hierarchical"])
+@pytest.mark.parametrize("module", ["train.runtime", "train.runtime.baseline", "train.runtime.encoder"])
 def test_reading_needs_no_training_library(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'onnxruntime'}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -55,43 +51,6 @@ def test_neighbours_stop_at_the_page_edge() -> None:
     rows = np.array([[1.0], [2.0], [3.0], [4.0]])
     assert shifted(rows, -1, [2, 2]).ravel().tolist() == [0, 1, 0, 3]
     assert shifted(rows, 1, [2, 2]).ravel().tolist() == [2, 0, 4, 0]
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=60))
-def test_windows_cover_every_segment_and_fit(costs: list[int]) -> None:
-    found = list(spans(costs, PLAN))
-    covered = [i for first, last in found for i in range(first, last)]
-    assert set(covered) == set(range(len(costs)))
-    assert all(sum(costs[first:last]) + 1 <= PLAN.tokens for first, last in found)
-    assert all(b[0] > a[0] and b[1] > a[1] for a, b in pairwise(found))
-
-
-def _tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(
-        models.WordLevel({"[PAD]": 0, "[M]": 1, "[E]": 2, "[UNK]": 3, **{f"w{i}": i + 4 for i in range(50)}}, unk_token="[UNK]")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return tokenizer
-
-
-def test_a_window_holds_markers_heads_and_tails() -> None:
-    page = ["w0 w1", " ".join(f"w{i}" for i in range(20)), ""]
-    (window,) = pack([page], _tokenizer(), PLAN)
-    assert window.input_ids.tolist() == [1, 4, 5, 1, 4, 5, 6, 7, 8, 9, 22, 23, 1, 2]
-    assert window.markers.tolist() == [0, 3, 12]
-    assert (window.input_ids[window.markers] == PLAN.marker).all()
-
-
-def test_batches_pad_little_and_lose_nothing() -> None:
-    pages = [[" ".join(["w1"] * (i % 6 + 1))] * (i % 9 + 1) for i in range(40)]
-    windows = list(pack(pages, _tokenizer(), PLAN))
-    made = list(batches(windows, 160))
-    assert sum(map(len, made)) == len(windows)
-    for batch in made:
-        arrays = collate(batch, PLAN)
-        assert arrays["input_ids"].size <= max(160, PLAN.tokens)
-        assert arrays["is_marker"].sum() == sum(len(w.markers) for w in batch)
-        assert (arrays["attention_mask"].sum(axis=1) == [len(w.input_ids) for w in batch]).all()
 
 
 def test_states_of_a_page() -> None:

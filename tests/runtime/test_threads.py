@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from train.runtime import encoder
+from train.runtime import onnx
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_threads_are_those_asked_for_or_the_share_of_the_cores_that_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, quota: str | None, expected: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
-    monkeypatch.setattr(encoder, "CGROUP", tmp_path / "cpu.max")
+    monkeypatch.setattr(onnx, "CGROUP", tmp_path / "cpu.max")
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     if quota is not None:
         (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert encoder.cores_at_hand() == expected
+    assert onnx.cores_at_hand() == expected

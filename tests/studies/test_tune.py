@@ -234,7 +234,7 @@ def test_unknown_keys_and_metrics_are_named(search: Search, tmp_path: Path) -> N
         search(1)
 
 
-@pytest.mark.parametrize("name", ["baseline", "encoder", "hierarchical"])
+@pytest.mark.parametrize("name", ["baseline", "encoder"])
 def test_the_shipped_spaces_fit_their_configs(name: str) -> None:
     for one in read_space(ROOT / f"configs/tune/{name}.yaml"):
         for value in one.choices or (one.low, one.high):

@@ -18,7 +18,6 @@ from tests.helpers.toys import QUICK
 from train.config import Config
 from train.crossval import cross_validate
 from train.files import read_json
-from train.models.encoder import COMPLETE, last_checkpoint
 from train.outbox import Outbox
 from train.recipe import fit
 from train.tracking import attach, connect, tracked_run
@@ -183,29 +182,30 @@ def _start(config: Config, tmp_path: Path, store: Path) -> subprocess.Popen[str]
     return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
-def _wait_for_checkpoint(config: Config, process: subprocess.Popen[str]) -> None:
-    folder = Path(config.output) / "work" / "checkpoints"
+def _wait_for_a_network(config: Config, process: subprocess.Popen[str]) -> Path:
+    """Waits until the first network is trained; its file."""
+    first = Path(config.output) / "work" / "network-0.safetensors"
     deadline = time.monotonic() + 120
-    while last_checkpoint(folder) is None:
+    while not first.is_file():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline, "no checkpoint in two minutes"
+        assert time.monotonic() < deadline, "no network in two minutes"
         time.sleep(0.05)
+    return first
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    undisturbed = fit(make_config("demo-encoder", "encoder.epochs=6", "encoder.checkpoints=6", f"output={tmp_path / 'whole'}"))
-    config = make_config("demo-encoder", *ON, "encoder.epochs=6", "encoder.checkpoints=6")
+    undisturbed = fit(make_config("demo-encoder", "encoder.networks=3", f"output={tmp_path / 'whole'}"))
+    config = make_config("demo-encoder", *ON, "encoder.networks=3")
     process = _start(config, tmp_path, store)
-    _wait_for_checkpoint(config, process)
+    first = _wait_for_a_network(config, process)
     process.kill()
     process.wait()
     (run,) = _runs()
     assert run.info.status == "RUNNING"  # killed outright, it could not say so
 
-    # A checkpoint that was being written when the process died is not resumed from.
-    half = Path(config.output) / "work" / "checkpoints" / "checkpoint-9999"
-    half.mkdir()
+    # A network that was being written when the process died is trained anew.
+    (first.parent / ".network-2.safetensors.another.9999.part").write_bytes(first.read_bytes()[:100])
     resumed = fit(config)
     (run,) = _runs()
     assert run.info.run_id == resumed.run_id
@@ -218,10 +218,10 @@ def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, s
 
 
 @pytest.mark.slow
-def test_a_signal_ends_the_run_as_killed_and_keeps_the_checkpoint(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    config = make_config("demo-encoder", *ON, "encoder.epochs=200", "encoder.checkpoints=400")
+def test_a_signal_ends_the_run_as_killed_and_keeps_the_trained_network(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+    config = make_config("demo-encoder", *ON, "encoder.networks=200")
     process = _start(config, tmp_path, store)
-    _wait_for_checkpoint(config, process)
+    first = _wait_for_a_network(config, process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -230,4 +230,4 @@ def test_a_signal_ends_the_run_as_killed_and_keeps_the_checkpoint(make_config: C
     (run,) = _runs()
     assert run.info.status == "KILLED"
     assert read_json(Path(config.output) / "unfinished.json")["run_id"] == run.info.run_id
-    assert list((Path(config.output) / "work" / "checkpoints").glob(f"*/{COMPLETE}"))
+    assert first.is_file()

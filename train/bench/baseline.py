@@ -27,8 +27,8 @@ from train.models.linear import fit_linear
 from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
 from train.runtime.decoding import Decoder
+from train.runtime.encoder import counted
 from train.runtime.features import shifted
-from train.runtime.hierarchical import counted
 from train.runtime.reading import clean
 
 

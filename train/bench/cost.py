@@ -27,7 +27,7 @@ def cost(corpus: Path, encoder: Path, baseline: Path, rounds: int, threads: int)
 
     Args:
         corpus: Composed pages; the first `PAGES` are labelled.
-        encoder: Output folder of a packed encoder.
+        encoder: Output folder of an encoder.
         baseline: Output folder of a baseline.
         rounds: That count.
         threads: Of this process.
@@ -40,8 +40,8 @@ def cost(corpus: Path, encoder: Path, baseline: Path, rounds: int, threads: int)
         manifest = read_manifest(encoder / "bundle")
         labelers = {
             "baseline, two readings": load_labeler(str(baseline)),
-            "packed encoder, float32": replace(whole, reader=Encoder.load(encoder / "bundle", manifest, threads=threads, int8=False)),
-            "packed encoder, int8": replace(whole, reader=int8_engine(encoder / "bundle", manifest, threads)),
+            "encoder, float32": replace(whole, reader=Encoder.load(encoder / "bundle", manifest, threads=threads, int8=False)),
+            "encoder, int8": replace(whole, reader=int8_engine(encoder / "bundle", manifest, threads)),
         }
         runs = {name: _run(labeler, pages, folder / "labelled") for name, labeler in labelers.items()}
         segments = sum(len(page.segments) for page in Corpus(pages)) / PAGES

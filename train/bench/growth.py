@@ -82,19 +82,6 @@ def _report(corpus: Path, folder: Path) -> Callable[[], object]:
     return lambda: corpus_report(str(corpus), folder / "report.html", quarantine=folder / "quarantine.jsonl")
 
 
-def _windows(corpus: Path, folder: Path) -> Callable[[], object]:
-    from train.config import load_config
-    from train.corpus.read import Corpus
-    from train.models.encoder import EncoderFamily, window_table
-
-    config = load_config(Path("configs/demo-encoder.yaml")).encoder
-    assert config is not None
-    family = EncoderFamily(config, 13, folder)
-    family.topics = ("business", "entertainment", "politics", "sport", "tech")
-    family.load_backbone()
-    return lambda: window_table(Corpus(corpus), family.tokenizer, family.plan, family.topics, folder / "windows", "bench")
-
-
 def _train(corpus: Path, folder: Path) -> Callable[[], object]:
     from train.config import load_config
     from train.corpus.read import read_pages
@@ -133,7 +120,6 @@ STEPS = {
     "split": _split,
     "leakage": _leakage,
     "corpus-report": _report,
-    "windows": _windows,
     "train": _train,
     "label": _label,
 }

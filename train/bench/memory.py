@@ -8,8 +8,9 @@ from pathlib import Path
 
 from train.bench.compare import Row, once, split_pages
 from train.machine import peak_memory_mb
-from train.runtime.encoder import INT8, Encoder, load_tokenizer
+from train.runtime.encoder import Encoder
 from train.runtime.labeler import read_manifest
+from train.runtime.onnx import INT8
 from train.runtime.reading import clean
 
 PAGES = 16
@@ -20,7 +21,7 @@ def engine_memory(corpus: Path, model: Path, threads: int) -> list[Row]:
     """A row for each engine; int8 where the model's bundle has such weights."""
     peaks = {}
     for name in ENGINES:
-        if name.endswith("int8") and not (model / "bundle" / f"model{INT8}").is_file():
+        if name.endswith("int8") and not (model / "bundle" / f"segments{INT8}").is_file():
             continue
         command = [sys.executable, "-m", "train.bench.memory", name, str(corpus), str(model), str(threads)]
         peaks[name] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
@@ -29,20 +30,14 @@ def engine_memory(corpus: Path, model: Path, threads: int) -> list[Row]:
 
 def main(name: str, corpus: Path, model: Path, threads: int) -> float:
     """Labels pages with one engine and returns this process' peak memory in MB."""
-    manifest = read_manifest(model / "bundle")
-    reader = Encoder.load(model / "bundle", manifest, threads=threads, int8=name.endswith("int8")) if not name.startswith("torch") else None
-    if reader is None:
+    if name.startswith("torch"):
         import torch
 
-        from train.bench.encoder import torch_forward
-        from train.models.network import PageEncoder
-        from train.runtime.windows import WindowPlan
+        from train.bench.encoder import torch_engine
 
-        torch.set_num_threads(threads)
-        forward = torch_forward(PageEncoder.from_pretrained(model / "weights").eval(), torch.float32)
-        reader = Encoder(
-            forward, load_tokenizer(model / "bundle" / "tokenizer.json"), WindowPlan(**manifest["windows"]), tuple(manifest["topics"])
-        )
+        reader = torch_engine(model, torch.float32, threads)
+    else:
+        reader = Encoder.load(model / "bundle", read_manifest(model / "bundle"), threads=threads, int8=name.endswith("int8"))
     reader.states([[clean(text) for text in page.texts] for page in split_pages(corpus)["test"][:PAGES]])
     return peak_memory_mb()
 

@@ -17,8 +17,9 @@ from train.errors import InputError
 from train.files import write_json, write_text
 from train.progress import console
 from train.registry import bundle_folder
+from train.runtime.encoder import SEGMENT_FILES
 
-COMPARED = {"baseline": (1,), "labelling": (1, 2), "training": (2,), "equal-time": (2,), "cost": (1,)}
+COMPARED = {"baseline": (1,), "labelling": (1, 2), "cost": (1,)}
 """Sections that compare, and the threads they are run with."""
 SECTIONS = ("growth", *COMPARED, "serving")
 CHAMPION = "models:/newsparts@champion"
@@ -37,7 +38,7 @@ def report(
         sections: Names in `SECTIONS`; empty: all.
         sizes: Of the corpora of `growth`; empty: 10,000, 100,000 and 1,000,000 segments.
         steps: Of `growth`; empty: all.
-        model: A packed encoder's output folder, for `labelling`.
+        model: An encoder's output folder, for what measures one.
         rounds: Of each comparison of the baseline; half as many of the encoder, which is slow.
 
     Raises:
@@ -48,11 +49,9 @@ def report(
     unknown = [name for name in sections if name not in SECTIONS]
     if unknown:
         raise InputError(f"section {unknown[0]!r}", expected=f"one of {', '.join(SECTIONS)}", remedy="name one of them", rule="no-section")
-    if {"labelling", "cost"} & set(sections or SECTIONS) and not (
-        (model / "bundle" / "model.onnx").is_file() and (model / "weights").is_dir()
-    ):
+    if {"labelling", "cost"} & set(sections or SECTIONS) and not (model / "bundle" / SEGMENT_FILES[0]).is_file():
         raise InputError(
-            "no trained packed encoder", expected="a run's output folder", remedy="run make demo first, or name one: MODEL=outputs/…",
+            "no trained encoder", expected="a run's output folder", remedy="run make demo first, or name one: MODEL=outputs/…",
             path=model, rule="no-model",
         )  # fmt: skip
     if "cost" in (sections or SECTIONS) and not (beside(model) / "bundle").is_dir():
@@ -103,19 +102,13 @@ def main(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> 
         from train.bench import baseline
 
         return baseline.run(corpus, rounds)
-    from train.bench import encoder
-
-    if section == "equal-time":
-        from train.bench.equal_time import equal_time
-
-        return equal_time(corpus, threads)
     if section == "cost":
         from train.bench.cost import cost
 
         return cost(corpus, model, beside(model), rounds, threads)
-    if section == "labelling":
-        return encoder.labelling(corpus, model, rounds, threads)
-    return encoder.training(corpus, rounds, threads)
+    from train.bench.encoder import labelling
+
+    return labelling(corpus, model, rounds, threads)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ CARD = "MODEL_CARD.md"
 _REQUIREMENTS = {
     "baseline": ("numpy", "scipy", "scikit-learn", "skops"),
     "encoder": ("numpy", "onnxruntime", "tokenizers"),
-    "hierarchical": ("numpy", "onnxruntime", "tokenizers"),
 }
 
 
@@ -42,7 +41,7 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
 
     Args:
         folder: Where the bundle is to be; an older bundle there is replaced.
-        family: `baseline`, `encoder` or `hierarchical`.
+        family: `baseline` or `encoder`.
         decoder: The page decoder.
         calibration: Temperatures and thresholds.
         write: Writes the weights into the folder it is given and returns the family's part of the manifest.

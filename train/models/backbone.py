@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from train.errors import InputError
 from train.models.backbone_files import backbone_source
-from train.models.dropout import pool_dropout
 from train.progress import console
 
 _COMMIT = re.compile("[0-9a-f]{40}")
-_DROPOUTS = ("hidden_dropout_prob", "hidden_dropout", "mlp_dropout", "embedding_dropout", "dropout")
-"""What architectures call the dropout of their hidden states."""
-_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
-"""And that of attention, which is always off: it is what costs most (`train.models.dropout`)."""
 
 
-def load_backbone(
-    name: str, *, revision: str | None = None, layers: int | None = None, dropout: float = 0.0, positions: int = 0
-) -> tuple[Any, PreTrainedModel]:
+def load_backbone(name: str, *, revision: str | None = None, layers: int | None = None, positions: int = 0) -> tuple[Any, PreTrainedModel]:
     """Loads a backbone and its tokenizer.
 
     Args:
         name: `package:NAME/FOLDER`, a local folder or a Hub id.
         revision: The commit of a Hub id, 40 hexadecimal digits; of others unused.
         layers: Keep the first so many layers; None keeps all.
-        dropout: Of the backbone's hidden states.
         positions: It must know so many.
 
     Returns:
@@ -53,9 +43,8 @@ def load_backbone(
     try:
         hf_tokenizer = AutoTokenizer.from_pretrained(source, **where)
         config = AutoConfig.from_pretrained(source, **where)
-        _adapt(config, layers, dropout, positions)
+        _adapt(config, layers, positions)
         backbone = AutoModel.from_pretrained(source, config=config, use_safetensors=True, **where)
-        pool_dropout(backbone)
     except (OSError, ValueError) as error:
         raise InputError(
             f"backbone {name!r} cannot be loaded: {str(error).splitlines()[0]}",
@@ -66,10 +55,7 @@ def load_backbone(
     return hf_tokenizer, backbone
 
 
-def _adapt(config: Any, layers: int | None, dropout: float, positions: int) -> None:
-    for name in (*_DROPOUTS, *_ATTENTION_DROPOUTS):
-        if hasattr(config, name):
-            setattr(config, name, dropout if name in _DROPOUTS else 0.0)
+def _adapt(config: Any, layers: int | None, positions: int) -> None:
     if layers:
         if layers > config.num_hidden_layers:
             raise InputError(
@@ -83,25 +69,9 @@ def _adapt(config: Any, layers: int | None, dropout: float, positions: int) -> N
         raise InputError(
             f"{positions} tokens are to be read at once",
             expected=f"at most {config.max_position_embeddings}, the positions the backbone knows",
-            remedy="read fewer (encoder.window_tokens), or take a backbone with a longer context",
+            remedy="read fewer (encoder.head_tokens, encoder.tail_tokens), or take a backbone with a longer context",
             rule="bad-config",
         )
-
-
-def layers_above(backbone: PreTrainedModel) -> Callable[[str], int]:
-    """How many layers stand above a parameter of the backbone, by its name; all of them above embeddings, none above a last norm.
-
-    Layer-wise learning rates shrink by a factor for each of them (ULMFiT, Howard & Ruder 2018, section 3.2; ELECTRA's fine-tuning).
-    """
-    count = int(backbone.config.num_hidden_layers)
-    stack = next((name for name, m in backbone.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count), None)
-
-    def above(name: str) -> int:
-        if stack is not None and name.startswith(f"{stack}."):
-            return count - 1 - int(name.removeprefix(f"{stack}.").partition(".")[0])
-        return count if "embed" in name else 0
-
-    return above
 
 
 def fast_tokenizer(hf_tokenizer: Any) -> Tokenizer:

@@ -1,366 +1,307 @@
-"""Training the packed page encoder with the Hugging Face Trainer, and writing it as ONNX."""
+"""Training the encoder: a frozen backbone reads segments, once; networks over whole pages learn from them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import math
-import shutil
+import itertools
+import random
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 import transformers
-from tokenizers import Tokenizer
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from train.config import EncoderConfig
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages
-from train.errors import InputError
-from train.files import sha256_json, write_text
-from train.models.backbone import fast_tokenizer, layers_above, load_backbone, special_ids
-from train.models.devices import Shown, Tell, any_process, train_on_devices
+from train.files import sha256_json, written_aside
+from train.models.backbone import fast_tokenizer, load_backbone, special_ids
+from train.models.backbone_files import backbone_content
 from train.models.family import Log, page_states, topics_of
-from train.models.network import IGNORED, PageEncoder, PageEncoderConfig
-from train.models.onnx import export_onnx
+from train.models.onnx import export_encoder
+from train.models.page_network import IGNORED, MeanOfNetworks, PageNetwork, SegmentVectors
+from train.models.story_topics import labelled_stories, mean_vector, topic_head, topic_indices
+from train.models.vectors import VectorStore
 from train.models.watching import Watch
-from train.progress import track
-from train.runtime.decoding import BEGINS, GOES_ON
-from train.runtime.encoder import OUTPUTS, Encoder
-from train.runtime.reading import ROLES, clean
-from train.runtime.windows import Window, WindowPlan, collate, pack
+from train.progress import bar
+from train.runtime.decoding import STATES
+from train.runtime.encoder import Encoder, SegmentPlan, counted, embed_all
+from train.runtime.reading import clean, word_count
 
-COMPLETE = "COMPLETE"
-"""Written last into a checkpoint: without it, the checkpoint is not resumed from."""
+SCORED_WORDS = 3
+"""Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
+
+
+@dataclass(frozen=True)
+class TrainingExample:
+    """A page as the network learns from it.
+
+    Args:
+        vectors: float32 `[n, width]`.
+        numbers: float32 `[n, features]`.
+        states: `[n]`.
+        weights: `[n]` of the state loss.
+    """
+
+    vectors: np.ndarray
+    numbers: np.ndarray
+    states: np.ndarray
+    weights: np.ndarray
+
+    def chunk(self, first: int, last: int) -> TrainingExample:
+        """Segments `first` to `last - 1`."""
+        return TrainingExample(*(getattr(self, name)[first:last] for name in self.__dataclass_fields__))
 
 
 class EncoderFamily:
-    """Fits a `PageEncoder`.
+    """Fits an `Encoder`.
 
     Args:
         config: The section `encoder`.
-        seed: Of initialisation and order.
-        work: Folder for windows and checkpoints; the caller deletes it when the run is done.
+        seed: Of initialisation and order; networks count on from it.
+        work: Folder for networks that are done; the caller deletes it when the run is done.
     """
 
     def __init__(self, config: EncoderConfig, seed: int, work: Path) -> None:
         self.config, self.seed, self.work = config, seed, work
-        self.network: PageEncoder | None = None
-        datasets.disable_progress_bars()
+        self.network: MeanOfNetworks | None = None
+        self.topics: tuple[str, ...] = ()
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
         if config.threads:
             torch.set_num_threads(config.threads)
+        self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, `also_epochs` times on `also`; goes on from the last whole checkpoint in `work`, if there is one."""
-        also = pages.also if self.config.also_epochs else ()
-        topics = topics_of([*pages.train, *pages.topic_texts, *also])
-        self.begin(topics if len(topics) > 1 else ())
-        windows = self._windows(pages.train, pages.topic_texts, also)
-        shown = Shown(log)
-        with shown.display:
-            if self.config.devices == 1:
-                self.train(windows, pages.validation, shown)
-            else:
-                train_on_devices(self, windows, pages.validation, shown)
-
-    def begin(self, topics: tuple[str, ...]) -> None:
-        """Seeds, and makes the network for these topics: the same in every process of a training."""
-        transformers.set_seed(self.seed)
-        self.topics = topics
-        self.load_backbone()
-
-    def load_backbone(self) -> None:
-        """Loads tokenizer and network, and plans windows for them.
+        """Trains, the first `also_epochs` on `also` too. Networks that `work` holds are not trained again.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
-        self.hf_tokenizer, backbone = load_backbone(
-            config.backbone, revision=config.revision, layers=config.layers, dropout=config.dropout, positions=config.window_tokens
-        )
-        self.tokenizer = fast_tokenizer(self.hf_tokenizer)
-        self.plan = window_plan(config, self.hf_tokenizer)
-        network = PageEncoderConfig(backbone=backbone.config.to_dict(), topics=list(self.topics), topic_weight=config.topic_weight)
-        self.network = PageEncoder(network, backbone)
-        if self.config.freeze_embeddings:
-            self.network.backbone.get_input_embeddings().requires_grad_(False)
+        train, topic_texts = pages.train, pages.topic_texts
+        also = pages.also if config.also_epochs else ()
+        self.topics = topics_of([*train, *topic_texts, *also])
+        self.topics = self.topics if len(self.topics) > 1 else ()
+        self.load_backbone()
+        self._embed([*train, *topic_texts, *also])
+        head = self._topic_head([*train, *topic_texts, *also]) if self.topics else None
+        own = [self._example(page) for page in train]
+        others = [self._example(page) for page in also]
+        networks = []
+        display = bar()
+        with display:
+            task = display.add_task("training", total=config.networks * config.epochs)
+            for number in range(config.networks):
+                step = number * config.epochs
+                torch.manual_seed(self.seed + number)
+                network = PageNetwork(
+                    self.width,
+                    width=config.width,
+                    depth=config.depth,
+                    dropout=config.dropout,
+                    topics=len(self.topics),
+                    read_for_roles=self.read_for_roles,
+                ).to(self.device)
+                network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
+                if head is not None:
+                    network.set_topics(*head)
+                done = self.work / f"network-{number}.safetensors"
+                if done.is_file():
+                    network.load_state_dict(load_file(done))
+                    display.advance(task, config.epochs)
+                else:
+                    watch = None
+                    if config.patience is not None and pages.validation:
+                        watch = Watch(pages.validation, config.patience, self.work / f"watch-{number}", log, step=step)
+                    for learnt in self._train(network, self.seed + number, own, others):
+                        step += 1
+                        display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
+                        log(learnt, step)
+                        if watch is not None and watch.look(network, self._reader(_Stored, MeanOfNetworks([network]).eval()), step):
+                            break
+                    if watch is not None:
+                        watch.restore(network)
+                    with written_aside(done) as path:
+                        save_file(network.state_dict(), path)
+                networks.append(network.eval())
+        self.network = MeanOfNetworks(networks).eval()
 
-    def _windows(self, pages: Sequence[Page], topic_texts: Sequence[Page], also: Sequence[Page]) -> datasets.Dataset:
-        """The windows of all epochs as a memory-mapped Arrow table under `work`; built once for the same pages and settings."""
-
-        def shown() -> Iterator[Page]:
-            readings = (page for _ in range(self.config.epochs) for page in pages)
-            yield from track(readings, "cutting pages into windows", total=self.config.epochs * len(pages))
-            for _ in range(self.config.epochs):
-                yield from topic_texts
-            for _ in range(self.config.also_epochs):
-                yield from also
-
-        epochs = [self.config.epochs, self.config.also_epochs]
-        settings = [self.plan.to_json(), self.topics, self.config.backbone, epochs, self.seed]
-        name = sha256_json([settings, *(_labels_sha256(some) for some in (pages, topic_texts, also))])[:16]
-        return window_table(shown(), self.tokenizer, self.plan, self.topics, self.work / "windows", name)
-
-    def train(self, windows: datasets.Dataset, validation: Sequence[Page], tell: Tell) -> None:
-        """Trains the network; in a process of several that torchrun started, on this process's share of each batch.
-
-        Args:
-            windows: Rows of `labelled_windows`, those of all epochs.
-            validation: Looked at on the way where the config has patience.
-            tell: Takes steps and their metrics.
-
-        Raises:
-            InputError: The config asks for float16 where there is no GPU.
-        """
-        config, network = self.config, self.network
-        assert network is not None
-        steps = math.ceil(len(windows) / config.batch_windows)
-        every = max(1, steps // 50)
-        # Said outright: without a GPU the Trainer refuses bf16 unless it is told to take the CPU.
-        on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
-        if config.fp16 and on_cpu:
-            raise InputError("encoder.fp16 on a CPU", expected="a GPU", remedy="set encoder.bf16=true instead, or neither", rule="no-gpu")
-        arguments = TrainingArguments(
-            output_dir=str(self.work / "checkpoints"),
-            num_train_epochs=1,
-            per_device_train_batch_size=config.batch_windows // config.devices,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            warmup_steps=config.warmup,
-            lr_scheduler_type="linear",
-            max_grad_norm=1.0,
-            seed=self.seed,
-            data_seed=self.seed,
-            bf16=config.bf16,
-            fp16=config.fp16,
-            use_cpu=on_cpu,
-            ddp_backend=None if config.devices == 1 else "gloo" if on_cpu else "nccl",
-            dataloader_pin_memory=torch.cuda.is_available() and config.device != "cpu",
-            train_sampling_strategy="group_by_length",
-            length_column_name="length",
-            remove_unused_columns=False,
-            logging_steps=every,
-            save_strategy="steps",
-            # At a step that is logged: the mean that is logged after it begins there, whether the training was resumed or not.
-            save_steps=every * math.ceil(steps / config.checkpoints / every),
-            save_total_limit=2,
-            report_to=[],
-            disable_tqdm=True,
-        )
-        if config.devices == 1 and arguments.n_gpu > 1:
-            arguments._n_gpu = 1  # otherwise the Trainer splits batches among all GPUs it sees, whose stories are numbered as one
-        last = last_checkpoint(Path(arguments.output_dir))
-        watch = None
-        if config.patience is not None and validation:
-            begun = int(last.name.rpartition("-")[2]) if last is not None else 0
-            watch = Watch(validation, config.patience, self.work / "watch", lambda metrics, step: tell(step, steps, metrics), step=begun)
-        trainer = _Trainer(
-            model=network,
-            args=arguments,
-            train_dataset=windows,
-            data_collator=Collator(self.plan),
-            optimizers=(self.optimizer(network), None),
-            callbacks=[_Progress(tell, sum(windows["length"]), watch, self)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.remove_callback(ProgressCallback)
-        if last is not None:
-            logging.getLogger("newsparts").warning("resuming from %s", last)
-        if watch is None or not watch.spent:
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
-        # bf16 wraps the network's forward in autocast, which would be exported with it.
-        trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
-        if watch is not None:
-            watch.restore(network)
-        network.eval()
-
-    def optimizer(self, network: PageEncoder) -> torch.optim.Optimizer:
+    def load_backbone(self) -> None:
+        """Loads tokenizer and backbone, which stays as it is."""
         config = self.config
-        grouped: defaultdict[tuple[float, bool], list[torch.nn.Parameter]] = defaultdict(list)
-        below = layers_above(network.backbone)
-        for name, parameter in network.named_parameters():
-            if parameter.requires_grad:
-                inner = name.removeprefix("backbone.")
-                rate = config.head_learning_rate if inner == name else config.learning_rate * config.layer_decay ** below(inner)
-                grouped[rate, parameter.ndim > 1].append(parameter)
-        groups = [
-            {"params": group, "lr": rate, "weight_decay": config.weight_decay if decayed else 0.0}
-            for (rate, decayed), group in grouped.items()
-        ]
-        return torch.optim.AdamW(groups, fused=True)
+        lower, highest = layers_read(config, topics=bool(self.topics))
+        layers = (*lower, highest)
+        longest = config.head_tokens + config.tail_tokens + 2
+        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=highest, positions=longest)
+        self.tokenizer = fast_tokenizer(hf_tokenizer)
+        opening, closing, pad = special_ids(hf_tokenizer)
+        self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
+        self.segment_vectors = SegmentVectors(backbone, lower).eval().requires_grad_(False).to(self.device)
+        self.width = self.segment_vectors.width
+        one, roles = self.width // len(layers), config.role_layers or layers
+        self.read_for_roles = [slice(i * one, (i + 1) * one) for i, layer in enumerate(layers) if layer in roles]
+        name = [backbone_content(config.backbone), config.revision, layers, self.plan.to_json()]
+        self.store = VectorStore.open(sha256_json(name)[:16])
+
+    def _embed(self, pages: Iterable[Page]) -> None:
+        """Puts the vectors of all segments where the examples find them."""
+        texts = (clean(s.text) for page in pages for s in page.segments)
+        self.store.read(texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._forward))
+
+    def _forward(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            answer = self.segment_vectors(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+        return np.asarray(answer.float().cpu().numpy())
+
+    def _example(self, page: Page) -> TrainingExample:
+        texts = [clean(text) for text in page.texts]
+        words = np.array([word_count(s.text) for s in page.segments])
+        return TrainingExample(
+            self.store.of(texts),
+            counted(texts),
+            page_states(page),
+            np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
+        )
+
+    def _topic_head(self, pages: Iterable[Page]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights and biases of the topics over the vectors of a story's segments."""
+        stories = labelled_stories(pages)
+        means = np.stack([mean_vector(texts, self.store.of(list(texts))) for texts, _ in stories])
+        found = topic_head(means, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
+        weights, biases = (torch.from_numpy(array).to(self.device) for array in found)
+        return weights, biases
+
+    def _train(
+        self, network: PageNetwork, seed: int, own: Sequence[TrainingExample], others: Sequence[TrainingExample]
+    ) -> Iterator[dict[str, float]]:
+        """Trains one network; yields the step metrics of each epoch."""
+        config, rng = self.config, random.Random(seed)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        schedule: Any = None
+        for epoch in range(config.epochs):
+            batches = self._batches([*own, *(others if epoch < config.also_epochs else ())], rng)
+            if schedule is None:
+                # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
+                steps = round(len(batches) * self._whole_epochs(own, others) * 1.1) + 1
+                schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
+            network.train()
+            total, started = 0.0, time.monotonic()
+            for batch in batches:
+                loss = self._loss(network, batch)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                if schedule.last_epoch < schedule.total_steps - 1:
+                    schedule.step()
+                total += loss.item()
+            yield {
+                "train/loss": total / max(1, len(batches)),
+                "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
+                "train/segments_per_second": sum(len(chunk.states) for batch in batches for chunk in batch) / (time.monotonic() - started),
+            }
+
+    def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
+        """The epochs, those without `corpus.also` as the part of the first one that they are."""
+        config = self.config
+        with_others = min(config.also_epochs, config.epochs) if others else 0
+        of_own, of_others = (sum(len(example.states) for example in examples) for examples in (own, others))
+        share = of_own / max(1, of_own + of_others) if with_others else 1.0
+        return with_others + share * (config.epochs - with_others)
+
+    def _batches(self, examples: Sequence[TrainingExample], rng: random.Random) -> list[list[TrainingExample]]:
+        """Pages cut into chunks at new places each time, chunks of like length together, in random order."""
+        size = self.config.chunk_segments
+        chunks = []
+        for example in examples:
+            n = len(example.states)
+            first = rng.randrange(1, size) if n > size else n
+            cuts = [0, *range(first, n, size), n]
+            chunks += [example.chunk(a, b) for a, b in itertools.pairwise(cuts) if b > a]
+        rng.shuffle(chunks)
+        chunks.sort(key=lambda chunk: -(len(chunk.states) // 24))
+        batches = [chunks[i : i + self.config.batch_chunks] for i in range(0, len(chunks), self.config.batch_chunks)]
+        rng.shuffle(batches)
+        return batches
+
+    def _loss(self, network: PageNetwork, batch: Sequence[TrainingExample]) -> torch.Tensor:
+        rows, length = len(batch), max(len(chunk.states) for chunk in batch)
+        vectors, page_numbers = (
+            np.zeros((rows, length, self.width), np.float32),
+            np.zeros((rows, length, batch[0].numbers.shape[1]), np.float32),
+        )
+        states, weights = np.full((rows, length), IGNORED), np.zeros((rows, length), np.float32)
+        present = np.zeros((rows, length, 1), np.float32)
+        for row, chunk in enumerate(batch):
+            n = len(chunk.states)
+            vectors[row, :n], page_numbers[row, :n], present[row, :n] = chunk.vectors, chunk.numbers, 1
+            states[row, :n], weights[row, :n] = chunk.states, chunk.weights
+        tensors = [torch.from_numpy(array).to(self.device) for array in (vectors, page_numbers, present)]
+        state_logits, _ = network(*tensors)
+        gold, weight = torch.from_numpy(states.ravel()).to(self.device), torch.from_numpy(weights.ravel()).to(self.device)
+        weight = weight * (gold != IGNORED)
+        losses = nn.functional.cross_entropy(state_logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
+        loss: torch.Tensor = (losses * weight).sum() / weight.sum().clamp(min=1.0)
+        return loss
 
     def reader(self) -> Encoder:
-        """The network in torch, as the runtime reads with it."""
-        network = self.network
-        assert network is not None, "fit first"
-        network.eval()
-        device = next(network.parameters()).device
+        """The networks in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
+        assert self.network is not None, "fit first"
+        return self._reader(_Stored, self.network)
 
-        def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _reader(self, kind: type[Encoder], network: MeanOfNetworks) -> Encoder:
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
             with torch.inference_mode():
-                answer = network(**{name: torch.from_numpy(value).to(device) for name, value in batch.items()})
-            return {name: answer[name].float().cpu().numpy() for name in OUTPUTS if name in answer}
+                answer = network(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
+            states, topics = answer if isinstance(answer, tuple) else (answer, None)
+            return states[0].cpu().numpy(), None if topics is None else topics[0].cpu().numpy()
 
-        return Encoder(forward, self.tokenizer, self.plan, self.topics)
+        reader = kind(self._forward, read, self.tokenizer, self.plan, self.topics)
+        if isinstance(reader, _Stored):
+            reader.store = self.store
+        return reader
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
-        """Writes `model.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
-        network = self.network
-        assert network is not None, "fit first"
+        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
+        assert self.network is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        manifest = {"windows": self.plan.to_json(), "topics": list(self.topics)}
-        export_onnx(network.to("cpu"), self.reader(), folder, manifest, sample, int8=self.config.int8)
+        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
+        self.device = torch.device("cpu")
+        export_encoder(
+            self.segment_vectors.cpu(),
+            self.network.cpu(),
+            self._reader(Encoder, self.network),
+            folder,
+            manifest,
+            sample,
+            int8=self.config.int8,
+        )
         return manifest
 
     def write_weights(self, folder: Path) -> None:
-        """Writes the torch weights (safetensors) and tokenizer, to go on training from."""
-        assert self.network is not None, "fit first"
-        shutil.rmtree(folder, ignore_errors=True)
-        self.network.save_pretrained(folder)
-        self.hf_tokenizer.save_pretrained(folder)
+        """Writes nothing: the bundle holds all there is."""
 
 
-def window_plan(config: EncoderConfig, hf_tokenizer: Any) -> WindowPlan:
-    """The packing of a config with this tokenizer's special tokens (classifier or beginning token as marker)."""
+def layers_read(config: EncoderConfig, *, topics: bool) -> tuple[list[int], int | None]:
+    """The backbone's layers that a segment's vector is made of: the lower ones, and the highest; None is the backbone's last.
 
-    return WindowPlan(
-        tokens=config.window_tokens,
-        overlap=config.overlap,
-        head=config.head_tokens,
-        tail=config.tail_tokens,
-        **dict(zip(("marker", "closing", "pad"), special_ids(hf_tokenizer), strict=True)),
-    )
-
-
-def window_table(
-    pages: Iterable[Page], tokenizer: Tokenizer, plan: WindowPlan, topics: tuple[str, ...], folder: Path, name: str
-) -> datasets.Dataset:
-    """Windows of labelled pages as a memory-mapped Arrow table; pages are taken one by one.
-
-    Args:
-        pages: Labelled pages, or texts with topics alone.
-        tokenizer: Of the backbone, without truncation and padding.
-        plan: How windows are cut.
-        topics: In label order.
-        folder: Where the table is kept.
-        name: Names the table; a whole one of the same name is taken as it is.
+    Layers that topics alone are read from are not computed where there are none.
     """
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for page in pages:
-            yield from labelled_windows(page, tokenizer, plan, topics)
-
-    return datasets.Dataset.from_generator(rows, cache_dir=str(folder), fingerprint=name)
+    layers = config.layers if topics else config.role_layers or config.layers
+    return (list(layers[:-1]), layers[-1]) if layers else ([], None)
 
 
-def _labels_sha256(pages: Iterable[Page]) -> str:
-    """Hash over texts and labels, page by page."""
-    total = hashlib.sha256()
-    for page in pages:
-        total.update(sha256_json([[s.text, s.role, s.story, s.topic] for s in page.segments]).encode())
-    return total.hexdigest()
+class _Stored(Encoder):
+    """Reads with the store's vectors, which are of half precision: for validation and folds; a bundle is compared with the exact ones."""
 
+    store: VectorStore
 
-def labelled_windows(page: Page, tokenizer: Tokenizer, plan: WindowPlan, topics: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The windows of a labelled page as rows of a table; stories of a window are numbered from 0. A page without roles teaches none."""
-    begins = [{BEGINS: 1, GOES_ON: 0}.get(int(state), IGNORED) for state in page_states(page)] if page.labelled else []
-    for window in pack([[clean(text) for text in page.texts]], tokenizer, plan):
-        last = window.first + len(window.markers)
-        segments = page.segments[window.first : last]
-        numbered: dict[int, int] = {}
-        yield {
-            "input_ids": window.input_ids.astype(np.int32),
-            "markers": window.markers.astype(np.int32),
-            "numbers": window.numbers.ravel(),
-            "length": len(window.input_ids),
-            "roles": [IGNORED if s.role is None else ROLES.index(s.role) for s in segments],
-            "begins": begins[window.first : last] or [IGNORED] * len(segments),
-            "stories": [-1 if s.story is None else numbered.setdefault(s.story, len(numbered)) for s in segments],
-            "topics": [topics.index(s.topic) if s.topic in topics else IGNORED for s in segments],
-        }
-
-
-class Collator:
-    """Pads rows of `labelled_windows` into one batch of tensors."""
-
-    def __init__(self, plan: WindowPlan) -> None:
-        self.plan = plan
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Windows, and labels at their markers."""
-        windows = []
-        for row in rows:
-            markers = np.asarray(row["markers"])
-            numbers = np.asarray(row["numbers"], np.float32).reshape(len(markers), -1)
-            windows.append(Window(0, 0, np.asarray(row["input_ids"]), markers, numbers))
-        batch = collate(windows, self.plan)
-        labels = {name: np.full(batch["input_ids"].shape, IGNORED, np.int64) for name in ("role_labels", "begins_labels")}
-        story_index = np.full(batch["input_ids"].shape, -1, np.int64)
-        story_topics: list[int] = []
-        for i, (row, window) in enumerate(zip(rows, windows, strict=True)):
-            labels["role_labels"][i, window.markers] = row["roles"]
-            labels["begins_labels"][i, window.markers] = row["begins"]
-            stories = np.asarray(row["stories"])
-            story_index[i, window.markers] = np.where(stories >= 0, stories + len(story_topics), -1)
-            topic_of = dict(zip(row["stories"], row["topics"], strict=True))
-            story_topics += [topic_of[story] for story in range(stories.max(initial=-1) + 1)]
-        arrays = {**batch, **labels, "story_index": story_index, "story_topics": np.array(story_topics, np.int64)}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-class _Trainer(Trainer):
-    """Groups windows by length in batches of all devices together: one device or several, the same windows share a batch."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        windows = self.train_dataset if train_dataset is None else train_dataset
-        return LengthGroupedSampler(self.args.train_batch_size * self.args.world_size, lengths=list(windows["length"]))
-
-
-class _Progress(TrainerCallback):
-    """Tells steps and their metrics, looks at validation pages, and marks a whole checkpoint."""
-
-    def __init__(self, tell: Tell, tokens: int, watch: Watch | None, family: EncoderFamily) -> None:
-        self.tell, self.tokens, self.watch, self.family = tell, tokens, watch, family
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.started, self.start_step = time.monotonic(), state.global_step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.tell(state.global_step, state.max_steps, {})
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:
-        if logs and "loss" in logs:
-            done = (state.global_step - self.start_step) / max(state.max_steps, 1)
-            speed = done * self.tokens / max(time.monotonic() - self.started, 1e-9)
-            metrics = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"], "train/tokens_per_second": speed}
-            self.tell(state.global_step, state.max_steps, metrics)
-
-    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        spent = False
-        if self.watch is not None and self.family.network is not None and state.is_world_process_zero:
-            network = self.family.network
-            spent = self.watch.look(network, self.family.reader(), state.global_step)
-            network.train()
-        # All processes have written their part of the checkpoint once they have agreed.
-        control.should_training_stop |= any_process(spent)
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_text(folder / COMPLETE, json.dumps({"step": state.global_step}) + "\n")
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        self.store.read(texts, super().vectors)
+        return self.store.of(texts) if texts else super().vectors(texts)

@@ -14,14 +14,11 @@ import torch
 from torch import nn
 
 from train.corpus.page import Page
-from train.models.attention import for_export
-from train.models.network import PageEncoder
-from train.models.page_network import Members, SegmentVectors
+from train.models.page_network import MeanOfNetworks, SegmentVectors
 from train.models.quantize import keep_int8
-from train.runtime.encoder import INPUTS, OUTPUTS, Encoder
-from train.runtime.hierarchical import COUNTED_NAMES, Hierarchical
+from train.runtime.encoder import COUNTED_NAMES, Encoder
 from train.runtime.labeler import Reader
-from train.runtime.reading import NUMBER_NAMES, clean
+from train.runtime.reading import clean
 
 PARITY_PAGES = 40
 MAX_DIFFERENCE = 1e-3
@@ -34,25 +31,23 @@ class ParityError(RuntimeError):
     """The exported model does not answer as the trained one."""
 
 
-class _Logits(nn.Module):
-    def __init__(self, network: PageEncoder) -> None:
-        super().__init__()
-        self.network = network
-        self.names = [name for name in OUTPUTS if name != "topic_logits" or network.topic_head is not None]
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, is_marker: torch.Tensor, numbers: torch.Tensor) -> Any:
-        answer = self.network(input_ids, attention_mask, is_marker, numbers)
-        return tuple(answer[name] for name in self.names)
-
-
-def export_onnx(
-    network: PageEncoder, reader: Encoder, folder: Path, manifest: dict[str, Any], sample: Sequence[Page], *, int8: bool = False
+def export_encoder(
+    segments: SegmentVectors,
+    page: MeanOfNetworks,
+    reader: Encoder,
+    folder: Path,
+    manifest: dict[str, Any],
+    sample: Sequence[Page],
+    *,
+    int8: bool = False,
 ) -> None:
-    """Writes `model.onnx` into `folder`, which holds the tokenizer already; adds the measured `parity`, and whether `int8`, to the manifest.
+    """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; adds the measured `parity`, and whether `int8`, to
+    the manifest.
 
     Args:
-        network: On the CPU.
-        reader: The network as the runtime reads with it.
+        segments: The lower half, on the CPU.
+        page: The upper half, on the CPU.
+        reader: Both as the runtime reads with them.
         folder: Where to.
         manifest: The bundle's manifest so far.
         sample: Labelled pages to compare on.
@@ -61,31 +56,6 @@ def export_onnx(
     Raises:
         ParityError: Probabilities differ by more than 1e-3, or fewer than 99.9 % of the labels agree; the numbers are in it.
     """
-    example = (
-        torch.ones(2, 16, dtype=torch.int64),
-        torch.ones(2, 16, dtype=torch.int64),
-        torch.ones(2, 16),
-        torch.zeros(2, 16, len(NUMBER_NAMES)),
-    )
-    wrapper = _Logits(network).eval()
-    with for_export(network.backbone):
-        _export(wrapper, example, folder / "model.onnx", dict.fromkeys(INPUTS, TEXTS), dict.fromkeys(wrapper.names, TEXTS))
-    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
-    if int8 and sample:
-        manifest["int8"] = keep_int8(folder, "model.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
-
-
-def export_hierarchical(
-    segments: SegmentVectors,
-    page: Members,
-    reader: Hierarchical,
-    folder: Path,
-    manifest: dict[str, Any],
-    sample: Sequence[Page],
-    *,
-    int8: bool = False,
-) -> None:
-    """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; else as `export_onnx`."""
     export_segments(segments, folder / "segments.onnx")
     example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(COUNTED_NAMES)))
     segments_of_page = {1: "segments"}
@@ -93,17 +63,16 @@ def export_hierarchical(
     _export(
         page.eval(), example, folder / "page.onnx", dict.fromkeys(("vectors", "numbers"), segments_of_page), dict.fromkeys(outputs, segments_of_page)
     )  # fmt: skip
-    manifest["parity"] = compare(reader, Hierarchical.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
+    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
     if int8 and sample:
-        manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Hierarchical.load(folder, manifest, int8=small), reader, sample)
+        manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
 
 
 def export_segments(segments: SegmentVectors, path: Path) -> None:
     """Writes the network that reads segments, for `[texts, length]` token ids and mask of any size."""
     # Two tensors: one given twice is exported as one input.
     ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
-    with for_export(segments.backbone):
-        _export(segments, (ids, mask), path, {"input_ids": TEXTS, "attention_mask": TEXTS}, {"vectors": {0: "texts"}})
+    _export(segments, (ids, mask), path, {"input_ids": TEXTS, "attention_mask": TEXTS}, {"vectors": {0: "texts"}})
 
 
 def _export(
@@ -143,7 +112,7 @@ def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict
     """Largest difference of state probabilities and share of equal labels between two engines on the same pages.
 
     Raises:
-        ParityError: See `export_onnx`.
+        ParityError: See `export_encoder`.
     """
     pages = [[clean(text) for text in page] for page in sample]
     a, b = (np.concatenate(engine.states(pages)[0]) for engine in (ours, exported))

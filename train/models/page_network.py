@@ -1,4 +1,4 @@
-"""The upper half of the hierarchical encoder: a network over the vectors of a whole page's segments."""
+"""The upper half of the encoder: a network over the vectors of a whole page's segments."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from train.runtime.decoding import STATES
-from train.runtime.hierarchical import COUNTED_NAMES
+from train.runtime.encoder import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
+IGNORED = -100
+"""The label of what is not learnt from, as torch's losses know it."""
 
 
 class PageNetwork(nn.Module):
@@ -57,7 +59,7 @@ class PageNetwork(nn.Module):
     def forward(
         self, vectors: torch.Tensor, numbers: torch.Tensor, present: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Reads pages, or pieces of pages.
+        """Reads pages, or chunks of pages.
 
         Args:
             vectors: `[pages, segments, width]`.
@@ -86,7 +88,7 @@ class PageNetwork(nn.Module):
         self.topic_head.bias.copy_(biases + weights @ self.mean)
 
 
-class Members(nn.Module):
+class MeanOfNetworks(nn.Module):
     """Networks that differ in their seed: the mean of their probabilities errs less than each (Lakshminarayanan et al. 2017)."""
 
     def __init__(self, networks: list[PageNetwork]) -> None:

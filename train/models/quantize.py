@@ -14,8 +14,8 @@ from train.corpus.page import Page
 from train.files import write_json
 from train.models.family import states_macro_f1
 from train.progress import console
-from train.runtime.encoder import INT8
 from train.runtime.labeler import Reader
+from train.runtime.onnx import INT8
 from train.runtime.reading import clean
 
 MOST_LOST, LEAST_AGREEMENT, LEAST_SPEED = 0.003, 0.99, 1.1

@@ -32,8 +32,7 @@ _SCORES = {
 }
 _FAMILIES = {
     "baseline": "TF-IDF of segments and their neighbours, logistic regression, a second reading by boosted trees, decoded over the page",
-    "encoder": "transformer that reads a window of the page at once, every segment classified at its marker token, decoded over the page",
-    "hierarchical": "sentence vectors of a frozen transformer, a network that reads the whole page, decoded over the page",
+    "encoder": "sentence vectors of a frozen transformer, a network that reads the whole page, decoded over the page",
 }
 
 

@@ -1,30 +1,60 @@
-"""The packed page encoder at work: windows in, averaged scores of every segment out."""
+"""The encoder at work: every segment becomes a vector by itself, then one network reads the whole page."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, softmax
-from .reading import ROLES
-from .windows import WindowPlan, batches, collate, pack
+from .captions import CAPTION_NAMES, captions
+from .onnx import INT8, load_tokenizer, onnx_session
+from .reading import NUMBER_NAMES, numbers
 
 BATCH_TOKENS = 1024
-INT8 = ".int8.onnx"
-"""Ending of a network's int8 twin."""
-_SLOW = ("SkipLayerNormFusion", "BiasGeluFusion")
-"""What ONNX Runtime (1.23 to 1.32) makes slower on a CPU by fusing: the parts use all lanes of the processor, the wholes do not."""
-FILES = ("model.onnx", "tokenizer.json")
-INPUTS = ("input_ids", "attention_mask", "is_marker", "numbers")
-OUTPUTS = ("role_logits", "begins_logits", "topic_logits")
+SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
+PAGE_FILE = "page.onnx"
 
-Forward = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
-States = Callable[[Sequence[Sequence[str]]], tuple[list[np.ndarray], list[np.ndarray] | None]]
+COUNTED_NAMES = (*NUMBER_NAMES, *CAPTION_NAMES)
+"""What the page network is told of a segment beside its vector. New names go to the end: older bundles read the first ones alone."""
+
+Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Read = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """How a segment becomes tokens.
+
+    Args:
+        head: Tokens kept from its beginning.
+        tail: Tokens kept from its end when it is longer than head + tail.
+        opening: Token id put before them.
+        closing: Token id put after them.
+        pad: Token id of padding.
+    """
+
+    head: int
+    tail: int
+    opening: int
+    closing: int
+    pad: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the bundle's manifest."""
+        return asdict(self)
+
+    def ids(self, texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+        """Token ids of each text."""
+        answer = []
+        for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            kept = encoding.ids
+            if len(kept) > self.head + self.tail:
+                kept = kept[: self.head] + (kept[-self.tail :] if self.tail else [])
+            answer.append([self.opening, *kept, self.closing])
+        return answer
 
 
 @dataclass
@@ -32,34 +62,44 @@ class Encoder:
     """The encoder behind any engine.
 
     Args:
-        forward: Maps a collated batch to `role_logits` `[batch, length, 3]`, `begins_logits` `[batch, length]` and, with topics,
-            `topic_logits` `[batch, length, topics]`.
+        embed: Maps token ids and attention mask, int64 `[batch, length]`, to float32 `[batch, width]`.
+        read: Maps a page's vectors float32 `[n, width]` and numbers float32 `[n, features]` to state probabilities `[n, 4]` and topic
+            logits `[n, topics]` (None without topics).
         tokenizer: A `tokenizers.Tokenizer`.
-        plan: How pages are packed.
-        topics: Topic names in the order of the scores; empty without a topic head.
+        plan: How segments become tokens.
+        topics: Topic names in the order of the scores; empty without topics.
         page_by_page: Never read two pages in one batch. int8 activations share a scale within a batch, so that its other pages would sway a
             page's answer.
     """
 
-    forward: Forward
+    embed: Embed
+    read: Read
     tokenizer: Any
-    plan: WindowPlan
+    plan: SegmentPlan
     topics: tuple[str, ...]
     page_by_page: bool = False
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
-        """Loads a bundle's ONNX model, or its int8 twin, and tokenizer. `threads` defaults to the cores at hand."""
-        session = onnx_session(folder / f"model{INT8 if int8 else '.onnx'}", threads)
-        names = [output.name for output in session.get_outputs()]
+        """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads` defaults to the cores at hand."""
+        segments, page = (onnx_session(folder / name, threads) for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE))
+        names = [output.name for output in page.get_outputs()]
+        # Bundles made before captions were told read the first numbers alone.
+        known = next(int(given.shape[-1]) for given in page.get_inputs() if given.name == "numbers")
 
-        def forward(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return dict(zip(names, session.run(names, batch), strict=True))
+        def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            return np.asarray(segments.run(None, {"input_ids": ids, "attention_mask": mask})[0])
 
-        return cls(forward, load_tokenizer(folder / FILES[1]), WindowPlan(**manifest["windows"]), tuple(manifest["topics"]), int8)
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            answer = dict(zip(names, page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None, :, :known]}), strict=True))
+            topics = answer.get("topic_logits")
+            return answer["states"][0], None if topics is None else topics[0]
+
+        tokenizer, plan = load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"])
+        return cls(embed, read, tokenizer, plan, tuple(manifest["topics"]), int8)
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        """Scores of every segment; where windows overlap, their mean.
+        """Scores of every segment.
 
         Args:
             pages: Cleaned segments, page by page.
@@ -68,72 +108,57 @@ class Encoder:
             State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without topics).
         """
         if self.page_by_page and len(pages) > 1:
-            return one_by_one(self.states, pages)
-        states = [np.zeros((len(page), 4)) for page in pages]
-        topics = [np.zeros((len(page), len(self.topics))) for page in pages]
-        seen = [np.zeros((len(page), 1)) for page in pages]
-        for batch in batches(pack(pages, self.tokenizer, self.plan), BATCH_TOKENS):
-            answer = self.forward(collate(batch, self.plan))
-            for row, window in enumerate(batch):
-                where = slice(window.first, window.first + len(window.markers))
-                roles = softmax(answer["role_logits"][row, window.markers].astype(np.float64))
-                begins = 1 / (1 + np.exp(-answer["begins_logits"][row, window.markers].astype(np.float64)))
-                states[window.page][where] += _states(roles, begins)
-                seen[window.page][where] += 1
-                if self.topics:
-                    topics[window.page][where] += answer["topic_logits"][row, window.markers]
-        states = [s / n for s, n in zip(states, seen, strict=True)]
-        return states, [t / n for t, n in zip(topics, seen, strict=True)] if self.topics else None
+            return self._one_by_one(pages)
+        # Menus and teasers repeat, on a page and from page to page: each text is read once.
+        place = {text: i for i, text in enumerate(dict.fromkeys(text for page in pages for text in page))}
+        vectors = self.vectors(list(place))
+        states, topics = [], []
+        for page in pages:
+            if not page:
+                states.append(np.zeros((0, 4)))
+                topics.append(np.zeros((0, len(self.topics))))
+                continue
+            state, topic = self.read(vectors[[place[text] for text in page]], counted(page))
+            states.append(state.astype(np.float64))
+            topics.append(np.zeros((len(page), 0)) if topic is None else topic.astype(np.float64))
+        return states, topics if self.topics else None
+
+    def _one_by_one(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        found = [self.states([page]) for page in pages]
+        topics = [rows for _, page_topics in found for rows in page_topics or ()]
+        return [rows for page_states, _ in found for rows in page_states], topics or None
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of texts, float32 `[texts, width]`."""
+        return embed_all(texts, self.tokenizer, self.plan, self.embed)
 
 
-def one_by_one(states: States, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """What `states` says of some pages when it is asked for each alone."""
-    found = [states([page]) for page in pages]
-    topics = [rows for _, page_topics in found for rows in page_topics or ()]
-    return [rows for page_states, _ in found for rows in page_states], topics or None
+def counted(texts: Sequence[str]) -> np.ndarray:
+    """What can be counted about the segments of one page, and what tells captions; float32 `[len(texts), len(COUNTED_NAMES)]`."""
+    return np.hstack([numbers(texts), captions(texts)])
 
 
-def load_tokenizer(path: Path) -> Any:
-    """A bundle's tokenizer; texts are cut elsewhere."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-CGROUP = Path("/sys/fs/cgroup/cpu.max")
-
-
-def cores_at_hand() -> int:
-    """Threads that may work at once: `OMP_NUM_THREADS` where it is set, else the process' cores, or a container's share of them (cgroup v2)."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = CGROUP.read_text(encoding="ascii").split()
-        return min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max": no quota
-        return cores
+def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Embed) -> np.ndarray:
+    """Vectors of texts, float32 `[texts, width]`; texts of like length are read together, so that padding is little."""
+    ids = plan.ids(texts, tokenizer)
+    vectors: np.ndarray | None = None
+    for rows, batch, mask in _batches(ids, plan.pad):
+        found = embed(batch, mask)
+        if vectors is None:
+            vectors = np.zeros((len(texts), found.shape[1]), np.float32)
+        vectors[rows] = found
+    return np.zeros((0, 1), np.float32) if vectors is None else vectors
 
 
-def onnx_session(path: Path, threads: int | None) -> Any:
-    """An ONNX model on the CPU; `threads` defaults to the cores at hand. Idle threads sleep: spinning takes cores from whoever works beside."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores_at_hand()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW))
-
-
-def _states(roles: np.ndarray, begins: np.ndarray) -> np.ndarray:
-    answer = np.empty((len(roles), 4))
-    related = roles[:, ROLES.index("related")]
-    answer[:, MAIN] = roles[:, ROLES.index("main")]
-    answer[:, BOILERPLATE] = roles[:, ROLES.index("boilerplate")]
-    answer[:, BEGINS] = related * begins
-    answer[:, GOES_ON] = related * (1 - begins)
-    return answer
+def _batches(ids: Sequence[Sequence[int]], pad: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+    start = 0
+    while start < len(order):
+        length = len(ids[order[start]])
+        rows = order[start : start + max(1, BATCH_TOKENS // length)]
+        batch, mask = np.full((len(rows), length), pad, np.int64), np.zeros((len(rows), length), np.int64)
+        for row, i in enumerate(rows):
+            batch[row, : len(ids[i])] = ids[i]
+            mask[row, : len(ids[i])] = 1
+        yield rows, batch, mask
+        start += len(rows)

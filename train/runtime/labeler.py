@@ -19,7 +19,7 @@ from .reading import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 SCHEMA = 3
 MANIFEST = "bundle.json"
 BATCH_PAGES = 32
-FamilyName = Literal["baseline", "encoder", "hierarchical"]
+FamilyName = Literal["baseline", "encoder"]
 FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
 """Kinds of models."""
 SILENT = ("version", "documents")
@@ -94,7 +94,7 @@ class Labeler:
         decoder: The page decoder.
         name: Model name.
         version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
-        family: `baseline`, `encoder` or `hierarchical`.
+        family: `baseline` or `encoder`.
         topics: Topic names; empty without topics.
         calibration: Turns scores into probabilities, and says when to be unsure.
         topic_word_limit: A segment's say in its story's topic: its words, so many at most; 1: all segments count alike.
@@ -235,14 +235,9 @@ def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *,
         from .baseline import Baseline
 
         return Baseline.load(folder, manifest)
-    int8 = bool(manifest.get("int8")) and not exact
-    if manifest["family"] == "hierarchical":
-        from .hierarchical import Hierarchical
-
-        return Hierarchical.load(folder, manifest, threads=threads, int8=int8)
     from .encoder import Encoder
 
-    return Encoder.load(folder, manifest, threads=threads, int8=int8)
+    return Encoder.load(folder, manifest, threads=threads, int8=bool(manifest.get("int8")) and not exact)
 
 
 def _segments_of(stories: Sequence[int | None]) -> dict[int, list[int]]:
