@@ -243,7 +243,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         InputError: No such file, broken YAML, an unknown, missing, repeated or ill-typed key, a value out of range.
     """
-    return read_settings(Config, path, overrides)
+    return read_settings(Config, path, overrides, maybe_older=True)
 
 
 def _plain(value: Any) -> Any:

