@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.configs import shrunk
+from tests.helpers.toys import QUICK, toy_baseline
 from train.corpus.check import check_corpus
+from train.errors import InputError
+from train.export.bundle import copy_bundle
+from train.files import write_json
+from train.labelling import load_labeler
+from train.recipe import finished
 from train.runtime import BundleError, Labeler, golden
 from train.runtime.labeler import SCHEMA, read_manifest, version_of
 
@@ -80,3 +89,63 @@ def test_a_page_of_the_first_day_is_still_read(tmp_path: Path) -> None:
     assert (report.lines, report.kept) == (1, 1)
     kept = json.loads((tmp_path / "kept.jsonl").read_text(encoding="utf-8"))
     assert kept["segments"][2]["text"] == "Ferry adds night sailings"
+
+
+def _renamed(bundle: Path, **changes: object) -> Path:
+    """A bundle whose manifest says something else, as if it had been exported so."""
+    manifest = {**json.loads((bundle / "bundle.json").read_text()), **changes}
+    (bundle / "bundle.json").write_text(json.dumps({**manifest, "version": version_of(manifest)}))
+    return bundle
+
+
+def test_a_hierarchical_encoders_bundle_is_an_encoders(trained: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(trained("pages-encoder") / "bundle", tmp_path / "bundle")
+    bundle = _renamed(tmp_path / "bundle", family="hierarchical")
+    labeler = Labeler.load(bundle)
+    assert labeler.family == read_manifest(bundle)["family"] == "encoder"
+    assert golden.differences(labeler, bundle) == []
+    copy_bundle(bundle, tmp_path / "copy")
+    assert Labeler.load(tmp_path / "copy").version == labeler.version
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"family": "encoder", "windows": {"tokens": 448, "overlap": 0.25}}, "the packed encoder, which is gone"),
+        ({"family": "ensemble", "members": {"baseline": {}, "hierarchical": {}}, "shares": None}, "an ensemble, which is gone"),
+    ],
+)
+def test_a_bundle_of_what_is_gone_is_refused_with_what_to_run(frozen: Path, changes: dict[str, object], what: str) -> None:
+    bundle = _renamed(frozen, **changes)
+    with pytest.raises(BundleError, match=rf"{what}\. Train anew: `make train CONFIG=configs/pages-encoder\.yaml .*`, then `make export`"):
+        Labeler.load(bundle)
+    with pytest.raises(InputError, match=what):
+        load_labeler(str(bundle))
+
+
+@pytest.mark.parametrize("family", ["oracle", "", None, 3, ["encoder"]])
+def test_a_bundle_of_a_family_that_never_was_is_refused(frozen: Path, family: object) -> None:
+    with pytest.raises(BundleError, match="this runtime reads baseline and encoder"):
+        Labeler.load(_renamed(frozen, family=family))
+
+
+@pytest.mark.parametrize("unfinished", [True, False])
+def test_a_run_of_what_is_gone_in_the_folder_does_not_keep_a_model_from_being_trained(
+    frozen: Path, corpus: Path, tmp_path: Path, unfinished: bool
+) -> None:
+    output = tmp_path / "demo-baseline"
+    frozen.rename(output.parent / "old")
+    (output / "work" / "checkpoints").mkdir(parents=True)
+    _renamed(tmp_path / "old", family="ensemble", members={"encoder": {}}).rename(output / "bundle")
+    (output / "config.yaml").write_text("family: ensemble\nencoder: {window_tokens: 448}\n")
+    write_json(
+        output / ("unfinished.json" if unfinished else "outcome.json"),
+        {"state": "of then", "run_id": None, "version": "0", "model_uri": None},
+    )
+    config = shrunk("demo-baseline", corpus, Path("none"), tmp_path, *QUICK)
+    assert finished(config) is None
+    outcome = toy_baseline(corpus, tmp_path)
+    assert outcome.output == output
+    assert finished(config) is not None
+    assert Labeler.load(output / "bundle").family == "baseline"
+    assert not (output / "work").exists()

@@ -260,7 +260,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Train with `make train` or export with `make export` first.")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        schema, roles, files = manifest["schema"], manifest["roles"], dict(manifest["files"])
+        schema, roles, family, files = manifest["schema"], manifest["roles"], manifest["family"], dict(manifest["files"])
         documents = dict(manifest.get("documents", {}))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path} is not a bundle manifest ({error!r}). Export the model again.") from None
@@ -270,6 +270,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{path} orders roles as {roles}, this runtime as {list(ROLES)}. Export the model again.")
     if manifest.get("version") != version_of(manifest):
         raise BundleError(f"{path} was changed after export: its version does not match its content. Export the model again.")
+    manifest["family"] = _family_now(path, family, manifest)
     if files.keys() & documents.keys():
         raise BundleError(f"{path} lists {min(files.keys() & documents.keys())!r} twice. Do not use this bundle.")
     for name, digest in {**files, **documents}.items():
@@ -282,6 +283,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise BundleError(f"{folder / name} is not the file that was exported (sha256 differs). Copy the bundle again.")
     return manifest
+
+
+def _family_now(path: Path, family: str, manifest: dict[str, Any]) -> FamilyName:
+    """The family of a bundle that may be of an older version: once the encoder was called hierarchical, and `encoder` was another model.
+
+    Raises:
+        BundleError: There is no such family, or none any more.
+    """
+    if family == "hierarchical":
+        return "encoder"
+    gone = "an ensemble" if family == "ensemble" else "the packed encoder" if family == "encoder" and "windows" in manifest else None
+    if gone is not None:
+        raise BundleError(
+            f"{path} is of {gone}, which is gone. Train anew: `make train CONFIG=configs/pages-encoder.yaml SET=corpus.path=…`, then `make export`."
+        )
+    for name in FAMILIES:
+        if family == name:
+            return name
+    raise BundleError(
+        f"{path} is of family {family!r}, this runtime reads {' and '.join(FAMILIES)}. Load it with the version that made it."
+    )
 
 
 def version_of(manifest: dict[str, Any]) -> str:
