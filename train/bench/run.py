@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from train.bench import growth, serving
+from train.bench import growth, neighbours, serving
 from train.bench.compare import Row, machine, table
 from train.errors import InputError
 from train.files import write_json, write_text
@@ -21,7 +21,9 @@ from train.runtime.encoder import SEGMENT_FILES
 
 COMPARED = {"baseline": (1,), "labelling": (1, 2), "cost": (1,)}
 """Sections that compare, and the threads they are run with."""
-SECTIONS = ("growth", *COMPARED, "serving")
+SECTIONS = ("growth", *COMPARED, "neighbours", "serving")
+OF_ENCODER = frozenset({"labelling", "cost", "neighbours"})
+"""Sections that measure a trained encoder."""
 CHAMPION = "models:/newsparts@champion"
 BASELINE = "demo-baseline"
 PAGES = 1040
@@ -49,7 +51,7 @@ def report(
     unknown = [name for name in sections if name not in SECTIONS]
     if unknown:
         raise InputError(f"section {unknown[0]!r}", expected=f"one of {', '.join(SECTIONS)}", remedy="name one of them", rule="no-section")
-    if {"labelling", "cost"} & set(sections or SECTIONS) and not (model / "bundle" / SEGMENT_FILES[0]).is_file():
+    if OF_ENCODER & set(sections or SECTIONS) and not (model / "bundle" / SEGMENT_FILES[0]).is_file():
         raise InputError(
             "no trained encoder", expected="a run's output folder", remedy="run make demo first, or name one: MODEL=outputs/…",
             path=model, rule="no-model",
@@ -69,6 +71,9 @@ def report(
             if section == "serving":
                 rows = serving.serving(corpus.path, CHAMPION, bundle_folder(CHAMPION))
                 about |= {"model": CHAMPION}
+            elif section == "neighbours":
+                rows = neighbours.neighbours(corpus.path, model, max(2, rounds // 2))
+                about |= {"threads": neighbours.THREADS}
             else:
                 count = rounds if section == "baseline" else max(2, rounds // 2)
                 rows = [row for threads in COMPARED[section] for row in _isolated(section, corpus.path, model, count, threads)]
