@@ -133,7 +133,6 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
                 chosen.calibration,
                 lambda folder: family.write(folder, parts["validation"]),
             )
-        family.write_weights(output / "weights")
         labeler = Labeler.load(bundle)
 
         metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}

@@ -61,8 +61,6 @@ class GuessFamily:
     def reader(self) -> Guess:
         return self.reading
 
-    def write_weights(self, folder: Path) -> None: ...
-
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         self.samples.append(ids(sample))
         return {}

@@ -119,9 +119,6 @@ class BaselineFamily:
         assert self._fitted is not None, "fit first"
         return self._fitted
 
-    def write_weights(self, folder: Path) -> None:
-        """Writes nothing: the bundle holds all there is."""
-
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `model.skops` and `trees.npz`."""
         return {**self.reader().write(folder), "topics": list(self.reader().topics)}

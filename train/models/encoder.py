@@ -284,9 +284,6 @@ class EncoderFamily:
         )
         return manifest
 
-    def write_weights(self, folder: Path) -> None:
-        """Writes nothing: the bundle holds all there is."""
-
 
 def layers_read(config: EncoderConfig, *, topics: bool) -> tuple[list[int], int | None]:
     """The backbone's layers that a segment's vector is made of: the lower ones, and the highest; None is the backbone's last.

@@ -33,9 +33,6 @@ class Family(Protocol):
     def reader(self) -> Reader:
         """The fitted model as the runtime runs it, in the engine it was trained with."""
 
-    def write_weights(self, folder: Path) -> None:
-        """Writes what training can go on from, where the bundle does not hold it."""
-
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes the bundle's weights and returns the family's part of the manifest; `sample` pages check the export."""
 
