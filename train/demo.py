@@ -17,13 +17,13 @@ from train.corpus.check import check_corpus
 from train.corpus.page import Page
 from train.errors import InputError
 from train.evaluation import evaluate, majority_records
-from train.export.bundle import checked_manifest, copy_bundle, size_mb
+from train.export.bundle import copy_bundle, size_mb
 from train.files import write_text
 from train.gate import Gate
 from train.labelling import load_labeler, read_texts
 from train.progress import waiting
 from train.promote import run as promote
-from train.recipe import Outcome, finished, fit
+from train.recipe import Outcome, bundle_version, finished, fit
 from train.registry import CHAMPION, register_outcome
 from train.reports.compare_report import attach_comparison, verdicts, write_comparison
 from train.reports.terminal import check_view, comparison, gate_view, markdown, page_view, split_view
@@ -129,7 +129,7 @@ def run(out: Console, size: Size = FULL) -> None:
 
     _title(out, 6, "export: a folder that needs neither this repository nor torch")
     source = outcomes[best].output / "bundle"
-    if not bundle.is_dir() or checked_manifest(bundle)["version"] != checked_manifest(source)["version"]:
+    if bundle_version(bundle) != outcomes[best].version:
         copy_bundle(source, bundle)
     out.print(f"{bundle}: {outcomes[best].version}, {size_mb(bundle):.1f} MB, sha256 of every file checked")
 

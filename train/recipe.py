@@ -190,7 +190,8 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
     return outcome
 
 
-def _bundle_version(folder: Path) -> str | None:
+def bundle_version(folder: Path) -> str | None:
+    """The version of the bundle in a folder; None where there is none that can be read."""
     try:
         return str(read_manifest(folder)["version"])
     except BundleError:
@@ -376,7 +377,7 @@ def finished(config: Config) -> Outcome | None:
     if not (output / OUTCOME).is_file() or read_json(output / OUTCOME).get("state") != run_fingerprint(config, corpus_sha256(config)):
         return None
     found = read_outcome(output)
-    if found.version != _bundle_version(output / "bundle") or not (found.model_uri is None or has_model(found.model_uri)):
+    if found.version != bundle_version(output / "bundle") or not (found.model_uri is None or has_model(found.model_uri)):
         return None
     return found
 

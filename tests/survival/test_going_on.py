@@ -36,7 +36,7 @@ def config(corpus: Path, tmp_path: Path) -> Callable[..., Config]:
 
 def _begun(output: Path, state: str, **told: Any) -> Path:
     """A folder that a killed run left; returns a file of its work."""
-    left = output / "work" / "checkpoints" / "member-0"
+    left = output / "work" / "network-0.safetensors"
     left.parent.mkdir(parents=True)
     left.write_text("half a model")
     write_json(output / "unfinished.json", {"state": state, **told})
@@ -211,7 +211,7 @@ def test_a_finished_run_is_taken_while_it_is_of_this_config_and_whole(
     corpus = ["corpus"]
     monkeypatch.setattr(recipe, "corpus_sha256", lambda config: corpus[0])
     version: list[str | None] = ["v1"]
-    monkeypatch.setattr(recipe, "_bundle_version", lambda folder: version[0] if folder == output / "bundle" else "elsewhere")
+    monkeypatch.setattr(recipe, "bundle_version", lambda folder: version[0] if folder == output / "bundle" else "elsewhere")
     monkeypatch.setattr(recipe, "has_model", lambda uri: uri == "models:/m-there")
     uri = {"its model is in the store": "models:/m-there", "its model is gone": "models:/m-gone"}.get(change)
     told = _outcome(output, model_uri=uri)
