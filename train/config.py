@@ -101,8 +101,7 @@ class EncoderConfig:
 
     backbone: str
     revision: str | None
-    layers: tuple[int, ...] | None
-    role_layers: tuple[int, ...] | None
+    layers: int | None
     head_tokens: int
     tail_tokens: int
     width: int
@@ -130,13 +129,6 @@ class EncoderConfig:
         for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"encoder.{name} is {getattr(self, name)}, expected a share from 0 to below 1")
-        if self.layers is not None and (not self.layers or min(self.layers) < 1 or list(self.layers) != sorted(set(self.layers))):
-            raise ValueError(f"encoder.layers is {list(self.layers)}, expected layers from the lowest up, from 1 on, e.g. [3, 6], or null")
-        if self.role_layers is not None and (not self.role_layers or not set(self.role_layers) <= set(self.layers or ())):
-            raise ValueError(
-                f"encoder.role_layers is {list(self.role_layers)}, expected some of encoder.layers "
-                f"({list(self.layers) if self.layers else 'null'}), e.g. [3] of [3, 6], or null for all of them"
-            )
         if self.chunk_segments < 2:
             raise ValueError(f"encoder.chunk_segments is {self.chunk_segments}, expected at least 2, e.g. 192")
 

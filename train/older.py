@@ -81,6 +81,8 @@ def refuse(values: dict[str, Any], error: Error) -> None:
             f"encoder.{packed[0]}", f"encoder holds {', '.join(packed)}: these are keys of the packed encoder, which is gone",
             "the keys of the encoder that there is now", START,
         )  # fmt: skip
+    if isinstance(encoder, dict) and (isinstance(encoder.get("layers"), list) or "role_layers" in encoder):
+        _one_layer(encoder, error)
     for dotted, why in OFF.items():
         section, _, key = dotted.rpartition(".")
         at = values.get(section)
@@ -89,6 +91,21 @@ def refuse(values: dict[str, Any], error: Error) -> None:
                 raise error(dotted, f"{dotted} is {at[key]}", f"no such key: {why}", "delete it")
             del at[key]
             _warn(f"{dotted} is passed over: {why}")
+
+
+def _one_layer(encoder: dict[str, Any], error: Error) -> None:
+    """Segments were once read by several layers, roles by some of them; `layers` was a list."""
+    layers, roles = encoder.get("layers"), encoder.pop("role_layers", None)
+    read = roles or layers
+    if isinstance(read, list) and len(read) != 1:
+        raise error(
+            "encoder.layers", f"roles are to be read from layers {read}", "one: how many of the backbone's layers read a segment",
+            f"set encoder.layers to one of {', '.join(map(str, read)) or '3'}, and delete encoder.role_layers",
+        )  # fmt: skip
+    encoder["layers"] = read[0] if isinstance(read, list) else layers
+    _warn(
+        f"encoder.layers is a number now, and read as {encoder['layers']}; encoder.role_layers is gone: topics are read from the same layer"
+    )
 
 
 def _warn(text: str) -> None:

@@ -95,20 +95,6 @@ def test_a_missing_config_lists_the_shipped_ones() -> None:
         load_config(ROOT / "configs/none.yaml")
 
 
-@pytest.mark.parametrize("layers", ["[]", "[0, 3]", "[6, 3]", "[3, 3]"])
-def test_layers_are_named_from_the_lowest_up(layers: str) -> None:
-    with pytest.raises(InputError, match=r"encoder\.layers is .*, expected layers from the lowest up"):
-        load_config(ROOT / "configs/pages-encoder.yaml", [f"encoder.layers={layers}"])
-    with pytest.raises(InputError, match=r"encoder\.layers is 3 .*\n.*a list\n.*write \[3\]"):
-        load_config(ROOT / "configs/pages-encoder.yaml", ["encoder.layers=3"])
-
-
-@pytest.mark.parametrize("overrides", [["encoder.role_layers=[2]"], ["encoder.role_layers=[]"], ["encoder.layers=null"]])
-def test_roles_are_read_from_layers_that_are_read(overrides: list[str]) -> None:
-    with pytest.raises(InputError, match=r"encoder\.role_layers is .*, expected some of encoder\.layers"):
-        load_config(ROOT / "configs/pages-encoder.yaml", overrides)
-
-
 def test_a_chunk_of_one_segment_is_refused() -> None:
     with pytest.raises(InputError, match=r"encoder\.chunk_segments is 1, expected at least 2"):
         load_config(ROOT / "configs/demo-encoder.yaml", ["encoder.chunk_segments=1"])

@@ -104,6 +104,26 @@ def test_what_a_page_was_recombined_from_is_refused_unless_it_is_none(hierarchic
     assert load_config(ENCODER, ["encoder.recombined=false"]) == load_config(ENCODER)
 
 
+@pytest.mark.parametrize(
+    ("older", "layers"),
+    [("[3, 6]\n  role_layers: [3]", 3), ("[6]\n  role_layers: null", 6), ("null\n  role_layers: null", None), ("[2]", 2)],
+)
+def test_the_layer_that_roles_were_read_from_is_the_one_that_is_read(
+    write: Write, older: str, layers: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_config(write(ENCODER.read_text(encoding="utf-8"), ("  layers: 3 ", f"  layers: {older} ")))
+    assert config.encoder is not None
+    assert config.encoder.layers == layers
+    assert f"encoder.layers is a number now, and read as {layers}" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("older", ["[3, 6]\n  role_layers: null", "[3, 6]\n  role_layers: [3, 6]", "[]"])
+def test_roles_are_read_from_one_layer(write: Write, older: str) -> None:
+    with pytest.raises(InputError, match=r"roles are to be read from layers \[") as caught:
+        load_config(write(ENCODER.read_text(encoding="utf-8"), ("  layers: 3 ", f"  layers: {older} ")))
+    assert caught.value.line is not None
+
+
 def _packed(write: Write, *more: tuple[str, str]) -> Path:
     text = ENCODER.read_text(encoding="utf-8")
     section = text[text.index("\nencoder:\n") + 1 : text.index("decoding:")]

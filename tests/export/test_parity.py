@@ -19,8 +19,9 @@ from train.corpus.sources.composed import compose
 from train.corpus.training import TrainingPages
 from train.models.family import topics_of
 from train.models.onnx import MAX_DIFFERENCE, MIN_AGREEMENT, compare
-from train.models.page_network import SegmentVectors
+from train.models.page_network import SegmentReader
 from train.models.quantize import quantized
+from train.models.story_topics import TopicWeights
 from train.recipe import family_of
 from train.runtime.encoder import Encoder
 from train.runtime.labeler import Reader
@@ -46,7 +47,7 @@ Written = tuple[Reader, Callable[[bool], Reader], Path]
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The shipped backbone, two layers, after a short training: in torch; a function that loads it from the bundle's files, with int8 weights or not; the network's file."""
     folder, pages = tmp_path_factory.mktemp("parity"), list(compose(seed=13, pages=16))
-    overrides = ["encoder.layers=[2]", "encoder.role_layers=null", "encoder.networks=1", "encoder.epochs=3"]
+    overrides = ["encoder.layers=2", "encoder.networks=1", "encoder.epochs=3"]
     family = family_of(load_config(ROOT / "configs/pages-encoder.yaml", [f"corpus.path={folder}", *overrides]), folder / "work")
     family.fit(TrainingPages(pages), lambda metrics, step: None)
     assert tuple(family.reader().topics) == topics_of(pages)
@@ -107,7 +108,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
         torch.manual_seed(0)
         sizes = {"vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
                  "max_position_embeddings": 140, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}  # fmt: skip
-        network = SegmentVectors(AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)).eval(), [1]).eval()
+        rng = np.random.default_rng(0)
+        topics = TopicWeights(*(rng.normal(size=shape).astype(np.float32) for shape in ((3, 16), (200, 3), (3,))))
+        network = SegmentReader(AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)), topics).eval()
         path = tmp_path_factory.mktemp(architecture) / "segments.onnx"
         export_segments(network, path)
         return network, onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.errors import InputError
 from train.recipe import family_of, fit
-from train.runtime.encoder import Encoder
 
 
 @pytest.mark.parametrize("backbone_name", ["package:nothing_here/model", "no/such-hub-id", "package:../etc"])
@@ -72,24 +70,22 @@ def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp
 
 
 @pytest.mark.parametrize("architecture", ["bert", "distilbert", "deberta-v2", "modernbert"])
-def test_a_segments_vector_is_the_mean_of_chosen_layers(
+def test_a_segments_vector_is_the_mean_of_a_layer(
     make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], architecture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import onnxruntime
     import torch
 
-    from train.models.page_network import SegmentVectors
+    from train.models.page_network import SegmentReader
 
     model = tiny(architecture, 3, backbone, tmp_path / "three").eval()
     ids, mask = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     with torch.inference_mode():
-        read = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        found, last = SegmentVectors(model, [1])(ids, mask), SegmentVectors(model)(ids, mask)
-    assert torch.allclose(found[0, :16], read.hidden_states[1][0].mean(dim=0), atol=1e-6)
-    assert torch.allclose(found[1, 16:], read.last_hidden_state[1, :3].mean(dim=0), atol=1e-6), "padding does not count"
-    assert torch.allclose(found[:, 16:], last, atol=1e-6)
+        read, found = model(input_ids=ids, attention_mask=mask).last_hidden_state, SegmentReader(model)(ids, mask)
+    assert torch.allclose(found[0], read[0].mean(dim=0), atol=1e-6)
+    assert torch.allclose(found[1], read[1, :3].mean(dim=0), atol=1e-6), "padding does not count"
 
-    overrides = [f"encoder.backbone={tmp_path / 'three'}", "encoder.epochs=1", "encoder.layers=[1, 2]"]
+    overrides = [f"encoder.backbone={tmp_path / 'three'}", "encoder.epochs=1", "encoder.layers=2"]
     family = family_of(make_config("pages-encoder", *overrides), tmp_path / "work")
     family.fit(TrainingPages(pages[:24], []), lambda metrics, step: None)
     assert "the first 2 of the backbone's 3 layers are read" in capsys.readouterr().err
@@ -97,29 +93,5 @@ def test_a_segments_vector_is_the_mean_of_chosen_layers(
     manifest = family.write(tmp_path / "bundle", pages[:4])
     exported = onnxruntime.InferenceSession(tmp_path / "bundle/segments.onnx", providers=["CPUExecutionProvider"])
     width = exported.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0].shape[1]
-    assert width == 32
+    assert width == 16 + 2, "and what it says of two topics"
     assert manifest["topics"] == ["business", "sport"]
-
-
-def test_layers_for_topics_alone_are_not_computed_without_topics(
-    make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page]
-) -> None:
-    from train.models.encoder import EncoderFamily
-
-    tiny("bert", 3, backbone, tmp_path / "three")
-    overrides = [f"encoder.backbone={tmp_path / 'three'}", "encoder.epochs=1", "encoder.layers=[1, 3]"]
-    config = make_config("pages-encoder", *overrides, "encoder.role_layers=[1]").encoder
-    assert config is not None
-    bare = [page.with_segments([replace(s, topic=None) for s in page.segments]) for page in pages[:24]]
-    for learnt, width, topics in ((pages[:24], 32, ("business", "sport")), (bare, 16, ())):
-        family = EncoderFamily(config, 13, tmp_path / f"work-{width}")
-        family.fit(TrainingPages(learnt, []), lambda metrics, step: None)
-        assert family.topics == topics
-        assert family.read_for_roles == [slice(0, 16)]
-        folder = tmp_path / f"bundle-{width}"
-        folder.mkdir()
-        manifest = family.write(folder, learnt[:6])
-        states, scores = Encoder.load(folder, manifest).states([[s.text for s in learnt[0].segments]])
-        assert states[0].shape == (len(learnt[0].segments), 4)
-        assert (scores is None) == (not topics)
-        assert family.width == width

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -62,13 +63,13 @@ def _small(make_config: ConfigMaker, folder: Path, *overrides: str) -> EncoderFa
     """A family without a backbone: vectors are told."""
     config = _encoder(make_config, *(f"encoder.{setting}" for setting in ("width=4", "device=cpu", "dropout=0.0", *overrides)))
     family = EncoderFamily(config, 13, folder)
-    family.width, family.read_for_roles = WIDTH, [slice(0, WIDTH)]
+    family.segment_reader = cast(Any, SimpleNamespace(width=WIDTH))
     return family
 
 
 def _network() -> PageNetwork:
     torch.manual_seed(0)
-    return PageNetwork(WIDTH, width=4, depth=1, dropout=0.0, topics=0)
+    return PageNetwork(WIDTH, width=4, depth=1, dropout=0.0)
 
 
 def test_the_networks_rates_rise_to_what_the_config_says_and_fall(
@@ -120,9 +121,9 @@ def test_the_loss_is_the_mean_of_cross_entropies_by_weight_without_padding(make_
     long, short = _example(5, 1, 1.0), _example(2, 2, 0.3)
     given: list[torch.Tensor] = []
 
-    def network(vectors: torch.Tensor, numbers: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def network(vectors: torch.Tensor, numbers: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         given.extend((vectors, present))
-        return vectors * 2, None
+        return vectors * 2
 
     loss = family._loss(cast(Any, network), [long, short])
     rows = np.concatenate([long.vectors, short.vectors]).astype(np.float64) * 2
@@ -161,9 +162,8 @@ def test_an_encoder_is_fitted_on_training_pages_and_topics_of_all(
     family = _small(make_config, tmp_path, f"also_epochs={epochs}", "epochs=3", "networks=2")
     told: dict[str, list[Any]] = {"vectors": [], "topics": [], "learnt": []}
 
-    def topic_head(some: Sequence[Page]) -> tuple[torch.Tensor, torch.Tensor]:
+    def topic_weights(some: Sequence[Page]) -> None:
         told["topics"].append([page.page_id for page in some])
-        return torch.zeros(2, WIDTH), torch.zeros(2)
 
     def train(network: Any, seed: int, own: Sequence[Any], others: Sequence[Any]) -> Iterator[dict[str, float]]:
         told["learnt"].append((seed, [len(example.states) for example in own], [len(example.states) for example in others]))
@@ -171,7 +171,7 @@ def test_an_encoder_is_fitted_on_training_pages_and_topics_of_all(
 
     monkeypatch.setattr(family, "load_backbone", lambda: None)
     monkeypatch.setattr(family, "_embed", lambda some: told["vectors"].append([page.page_id for page in some]))
-    monkeypatch.setattr(family, "_topic_head", topic_head)
+    monkeypatch.setattr(family, "_topic_weights", topic_weights)
     monkeypatch.setattr(family, "_example", lambda page: _example(5 if page.page_id == "train" else 6))
     monkeypatch.setattr(family, "_train", train)
     family.fit(TrainingPages(*([page] for page in pages)), lambda metrics, step: None)
@@ -224,9 +224,9 @@ def test_a_network_ends_with_its_best_state_on_validation_pages(
     family = _small(make_config, tmp_path, f"patience={patience}", f"epochs={epochs if patience != 2 else 5}", "networks=1")
     monkeypatch.setattr(family, "load_backbone", lambda: None)
     monkeypatch.setattr(family, "_embed", lambda pages: None)
-    monkeypatch.setattr(family, "_topic_head", lambda pages: (torch.zeros(2, WIDTH), torch.zeros(2)))
+    monkeypatch.setattr(family, "_topic_weights", lambda pages: None)
     monkeypatch.setattr(family, "_example", lambda page: _example(len(page.segments), len(page.page_id)))
-    monkeypatch.setattr(family, "_reader", lambda kind, network: None)
+    monkeypatch.setattr(family, "_stored", lambda network: None)
     family.fit(TrainingPages([make_page("a", n) for n in range(3)], VALIDATION), lambda metrics, step: None)
     assert seen.pages == [[page.page_id for page in VALIDATION]] * looks
     assert family.network is not None
@@ -236,14 +236,13 @@ def test_a_network_ends_with_its_best_state_on_validation_pages(
 
 def test_the_mean_over_networks_is_of_probabilities() -> None:
     class Told(nn.Module):
-        def __init__(self, states: Sequence[float], topics: Sequence[float]) -> None:
+        def __init__(self, *states: float) -> None:
             super().__init__()
-            self.mean, self.told = torch.zeros(WIDTH), (torch.log(torch.tensor([[states]])), torch.tensor([[topics]]))
+            self.mean, self.told = torch.zeros(WIDTH), torch.log(torch.tensor([[states]]))
 
-        def forward(self, vectors: torch.Tensor, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, vectors: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
             return self.told
 
-    network = MeanOfNetworks(cast(Any, [Told([0.9, 0.1, 1e-9, 1e-9], [1.0, 3.0]), Told([0.3, 0.1, 0.5, 0.1], [3.0, 5.0])]))
-    states, topics = network(torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, 1))
+    network = MeanOfNetworks(cast(Any, [Told(0.9, 0.1, 1e-9, 1e-9), Told(0.3, 0.1, 0.5, 0.1)]))
+    states = network(torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, 1))
     assert states[0, 0].tolist() == pytest.approx([0.6, 0.1, 0.25, 0.05], abs=1e-6)
-    assert topics[0, 0].tolist() == [2.0, 4.0]

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tests.helpers.pages import make_page
 from train.corpus.page import Page, Segment
 from train.models.family import topics_of
-from train.models.page_network import PageNetwork
-from train.models.story_topics import labelled_stories, mean_vector, topic_head, topic_indices
+from train.models.page_network import SegmentReader
+from train.models.story_topics import TOKENS_SCALE, TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
 from train.runtime import Labeler
 from train.runtime.decoding import Decoder, softmax
-from train.runtime.encoder import COUNTED_NAMES
 from train.runtime.reading import TOPIC_WORD_LIMIT, clean
 
 STORY = ["By Ada Linwood", "42 minutes ago", " ".join(["goal"] * 12), " ".join(["goal"] * 300)]
@@ -83,50 +83,53 @@ def test_related_segments_without_a_number_are_stories_of_their_own() -> None:
     assert labelled_stories([Page("p", "a.example", segments)]) == [((text,), "sport") for text in ("Goal", "Cup won", "Match lost")]
 
 
-@pytest.mark.parametrize("topics", [2, 3])
-def test_a_head_over_means_is_the_logistic_regression_of_standardised_means(topics: int) -> None:
+def _stories(topics: int) -> tuple[np.ndarray, csr_matrix, np.ndarray]:
+    """Vectors, tokens and topics of ninety stories; the fourth token is in all of them, the fifth in one."""
     rng = np.random.default_rng(3)
     labels = np.arange(90) % topics
-    means = rng.normal(size=(90, 5)) * [1, 10, 0.1, 3, 1] + np.eye(topics, 5)[labels] * 2 + 7
-    weights, biases = topic_head(means, labels, c=0.1, seed=1)
-    rows = StandardScaler().fit_transform(means)
+    vectors = rng.normal(size=(90, 5)) * [1, 10, 0.1, 3, 1] + np.eye(topics, 5)[labels] * 2 + 7
+    tokens = [[int(label), 3, *([4] if i == 7 else [])] for i, label in enumerate(labels)]
+    return vectors.astype(np.float32), token_counts(tokens, 6), labels
+
+
+@pytest.mark.parametrize("topics", [2, 3])
+def test_topics_are_the_logistic_regression_of_vectors_and_rare_tokens(topics: int) -> None:
+    vectors, tokens, labels = _stories(topics)
+    found = fit_topics(vectors, tokens, labels, c=0.1, seed=1)
+    rarity = np.array([np.log(91 / (1 + (labels == topic).sum())) + 1 if topic < topics else 0.0 for topic in range(3)] + [1.0, 0.0, 0.0])
+    weighted = tokens.toarray() * rarity
+    rows = np.hstack([StandardScaler().fit_transform(vectors), weighted * TOKENS_SCALE / np.linalg.norm(weighted, axis=1).mean()])
     expected = LogisticRegression(C=0.1, max_iter=1000, random_state=1).fit(rows, labels).predict_proba(rows)
-    assert np.allclose(softmax(means @ weights.T + biases), expected, atol=1e-4)
+    assert np.allclose(softmax(found.logits(vectors, tokens)), expected, atol=1e-3)
+    assert not found.over_tokens[4:].any(), "a token of one story, or of none, tells nothing"
 
 
-def test_a_networks_head_takes_vectors_as_they_are_and_training_leaves_it_alone() -> None:
+def test_tokens_count_over_the_root_of_a_texts_length() -> None:
+    assert token_counts([[1, 1, 0, 2], [], [2]], 3).toarray() == pytest.approx(np.array([[0.5, 1, 0.5], [0, 0, 0], [0, 0, 1]]))
+
+
+def test_a_segment_tells_its_topic_alike_in_torch_and_from_stored_vectors() -> None:
+    from transformers import BertConfig, BertModel
+
     torch.manual_seed(0)
-    network = PageNetwork(6, width=4, depth=1, dropout=0.5, topics=2)
-    vectors = torch.randn(1, 7, 6) * 3 + 1
-    network.standardise_by(vectors[0])
-    weights, biases = torch.randn(2, 6), torch.randn(2)
-    network.set_topics(weights, biases)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.5)
-    network.train()
-    network(vectors, torch.zeros(1, 7, len(COUNTED_NAMES)))[0].sum().backward()
-    optimizer.step()
-    found = network.eval()(vectors, torch.zeros(1, 7, len(COUNTED_NAMES)))[1]
-    assert torch.allclose(found, vectors @ weights.T + biases, atol=1e-4)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 9}
+    backbone = BertModel(BertConfig(**sizes)).eval()
+    rng = np.random.default_rng(0)
+    over_tokens = rng.normal(size=(9, 2)).astype(np.float32)
+    over_tokens[:3] = 0  # those that open, close and pad
+    weights = TopicWeights(rng.normal(size=(2, 16)).astype(np.float32), over_tokens, np.array([0.5, -1], np.float32))
+    ids, mask = torch.tensor([[1, 5, 7, 7, 2], [1, 8, 2, 0, 0], [1, 2, 0, 0, 0]]), torch.tensor([[1] * 5, [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
+    with torch.inference_mode():
+        vectors, told = SegmentReader(backbone)(ids, mask), SegmentReader(backbone, weights)(ids, mask)
+    assert torch.equal(told[:, :16], vectors)
+    assert np.allclose(told[:, 16:], weights.logits(vectors.numpy(), token_counts([[5, 7, 7], [8], []], 9)), atol=1e-5)
 
 
-def test_roles_are_read_from_their_part_of_a_vector_and_topics_from_the_whole() -> None:
-    torch.manual_seed(0)
-    network = PageNetwork(6, width=4, depth=1, dropout=0.0, topics=2, read_for_roles=[slice(0, 2), slice(4, 6)]).eval()
-    vectors, numbers = torch.randn(1, 7, 6), torch.zeros(1, 7, len(COUNTED_NAMES))
-    states, topics = network(vectors, numbers)
-    for part, tells_roles in ((0, True), (2, False), (3, False), (5, True)):
-        other = vectors.clone()
-        other[0, 3, part] += 1
-        other_states, other_topics = network(other, numbers)
-        assert torch.equal(other_states, states) != tells_roles
-        assert not torch.equal(other_topics, topics)
-
-
-def test_what_the_mean_vector_says_is_what_the_labeler_makes_of_its_segments() -> None:
+def test_what_a_storys_mean_says_is_what_the_labeler_makes_of_its_segments() -> None:
     """Long paragraphs have more to say than a byline, up to a limit."""
     texts = ["By Ann", " ".join(["word"] * 8), " ".join(["word"] * 300)]
     vectors = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    mean = mean_vector(texts, vectors)
+    mean = story_weights(texts) @ vectors
     assert np.allclose(mean, np.array([2, 8, TOPIC_WORD_LIMIT]) / (10 + TOPIC_WORD_LIMIT))
 
     class Linear:

@@ -17,10 +17,10 @@ from train.bench.compare import Row, compare, machine, split_pages
 from train.bench.memory import engine_memory
 from train.config import load_config
 from train.models.backbone import load_backbone
-from train.models.encoder import layers_read
 from train.models.family import role_macro_f1
-from train.models.page_network import SegmentVectors
+from train.models.page_network import SegmentReader
 from train.models.quantize import quantized
+from train.models.story_topics import TopicWeights
 from train.runtime.encoder import PAGE_FILE, SEGMENT_FILES, Encoder
 from train.runtime.labeler import read_manifest
 from train.runtime.reading import clean
@@ -47,9 +47,14 @@ def torch_engine(model: Path, kind: torch.dtype, threads: int) -> Encoder:
     bundle, config = model / "bundle", load_config(model / "config.yaml").encoder
     assert config is not None
     manifest = read_manifest(bundle)
-    lower, highest = layers_read(config, topics=bool(manifest["topics"]))
-    _, backbone = load_backbone(config.backbone, revision=config.revision, layers=highest)
-    segments = SegmentVectors(backbone, lower).eval().to(kind)
+    _, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers)
+    # What topics weigh is not kept outside the bundle, and does not change the time.
+    shapes = (
+        (len(manifest["topics"]), backbone.config.hidden_size),
+        (backbone.config.vocab_size, len(manifest["topics"])),
+        len(manifest["topics"]),
+    )
+    segments = SegmentReader(backbone, TopicWeights(*(np.zeros(shape, np.float32) for shape in shapes))).eval().to(kind)
 
     def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from scipy.sparse import csr_matrix, vstack
 from torch import nn
 
 from train.config import EncoderConfig
@@ -24,13 +25,13 @@ from train.models.backbone import fast_tokenizer, load_backbone, special_ids
 from train.models.backbone_files import backbone_content
 from train.models.family import Log, page_states, topics_of
 from train.models.onnx import export_encoder
-from train.models.page_network import IGNORED, MeanOfNetworks, PageNetwork, SegmentVectors
-from train.models.story_topics import labelled_stories, mean_vector, topic_head, topic_indices
+from train.models.page_network import IGNORED, MeanOfNetworks, PageNetwork, SegmentReader
+from train.models.story_topics import TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
 from train.models.vectors import VectorStore
 from train.models.watching import Watch
 from train.progress import bar
 from train.runtime.decoding import STATES
-from train.runtime.encoder import Encoder, SegmentPlan, counted, embed_all
+from train.runtime.encoder import Embed, Encoder, Read, SegmentPlan, counted, embed_all
 from train.runtime.reading import clean, word_count
 
 SCORED_WORDS = 3
@@ -71,6 +72,7 @@ class EncoderFamily:
         self.config, self.seed, self.work = config, seed, work
         self.network: MeanOfNetworks | None = None
         self.topics: tuple[str, ...] = ()
+        self.topic_weights: TopicWeights | None = None
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
         if config.threads:
@@ -90,7 +92,7 @@ class EncoderFamily:
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
         self._embed([*train, *topic_texts, *also])
-        head = self._topic_head([*train, *topic_texts, *also]) if self.topics else None
+        self.topic_weights = self._topic_weights([*train, *topic_texts, *also]) if self.topics else None
         own = [self._example(page) for page in train]
         others = [self._example(page) for page in also]
         networks = []
@@ -100,17 +102,9 @@ class EncoderFamily:
             for number in range(config.networks):
                 step = number * config.epochs
                 torch.manual_seed(self.seed + number)
-                network = PageNetwork(
-                    self.width,
-                    width=config.width,
-                    depth=config.depth,
-                    dropout=config.dropout,
-                    topics=len(self.topics),
-                    read_for_roles=self.read_for_roles,
-                ).to(self.device)
+                width = self.segment_reader.width
+                network = PageNetwork(width, width=config.width, depth=config.depth, dropout=config.dropout).to(self.device)
                 network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
-                if head is not None:
-                    network.set_topics(*head)
                 done = self.work / f"network-{number}.safetensors"
                 if done.is_file():
                     network.load_state_dict(load_file(done))
@@ -123,7 +117,7 @@ class EncoderFamily:
                         step += 1
                         display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
                         log(learnt, step)
-                        if watch is not None and watch.look(network, self._reader(_Stored, MeanOfNetworks([network]).eval()), step):
+                        if watch is not None and watch.look(network, self._stored(MeanOfNetworks([network]).eval()), step):
                             break
                     if watch is not None:
                         watch.restore(network)
@@ -135,29 +129,27 @@ class EncoderFamily:
     def load_backbone(self) -> None:
         """Loads tokenizer and backbone, which stays as it is."""
         config = self.config
-        lower, highest = layers_read(config, topics=bool(self.topics))
-        layers = (*lower, highest)
         longest = config.head_tokens + config.tail_tokens + 2
-        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=highest, positions=longest)
+        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers, positions=longest)
         self.tokenizer = fast_tokenizer(hf_tokenizer)
         opening, closing, pad = special_ids(hf_tokenizer)
         self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
-        self.segment_vectors = SegmentVectors(backbone, lower).eval().requires_grad_(False).to(self.device)
-        self.width = self.segment_vectors.width
-        one, roles = self.width // len(layers), config.role_layers or layers
-        self.read_for_roles = [slice(i * one, (i + 1) * one) for i, layer in enumerate(layers) if layer in roles]
-        name = [backbone_content(config.backbone), config.revision, layers, self.plan.to_json()]
+        self.segment_reader = SegmentReader(backbone).eval().requires_grad_(False).to(self.device)
+        name = [backbone_content(config.backbone), config.revision, config.layers, self.plan.to_json()]
         self.store = VectorStore.open(sha256_json(name)[:16])
 
     def _embed(self, pages: Iterable[Page]) -> None:
         """Puts the vectors of all segments where the examples find them."""
         texts = (clean(s.text) for page in pages for s in page.segments)
-        self.store.read(texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._forward))
+        self.store.read(texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._embedder(self.segment_reader)))
 
-    def _forward(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            answer = self.segment_vectors(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
-        return np.asarray(answer.float().cpu().numpy())
+    def _embedder(self, reader: SegmentReader) -> Embed:
+        def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                answer = reader(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+            return np.asarray(answer.float().cpu().numpy())
+
+        return embed
 
     def _example(self, page: Page) -> TrainingExample:
         texts = [clean(text) for text in page.texts]
@@ -169,13 +161,16 @@ class EncoderFamily:
             np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
         )
 
-    def _topic_head(self, pages: Iterable[Page]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights and biases of the topics over the vectors of a story's segments."""
+    def _topic_weights(self, pages: Iterable[Page]) -> TopicWeights:
         stories = labelled_stories(pages)
-        means = np.stack([mean_vector(texts, self.store.of(list(texts))) for texts, _ in stories])
-        found = topic_head(means, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
-        weights, biases = (torch.from_numpy(array).to(self.device) for array in found)
-        return weights, biases
+        shares = [story_weights(texts) for texts, _ in stories]
+        vectors = np.stack([share @ self.store.of(texts) for share, (texts, _) in zip(shares, stories, strict=True)])
+        tokens = vstack([csr_matrix(share[None]) @ self.token_counts(texts) for share, (texts, _) in zip(shares, stories, strict=True)]).tocsr()
+        return fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
+
+    def token_counts(self, texts: Sequence[str]) -> csr_matrix:
+        """`story_topics.token_counts` of the tokens that are read of each text."""
+        return token_counts([ids[1:-1] for ids in self.plan.ids(texts, self.tokenizer)], self.segment_reader.vocabulary)
 
     def _train(
         self, network: PageNetwork, seed: int, own: Sequence[TrainingExample], others: Sequence[TrainingExample]
@@ -232,10 +227,7 @@ class EncoderFamily:
 
     def _loss(self, network: PageNetwork, batch: Sequence[TrainingExample]) -> torch.Tensor:
         rows, length = len(batch), max(len(chunk.states) for chunk in batch)
-        vectors, page_numbers = (
-            np.zeros((rows, length, self.width), np.float32),
-            np.zeros((rows, length, batch[0].numbers.shape[1]), np.float32),
-        )
+        vectors, page_numbers = (np.zeros((rows, length, array.shape[1]), np.float32) for array in (batch[0].vectors, batch[0].numbers))
         states, weights = np.full((rows, length), IGNORED), np.zeros((rows, length), np.float32)
         present = np.zeros((rows, length, 1), np.float32)
         for row, chunk in enumerate(batch):
@@ -243,7 +235,7 @@ class EncoderFamily:
             vectors[row, :n], page_numbers[row, :n], present[row, :n] = chunk.vectors, chunk.numbers, 1
             states[row, :n], weights[row, :n] = chunk.states, chunk.weights
         tensors = [torch.from_numpy(array).to(self.device) for array in (vectors, page_numbers, present)]
-        state_logits, _ = network(*tensors)
+        state_logits = network(*tensors)
         gold, weight = torch.from_numpy(states.ravel()).to(self.device), torch.from_numpy(weights.ravel()).to(self.device)
         weight = weight * (gold != IGNORED)
         losses = nn.functional.cross_entropy(state_logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
@@ -253,19 +245,20 @@ class EncoderFamily:
     def reader(self) -> Encoder:
         """The networks in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
         assert self.network is not None, "fit first"
-        return self._reader(_Stored, self.network)
+        return self._stored(self.network)
 
-    def _reader(self, kind: type[Encoder], network: MeanOfNetworks) -> Encoder:
-        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            with torch.inference_mode():
-                answer = network(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
-            states, topics = answer if isinstance(answer, tuple) else (answer, None)
-            return states[0].cpu().numpy(), None if topics is None else topics[0].cpu().numpy()
-
-        reader = kind(self._forward, read, self.tokenizer, self.plan, self.topics)
-        if isinstance(reader, _Stored):
-            reader.store = self.store
+    def _stored(self, network: MeanOfNetworks) -> _Stored:
+        reader = _Stored(self._embedder(self.segment_reader), self._read_page(network), self.tokenizer, self.plan, self.topics)
+        reader.family = self
         return reader
+
+    def _read_page(self, network: MeanOfNetworks) -> Read:
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                states = network(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
+            return np.asarray(states[0].cpu().numpy())
+
+        return read
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
@@ -273,32 +266,21 @@ class EncoderFamily:
         self.tokenizer.save(str(folder / "tokenizer.json"))
         manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
         self.device = torch.device("cpu")
-        export_encoder(
-            self.segment_vectors.cpu(),
-            self.network.cpu(),
-            self._reader(Encoder, self.network),
-            folder,
-            manifest,
-            sample,
-            int8=self.config.int8,
-        )
+        segments = SegmentReader(self.segment_reader.backbone, self.topic_weights).eval().cpu()
+        exact = Encoder(self._embedder(segments), self._read_page(self.network.cpu()), self.tokenizer, self.plan, self.topics)
+        export_encoder(segments, self.network, exact, folder, manifest, sample, int8=self.config.int8)
         return manifest
-
-
-def layers_read(config: EncoderConfig, *, topics: bool) -> tuple[list[int], int | None]:
-    """The backbone's layers that a segment's vector is made of: the lower ones, and the highest; None is the backbone's last.
-
-    Layers that topics alone are read from are not computed where there are none.
-    """
-    layers = config.layers if topics else config.role_layers or config.layers
-    return (list(layers[:-1]), layers[-1]) if layers else ([], None)
 
 
 class _Stored(Encoder):
     """Reads with the store's vectors, which are of half precision: for validation and folds; a bundle is compared with the exact ones."""
 
-    store: VectorStore
+    family: EncoderFamily
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
-        self.store.read(texts, super().vectors)
-        return self.store.of(texts) if texts else super().vectors(texts)
+        family, width = self.family, self.family.segment_reader.width
+        family.store.read(texts, super().vectors)
+        vectors = family.store.of(texts) if texts else np.zeros((0, width), np.float32)
+        if family.topic_weights is None:
+            return vectors
+        return np.hstack([vectors, family.topic_weights.logits(vectors, family.token_counts(texts))])

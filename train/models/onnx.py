@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from train.corpus.page import Page
-from train.models.page_network import MeanOfNetworks, SegmentVectors
+from train.models.page_network import MeanOfNetworks, SegmentReader
 from train.models.quantize import keep_int8
 from train.runtime.encoder import COUNTED_NAMES, Encoder
 from train.runtime.labeler import Reader
@@ -32,7 +32,7 @@ class ParityError(RuntimeError):
 
 
 def export_encoder(
-    segments: SegmentVectors,
+    segments: SegmentReader,
     page: MeanOfNetworks,
     reader: Encoder,
     folder: Path,
@@ -59,16 +59,15 @@ def export_encoder(
     export_segments(segments, folder / "segments.onnx")
     example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(COUNTED_NAMES)))
     segments_of_page = {1: "segments"}
-    outputs = ("states", "topic_logits") if manifest["topics"] else ("states",)
     _export(
-        page.eval(), example, folder / "page.onnx", dict.fromkeys(("vectors", "numbers"), segments_of_page), dict.fromkeys(outputs, segments_of_page)
-    )  # fmt: skip
+        page.eval(), example, folder / "page.onnx", dict.fromkeys(("vectors", "numbers"), segments_of_page), {"states": segments_of_page}
+    )
     manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
     if int8 and sample:
         manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
 
 
-def export_segments(segments: SegmentVectors, path: Path) -> None:
+def export_segments(segments: SegmentReader, path: Path) -> None:
     """Writes the network that reads segments, for `[texts, length]` token ids and mask of any size."""
     # Two tensors: one given twice is exported as one input.
     ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)

@@ -21,7 +21,7 @@ COUNTED_NAMES = (*NUMBER_NAMES, *CAPTION_NAMES)
 """What the page network is told of a segment beside its vector. New names go to the end: older bundles read the first ones alone."""
 
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Read = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+Read = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Encoder:
     """The encoder behind any engine.
 
     Args:
-        embed: Maps token ids and attention mask, int64 `[batch, length]`, to float32 `[batch, width]`.
-        read: Maps a page's vectors float32 `[n, width]` and numbers float32 `[n, features]` to state probabilities `[n, 4]` and topic
-            logits `[n, topics]` (None without topics).
+        embed: Maps token ids and attention mask, int64 `[batch, length]`, to vectors float32 `[batch, width]`; with topics, to
+            `[batch, width + topics]`, of which the last are topic logits.
+        read: Maps a page's vectors float32 `[n, width]` and numbers float32 `[n, features]` to state probabilities `[n, 4]`.
         tokenizer: A `tokenizers.Tokenizer`.
         plan: How segments become tokens.
         topics: Topic names in the order of the scores; empty without topics.
@@ -83,17 +83,12 @@ class Encoder:
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
         """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads` defaults to the cores at hand."""
         segments, page = (onnx_session(folder / name, threads) for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE))
-        names = [output.name for output in page.get_outputs()]
-        # Bundles made before captions were told read the first numbers alone.
-        known = next(int(given.shape[-1]) for given in page.get_inputs() if given.name == "numbers")
 
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
             return np.asarray(segments.run(None, {"input_ids": ids, "attention_mask": mask})[0])
 
-        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            answer = dict(zip(names, page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None, :, :known]}), strict=True))
-            topics = answer.get("topic_logits")
-            return answer["states"][0], None if topics is None else topics[0]
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
+            return np.asarray(page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None]})[0][0])
 
         tokenizer, plan = load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"])
         return cls(embed, read, tokenizer, plan, tuple(manifest["topics"]), int8)
@@ -111,16 +106,17 @@ class Encoder:
             return self._one_by_one(pages)
         # Menus and teasers repeat, on a page and from page to page: each text is read once.
         place = {text: i for i, text in enumerate(dict.fromkeys(text for page in pages for text in page))}
-        vectors = self.vectors(list(place))
+        told = self.vectors(list(place))
+        width = told.shape[1] - len(self.topics)
         states, topics = [], []
         for page in pages:
             if not page:
                 states.append(np.zeros((0, 4)))
                 topics.append(np.zeros((0, len(self.topics))))
                 continue
-            state, topic = self.read(vectors[[place[text] for text in page]], counted(page))
-            states.append(state.astype(np.float64))
-            topics.append(np.zeros((len(page), 0)) if topic is None else topic.astype(np.float64))
+            rows = told[[place[text] for text in page]]
+            states.append(self.read(rows[:, :width], counted(page)).astype(np.float64))
+            topics.append(rows[:, width:].astype(np.float64))
         return states, topics if self.topics else None
 
     def _one_by_one(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
@@ -129,7 +125,7 @@ class Encoder:
         return [rows for page_states, _ in found for rows in page_states], topics or None
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of texts, float32 `[texts, width]`."""
+        """Vectors of texts and, with topics, their topic logits beside them; float32 `[texts, width + topics]`."""
         return embed_all(texts, self.tokenizer, self.plan, self.embed)
 
 
