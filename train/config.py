@@ -102,6 +102,8 @@ class EncoderConfig:
     backbone: str
     revision: str | None
     layers: int | None
+    page_layers: int
+    fine_tune: Literal["page", "top", "all"]
     head_tokens: int
     tail_tokens: int
     width: int
@@ -115,17 +117,42 @@ class EncoderConfig:
     learning_rate: float
     weight_decay: float
     warmup: float
+    fine_tune_epochs: int
+    fine_tune_rate: float
+    fine_tune_page_rate: float
     short_weight: float
     topic_regularisation: float
     int8: bool
     patience: int | None
     threads: int | None
     device: Literal["auto", "cpu"]
+    devices: int
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether any pretrained weights learn."""
+        return bool(self.page_layers) or self.fine_tune != "page"
 
     def __post_init__(self) -> None:
-        positive = ("head_tokens", "width", "depth", "networks", "epochs", "batch_chunks", "learning_rate", "topic_regularisation")
-        _positive(self, "encoder", *positive)
-        _not_negative(self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs")
+        _positive(
+            self, "encoder", "head_tokens", "width", "depth", "networks", "epochs", "batch_chunks", "learning_rate", "topic_regularisation",
+            "fine_tune_epochs", "fine_tune_rate", "fine_tune_page_rate", "devices",
+        )  # fmt: skip
+        _not_negative(self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs", "page_layers")
+        if self.layers is not None:
+            _positive(self, "encoder", "layers")
+        elif self.page_layers:
+            raise ValueError(
+                f"encoder.page_layers is {self.page_layers} and encoder.layers null, expected 0: no layer is left above to read pages"
+            )
+        if self.fine_tune != "page" and self.networks > 1:
+            raise ValueError(
+                f"encoder.fine_tune is {self.fine_tune} and encoder.networks {self.networks}, expected 1 network: segments are read in one way for all of them"
+            )
+        if self.devices > 1 and not self.fine_tunes:
+            raise ValueError(
+                f"encoder.devices is {self.devices}, expected 1: no pretrained weights learn (encoder.page_layers, encoder.fine_tune)"
+            )
         for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"encoder.{name} is {getattr(self, name)}, expected a share from 0 to below 1")

@@ -23,8 +23,8 @@ OFF = {"encoder.recombined": "pages are not recombined any more: it was worse"}
 """Keys that are passed over where they say no -> why there are none now."""
 PACKED = frozenset(
     {
-        "window_tokens", "overlap", "freeze_embeddings", "batch_windows", "head_learning_rate", "layer_decay", "topic_weight", "checkpoints", "devices",
-        "bf16", "fp16",
+        "window_tokens", "overlap", "freeze_embeddings", "batch_windows", "head_learning_rate", "layer_decay", "topic_weight", "checkpoints", "bf16",
+        "fp16",
     }
 )  # fmt: skip
 """Keys of `encoder` when it was another model, one that read packed pages."""

@@ -134,7 +134,7 @@ def _packed(write: Write, *more: tuple[str, str]) -> Path:
 def test_a_packed_encoder_is_refused_with_where_to_start(write: Write, more: str) -> None:
     path = _packed(write, ("decoding:", f"{more}decoding:"))
     with pytest.raises(
-        InputError, match=r"window_tokens, overlap, layer_decay, devices: these are keys of the packed encoder, which is gone"
+        InputError, match=r"window_tokens, overlap, layer_decay: these are keys of the packed encoder, which is gone"
     ) as caught:
         load_config(path)
     assert "configs/pages-encoder.yaml" in caught.value.remedy

@@ -32,7 +32,7 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
     ]
     if family == "encoder":
         small += [
-            f"encoder.backbone={backbone}", "encoder.layers=null", "encoder.width=32", "encoder.depth=1", "encoder.networks=2",
+            f"encoder.backbone={backbone}", "encoder.layers=1", "encoder.page_layers=1", "encoder.fine_tune_epochs=2", "encoder.width=32", "encoder.depth=1", "encoder.networks=2",
             "encoder.epochs=12", "encoder.batch_chunks=4", "encoder.learning_rate=0.01", "encoder.dropout=0.1", "encoder.int8=false",
         ]  # fmt: skip
     if family == "baseline":

@@ -22,7 +22,8 @@ from train.corpus.page import Page, Segment
 from train.corpus.training import TrainingPages
 from train.models import encoder as encoders
 from train.models import watching
-from train.models.encoder import EncoderFamily, TrainingExample
+from train.models.encoder import EncoderFamily
+from train.models.examples import TrainingExample, loss_of, stored_vectors, weight_of
 from train.models.page_network import MeanOfNetworks, PageNetwork
 from train.models.vectors import VectorStore
 from train.models.watching import Watch
@@ -54,14 +55,16 @@ def _encoder(make_config: ConfigMaker, *overrides: str) -> EncoderConfig:
 def _example(n: int, seed: int = 0, weight: float = 1.0) -> TrainingExample:
     rng = np.random.default_rng(seed)
     return TrainingExample(
-        rng.normal(size=(n, WIDTH)).astype(np.float32), rng.normal(size=(n, len(COUNTED_NAMES))).astype(np.float32), rng.integers(0, 4, n),
+        np.array([f"text {i}" for i in range(n)], object), rng.normal(size=(n, WIDTH)).astype(np.float32), rng.normal(size=(n, len(COUNTED_NAMES))).astype(np.float32), rng.integers(0, 4, n),
         np.full(n, weight, np.float32),
     )  # fmt: skip
 
 
 def _small(make_config: ConfigMaker, folder: Path, *overrides: str) -> EncoderFamily:
     """A family without a backbone: vectors are told."""
-    config = _encoder(make_config, *(f"encoder.{setting}" for setting in ("width=4", "device=cpu", "dropout=0.0", *overrides)))
+    config = _encoder(
+        make_config, *(f"encoder.{setting}" for setting in ("width=4", "device=cpu", "dropout=0.0", "page_layers=0", *overrides))
+    )
     family = EncoderFamily(config, 13, folder)
     family.segment_reader = cast(Any, SimpleNamespace(width=WIDTH))
     return family
@@ -116,8 +119,7 @@ def test_short_segments_weigh_as_the_config_says_and_others_one(make_config: Con
     assert example.vectors[:, 0].tolist() == [len(text) for text in texts]
 
 
-def test_the_loss_is_the_mean_of_cross_entropies_by_weight_without_padding(make_config: ConfigMaker, tmp_path: Path) -> None:
-    family = _small(make_config, tmp_path)
+def test_the_loss_is_the_mean_of_cross_entropies_by_weight_without_padding() -> None:
     long, short = _example(5, 1, 1.0), _example(2, 2, 0.3)
     given: list[torch.Tensor] = []
 
@@ -125,7 +127,8 @@ def test_the_loss_is_the_mean_of_cross_entropies_by_weight_without_padding(make_
         given.extend((vectors, present))
         return vectors * 2
 
-    loss = family._loss(cast(Any, network), [long, short])
+    batch, cpu = [long, short], torch.device("cpu")
+    loss = loss_of(cast(Any, network), batch, stored_vectors(batch, cpu), cpu) / weight_of(batch)
     rows = np.concatenate([long.vectors, short.vectors]).astype(np.float64) * 2
     gold, weights = np.concatenate([long.states, short.states]), np.concatenate([long.weights, short.weights])
     costs = np.log(np.exp(rows).sum(axis=1)) - rows[np.arange(7), gold]
@@ -139,13 +142,13 @@ def test_other_corpora_are_learnt_from_in_the_first_epochs_alone(
     family = _small(make_config, tmp_path, "epochs=5", "also_epochs=2")
     plain, others = [_example(5, seed) for seed in range(3)], [_example(3, 9)]
     shown: list[list[TrainingExample]] = []
-    batches = family._batches
+    batches = encoders.batches
 
-    def heard(examples: Sequence[TrainingExample], rng: Any) -> list[list[TrainingExample]]:
+    def heard(examples: Sequence[TrainingExample], rng: Any, **sizes: int) -> list[list[TrainingExample]]:
         shown.append(list(examples))
-        return batches(examples, rng)
+        return batches(examples, rng, **sizes)
 
-    monkeypatch.setattr(family, "_batches", heard)
+    monkeypatch.setattr(encoders, "batches", heard)
     list(family._train(_network(), 13, plain, others))
     assert [[any(example is other for other in others) for example in epoch] for epoch in shown] == [[False] * 3 + [True]] * 2 + [
         [False] * 3

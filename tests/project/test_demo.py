@@ -34,7 +34,14 @@ def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
         folder=tmp_path / "outputs",
         overrides={
             "baseline": [*weak, "baseline.max_iterations=10", "baseline.max_words=2000", "baseline.max_chars=2000"],
-            "encoder": [*weak, f"encoder.backbone={backbone}", "encoder.layers=1", "encoder.networks=1", "encoder.epochs=2"],
+            "encoder": [
+                *weak,
+                f"encoder.backbone={backbone}",
+                "encoder.layers=1",
+                "encoder.page_layers=1",
+                "encoder.networks=1",
+                "encoder.epochs=2",
+            ],
         },
         gate=["least_role_f1=0", "least_role_macro_f1=0", "max_ece=1", "max_page_ms=10000", "samples=20"],
     )

@@ -1,4 +1,4 @@
-"""Training on several devices: torchrun starts a process for each, which share every batch; one process tells, tracks and goes on alone after.
+"""Fine-tuning on several devices: torchrun starts a process for each, which share every batch; one process tells, tracks and goes on alone after.
 
 `train_on_devices` runs in the process of the run. It leaves a job in the work folder, starts the workers (this very module), and tells what
 the first of them tells. A worker that dies is started again with the others, from the last whole checkpoint.
@@ -24,15 +24,11 @@ from torch import distributed
 from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
 from train.errors import InputError
-from train.files import read_json, write_json, write_text, written_aside
+from train.files import read_json, write_json, write_text
 from train.interrupt import gone, me
 from train.machine import cores_each
-from train.models.family import Log
-from train.progress import bar
 
 if TYPE_CHECKING:
-    import datasets
-
     from train.models.encoder import EncoderFamily
 
 RESTARTS = 3
@@ -41,60 +37,24 @@ POLL_S = 0.2
 STOP_S = 40
 """torchrun itself gives its workers 30 seconds."""
 
-Tell = Callable[[int, int, Mapping[str, float]], None]
-"""Takes a step, the number of all steps, and the step's metrics, if it has some."""
+Tell = Callable[[int, Mapping[str, float]], None]
+"""Takes an epoch that is done, and its metrics."""
 
 
-class Shown:
-    """Shows steps on a progress bar and logs their metrics, each once.
-
-    Args:
-        log: Takes the metrics.
-    """
-
-    def __init__(self, log: Log) -> None:
-        self.display = bar()
-        self._log = log
-        self._task = self.display.add_task("training", total=None, visible=False)
-        self._logged: set[tuple[str, int]] = set()
-
-    def __call__(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        """Takes a step."""
-        said = f"training, loss {metrics['train/loss']:.3f}" if "train/loss" in metrics else None
-        self.display.update(self._task, completed=step, total=steps, visible=True, description=said)
-        new = {name: value for name, value in metrics.items() if (name, step) not in self._logged}  # workers that begin again tell again
-        self._logged.update((name, step) for name in new)
-        if new:
-            self._log(new, step)
-
-
-def any_process(flag: bool) -> bool:
-    """Whether the flag is up in any process of the training; all of them have come here when this returns."""
-    if not distributed.is_initialized():
-        return flag
-    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-    flags = torch.tensor(int(flag), device=device)
-    distributed.all_reduce(flags, distributed.ReduceOp.MAX)
-    return bool(flags.item())
-
-
-def train_on_devices(family: EncoderFamily, windows: datasets.Dataset, validation: Sequence[Page], tell: Tell) -> None:
-    """Trains the family's network in `config.devices` processes that torchrun starts, and takes over what they learnt.
+def train_on_devices(family: EncoderFamily, number: int, pages: Sequence[Page], tell: Tell) -> None:
+    """Fine-tunes a network in `config.devices` processes that torchrun starts; its checkpoint then holds what they learnt.
 
     Args:
-        family: With network and windows ready to train.
-        windows: A table on disk.
-        validation: Labelled pages to look at on the way.
-        tell: Takes the first worker's steps.
+        family: Whose work folder holds the network as its first stage left it.
+        number: Of the network.
+        pages: To learn from.
+        tell: Takes the first worker's epochs, each once.
 
     Raises:
         InputError: A worker failed, or died more often than `RESTARTS` times.
     """
-    from safetensors.torch import load_model
-
-    assert family.network is not None
     job = _Job(family.work / "devices")
-    job.leave(family, windows, validation)
+    job.leave(family, number, pages)
     workers = _start(job, family)
     try:
         while workers.poll() is None:
@@ -111,9 +71,6 @@ def train_on_devices(family: EncoderFamily, windows: datasets.Dataset, validatio
             path=job.log,
             rule="workers-failed",
         )
-    load_model(family.network, str(job.trained))
-    if family.config.device != "cpu" and torch.accelerator.is_available():
-        family.network.to(torch.accelerator.current_accelerator())
 
 
 class _Job:
@@ -121,41 +78,35 @@ class _Job:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.trained, self.log = folder / "trained.safetensors", folder / "workers.log"
+        self.trained, self.log = folder / "trained", folder / "workers.log"
         self._told, self._given_up = folder / "told.jsonl", folder / "given-up"
-        self._read, self._taken = 0, False
+        self._read, self._last, self._taken = 0, 0, False
 
-    def leave(self, family: EncoderFamily, windows: datasets.Dataset, validation: Sequence[Page]) -> None:
-        """Leaves the job; what an earlier run of it left goes, but its checkpoints, which lie elsewhere."""
+    def leave(self, family: EncoderFamily, number: int, pages: Sequence[Page]) -> None:
+        """Leaves the job; what an earlier run of it left goes, but its checkpoint, which lies elsewhere."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in (self.trained, self._told, self._given_up, self.log, *self._failures()):
             path.unlink(missing_ok=True)
-        write_pages(self.folder / "validation.jsonl", validation)
-        told = {"config": asdict(family.config), "seed": family.seed, "topics": family.topics, "work": str(family.work)}
-        files = [file["filename"] for file in windows.cache_files]
-        write_json(self.folder / "job.json", {**told, "windows": files, "validation": len(validation)})
+        write_pages(self.folder / "pages.jsonl", pages)
+        told = {"config": asdict(family.config), "seed": family.seed, "work": str(family.work), "number": number}
+        write_json(self.folder / "job.json", told)
 
-    def take(self) -> tuple[EncoderFamily, datasets.Dataset, list[Page]]:
-        """The family, its windows and validation pages; in a worker."""
-        import datasets
-
+    def take(self) -> tuple[EncoderFamily, int, list[Page]]:
+        """The family, the number of its network, and the pages; in a worker."""
         from train.config import EncoderConfig
         from train.models.encoder import EncoderFamily
 
         told: dict[str, Any] = read_json(self.folder / "job.json")
         family = EncoderFamily(EncoderConfig(**told["config"]), told["seed"], Path(told["work"]))
-        family.begin(tuple(told["topics"]))
-        windows = datasets.concatenate_datasets([datasets.Dataset.from_file(file) for file in told["windows"]])
-        validation = read_pages(self.folder / "validation.jsonl") if told["validation"] else []
         self._taken = True
-        return family, windows, validation
+        return family, int(told["number"]), read_pages(self.folder / "pages.jsonl")
 
-    def tell(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        """Tells a step, in a worker; the first one's are passed on."""
+    def tell(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Tells an epoch, in a worker; the first one's are passed on."""
         if os.environ["RANK"] != "0":
             return
         with self._told.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([step, steps, dict(metrics)]) + "\n")
+            file.write(json.dumps([epoch, dict(metrics)]) + "\n")
 
     def pass_on(self, tell: Tell) -> None:
         """Passes on what was told since the last time; a line that is not whole yet waits, one cut short by a kill is skipped."""
@@ -168,8 +119,10 @@ class _Job:
         self._read += len(whole)
         for line in whole.splitlines():
             with contextlib.suppress(ValueError):
-                step, steps, metrics = json.loads(line)
-                tell(step, steps, metrics)
+                epoch, metrics = json.loads(line)
+                if epoch > self._last:  # workers that begin again tell again
+                    self._last = epoch
+                    tell(epoch, metrics)
 
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
@@ -230,23 +183,20 @@ def _stop(workers: subprocess.Popen[bytes]) -> None:
 
 def _work(folder: Path, owner: str) -> None:
     """A worker's life."""
-    from safetensors.torch import save_model
-
     torchrun = os.getppid()
     _end_with(owner, torchrun)  # torchrun starts workers again also when the run is gone
     job = _Job(folder)
     with job.failing():
-        family, windows, validation = job.take()
-
-        def tell(step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        family, number, pages = job.take()
+        on_gpus = family.device.type == "cuda"
+        if on_gpus:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        distributed.init_process_group("nccl" if on_gpus else "gloo")
+        for epoch, metrics in family.fine_tune_share(number, pages):
             _end_with(owner, torchrun)
-            job.tell(step, steps, metrics)
-
-        family.train(windows, validation, tell)
+            job.tell(epoch, metrics)
         if os.environ["RANK"] == "0":
-            assert family.network is not None
-            with written_aside(job.trained) as path:
-                save_model(family.network, str(path))
+            write_text(job.trained, "")
         distributed.barrier()
         distributed.destroy_process_group()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,14 @@ from train.config import EncoderConfig
 from train.corpus.page import Page
 from train.corpus.training import TrainingPages
 from train.files import sha256_json, written_aside
-from train.models.backbone import fast_tokenizer, load_backbone, special_ids
+from train.models.backbone import fast_tokenizer, load_backbone, load_upper, special_ids
 from train.models.backbone_files import backbone_content
+from train.models.devices import train_on_devices
+from train.models.examples import TrainingExample, batches, loss_of, stored_vectors, weight_of
 from train.models.family import Log, page_states, topics_of
+from train.models.fine_tuning import FineTuning
 from train.models.onnx import export_encoder
-from train.models.page_network import IGNORED, MeanOfNetworks, PageNetwork, SegmentReader
+from train.models.page_network import BLOCK, MeanOfNetworks, PageNetwork, SegmentReader
 from train.models.story_topics import TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
 from train.models.vectors import VectorStore
 from train.models.watching import Watch
@@ -36,27 +38,6 @@ from train.runtime.reading import clean, word_count
 
 SCORED_WORDS = 3
 """Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
-
-
-@dataclass(frozen=True)
-class TrainingExample:
-    """A page as the network learns from it.
-
-    Args:
-        vectors: float32 `[n, width]`.
-        numbers: float32 `[n, features]`.
-        states: `[n]`.
-        weights: `[n]` of the state loss.
-    """
-
-    vectors: np.ndarray
-    numbers: np.ndarray
-    states: np.ndarray
-    weights: np.ndarray
-
-    def chunk(self, first: int, last: int) -> TrainingExample:
-        """Segments `first` to `last - 1`."""
-        return TrainingExample(*(getattr(self, name)[first:last] for name in self.__dataclass_fields__))
 
 
 class EncoderFamily:
@@ -98,33 +79,74 @@ class EncoderFamily:
         networks = []
         display = bar()
         with display:
-            task = display.add_task("training", total=config.networks * config.epochs)
+            epochs = config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0)
+            task = display.add_task("training", total=config.networks * epochs)
+
+            def told(begun: int, epoch: int, metrics: Mapping[str, float]) -> None:
+                display.update(task, completed=begun + epoch, description=f"training, loss {metrics['train/loss']:.3f}")
+                log(dict(metrics), begun + epoch)
+
             for number in range(config.networks):
-                step = number * config.epochs
-                torch.manual_seed(self.seed + number)
-                width = self.segment_reader.width
-                network = PageNetwork(width, width=config.width, depth=config.depth, dropout=config.dropout).to(self.device)
-                network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
-                done = self.work / f"network-{number}.safetensors"
-                if done.is_file():
-                    network.load_state_dict(load_file(done))
-                    display.advance(task, config.epochs)
-                else:
+                network, begun = self._network(number, own), number * epochs
+                if not self._load(network, number):
                     watch = None
                     if config.patience is not None and pages.validation:
-                        watch = Watch(pages.validation, config.patience, self.work / f"watch-{number}", log, step=step)
-                    for learnt in self._train(network, self.seed + number, own, others):
-                        step += 1
-                        display.update(task, advance=1, description=f"training, loss {learnt['train/loss']:.3f}")
-                        log(learnt, step)
-                        if watch is not None and watch.look(network, self._stored(MeanOfNetworks([network]).eval()), step):
+                        watch = Watch(pages.validation, config.patience, self.work / f"watch-{number}", log, step=begun)
+                    for epoch, metrics in enumerate(self._train(network, self.seed + number, own, others), start=1):
+                        told(begun, epoch, metrics)
+                        if watch is not None and watch.look(network, self._stored(MeanOfNetworks([network]).eval()), begun + epoch):
                             break
                     if watch is not None:
                         watch.restore(network)
-                    with written_aside(done) as path:
+                    with written_aside(self.work / f"network-{number}.safetensors") as path:
                         save_file(network.state_dict(), path)
+                if config.fine_tunes:
+                    if config.devices > 1:
+                        train_on_devices(self, number, train, partial(told, begun + config.epochs))
+                    for epoch, metrics in self._fine_tune(network, number, own):
+                        told(begun + config.epochs, epoch, metrics)
                 networks.append(network.eval())
         self.network = MeanOfNetworks(networks).eval()
+        if config.fine_tune != "page":
+            # Segments are read otherwise now.
+            self.store = VectorStore(self.work / "vectors")
+            if self.topics:
+                self._embed([*train, *topic_texts, *also])
+                self.topic_weights = self._topic_weights([*train, *topic_texts, *also])
+
+    def _network(self, number: int, own: Sequence[TrainingExample]) -> PageNetwork:
+        """A page network that has learnt nothing."""
+        config = self.config
+        torch.manual_seed(self.seed + number)
+        upper = None
+        if config.page_layers:
+            assert config.layers is not None, "the config requires it"
+            upper = load_upper(config.backbone, revision=config.revision, lower=config.layers, layers=config.page_layers, positions=BLOCK)
+        network = PageNetwork(self.segment_reader.width, width=config.width, depth=config.depth, dropout=config.dropout, upper=upper)
+        network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
+        return network.to(self.device)
+
+    def _load(self, network: PageNetwork, number: int) -> bool:
+        """Whether the first stage of training was done before; then the network is as it left it."""
+        path = self.work / f"network-{number}.safetensors"
+        if path.is_file():
+            network.load_state_dict(load_file(path))
+        return path.is_file()
+
+    def _fine_tune(self, network: PageNetwork, number: int, own: Sequence[TrainingExample]) -> Iterator[tuple[int, dict[str, float]]]:
+        """The second stage: pretrained layers learn too; yields epochs and their step metrics."""
+        network.asks_upper = network.upper is not None
+        tuning = FineTuning(self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device)
+        yield from tuning.train(own, self.seed + number, self.work / f"checkpoint-{number}.safetensors")
+
+    def fine_tune_share(self, number: int, pages: Sequence[Page]) -> Iterator[tuple[int, dict[str, float]]]:
+        """The second stage in one of several processes, with a network that another process left in the work folder."""
+        self.load_backbone()
+        self._embed(pages)
+        own = [self._example(page) for page in pages]
+        network = self._network(number, own)
+        assert self._load(network, number), "the first stage is done"
+        yield from self._fine_tune(network, number, own)
 
     def load_backbone(self) -> None:
         """Loads tokenizer and backbone, which stays as it is."""
@@ -155,6 +177,7 @@ class EncoderFamily:
         texts = [clean(text) for text in page.texts]
         words = np.array([word_count(s.text) for s in page.segments])
         return TrainingExample(
+            np.array(texts, object),
             self.store.of(texts),
             counted(texts),
             page_states(page),
@@ -165,7 +188,9 @@ class EncoderFamily:
         stories = labelled_stories(pages)
         shares = [story_weights(texts) for texts, _ in stories]
         vectors = np.stack([share @ self.store.of(texts) for share, (texts, _) in zip(shares, stories, strict=True)])
-        tokens = vstack([csr_matrix(share[None]) @ self.token_counts(texts) for share, (texts, _) in zip(shares, stories, strict=True)]).tocsr()
+        tokens = vstack(
+            [csr_matrix(share[None]) @ self.token_counts(texts) for share, (texts, _) in zip(shares, stories, strict=True)]
+        ).tocsr()
         return fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
 
     def token_counts(self, texts: Sequence[str]) -> csr_matrix:
@@ -180,26 +205,27 @@ class EncoderFamily:
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         schedule: Any = None
         for epoch in range(config.epochs):
-            batches = self._batches([*own, *(others if epoch < config.also_epochs else ())], rng)
+            examples = [*own, *(others if epoch < config.also_epochs else ())]
+            drawn = batches(examples, rng, segments=config.chunk_segments, chunks=config.batch_chunks)
             if schedule is None:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
-                steps = round(len(batches) * self._whole_epochs(own, others) * 1.1) + 1
+                steps = round(len(drawn) * self._whole_epochs(own, others) * 1.1) + 1
                 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
             network.train()
             total, started = 0.0, time.monotonic()
-            for batch in batches:
-                loss = self._loss(network, batch)
+            for batch in drawn:
+                loss = loss_of(network, batch, stored_vectors(batch, self.device), self.device) / weight_of(batch)
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 if schedule.last_epoch < schedule.total_steps - 1:
                     schedule.step()
                 total += loss.item()
             yield {
-                "train/loss": total / max(1, len(batches)),
+                "train/loss": total / max(1, len(drawn)),
                 "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
-                "train/segments_per_second": sum(len(chunk.states) for batch in batches for chunk in batch) / (time.monotonic() - started),
+                "train/segments_per_second": sum(len(chunk.states) for batch in drawn for chunk in batch) / (time.monotonic() - started),
             }
 
     def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
@@ -209,38 +235,6 @@ class EncoderFamily:
         of_own, of_others = (sum(len(example.states) for example in examples) for examples in (own, others))
         share = of_own / max(1, of_own + of_others) if with_others else 1.0
         return with_others + share * (config.epochs - with_others)
-
-    def _batches(self, examples: Sequence[TrainingExample], rng: random.Random) -> list[list[TrainingExample]]:
-        """Pages cut into chunks at new places each time, chunks of like length together, in random order."""
-        size = self.config.chunk_segments
-        chunks = []
-        for example in examples:
-            n = len(example.states)
-            first = rng.randrange(1, size) if n > size else n
-            cuts = [0, *range(first, n, size), n]
-            chunks += [example.chunk(a, b) for a, b in itertools.pairwise(cuts) if b > a]
-        rng.shuffle(chunks)
-        chunks.sort(key=lambda chunk: -(len(chunk.states) // 24))
-        batches = [chunks[i : i + self.config.batch_chunks] for i in range(0, len(chunks), self.config.batch_chunks)]
-        rng.shuffle(batches)
-        return batches
-
-    def _loss(self, network: PageNetwork, batch: Sequence[TrainingExample]) -> torch.Tensor:
-        rows, length = len(batch), max(len(chunk.states) for chunk in batch)
-        vectors, page_numbers = (np.zeros((rows, length, array.shape[1]), np.float32) for array in (batch[0].vectors, batch[0].numbers))
-        states, weights = np.full((rows, length), IGNORED), np.zeros((rows, length), np.float32)
-        present = np.zeros((rows, length, 1), np.float32)
-        for row, chunk in enumerate(batch):
-            n = len(chunk.states)
-            vectors[row, :n], page_numbers[row, :n], present[row, :n] = chunk.vectors, chunk.numbers, 1
-            states[row, :n], weights[row, :n] = chunk.states, chunk.weights
-        tensors = [torch.from_numpy(array).to(self.device) for array in (vectors, page_numbers, present)]
-        state_logits = network(*tensors)
-        gold, weight = torch.from_numpy(states.ravel()).to(self.device), torch.from_numpy(weights.ravel()).to(self.device)
-        weight = weight * (gold != IGNORED)
-        losses = nn.functional.cross_entropy(state_logits.flatten(0, 1), gold, reduction="none", ignore_index=IGNORED)
-        loss: torch.Tensor = (losses * weight).sum() / weight.sum().clamp(min=1.0)
-        return loss
 
     def reader(self) -> Encoder:
         """The networks in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""

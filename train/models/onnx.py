@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from train.corpus.page import Page
-from train.models.page_network import MeanOfNetworks, SegmentReader
+from train.models.page_network import BLOCK, MeanOfNetworks, SegmentReader
 from train.models.quantize import keep_int8
 from train.runtime.encoder import COUNTED_NAMES, Encoder
 from train.runtime.labeler import Reader
@@ -57,14 +57,18 @@ def export_encoder(
         ParityError: Probabilities differ by more than 1e-3, or fewer than 99.9 % of the labels agree; the numbers are in it.
     """
     export_segments(segments, folder / "segments.onnx")
-    example = (torch.zeros(1, 9, page.vector_width), torch.zeros(1, 9, len(COUNTED_NAMES)))
-    segments_of_page = {1: "segments"}
-    _export(
-        page.eval(), example, folder / "page.onnx", dict.fromkeys(("vectors", "numbers"), segments_of_page), {"states": segments_of_page}
-    )
+    export_page(page, folder / "page.onnx")
     manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
     if int8 and sample:
         manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
+
+
+def export_page(page: MeanOfNetworks, path: Path) -> None:
+    """Writes the network that reads a page, for `[1, segments, …]` vectors and numbers of any number of segments."""
+    n = 2 * BLOCK + 5  # more than a block, so that what cuts a page into blocks is exported
+    example = (torch.zeros(1, n, page.vector_width), torch.zeros(1, n, len(COUNTED_NAMES)))
+    of_page = {1: "segments"}
+    _export(page.eval(), example, path, dict.fromkeys(("vectors", "numbers"), of_page), {"states": of_page})
 
 
 def export_segments(segments: SegmentReader, path: Path) -> None:

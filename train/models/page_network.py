@@ -11,6 +11,8 @@ from train.runtime.decoding import STATES
 from train.runtime.encoder import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
+BLOCK = 96
+"""So many segments are read by a transformer's layers at once."""
 IGNORED = -100
 """The label of what is not learnt from, as torch's losses know it."""
 
@@ -22,17 +24,21 @@ class PageNetwork(nn.Module):
     standardised by the training segments, narrowed, joined with the page numbers and read by a bidirectional LSTM; a small head
     sees what the LSTM says and the segment itself.
 
+    Layers of a pretrained transformer may read the page too, segments in the place of tokens: what they say is added before the head's
+    nonlinearity, from nothing at first. They see a page block by block, so that their time grows with its length and not with its square.
+
     Args:
         vector_width: Of the segments' vectors.
         width: Of the LSTM, each direction.
         depth: Layers of the LSTM.
         dropout: Before, between and after them.
+        upper: Pretrained layers that take vectors in the place of embedded tokens (`backbone.load_upper`); None: none.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, vector_width: int, *, width: int, depth: int, dropout: float) -> None:
+    def __init__(self, vector_width: int, *, width: int, depth: int, dropout: float, upper: PreTrainedModel | None = None) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(vector_width))
         self.register_buffer("deviation", torch.ones(vector_width))
@@ -41,7 +47,16 @@ class PageNetwork(nn.Module):
         joined = PROJECTED + NUMBERS_READ
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(joined, width, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0)
-        self.head = nn.Sequential(nn.Linear(2 * width + joined, HEAD), nn.GELU(), nn.Dropout(dropout), nn.Linear(HEAD, len(STATES)))
+        self.hidden = nn.Linear(2 * width + joined, HEAD)
+        self.head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(HEAD, len(STATES)))
+        self.upper = upper
+        self.asks_upper = False
+        if upper is not None:
+            self.numbers_for_upper = nn.Linear(NUMBERS_READ, vector_width)
+            self.upper_narrowed = nn.Linear(vector_width, PROJECTED)
+            self.hidden_of_upper = nn.Linear(PROJECTED, HEAD, bias=False)
+            for start in (self.numbers_for_upper.weight, self.numbers_for_upper.bias, self.hidden_of_upper.weight):
+                nn.init.zeros_(start)
 
     def standardise_by(self, vectors: torch.Tensor) -> None:
         """Takes mean and deviation from training vectors `[segments, width]`."""
@@ -59,13 +74,30 @@ class PageNetwork(nn.Module):
         Returns:
             State logits `[pages, segments, 4]`.
         """
-        vectors = (vectors - self.mean) / self.deviation
-        joined = torch.cat([torch.tanh(self.narrow(self.dropout(vectors))), self.numbers_read(numbers)], dim=-1)
+        numbers_read = self.numbers_read(numbers)
+        standardised = (vectors - self.mean) / self.deviation
+        joined = torch.cat([torch.tanh(self.narrow(self.dropout(standardised))), numbers_read], dim=-1)
         if present is not None:
             joined = joined * present
         around = self.dropout(self.lstm(self.dropout(joined))[0])
-        states: torch.Tensor = self.head(torch.cat([around, joined], dim=-1))
+        hidden = self.hidden(torch.cat([around, joined], dim=-1))
+        if self.asks_upper:
+            read = self._read_above(vectors + self.numbers_for_upper(numbers_read), present)
+            hidden = hidden + self.hidden_of_upper(torch.tanh(self.upper_narrowed(self.dropout(read))))
+        states: torch.Tensor = self.head(hidden)
         return states
+
+    def _read_above(self, vectors: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
+        assert self.upper is not None, "there are layers above"
+        pages, length, width = vectors.shape
+        mask = torch.ones_like(vectors[..., 0]) if present is None else present.squeeze(-1)
+        if length <= BLOCK:
+            return torch.as_tensor(self.upper(inputs_embeds=vectors, attention_mask=mask).last_hidden_state)
+        missing = (-length) % BLOCK
+        blocks = nn.functional.pad(vectors, (0, 0, 0, missing)).reshape(-1, BLOCK, width)
+        mask = nn.functional.pad(mask, (0, missing)).reshape(-1, BLOCK)
+        read = self.upper(inputs_embeds=blocks, attention_mask=mask).last_hidden_state
+        return torch.as_tensor(read.reshape(pages, length + missing, width)[:, :length])
 
 
 class MeanOfNetworks(nn.Module):
@@ -104,6 +136,11 @@ class SegmentReader(nn.Module):
             for name in ("over_vectors", "over_tokens", "biases"):
                 self.register_buffer(name, torch.from_numpy(getattr(topics, name)))
         self.tells_topics = topics is not None
+
+    def layers(self) -> list[nn.Module]:
+        """The backbone's layers, from the lowest up."""
+        count = int(self.backbone.config.num_hidden_layers)
+        return next(list(m) for m in self.backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Vectors `[texts, width]`, or with topics `[texts, width + topics]`, of token ids and mask `[texts, length]`."""

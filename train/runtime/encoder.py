@@ -138,7 +138,7 @@ def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Em
     """Vectors of texts, float32 `[texts, width]`; texts of like length are read together, so that padding is little."""
     ids = plan.ids(texts, tokenizer)
     vectors: np.ndarray | None = None
-    for rows, batch, mask in _batches(ids, plan.pad):
+    for rows, batch, mask in padded_batches(ids, plan.pad):
         found = embed(batch, mask)
         if vectors is None:
             vectors = np.zeros((len(texts), found.shape[1]), np.float32)
@@ -146,7 +146,8 @@ def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Em
     return np.zeros((0, 1), np.float32) if vectors is None else vectors
 
 
-def _batches(ids: Sequence[Sequence[int]], pad: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+def padded_batches(ids: Sequence[Sequence[int]], pad: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    """Texts of like length together: which they are, their token ids and their mask, int64 `[texts, length]`."""
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     start = 0
     while start < len(order):
