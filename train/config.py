@@ -108,7 +108,6 @@ class EncoderConfig:
     tail_tokens: int
     width: int
     depth: int
-    networks: int
     dropout: float
     epochs: int
     also_epochs: int
@@ -135,7 +134,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         _positive(
-            self, "encoder", "head_tokens", "width", "depth", "networks", "epochs", "batch_chunks", "learning_rate", "topic_regularisation",
+            self, "encoder", "head_tokens", "width", "depth", "epochs", "batch_chunks", "learning_rate", "topic_regularisation",
             "fine_tune_epochs", "fine_tune_rate", "fine_tune_page_rate", "devices",
         )  # fmt: skip
         _not_negative(self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs", "page_layers")
@@ -144,10 +143,6 @@ class EncoderConfig:
         elif self.page_layers:
             raise ValueError(
                 f"encoder.page_layers is {self.page_layers} and encoder.layers null, expected 0: no layer is left above to read pages"
-            )
-        if self.fine_tune != "page" and self.networks > 1:
-            raise ValueError(
-                f"encoder.fine_tune is {self.fine_tune} and encoder.networks {self.networks}, expected 1 network: segments are read in one way for all of them"
             )
         if self.devices > 1 and not self.fine_tunes:
             raise ValueError(

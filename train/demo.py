@@ -58,7 +58,7 @@ FULL = Size()
 SHORT = Size(
     pages=208,
     folder=Path("outputs/short"),
-    overrides={"baseline": ["baseline.max_iterations=20"], "encoder": ["encoder.networks=1", "encoder.epochs=2"]},
+    overrides={"baseline": ["baseline.max_iterations=20"], "encoder": ["encoder.epochs=2", "encoder.fine_tune_epochs=1"]},
 )
 """Every step on a fifth of the pages, for CI: it shows that the chain runs, its scores mean little."""
 

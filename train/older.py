@@ -13,7 +13,6 @@ Error = Callable[[str, str, str, str], InputError]
 
 RENAMED = {
     "hierarchical": "encoder",
-    "encoder.members": "encoder.networks",
     "encoder.piece_segments": "encoder.chunk_segments",
     "encoder.batch_pieces": "encoder.batch_chunks",
 }
@@ -21,6 +20,8 @@ RENAMED = {
 FAMILIES_RENAMED = {"hierarchical": "encoder"}
 OFF = {"encoder.recombined": "pages are not recombined any more: it was worse"}
 """Keys that are passed over where they say no -> why there are none now."""
+GONE = {"encoder.members": "one network is trained, whose pretrained layers learn: it is as accurate as three were"}
+"""Keys that are passed over whatever they say -> why."""
 PACKED = frozenset(
     {
         "window_tokens", "overlap", "freeze_embeddings", "batch_windows", "head_learning_rate", "layer_decay", "topic_weight", "checkpoints", "bf16",
@@ -83,11 +84,11 @@ def refuse(values: dict[str, Any], error: Error) -> None:
         )  # fmt: skip
     if isinstance(encoder, dict) and (isinstance(encoder.get("layers"), list) or "role_layers" in encoder):
         _one_layer(encoder, error)
-    for dotted, why in OFF.items():
+    for dotted, why in (GONE | OFF).items():
         section, _, key = dotted.rpartition(".")
         at = values.get(section)
         if isinstance(at, dict) and key in at:
-            if at[key]:
+            if at[key] and dotted in OFF:
                 raise error(dotted, f"{dotted} is {at[key]}", f"no such key: {why}", "delete it")
             del at[key]
             _warn(f"{dotted} is passed over: {why}")

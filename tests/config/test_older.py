@@ -49,7 +49,7 @@ def hierarchical(write: Write) -> Path:
     """The encoder's config as it was called once."""
     return write(
         ENCODER.read_text(encoding="utf-8"), ("family: encoder", "family: hierarchical"), ("\nencoder:\n", "\nencoder: null\nhierarchical:\n"),
-        ("  networks: 3 ", "  members: 5 "), ("  chunk_segments: 48 ", "  piece_segments: 96 "), ("  batch_chunks: 16", "  recombined: 0.0\n  batch_pieces: 8"),
+        ("  dropout: 0.3", "  members: 5\n  dropout: 0.3"), ("  chunk_segments: 48 ", "  piece_segments: 96 "), ("  batch_chunks: 16", "  recombined: 0.0\n  batch_pieces: 8"),
     )  # fmt: skip
 
 
@@ -57,10 +57,10 @@ def test_a_hierarchical_encoder_is_the_encoder_and_each_new_name_is_told(hierarc
     config = load_config(hierarchical)
     assert config.family == "encoder"
     assert config.encoder is not None
-    assert (config.encoder.networks, config.encoder.chunk_segments, config.encoder.batch_chunks) == (5, 96, 8)
+    assert (config.encoder.chunk_segments, config.encoder.batch_chunks) == (96, 8)
     told = " ".join(capsys.readouterr().err.split())
     for warning in (
-        "hierarchical is called encoder now", "encoder.members is called encoder.networks now", "encoder.piece_segments is called encoder.chunk_segments now",
+        "hierarchical is called encoder now", "encoder.members is passed over: one network is trained", "encoder.piece_segments is called encoder.chunk_segments now",
         "encoder.batch_pieces is called encoder.batch_chunks now", "family hierarchical is called encoder now", "encoder.recombined is passed over",
     ):  # fmt: skip
         assert told.count(f"warning: {warning}") == 1
@@ -77,19 +77,19 @@ def test_overrides_go_by_older_names_too_and_win(hierarchical: Path, capsys: pyt
         ]
         config = load_config(path, given)
         assert config.encoder is not None
-        assert (config.encoder.networks, config.encoder.width, config.encoder.chunk_segments) == (2, 64, 24)
+        assert (config.encoder.width, config.encoder.chunk_segments) == (64, 24)
         told = " ".join(capsys.readouterr().err.split())
-        assert "hierarchical.members is called encoder.networks now" in told
+        assert "hierarchical.width is called encoder.width now" in told
 
 
 def test_faults_are_placed_where_the_older_name_stands(write: Write, hierarchical: Path) -> None:
     text = hierarchical.read_text(encoding="utf-8")
-    line = text[: text.index("  members:")].count("\n") + 1
-    with pytest.raises(InputError, match=r"encoder\.networks is 'many'") as caught:
-        load_config(write(text, ("members: 5", "members: many")))
+    line = text[: text.index("  piece_segments:")].count("\n") + 1
+    with pytest.raises(InputError, match=r"encoder\.chunk_segments is 'many'") as caught:
+        load_config(write(text, ("piece_segments: 96", "piece_segments: many")))
     assert caught.value.line == line
-    with pytest.raises(InputError, match=r"encoder\.networks is 'many' .*from 'hierarchical\.members=many'"):
-        load_config(hierarchical, ["hierarchical.members=many"])
+    with pytest.raises(InputError, match=r"encoder\.chunk_segments is 'many' .*from 'hierarchical\.piece_segments=many'"):
+        load_config(hierarchical, ["hierarchical.piece_segments=many"])
 
 
 @pytest.mark.parametrize("nulls", ["encoder: null\nhierarchical: null", "hierarchical: null\nencoder: null", "hierarchical: null"])
@@ -155,5 +155,5 @@ def test_both_names_at_once_are_refused(write: Write, hierarchical: Path) -> Non
     text = hierarchical.read_text(encoding="utf-8")
     with pytest.raises(InputError, match=r"hierarchical beside encoder"):
         load_config(write(text, ("encoder: null\n", PACKED)))
-    with pytest.raises(InputError, match=r"encoder\.members beside encoder\.networks"):
-        load_config(write(text, ("  members: 5", "  networks: 3\n  members: 5")))
+    with pytest.raises(InputError, match=r"encoder\.piece_segments beside encoder\.chunk_segments"):
+        load_config(write(text, ("  piece_segments: 96", "  chunk_segments: 48\n  piece_segments: 96")))

@@ -210,7 +210,10 @@ def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: Co
     from train.corpus.read import read_pages
     from train.models.encoder import EncoderFamily
 
-    config = make_config("pages-encoder", "encoder.epochs=3", "encoder.networks=1")
+    config = make_config(
+        "pages-encoder",
+        "encoder.epochs=3",
+    )
     assert config.encoder is not None
     family = EncoderFamily(config.encoder, 1, Path(config.output) / "work")
     some = read_pages(Path(str(config.corpus.path)))[:20]

@@ -34,7 +34,7 @@ def family(make_config: ConfigMaker, tmp_path: Path) -> EncoderFamily:
 
 
 def _family(make_config: ConfigMaker, folder: Path, *overrides: str) -> EncoderFamily:
-    given = ["encoder.networks=1", "encoder.dropout=0.0", "encoder.fine_tune_epochs=3", "encoder.device=cpu", *overrides]
+    given = ["encoder.dropout=0.0", "encoder.fine_tune_epochs=3", "encoder.device=cpu", *overrides]
     found = family_of(make_config("pages-encoder", *given), folder / "work")
     assert isinstance(found, EncoderFamily)
     found.load_backbone()
@@ -45,7 +45,7 @@ def _learning(family: EncoderFamily, pages: list[Page], **settings: Any) -> tupl
     family.config = replace(family.config, **settings)
     family._embed(pages)
     examples = [family._example(page) for page in pages]
-    network = family._network(0, examples)
+    network = family._network(examples)
     network.asks_upper = network.upper is not None
     return FineTuning(family.config, network, family.segment_reader, family.tokenizer, family.plan, CPU), examples
 
@@ -165,23 +165,22 @@ def test_exported_networks_read_short_and_long_pages_as_torch_does(family: Encod
     import onnxruntime
 
     from train.models.onnx import export_page
-    from train.models.page_network import MeanOfNetworks
 
-    network = MeanOfNetworks([_told(family, pages)]).eval()
+    network = _told(family, pages)
     export_page(network, tmp_path / "page.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "page.onnx", providers=["CPUExecutionProvider"])
     torch.manual_seed(0)
     for n in (1, 9, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 3):
         vectors, numbers = torch.randn(1, n, family.segment_reader.width), torch.randn(1, n, len(COUNTED_NAMES))
         with torch.inference_mode():
-            expected = network(vectors, numbers).numpy()
+            expected = network(vectors, numbers).softmax(dim=-1).numpy()
         found = session.run(None, {"vectors": vectors.numpy(), "numbers": numbers.numpy()})[0]
         assert np.allclose(found, expected, atol=1e-4)
 
 
 def test_a_family_whose_segment_layers_learn_tells_topics_and_roles(make_config: ConfigMaker, tmp_path: Path, pages: list[Page]) -> None:
     """What is exported is what was scored, with vectors and topics of the layers as they ended."""
-    overrides = ["encoder.networks=1", "encoder.fine_tune=top", "encoder.fine_tune_rate=0.001"]
+    overrides = ["encoder.fine_tune=top", "encoder.fine_tune_rate=0.001"]
     family = family_of(make_config("pages-encoder", *overrides), tmp_path / "work")
     assert isinstance(family, EncoderFamily)
     family.fit(TrainingPages(pages[:30]), lambda metrics, step: None)
@@ -226,4 +225,4 @@ def test_architectures_without_one_stack_of_layers_are_refused(backbone: Path, t
     AlbertModel(AlbertConfig(**sizes)).save_pretrained(tmp_path / "albert")
     family = _family(make_config, tmp_path, f"encoder.backbone={tmp_path / 'albert'}")
     with pytest.raises(InputError, match=r"cannot read a page[\s\S]*encoder\.page_layers to 0"):
-        family._network(0, [TrainingExample(*(np.zeros((2, 16), np.float32) for _ in range(5)))])
+        family._network([TrainingExample(*(np.zeros((2, 16), np.float32) for _ in range(5)))])

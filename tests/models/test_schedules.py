@@ -24,7 +24,7 @@ from train.models import encoder as encoders
 from train.models import watching
 from train.models.encoder import EncoderFamily
 from train.models.examples import TrainingExample, loss_of, stored_vectors, weight_of
-from train.models.page_network import MeanOfNetworks, PageNetwork
+from train.models.page_network import PageNetwork
 from train.models.vectors import VectorStore
 from train.models.watching import Watch
 from train.runtime.encoder import COUNTED_NAMES
@@ -89,7 +89,7 @@ def test_the_networks_rates_rise_to_what_the_config_says_and_fall(
     settings = ("learning_rate=0.02", "warmup=0.2", "epochs=10", "batch_chunks=1", "weight_decay=0.07")
     family = _small(make_config, tmp_path, *settings)
     plain = [_example(5, seed) for seed in range(8)]
-    told = list(family._train(_network(), 13, plain, []))
+    told = list(family._train(_network(), plain, []))
     found = [rate["most"] for rate in rates]
     assert len(found) == 80
     assert decays == [0.07]
@@ -149,7 +149,7 @@ def test_other_corpora_are_learnt_from_in_the_first_epochs_alone(
         return batches(examples, rng, **sizes)
 
     monkeypatch.setattr(encoders, "batches", heard)
-    list(family._train(_network(), 13, plain, others))
+    list(family._train(_network(), plain, others))
     assert [[any(example is other for other in others) for example in epoch] for epoch in shown] == [[False] * 3 + [True]] * 2 + [
         [False] * 3
     ] * 3
@@ -162,14 +162,14 @@ def test_an_encoder_is_fitted_on_training_pages_and_topics_of_all(
     make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:
     pages = [replace(make_page(name, 0), page_id=name) for name in ("train", "validation", "text", "also")]
-    family = _small(make_config, tmp_path, f"also_epochs={epochs}", "epochs=3", "networks=2")
+    family = _small(make_config, tmp_path, f"also_epochs={epochs}", "epochs=3")
     told: dict[str, list[Any]] = {"vectors": [], "topics": [], "learnt": []}
 
     def topic_weights(some: Sequence[Page]) -> None:
         told["topics"].append([page.page_id for page in some])
 
-    def train(network: Any, seed: int, own: Sequence[Any], others: Sequence[Any]) -> Iterator[dict[str, float]]:
-        told["learnt"].append((seed, [len(example.states) for example in own], [len(example.states) for example in others]))
+    def train(network: Any, own: Sequence[Any], others: Sequence[Any]) -> Iterator[dict[str, float]]:
+        told["learnt"].append(([len(example.states) for example in own], [len(example.states) for example in others]))
         return iter(())
 
     monkeypatch.setattr(family, "load_backbone", lambda: None)
@@ -180,7 +180,7 @@ def test_an_encoder_is_fitted_on_training_pages_and_topics_of_all(
     family.fit(TrainingPages(*([page] for page in pages)), lambda metrics, step: None)
     read = ["train", "text", *(["also"] if epochs else [])]
     assert (told["vectors"], told["topics"]) == ([read], [read])
-    assert told["learnt"] == [(seed, [5], [6] if epochs else []) for seed in (13, 14)]
+    assert told["learnt"] == [([5], [6] if epochs else [])]
 
 
 class Looks:
@@ -224,7 +224,7 @@ def test_a_network_ends_with_its_best_state_on_validation_pages(
 ) -> None:
     seen = Looks(monkeypatch, *scores)
     epochs = min(len(scores), looks)
-    family = _small(make_config, tmp_path, f"patience={patience}", f"epochs={epochs if patience != 2 else 5}", "networks=1")
+    family = _small(make_config, tmp_path, f"patience={patience}", f"epochs={epochs if patience != 2 else 5}")
     monkeypatch.setattr(family, "load_backbone", lambda: None)
     monkeypatch.setattr(family, "_embed", lambda pages: None)
     monkeypatch.setattr(family, "_topic_weights", lambda pages: None)
@@ -233,19 +233,5 @@ def test_a_network_ends_with_its_best_state_on_validation_pages(
     family.fit(TrainingPages([make_page("a", n) for n in range(3)], VALIDATION), lambda metrics, step: None)
     assert seen.pages == [[page.page_id for page in VALIDATION]] * looks
     assert family.network is not None
-    assert seen.which(family.network.networks[0]) == [kept]
-    assert not family.network.networks[0].training
-
-
-def test_the_mean_over_networks_is_of_probabilities() -> None:
-    class Told(nn.Module):
-        def __init__(self, *states: float) -> None:
-            super().__init__()
-            self.mean, self.told = torch.zeros(WIDTH), torch.log(torch.tensor([[states]]))
-
-        def forward(self, vectors: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-            return self.told
-
-    network = MeanOfNetworks(cast(Any, [Told(0.9, 0.1, 1e-9, 1e-9), Told(0.3, 0.1, 0.5, 0.1)]))
-    states = network(torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, 1))
-    assert states[0, 0].tolist() == pytest.approx([0.6, 0.1, 0.25, 0.05], abs=1e-6)
+    assert seen.which(family.network) == [kept]
+    assert not family.network.training

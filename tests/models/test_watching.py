@@ -83,7 +83,11 @@ def test_a_curve_is_drawn_by_forty_pages_evenly_taken_and_patience_is_judged_by_
 def test_an_encoder_draws_the_curve_and_stops(make_config: ConfigMaker, pages: list[Page], tmp_path: Path) -> None:
     from train.recipe import family_of
 
-    config = make_config("pages-encoder", "encoder.epochs=6", "encoder.patience=1", "encoder.networks=1")
+    config = make_config(
+        "pages-encoder",
+        "encoder.epochs=6",
+        "encoder.patience=1",
+    )
     curve: dict[int, float] = {}
 
     def log(metrics: dict[str, float], step: int) -> None:

@@ -39,7 +39,6 @@ def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
                 f"encoder.backbone={backbone}",
                 "encoder.layers=1",
                 "encoder.page_layers=1",
-                "encoder.networks=1",
                 "encoder.epochs=2",
             ],
         },

@@ -183,8 +183,8 @@ def _start(config: Config, tmp_path: Path, store: Path) -> subprocess.Popen[str]
 
 
 def _wait_for_a_network(config: Config, process: subprocess.Popen[str]) -> Path:
-    """Waits until the first network is trained; its file."""
-    first = Path(config.output) / "work" / "network-0.safetensors"
+    """Waits until the first stage of training is done; its file."""
+    first = Path(config.output) / "work" / "network.safetensors"
     deadline = time.monotonic() + 120
     while not first.is_file():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
@@ -195,8 +195,8 @@ def _wait_for_a_network(config: Config, process: subprocess.Popen[str]) -> Path:
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    undisturbed = fit(make_config("demo-encoder", "encoder.networks=3", f"output={tmp_path / 'whole'}"))
-    config = make_config("demo-encoder", *ON, "encoder.networks=3")
+    undisturbed = fit(make_config("demo-encoder", "encoder.fine_tune_epochs=20", f"output={tmp_path / 'whole'}"))
+    config = make_config("demo-encoder", *ON, "encoder.fine_tune_epochs=20")
     process = _start(config, tmp_path, store)
     first = _wait_for_a_network(config, process)
     process.kill()
@@ -204,8 +204,8 @@ def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, s
     (run,) = _runs()
     assert run.info.status == "RUNNING"  # killed outright, it could not say so
 
-    # A network that was being written when the process died is trained anew.
-    (first.parent / ".network-2.safetensors.another.9999.part").write_bytes(first.read_bytes()[:100])
+    # A checkpoint that was being written when the process died is none.
+    (first.parent / ".checkpoint.safetensors.another.9999.part").write_bytes(first.read_bytes()[:100])
     resumed = fit(config)
     (run,) = _runs()
     assert run.info.run_id == resumed.run_id
@@ -219,7 +219,7 @@ def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, s
 
 @pytest.mark.slow
 def test_a_signal_ends_the_run_as_killed_and_keeps_the_trained_network(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    config = make_config("demo-encoder", *ON, "encoder.networks=200")
+    config = make_config("demo-encoder", *ON, "encoder.fine_tune_epochs=500")
     process = _start(config, tmp_path, store)
     first = _wait_for_a_network(config, process)
     process.send_signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ THREADS, LOOPS = 2, 2
 LEARNT_PAGES, LABELLED_PAGES = 24, 16
 WAITING = {"asleep (as shipped)": "PASSIVE", "spinning": "ACTIVE"}
 """How threads wait -> `OMP_WAIT_POLICY`."""
-TOY = ("encoder.networks=1", "encoder.epochs=2", "encoder.device=cpu")
+TOY = ("encoder.epochs=2", "encoder.device=cpu")
 
 
 def neighbours(corpus: Path, model: Path, rounds: int) -> list[Row]:

@@ -41,12 +41,11 @@ Tell = Callable[[int, Mapping[str, float]], None]
 """Takes an epoch that is done, and its metrics."""
 
 
-def train_on_devices(family: EncoderFamily, number: int, pages: Sequence[Page], tell: Tell) -> None:
-    """Fine-tunes a network in `config.devices` processes that torchrun starts; its checkpoint then holds what they learnt.
+def train_on_devices(family: EncoderFamily, pages: Sequence[Page], tell: Tell) -> None:
+    """Fine-tunes a family's network in `config.devices` processes that torchrun starts; its checkpoint then holds what they learnt.
 
     Args:
         family: Whose work folder holds the network as its first stage left it.
-        number: Of the network.
         pages: To learn from.
         tell: Takes the first worker's epochs, each once.
 
@@ -54,7 +53,7 @@ def train_on_devices(family: EncoderFamily, number: int, pages: Sequence[Page], 
         InputError: A worker failed, or died more often than `RESTARTS` times.
     """
     job = _Job(family.work / "devices")
-    job.leave(family, number, pages)
+    job.leave(family, pages)
     workers = _start(job, family)
     try:
         while workers.poll() is None:
@@ -82,24 +81,24 @@ class _Job:
         self._told, self._given_up = folder / "told.jsonl", folder / "given-up"
         self._read, self._last, self._taken = 0, 0, False
 
-    def leave(self, family: EncoderFamily, number: int, pages: Sequence[Page]) -> None:
+    def leave(self, family: EncoderFamily, pages: Sequence[Page]) -> None:
         """Leaves the job; what an earlier run of it left goes, but its checkpoint, which lies elsewhere."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in (self.trained, self._told, self._given_up, self.log, *self._failures()):
             path.unlink(missing_ok=True)
         write_pages(self.folder / "pages.jsonl", pages)
-        told = {"config": asdict(family.config), "seed": family.seed, "work": str(family.work), "number": number}
+        told = {"config": asdict(family.config), "seed": family.seed, "work": str(family.work)}
         write_json(self.folder / "job.json", told)
 
-    def take(self) -> tuple[EncoderFamily, int, list[Page]]:
-        """The family, the number of its network, and the pages; in a worker."""
+    def take(self) -> tuple[EncoderFamily, list[Page]]:
+        """The family and the pages; in a worker."""
         from train.config import EncoderConfig
         from train.models.encoder import EncoderFamily
 
         told: dict[str, Any] = read_json(self.folder / "job.json")
         family = EncoderFamily(EncoderConfig(**told["config"]), told["seed"], Path(told["work"]))
         self._taken = True
-        return family, int(told["number"]), read_pages(self.folder / "pages.jsonl")
+        return family, read_pages(self.folder / "pages.jsonl")
 
     def tell(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Tells an epoch, in a worker; the first one's are passed on."""
@@ -187,12 +186,12 @@ def _work(folder: Path, owner: str) -> None:
     _end_with(owner, torchrun)  # torchrun starts workers again also when the run is gone
     job = _Job(folder)
     with job.failing():
-        family, number, pages = job.take()
+        family, pages = job.take()
         on_gpus = family.device.type == "cuda"
         if on_gpus:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         distributed.init_process_group("nccl" if on_gpus else "gloo")
-        for epoch, metrics in family.fine_tune_share(number, pages):
+        for epoch, metrics in family.fine_tune_share(pages):
             _end_with(owner, torchrun)
             job.tell(epoch, metrics)
         if os.environ["RANK"] == "0":

@@ -27,7 +27,7 @@ from train.models.examples import TrainingExample, batches, loss_of, stored_vect
 from train.models.family import Log, page_states, topics_of
 from train.models.fine_tuning import FineTuning
 from train.models.onnx import export_encoder
-from train.models.page_network import BLOCK, MeanOfNetworks, PageNetwork, SegmentReader
+from train.models.page_network import BLOCK, PageNetwork, SegmentReader
 from train.models.story_topics import TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
 from train.models.vectors import VectorStore
 from train.models.watching import Watch
@@ -45,13 +45,13 @@ class EncoderFamily:
 
     Args:
         config: The section `encoder`.
-        seed: Of initialisation and order; networks count on from it.
-        work: Folder for networks that are done; the caller deletes it when the run is done.
+        seed: Of initialisation and order.
+        work: Folder for stages that are done; the caller deletes it when the run is done.
     """
 
     def __init__(self, config: EncoderConfig, seed: int, work: Path) -> None:
         self.config, self.seed, self.work = config, seed, work
-        self.network: MeanOfNetworks | None = None
+        self.network: PageNetwork | None = None
         self.topics: tuple[str, ...] = ()
         self.topic_weights: TopicWeights | None = None
         transformers.utils.logging.disable_progress_bar()
@@ -61,7 +61,7 @@ class EncoderFamily:
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, the first `also_epochs` on `also` too. Networks that `work` holds are not trained again.
+        """Trains, the first `also_epochs` on `also` too; then pretrained layers learn too. What `work` holds is not done again.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
@@ -76,37 +76,33 @@ class EncoderFamily:
         self.topic_weights = self._topic_weights([*train, *topic_texts, *also]) if self.topics else None
         own = [self._example(page) for page in train]
         others = [self._example(page) for page in also]
-        networks = []
+        network = self._network(own)
         display = bar()
         with display:
-            epochs = config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0)
-            task = display.add_task("training", total=config.networks * epochs)
+            task = display.add_task("training", total=config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0))
 
             def told(begun: int, epoch: int, metrics: Mapping[str, float]) -> None:
                 display.update(task, completed=begun + epoch, description=f"training, loss {metrics['train/loss']:.3f}")
                 log(dict(metrics), begun + epoch)
 
-            for number in range(config.networks):
-                network, begun = self._network(number, own), number * epochs
-                if not self._load(network, number):
-                    watch = None
-                    if config.patience is not None and pages.validation:
-                        watch = Watch(pages.validation, config.patience, self.work / f"watch-{number}", log, step=begun)
-                    for epoch, metrics in enumerate(self._train(network, self.seed + number, own, others), start=1):
-                        told(begun, epoch, metrics)
-                        if watch is not None and watch.look(network, self._stored(MeanOfNetworks([network]).eval()), begun + epoch):
-                            break
-                    if watch is not None:
-                        watch.restore(network)
-                    with written_aside(self.work / f"network-{number}.safetensors") as path:
-                        save_file(network.state_dict(), path)
-                if config.fine_tunes:
-                    if config.devices > 1:
-                        train_on_devices(self, number, train, partial(told, begun + config.epochs))
-                    for epoch, metrics in self._fine_tune(network, number, own):
-                        told(begun + config.epochs, epoch, metrics)
-                networks.append(network.eval())
-        self.network = MeanOfNetworks(networks).eval()
+            if not self._load(network):
+                watch = None
+                if config.patience is not None and pages.validation:
+                    watch = Watch(pages.validation, config.patience, self.work / "watch", log)
+                for epoch, metrics in enumerate(self._train(network, own, others), start=1):
+                    told(0, epoch, metrics)
+                    if watch is not None and watch.look(network, self._stored(network.eval()), epoch):
+                        break
+                if watch is not None:
+                    watch.restore(network)
+                with written_aside(self._trained) as path:
+                    save_file(network.state_dict(), path)
+            if config.fine_tunes:
+                if config.devices > 1:
+                    train_on_devices(self, train, partial(told, config.epochs))
+                for epoch, metrics in self._fine_tune(network, own):
+                    told(config.epochs, epoch, metrics)
+        self.network = network.eval()
         if config.fine_tune != "page":
             # Segments are read otherwise now.
             self.store = VectorStore(self.work / "vectors")
@@ -114,10 +110,10 @@ class EncoderFamily:
                 self._embed([*train, *topic_texts, *also])
                 self.topic_weights = self._topic_weights([*train, *topic_texts, *also])
 
-    def _network(self, number: int, own: Sequence[TrainingExample]) -> PageNetwork:
+    def _network(self, own: Sequence[TrainingExample]) -> PageNetwork:
         """A page network that has learnt nothing."""
         config = self.config
-        torch.manual_seed(self.seed + number)
+        torch.manual_seed(self.seed)
         upper = None
         if config.page_layers:
             assert config.layers is not None, "the config requires it"
@@ -126,27 +122,31 @@ class EncoderFamily:
         network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
         return network.to(self.device)
 
-    def _load(self, network: PageNetwork, number: int) -> bool:
-        """Whether the first stage of training was done before; then the network is as it left it."""
-        path = self.work / f"network-{number}.safetensors"
-        if path.is_file():
-            network.load_state_dict(load_file(path))
-        return path.is_file()
+    @property
+    def _trained(self) -> Path:
+        """The network after the first stage."""
+        return self.work / "network.safetensors"
 
-    def _fine_tune(self, network: PageNetwork, number: int, own: Sequence[TrainingExample]) -> Iterator[tuple[int, dict[str, float]]]:
+    def _load(self, network: PageNetwork) -> bool:
+        """Whether the first stage of training was done before; then the network is as it left it."""
+        if self._trained.is_file():
+            network.load_state_dict(load_file(self._trained))
+        return self._trained.is_file()
+
+    def _fine_tune(self, network: PageNetwork, own: Sequence[TrainingExample]) -> Iterator[tuple[int, dict[str, float]]]:
         """The second stage: pretrained layers learn too; yields epochs and their step metrics."""
         network.asks_upper = network.upper is not None
         tuning = FineTuning(self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device)
-        yield from tuning.train(own, self.seed + number, self.work / f"checkpoint-{number}.safetensors")
+        yield from tuning.train(own, self.seed, self.work / "checkpoint.safetensors")
 
-    def fine_tune_share(self, number: int, pages: Sequence[Page]) -> Iterator[tuple[int, dict[str, float]]]:
+    def fine_tune_share(self, pages: Sequence[Page]) -> Iterator[tuple[int, dict[str, float]]]:
         """The second stage in one of several processes, with a network that another process left in the work folder."""
         self.load_backbone()
         self._embed(pages)
         own = [self._example(page) for page in pages]
-        network = self._network(number, own)
-        assert self._load(network, number), "the first stage is done"
-        yield from self._fine_tune(network, number, own)
+        network = self._network(own)
+        assert self._load(network), "the first stage is done"
+        yield from self._fine_tune(network, own)
 
     def load_backbone(self) -> None:
         """Loads tokenizer and backbone, which stays as it is."""
@@ -197,11 +197,9 @@ class EncoderFamily:
         """`story_topics.token_counts` of the tokens that are read of each text."""
         return token_counts([ids[1:-1] for ids in self.plan.ids(texts, self.tokenizer)], self.segment_reader.vocabulary)
 
-    def _train(
-        self, network: PageNetwork, seed: int, own: Sequence[TrainingExample], others: Sequence[TrainingExample]
-    ) -> Iterator[dict[str, float]]:
-        """Trains one network; yields the step metrics of each epoch."""
-        config, rng = self.config, random.Random(seed)
+    def _train(self, network: PageNetwork, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> Iterator[dict[str, float]]:
+        """The first stage: pretrained weights are as they are; yields the step metrics of each epoch."""
+        config, rng = self.config, random.Random(self.seed)
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         schedule: Any = None
         for epoch in range(config.epochs):
@@ -237,20 +235,20 @@ class EncoderFamily:
         return with_others + share * (config.epochs - with_others)
 
     def reader(self) -> Encoder:
-        """The networks in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
+        """The network in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
         assert self.network is not None, "fit first"
         return self._stored(self.network)
 
-    def _stored(self, network: MeanOfNetworks) -> _Stored:
+    def _stored(self, network: PageNetwork) -> _Stored:
         reader = _Stored(self._embedder(self.segment_reader), self._read_page(network), self.tokenizer, self.plan, self.topics)
         reader.family = self
         return reader
 
-    def _read_page(self, network: MeanOfNetworks) -> Read:
+    def _read_page(self, network: PageNetwork) -> Read:
         def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
             with torch.inference_mode():
-                states = network(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
-            return np.asarray(states[0].cpu().numpy())
+                logits = network(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
+            return np.asarray(torch.softmax(logits[0], dim=-1).cpu().numpy())
 
         return read
 

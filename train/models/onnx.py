@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from train.corpus.page import Page
-from train.models.page_network import BLOCK, MeanOfNetworks, SegmentReader
+from train.models.page_network import BLOCK, PageNetwork, PageProbabilities, SegmentReader
 from train.models.quantize import keep_int8
 from train.runtime.encoder import COUNTED_NAMES, Encoder
 from train.runtime.labeler import Reader
@@ -33,7 +33,7 @@ class ParityError(RuntimeError):
 
 def export_encoder(
     segments: SegmentReader,
-    page: MeanOfNetworks,
+    page: PageNetwork,
     reader: Encoder,
     folder: Path,
     manifest: dict[str, Any],
@@ -63,12 +63,12 @@ def export_encoder(
         manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
 
 
-def export_page(page: MeanOfNetworks, path: Path) -> None:
+def export_page(page: PageNetwork, path: Path) -> None:
     """Writes the network that reads a page, for `[1, segments, …]` vectors and numbers of any number of segments."""
     n = 2 * BLOCK + 5  # more than a block, so that what cuts a page into blocks is exported
-    example = (torch.zeros(1, n, page.vector_width), torch.zeros(1, n, len(COUNTED_NAMES)))
+    example = (torch.zeros(1, n, len(page.mean)), torch.zeros(1, n, len(COUNTED_NAMES)))
     of_page = {1: "segments"}
-    _export(page.eval(), example, path, dict.fromkeys(("vectors", "numbers"), of_page), {"states": of_page})
+    _export(PageProbabilities(page).eval(), example, path, dict.fromkeys(("vectors", "numbers"), of_page), {"states": of_page})
 
 
 def export_segments(segments: SegmentReader, path: Path) -> None:

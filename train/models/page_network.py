@@ -100,17 +100,16 @@ class PageNetwork(nn.Module):
         return torch.as_tensor(read.reshape(pages, length + missing, width)[:, :length])
 
 
-class MeanOfNetworks(nn.Module):
-    """Networks that differ in their seed: the mean of their probabilities errs less than each (Lakshminarayanan et al. 2017)."""
+class PageProbabilities(nn.Module):
+    """What is exported: a page network's state probabilities `[pages, segments, 4]` in the place of logits."""
 
-    def __init__(self, networks: list[PageNetwork]) -> None:
+    def __init__(self, network: PageNetwork) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.vector_width = len(networks[0].mean)
+        self.network = network
 
     def forward(self, vectors: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        """State probabilities `[pages, segments, 4]`."""
-        return torch.stack([network(vectors, numbers).softmax(dim=-1) for network in self.networks]).mean(dim=0)
+        """See `PageNetwork.forward`."""
+        return torch.softmax(self.network(vectors, numbers), dim=-1)
 
 
 class SegmentReader(nn.Module):
