@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from tests.helpers.configs import shrunk
 from tests.helpers.toys import QUICK, toy_baseline
 from train.corpus.check import check_corpus
 from train.errors import InputError
-from train.export.bundle import copy_bundle
 from train.files import write_json
 from train.labelling import load_labeler
 from train.recipe import finished
@@ -98,20 +95,11 @@ def _renamed(bundle: Path, **changes: object) -> Path:
     return bundle
 
 
-def test_a_hierarchical_encoders_bundle_is_an_encoders(trained: Callable[[str], Path], tmp_path: Path) -> None:
-    shutil.copytree(trained("pages-encoder") / "bundle", tmp_path / "bundle")
-    bundle = _renamed(tmp_path / "bundle", family="hierarchical")
-    labeler = Labeler.load(bundle)
-    assert labeler.family == read_manifest(bundle)["family"] == "encoder"
-    assert golden.differences(labeler, bundle) == []
-    copy_bundle(bundle, tmp_path / "copy")
-    assert Labeler.load(tmp_path / "copy").version == labeler.version
-
-
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
         ({"family": "encoder", "windows": {"tokens": 448, "overlap": 0.25}}, "the packed encoder, which is gone"),
+        ({"family": "hierarchical", "segments": {}}, "a hierarchical encoder, which is gone"),
         ({"family": "ensemble", "members": {"baseline": {}, "hierarchical": {}}, "shares": None}, "an ensemble, which is gone"),
     ],
 )

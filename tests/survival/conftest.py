@@ -15,9 +15,6 @@ from train.corpus.read import write_pages
 from train.recipe import fit
 from train.registry import register_outcome
 
-collect_ignore = ["test_devices.py"]
-"""Nothing trains on several devices at the moment: its tests wait for what will."""
-
 
 @pytest.fixture(scope="session")
 def made(once: Once, corpus: Path, backbone: Path, mlflow_template: Path) -> Path:

@@ -22,6 +22,8 @@ BATCH_PAGES = 32
 FamilyName = Literal["baseline", "encoder"]
 FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
 """Kinds of models."""
+GONE = {"ensemble": "an ensemble", "hierarchical": "a hierarchical encoder"}
+"""Families of older versions, whose files are not read any more -> what to call them."""
 SILENT = ("version", "documents")
 """Of the manifest, what changes no answer; the rest names the version."""
 
@@ -286,14 +288,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _family_now(path: Path, family: str, manifest: dict[str, Any]) -> FamilyName:
-    """The family of a bundle that may be of an older version: once the encoder was called hierarchical, and `encoder` was another model.
+    """The family of a bundle that may be of an older version, which had others; `encoder` was another model.
 
     Raises:
         BundleError: There is no such family, or none any more.
     """
-    if family == "hierarchical":
-        return "encoder"
-    gone = "an ensemble" if family == "ensemble" else "the packed encoder" if family == "encoder" and "windows" in manifest else None
+    gone = "the packed encoder" if family == "encoder" and "windows" in manifest else GONE.get(str(family))
     if gone is not None:
         raise BundleError(
             f"{path} is of {gone}, which is gone. Train anew: `make train CONFIG=configs/pages-encoder.yaml SET=corpus.path=…`, then `make export`."
