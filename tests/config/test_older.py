@@ -106,7 +106,7 @@ def test_what_a_page_was_recombined_from_is_refused_unless_it_is_none(hierarchic
 
 @pytest.mark.parametrize(
     ("older", "layers"),
-    [("[3, 6]\n  role_layers: [3]", 3), ("[6]\n  role_layers: null", 6), ("null\n  role_layers: null", None), ("[2]", 2)],
+    [("[3, 6]\n  role_layers: [3]", 3), ("[6]\n  role_layers: null", 6), ("[2]", 2)],
 )
 def test_the_layer_that_roles_were_read_from_is_the_one_that_is_read(
     write: Write, older: str, layers: int | None, capsys: pytest.CaptureFixture[str]

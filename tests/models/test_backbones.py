@@ -53,7 +53,7 @@ def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
 
 @pytest.mark.parametrize("architecture", ["distilbert", "xlm-roberta", "deberta-v2", "modernbert", "roberta", "electra"])
 def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], architecture: str) -> None:
-    tiny(architecture, 1, backbone, tmp_path / architecture)
+    tiny(architecture, 2, backbone, tmp_path / architecture)
     config = make_config("pages-encoder", f"encoder.backbone={tmp_path / architecture}", "encoder.epochs=1")
     family = family_of(config, tmp_path / "work")
     family.fit(TrainingPages(pages[:24], []), lambda metrics, step: None)

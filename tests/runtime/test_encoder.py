@@ -35,13 +35,14 @@ def test_every_segment_has_the_vector_of_its_own_text_and_the_numbers_of_its_own
 
     def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         embedded.extend(row[: int(own.sum())].tolist() for row, own in zip(ids, mask, strict=True))
-        return np.stack([(ids * mask).sum(axis=1), mask.sum(axis=1)], axis=1).astype(np.float32)
+        sums, lengths = (ids * mask).sum(axis=1), mask.sum(axis=1)
+        return np.stack([sums, lengths, lengths, sums], axis=1).astype(np.float32)
 
     told: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
         told.append((vectors, page_numbers))
-        return np.hstack([vectors, vectors]).astype(np.float32), vectors[:, ::-1]
+        return np.hstack([vectors, vectors]).astype(np.float32)
 
     pages = [["w5 w6", "w1", "w1", "w2 w3 w4"], [], ["w1", "w9"]]
     plan = SegmentPlan(head=6, tail=2, opening=1, closing=2, pad=0)
@@ -68,10 +69,10 @@ def test_pages_share_batches_unless_each_is_to_be_read_by_itself() -> None:
 
         def embed(ids: np.ndarray, mask: np.ndarray, batches: list[set[int]] = batches) -> np.ndarray:
             batches.append(set(ids.ravel().tolist()))
-            return (ids * mask).sum(axis=1, keepdims=True).astype(np.float32)
+            return np.tile((ids * mask).sum(axis=1, keepdims=True).astype(np.float32), 2)
 
-        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            return np.tile(vectors, 4), vectors
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
+            return np.tile(vectors, 4)
 
         plan = SegmentPlan(head=6, tail=2, opening=1, closing=2, pad=0)
         found.append(Encoder(embed, read, _tokenizer(), plan, ("sport",), page_by_page).states(pages))

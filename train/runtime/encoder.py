@@ -87,8 +87,11 @@ class Encoder:
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
             return np.asarray(segments.run(None, {"input_ids": ids, "attention_mask": mask})[0])
 
+        # Bundles made before some numbers were told read the first ones alone.
+        known = next(int(given.shape[-1]) for given in page.get_inputs() if given.name == "numbers")
+
         def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
-            return np.asarray(page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None]})[0][0])
+            return np.asarray(page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None, :, :known]})[0][0])
 
         tokenizer, plan = load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"])
         return cls(embed, read, tokenizer, plan, tuple(manifest["topics"]), int8)
