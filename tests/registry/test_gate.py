@@ -116,7 +116,7 @@ def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_pat
         ({"behaviour": _failing(4)}, "behaviour"),
         ({"signature": {"in": "text"}}, "signature"),
         ({"topics": ("sport",)}, "topics"),
-        ({"milliseconds": 151.0}, "latency"),
+        ({"milliseconds": 401.0}, "latency"),
     ],
 )
 def test_each_rule_refuses(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
