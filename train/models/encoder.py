@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from scipy.sparse import csr_matrix, vstack
-from torch import nn
 
 from train.config import EncoderConfig
 from train.corpus.page import Page
@@ -23,7 +21,7 @@ from train.files import sha256_json, written_aside
 from train.models.backbone import fast_tokenizer, load_backbone, load_upper, special_ids
 from train.models.backbone_files import backbone_content
 from train.models.devices import train_on_devices
-from train.models.examples import TrainingExample, batches, loss_of, stored_vectors, weight_of
+from train.models.examples import TrainingExample, batches, learn, stored_vectors
 from train.models.family import Log, page_states, topics_of
 from train.models.fine_tuning import FineTuning
 from train.models.onnx import export_encoder
@@ -209,22 +207,7 @@ class EncoderFamily:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
                 steps = round(len(drawn) * self._whole_epochs(own, others) * 1.1) + 1
                 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
-            network.train()
-            total, started = 0.0, time.monotonic()
-            for batch in drawn:
-                loss = loss_of(network, batch, stored_vectors(batch, self.device), self.device) / weight_of(batch)
-                optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimizer.step()
-                if schedule.last_epoch < schedule.total_steps - 1:
-                    schedule.step()
-                total += loss.item()
-            yield {
-                "train/loss": total / max(1, len(drawn)),
-                "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
-                "train/segments_per_second": sum(len(chunk.states) for batch in drawn for chunk in batch) / (time.monotonic() - started),
-            }
+            yield learn(network, drawn, partial(stored_vectors, device=self.device), optimizer, schedule, self.device)
 
     def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
         """The epochs, those without `corpus.also` as the part of the first one that they are."""

@@ -1,15 +1,20 @@
-"""Pages as the page's network learns from them: cut into chunks, put into batches, padded."""
+"""Pages as the page's network learns from them: cut into chunks, put into batches, padded; and an epoch's steps.
+
+Several processes may share each batch: their gradients are added up, so that they learn what one learns.
+"""
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from train.models.page_network import IGNORED, PageNetwork
 
@@ -95,3 +100,54 @@ def stored_vectors(batch: Sequence[TrainingExample], device: torch.device) -> to
     for row, chunk in enumerate(batch):
         vectors[row, : len(chunk.states)] = chunk.vectors
     return torch.from_numpy(vectors).to(device)
+
+
+def learn(
+    network: PageNetwork,
+    drawn: Sequence[Sequence[TrainingExample]],
+    vectors_of: Callable[[Sequence[TrainingExample]], torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    schedule: Any,
+    device: torch.device,
+) -> dict[str, float]:
+    """Takes the steps of an epoch; its step metrics.
+
+    Args:
+        network: On the device.
+        drawn: The epoch's batches, the same in every process.
+        vectors_of: Makes the vectors of a batch's segments, `[chunks, longest, width]`.
+        optimizer: Of all that learns.
+        schedule: Of its rates, a `OneCycleLR`; a step beyond its last changes nothing.
+        device: Of the network.
+    """
+    rank, processes = (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    total, started = torch.zeros((), dtype=torch.float64, device=device), time.monotonic()
+    network.train()
+    for batch in drawn:
+        optimizer.zero_grad()
+        if share := batch[rank::processes]:
+            loss = loss_of(network, share, vectors_of(share), device) / weight_of(batch)
+            torch.autograd.backward(loss)
+            total += loss.detach()
+        if processes > 1:
+            _add_up(parameters)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if schedule.last_epoch < schedule.total_steps - 1:
+            schedule.step()
+    if processes > 1:
+        distributed.all_reduce(total)
+    return {
+        "train/loss": float(total) / max(1, len(drawn)),
+        "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
+        "train/segments_per_second": sum(len(chunk.states) for batch in drawn for chunk in batch) / (time.monotonic() - started),
+    }
+
+
+def _add_up(parameters: Sequence[nn.Parameter]) -> None:
+    """Adds up what the processes found of each gradient."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        distributed.all_reduce(parameter.grad)

@@ -1,13 +1,11 @@
 """Pretrained layers learn, from a page network that is good already: those that read the page, and those that read segments.
 
-Rates are the lower the nearer a layer is to the tokens (ULMFiT, Howard & Ruder 2018, section 3.2). Several processes may share each batch:
-their gradients are added up, so that they learn what one learns.
+Rates are the lower the nearer a layer is to the tokens (ULMFiT, Howard & Ruder 2018, section 3.2).
 """
 
 from __future__ import annotations
 
 import random
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from torch import distributed, nn
 
 from train.config import EncoderConfig
 from train.files import written_aside
-from train.models.examples import TrainingExample, batches, loss_of, stored_vectors, weight_of
+from train.models.examples import TrainingExample, batches, learn, stored_vectors
 from train.models.page_network import BLOCK, PageNetwork, SegmentReader
 from train.runtime.encoder import SegmentPlan, padded_batches
 
@@ -55,8 +53,7 @@ class FineTuning:
         """
         config = self.config
         torch.manual_seed(seed)
-        rank, processes = (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
-        parameters = [parameter for group in self.groups for parameter in group["params"]]
+        writes = not distributed.is_initialized() or distributed.get_rank() == 0
         optimizer = torch.optim.AdamW(self.groups, weight_decay=config.weight_decay)
         chunks = max(1, config.chunk_segments * config.batch_chunks // BLOCK)
         # Chunks are drawn for all epochs beforehand, so that a resumed training sees the same.
@@ -66,36 +63,13 @@ class FineTuning:
             optimizer, [group["lr"] for group in self.groups], total_steps=steps + 1, pct_start=config.warmup
         )
         done = _resume(checkpoint, self._modules(), optimizer, schedule) if checkpoint.is_file() else 0
-        for epoch, drawn in enumerate(epochs):
-            if epoch < done:
-                continue
-            for module in self._modules().values():
-                module.train()
-            total, started = torch.zeros(()), time.monotonic()
-            for batch in drawn:
-                share = batch[rank::processes]
-                optimizer.zero_grad()
-                if share:
-                    loss = loss_of(self.network, share, self._vectors(share), self.device) / weight_of(batch)
-                    torch.autograd.backward(loss)
-                    total += loss.detach().cpu()
-                _add_up(parameters, processes)
-                nn.utils.clip_grad_norm_(parameters, 1.0)
-                optimizer.step()
-                schedule.step()
-            if processes > 1:
-                distributed.all_reduce(total)
-            if rank == 0:
-                _keep(checkpoint, epoch + 1, self._modules(), optimizer, schedule)
-            segments = sum(len(chunk.states) for batch in drawn for chunk in batch)
-            yield (
-                epoch + 1,
-                {
-                    "train/loss": float(total) / max(1, len(drawn)),
-                    "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
-                    "train/segments_per_second": segments / (time.monotonic() - started),
-                },
-            )
+        for module in self._modules().values():
+            module.train()
+        for epoch, drawn in enumerate(epochs[done:], start=done + 1):
+            metrics = learn(self.network, drawn, self._vectors, optimizer, schedule, self.device)
+            if writes:
+                _keep(checkpoint, epoch, self._modules(), optimizer, schedule)
+            yield epoch, metrics
         for module in self._modules().values():
             module.eval()
 
@@ -136,23 +110,12 @@ def _groups(config: EncoderConfig, network: PageNetwork, reader: SegmentReader) 
     return [group for group in groups if group["params"]]
 
 
-def _add_up(parameters: Sequence[nn.Parameter], processes: int) -> None:
-    """Adds up what the processes found of each gradient."""
-    if processes == 1:
-        return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-        distributed.all_reduce(parameter.grad)
-
-
 def _keep(path: Path, epochs: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, schedule: Any) -> None:
     """Writes a checkpoint as tensors alone, whole or not at all."""
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     state = optimizer.state_dict()["state"]
     tensors |= {f"optimizer.{i}.{key}": value for i, values in state.items() for key, value in values.items()}
-    rates = torch.tensor([group["lr"] for group in optimizer.param_groups], dtype=torch.float64)
-    numbers = {"epochs": torch.tensor(epochs), "steps": torch.tensor(schedule.last_epoch), "rates": rates, "random": torch.get_rng_state()}
+    numbers = {"epochs": torch.tensor(epochs), "steps": torch.tensor(schedule.last_epoch), "random": torch.get_rng_state()}
     with written_aside(path) as aside:
         save_file({name: tensor.contiguous() for name, tensor in (tensors | numbers).items()}, aside)
 
