@@ -75,27 +75,26 @@ def load_upper(name: str, *, revision: str | None, lower: int, layers: int, posi
         InputError: As `load_backbone`; or the architecture does not allow it.
     """
     _, model = load_backbone(name, revision=revision, layers=lower + layers, positions=positions)
-    stacks = [
-        (module, key)
-        for module in model.modules()
-        for key, child in module.named_children()
-        if isinstance(child, nn.ModuleList) and len(child) == lower + layers
-    ]
-    embedded = model.get_input_embeddings().weight.shape[1]
-    if len(stacks) != 1 or embedded != model.config.hidden_size:
+    stack, embedded = layers_of(model), model.get_input_embeddings().weight.shape[1]
+    if stack is None or embedded != model.config.hidden_size:
         raise InputError(
             f"the layers of backbone {name!r} ({model.config.model_type}) cannot read a page",
             expected="one stack of layers, as wide as the embeddings below it",
             remedy="set encoder.page_layers to 0: a recurrent network reads the page alone",
             rule="bad-config",
         )
-    ((module, key),) = stacks
-    setattr(module, key, getattr(module, key)[lower:])
+    del stack[:lower]
     model.config.num_hidden_layers = layers
     model.set_input_embeddings(nn.Embedding(1, embedded))
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
+
+
+def layers_of(model: PreTrainedModel) -> nn.ModuleList | None:
+    """A model's layers, from the lowest up; None where an architecture has no one stack of them."""
+    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == model.config.num_hidden_layers]
+    return stacks[0] if len(stacks) == 1 else None
 
 
 def _adapt(config: Any, layers: int | None, positions: int) -> None:

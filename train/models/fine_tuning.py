@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import distributed, nn
 
 from train.config import EncoderConfig
+from train.errors import InputError
 from train.files import written_aside
+from train.models.backbone import layers_of
 from train.models.examples import TrainingExample, batches, learn, stored_vectors
 from train.models.page_network import BLOCK, PageNetwork, SegmentReader
 from train.runtime.encoder import SegmentPlan, padded_batches
@@ -35,6 +37,9 @@ class FineTuning:
         tokenizer: A `tokenizers.Tokenizer`.
         plan: How segments become tokens.
         device: Of both.
+
+    Raises:
+        InputError: The layers that read segments are to learn, and the backbone has no one stack of them.
     """
 
     def __init__(
@@ -104,7 +109,13 @@ def _groups(config: EncoderConfig, network: PageNetwork, reader: SegmentReader) 
     ]
     reader.requires_grad_(False)
     if config.fine_tune != "page":
-        for depth, layer in enumerate(reversed(reader.layers()[-1:] if config.fine_tune == "top" else reader.layers())):
+        stack = layers_of(reader.backbone)
+        if stack is None:
+            raise InputError(
+                f"the layers of backbone {config.backbone!r} cannot learn one by one", expected="one stack of layers",
+                remedy="set encoder.fine_tune to page: what reads segments stays as it is", rule="bad-config",
+            )  # fmt: skip
+        for depth, layer in enumerate(reversed(stack[-1:] if config.fine_tune == "top" else stack)):
             layer.requires_grad_(True)
             groups.append({"params": list(layer.parameters()), "lr": config.fine_tune_rate * DECAY**depth})
     return [group for group in groups if group["params"]]

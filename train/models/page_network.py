@@ -136,11 +136,6 @@ class SegmentReader(nn.Module):
                 self.register_buffer(name, torch.from_numpy(getattr(topics, name)))
         self.tells_topics = topics is not None
 
-    def layers(self) -> list[nn.Module]:
-        """The backbone's layers, from the lowest up."""
-        count = int(self.backbone.config.num_hidden_layers)
-        return next(list(m) for m in self.backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
-
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Vectors `[texts, width]`, or with topics `[texts, width + topics]`, of token ids and mask `[texts, length]`."""
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
