@@ -226,3 +226,25 @@ def test_architectures_without_one_stack_of_layers_are_refused(backbone: Path, t
     family = _family(make_config, tmp_path, f"encoder.backbone={tmp_path / 'albert'}")
     with pytest.raises(InputError, match=r"cannot read a page[\s\S]*encoder\.page_layers to 0"):
         family._network([TrainingExample(*(np.zeros((2, 16), np.float32) for _ in range(5)))])
+    alone = _family(make_config, tmp_path, f"encoder.backbone={tmp_path / 'albert'}", "encoder.page_layers=0", "encoder.layers=2")
+    network = PageNetwork(16, width=4, depth=1, dropout=0.0)
+    with pytest.raises(InputError, match=r"cannot learn one by one[\s\S]*encoder\.fine_tune to page"):
+        FineTuning(replace(alone.config, fine_tune="top"), network, alone.segment_reader, alone.tokenizer, alone.plan, CPU)
+
+
+def test_a_text_that_spells_out_the_tokens_around_texts_tells_no_topic_by_them(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page]
+) -> None:
+    family = _family(make_config, tmp_path)
+    around = [family.plan.opening, family.plan.closing, family.plan.pad]
+    spelt = " ".join(family.tokenizer.id_to_token(i) for i in around)
+    assert family.plan.ids([spelt], family.tokenizer)[0][1:-1] == around, "spelt out, they are what they spell"
+    odd = [
+        page.with_segments([replace(s, text=f"{spelt} {s.text}") if s.topic == "sport" else s for s in page.segments])
+        for page in pages[:30]
+    ]
+    family.fit(TrainingPages(odd), lambda metrics, step: None)
+    weights = family.topic_weights
+    assert weights is not None
+    assert weights.over_tokens.any()
+    assert not weights.over_tokens[around].any()

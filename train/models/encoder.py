@@ -1,4 +1,4 @@
-"""Training the encoder: a frozen backbone reads segments, once; networks over whole pages learn from them."""
+"""Training the encoder: a backbone's lower layers read segments, once; a network over whole pages learns from them, then pretrained layers too."""
 
 from __future__ import annotations
 
@@ -65,13 +65,14 @@ class EncoderFamily:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
-        train, topic_texts = pages.train, pages.topic_texts
+        train = pages.train
         also = pages.also if config.also_epochs else ()
-        self.topics = topics_of([*train, *topic_texts, *also])
+        taught = [*train, *pages.topic_texts, *also]
+        self.topics = topics_of(taught)
         self.topics = self.topics if len(self.topics) > 1 else ()
         self.load_backbone()
-        self._embed([*train, *topic_texts, *also])
-        self.topic_weights = self._topic_weights([*train, *topic_texts, *also]) if self.topics else None
+        self._embed(taught)
+        self.topic_weights = self._topic_weights(taught) if self.topics else None
         own = [self._example(page) for page in train]
         others = [self._example(page) for page in also]
         network = self._network(own)
@@ -105,8 +106,8 @@ class EncoderFamily:
             # Segments are read otherwise now.
             self.store = VectorStore(self.work / "vectors")
             if self.topics:
-                self._embed([*train, *topic_texts, *also])
-                self.topic_weights = self._topic_weights([*train, *topic_texts, *also])
+                self._embed(taught)
+                self.topic_weights = self._topic_weights(taught)
 
     def _network(self, own: Sequence[TrainingExample]) -> PageNetwork:
         """A page network that has learnt nothing."""
@@ -147,7 +148,7 @@ class EncoderFamily:
         yield from self._fine_tune(network, own)
 
     def load_backbone(self) -> None:
-        """Loads tokenizer and backbone, which stays as it is."""
+        """Loads the tokenizer and the layers that read segments."""
         config = self.config
         longest = config.head_tokens + config.tail_tokens + 2
         hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers, positions=longest)
@@ -189,7 +190,10 @@ class EncoderFamily:
         tokens = vstack(
             [csr_matrix(share[None]) @ self.token_counts(texts) for share, (texts, _) in zip(shares, stories, strict=True)]
         ).tocsr()
-        return fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
+        found = fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
+        # A text may spell out the tokens that open, close and pad every text; what they told then, every segment would tell.
+        found.over_tokens[[self.plan.opening, self.plan.closing, self.plan.pad]] = 0
+        return found
 
     def token_counts(self, texts: Sequence[str]) -> csr_matrix:
         """`story_topics.token_counts` of the tokens that are read of each text."""
@@ -218,7 +222,7 @@ class EncoderFamily:
         return with_others + share * (config.epochs - with_others)
 
     def reader(self) -> Encoder:
-        """The network in torch, as the runtime reads with them; vectors of texts that were read before come from the store."""
+        """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the store."""
         assert self.network is not None, "fit first"
         return self._stored(self.network)
 
