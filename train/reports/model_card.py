@@ -32,7 +32,7 @@ _SCORES = {
 }
 _FAMILIES = {
     "baseline": "TF-IDF of segments and their neighbours, logistic regression, a second reading by boosted trees, decoded over the page",
-    "encoder": "sentence vectors of a frozen transformer, a network that reads the whole page, decoded over the page",
+    "encoder": "a transformer whose lower layers read each segment, its upper ones and an LSTM the whole page, decoded over the page",
 }
 
 

@@ -272,7 +272,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{path} orders roles as {roles}, this runtime as {list(ROLES)}. Export the model again.")
     if manifest.get("version") != version_of(manifest):
         raise BundleError(f"{path} was changed after export: its version does not match its content. Export the model again.")
-    manifest["family"] = _family_now(path, family, manifest)
+    _require_family(path, family, manifest)
     if files.keys() & documents.keys():
         raise BundleError(f"{path} lists {min(files.keys() & documents.keys())!r} twice. Do not use this bundle.")
     for name, digest in {**files, **documents}.items():
@@ -287,23 +287,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _family_now(path: Path, family: str, manifest: dict[str, Any]) -> FamilyName:
-    """The family of a bundle that may be of an older version, which had others; `encoder` was another model.
-
-    Raises:
-        BundleError: There is no such family, or none any more.
-    """
+def _require_family(path: Path, family: object, manifest: dict[str, Any]) -> None:
+    """Raises a BundleError where there is no such family, or none any more: older versions had others, and `encoder` was another model."""
     gone = "the packed encoder" if family == "encoder" and "windows" in manifest else GONE.get(str(family))
     if gone is not None:
         raise BundleError(
             f"{path} is of {gone}, which is gone. Train anew: `make train CONFIG=configs/pages-encoder.yaml SET=corpus.path=…`, then `make export`."
         )
-    for name in FAMILIES:
-        if family == name:
-            return name
-    raise BundleError(
-        f"{path} is of family {family!r}, this runtime reads {' and '.join(FAMILIES)}. Load it with the version that made it."
-    )
+    if family not in FAMILIES:
+        raise BundleError(
+            f"{path} is of family {family!r}, this runtime reads {' and '.join(FAMILIES)}. Load it with the version that made it."
+        )
 
 
 def version_of(manifest: dict[str, Any]) -> str:
