@@ -173,7 +173,7 @@ drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/
 	@$(RUN) drift "$(call need,CORPUS,new pages)" --model "$(or $(MODEL),models:/newsparts@champion)" $(if $(COLUMNS),--columns "$(COLUMNS)")
 
 .PHONY: bench
-bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling cost neighbours serving"
+bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling neighbours serving"
 	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
 
 # What is measured against.

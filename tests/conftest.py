@@ -129,7 +129,7 @@ def trained(corpus: Path, backbone: Path, once: Once) -> Callable[[str], Path]:
     """`trained("demo-baseline")`: the output folder of a shipped config, shrunk, trained once for the whole run. Read only: who changes it copies it."""
 
     def output(name: str) -> Path:
-        from train.recipe import fit
+        from train.training.recipe import fit
 
         return once(f"trained-{name}", lambda folder: fit(shrunk(name, corpus, backbone, folder), name=name)) / name
 
@@ -167,9 +167,9 @@ def mlflow_template(once: Once) -> Path:
 @pytest.fixture(scope="session")
 def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URI of a store with a run of the baseline and one of the encoder, compared."""
-    from train.compare import compare_runs
-    from train.recipe import fit
-    from train.reports.compare_report import attach_comparison, write_comparison
+    from train.reports.comparison import write_comparison
+    from train.studies.comparison import attach_comparison, compare_runs
+    from train.training.recipe import fit
 
     folder = tmp_path_factory.mktemp("runs")
     store = f"sqlite:///{folder / 'mlflow.db'}"

@@ -10,25 +10,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from train.compare import compare_runs
-from train.config import Config, load_config
+from train.common.console import waiting
+from train.common.errors import InputError
+from train.common.files import write_text
+from train.config.loader import read_settings
+from train.config.schema import Config, load_config
 from train.corpus.build import build
-from train.corpus.check import check_corpus
+from train.corpus.loading import split_corpus
 from train.corpus.page import Page
-from train.errors import InputError
-from train.evaluation import evaluate, majority_records
+from train.corpus.quality.check import check_corpus
+from train.evaluation.metrics import evaluate
+from train.evaluation.trivial_baselines import majority_records
 from train.export.bundle import copy_bundle, size_mb
-from train.files import write_text
-from train.gate import Gate
-from train.labelling import load_labeler, read_texts
-from train.progress import waiting
-from train.promote import run as promote
-from train.recipe import Outcome, bundle_version, finished, fit
-from train.registry import CHAMPION, register_outcome
-from train.reports.compare_report import attach_comparison, verdicts, write_comparison
-from train.reports.terminal import check_view, comparison, gate_view, markdown, page_view, split_view
-from train.run_pages import split_corpus
-from train.settings import read_settings
+from train.inference.inputs import read_texts
+from train.inference.resolve import load_labeler
+from train.registry.gate import Gate
+from train.registry.promotion import gate_view
+from train.registry.promotion import run as promote
+from train.registry.versions import CHAMPION, register_outcome
+from train.reports.comparison import verdicts, write_comparison
+from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
+from train.studies.comparison import attach_comparison, compare_runs
+from train.training.outcome import Outcome, bundle_version
+from train.training.recipe import finished, fit
 
 SEED = 13
 CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from tests.helpers.answers import answered
 from tests.helpers.configs import ConfigMaker, shrunk
 from tests.helpers.pages import make_page
+from train.annotation.active_learning import Suggestion, _spread, suggest, write_suggestions
+from train.annotation.label_errors import LabelError, label_errors, write_label_errors
+from train.common.errors import InputError
 from train.corpus.page import Page, Segment
 from train.corpus.read import read_pages, write_pages
 from train.corpus.sources import label_studio
-from train.crossval import out_of_fold
-from train.errors import InputError
-from train.label_quality import LabelError, Suggestion, _spread, label_errors, suggest, write_label_errors, write_suggestions
-from train.recipe import fit
 from train.runtime import Labeler
-from train.runtime.reading import ROLES, word_count
+from train.runtime.text import ROLES, word_count
+from train.training.crossval import out_of_fold
+from train.training.recipe import fit
 
 
 def _with_flips(pages: list[Page], share: float) -> tuple[list[Page], set[tuple[str, int]]]:
@@ -173,7 +174,7 @@ def test_folds_that_are_done_are_not_done_again(
         tested.append({page.page_id for page in parts["test"]})
         return [{"page_id": page.page_id, "made": len(trained)} for page in parts["test"]]
 
-    monkeypatch.setattr("train.crossval.label_unseen", label)
+    monkeypatch.setattr("train.training.crossval.label_unseen", label)
     first = out_of_fold(config, pages, "c", count=2, work=tmp_path / "folds")
     assert trained == ["fold-0", "fold-1"]
     assert [record["page_id"] for record in first] == [page.page_id for page in pages]

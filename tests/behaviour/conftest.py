@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT
-from train.config import load_config
+from train.config.schema import load_config
 from train.corpus.build import build
-from train.labelling import load_labeler
-from train.recipe import fit
+from train.inference.resolve import load_labeler
 from train.runtime import Labeler
+from train.training.recipe import fit
 
 PAGES = 260
 """A quarter of the demo's: enough to read obvious pages, in a quarter of the time."""

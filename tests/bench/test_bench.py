@@ -6,10 +6,10 @@ import pytest
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from train.bench import baseline, compare
-from train.config import load_config
-from train.corpus.training import TrainingPages
+from train.config.schema import load_config
+from train.corpus.training_data import TrainingPages
 from train.models.family import page_states
-from train.runtime.reading import clean
+from train.runtime.text import clean
 
 
 def test_contenders_take_turns_and_are_compared_round_by_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_contenders_take_turns_and_are_compared_round_by_round(monkeypatch: pyte
 
 def test_the_plain_pipeline_is_the_same_model() -> None:
     """Else the comparison would be one of apples and pears."""
-    from train.models.baseline import BaselineFamily
+    from train.models.baseline.family import BaselineFamily
 
     overrides = ["corpus.path=x", "baseline.second_reading=0", "baseline.max_iterations=400", "baseline.min_df=1"]
     config = load_config(ROOT / "configs/pages-baseline.yaml", overrides).baseline

@@ -23,14 +23,14 @@ from tests.helpers.figures import figures
 from tests.helpers.optional import CHROMIUM, need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
-from train.compare import compare_runs
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.drift import Shift
-from train.recipe import fit
-from train.reports.compare_report import write_comparison
+from train.monitoring.drift import Shift
+from train.reports.comparison import write_comparison
 from train.reports.corpus_report import corpus_report
-from train.reports.drift_report import write_drift_page
+from train.reports.drift import write_drift_page
+from train.studies.comparison import compare_runs
+from train.training.recipe import fit
 
 HOSTILE = [
     "<script>window.broken = 1</script>",

@@ -7,9 +7,9 @@ import pytest
 
 from tests.helpers.answers import answered
 from train.corpus.page import Page
+from train.evaluation.slices import answers_of
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, write_view
-from train.slices import answers_of
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.optional import need
-from train.runtime.labeler import FAMILIES
+from train.runtime.reader import FAMILIES
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from train.interrupt import Interrupted, signals_raise
+from train.common.signals import Interrupted, signals_raise
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT
-from train.config import load_config
-from train.errors import InputError
+from train.common.errors import InputError
+from train.config.schema import load_config
 
 SHIPPED = sorted(ROOT.glob("configs/*.yaml"))
 BASELINE = ROOT / "configs/demo-baseline.yaml"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT
-from train.config import load_config
-from train.errors import InputError
+from train.common.errors import InputError
+from train.config.schema import load_config
 
 ENCODER = ROOT / "configs/pages-encoder.yaml"
 BASELINE = ROOT / "configs/demo-baseline.yaml"

@@ -8,11 +8,12 @@ import pytest
 
 from tests.helpers.configs import ConfigMaker, shrunk
 from tests.helpers.pages import make_page
-from train.config import Config
+from train.common.errors import InputError
+from train.config.schema import Config
+from train.corpus.loading import also_sha256, corpus_sha256
 from train.corpus.read import write_pages
-from train.errors import InputError
-from train.recipe import run_fingerprint
-from train.run_pages import also_sha256, corpus_sha256, training_pages
+from train.corpus.training_data import training_pages
+from train.training.fingerprint import run_fingerprint
 
 
 @pytest.fixture

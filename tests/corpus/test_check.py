@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.pages import make_page
-from train.corpus.check import check_corpus, require_roles
+from train.common.errors import InputError
 from train.corpus.page import Page, Segment
+from train.corpus.quality.check import check_corpus, require_roles
+from train.corpus.quality.rules import PAGE_RULES, CorpusWatch
 from train.corpus.read import read_pages, write_pages
-from train.corpus.rules import PAGE_RULES, CorpusWatch
-from train.errors import InputError
 
 
 def _mutated(line: str, rng: random.Random) -> str:

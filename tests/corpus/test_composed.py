@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from train.corpus.build import build
-from train.corpus.facts import all_facts
-from train.corpus.overlap import prints, relatives
 from train.corpus.page import Page
 from train.corpus.sources import composed as source
 from train.corpus.sources.composed import SITES_PER_NETWORK, Article, compose, read_articles, read_sites
-from train.corpus.split import PARTS, Split, split_by_site
+from train.corpus.splits.near_duplicates import prints, relatives
+from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.split import PARTS, Split, split_by_site
 
 
 @pytest.fixture(scope="module")

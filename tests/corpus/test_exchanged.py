@@ -12,12 +12,12 @@ import pytest
 from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
-from train.corpus import exchanged
-from train.corpus.check import check_corpus
-from train.corpus.exchanged import MARGIN, PAGES_OF_SITE, ExchangeWatch, _judge
 from train.corpus.page import Page, Segment
+from train.corpus.quality import swapped_labels as exchanged
+from train.corpus.quality.check import check_corpus
+from train.corpus.quality.swapped_labels import MARGIN, PAGES_OF_SITE, ExchangeWatch, _judge
 from train.corpus.read import Corpus, write_pages
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
 
 WAYS = list(permutations(ROLES))
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.facts import page_fact, part_sizes
-from train.corpus import split as splitting
-from train.corpus.facts import PageFacts, all_facts
 from train.corpus.page import Page
-from train.corpus.split import PARTS, folds, given_split
+from train.corpus.splits import split as splitting
+from train.corpus.splits.page_summary import PageFacts, all_facts
+from train.corpus.splits.split import PARTS, folds, given_split
 
 
 @pytest.mark.parametrize("count", [2, 5])

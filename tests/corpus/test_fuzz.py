@@ -16,12 +16,12 @@ import pytest
 from tests.helpers import formats
 from tests.helpers.damage import damaged
 from tests.helpers.topic_formats import TOPIC_KINDS
-from train.corpus.check import check_corpus
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.page import Page
+from train.corpus.quality.check import check_corpus
 from train.corpus.sources import extracted
 from train.corpus.topic_texts import TopicMapping, read_texts, scan_texts
-from train.errors import InputError
 
 ASKED = int(os.environ.get("NEWSPARTS_FUZZ", "1000"))
 SHARES = {name: 0.5 if name == "dataset" else 1.0 for name in formats.FORMATS} | {

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from train.common.errors import InputError
 from train.corpus.sources.html_blocks import LARGEST, decode, read_html
-from train.errors import InputError
 
 
 def texts(html: str | bytes) -> list[str]:

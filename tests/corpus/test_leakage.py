@@ -9,12 +9,12 @@ import pytest
 from tests.helpers.commands import train
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
-from train.corpus.leakage import find_leaks, normal
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.corpus.split import PARTS
-from train.evaluation import evaluate, without
-from train.runtime.reading import ROLES
+from train.corpus.splits.leakage import find_leaks, normal
+from train.corpus.splits.split import PARTS
+from train.evaluation.metrics import evaluate, without
+from train.runtime.text import ROLES
 
 STORY = "The council voted on Tuesday evening to keep the old swimming baths open for another winter after a long and loud debate."
 

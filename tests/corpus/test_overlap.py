@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.facts import STORY
-from train.corpus.facts import facts
-from train.corpus.overlap import components, passages, prints, relatives, shared_passages, words
 from train.corpus.page import Page, Segment
+from train.corpus.splits.near_duplicates import components, passages, prints, relatives, shared_passages, words
+from train.corpus.splits.page_summary import facts
 
 
 @given(st.integers(0, 30), st.integers(40, 80))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from train.common.errors import InputError
 from train.corpus.page import Page, parse_page
 from train.corpus.read import read_pages, write_pages
 from train.corpus.sources import jsonl
-from train.errors import InputError
 
 GOOD = {"page_id": "p", "site": "s.example", "segments": [{"text": "Words here.", "role": "main", "story": 0, "topic": "sport"}]}
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.pages import make_page
-from train.corpus.check import check_corpus
-from train.corpus.facts import facts
-from train.corpus.leakage import find_leaks
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.page import Page, Segment
+from train.corpus.quality.check import check_corpus
 from train.corpus.read import Corpus, read_pages, write_pages
 from train.corpus.sources import label_studio
 from train.corpus.sources.html_blocks import read_html
 from train.corpus.sources.spans import segments, span
-from train.errors import InputError
+from train.corpus.splits.leakage import find_leaks
+from train.corpus.splits.page_summary import facts
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rest(tmp_path: Path) -> None:

@@ -14,15 +14,15 @@ from tests.helpers import formats
 from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
-from train.corpus.check import CheckReport, check_corpus
-from train.corpus.naming import Naming, site_of
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming, site_of
 from train.corpus.page import Page
+from train.corpus.quality.check import CheckReport, check_corpus
 from train.corpus.read import Refusal, read_pages, scan, write_pages
 from train.corpus.sources import SOURCES, digest, extracted, label_studio, locate
 from train.corpus.sources.align import main_blocks
 from train.corpus.sources.cleaneval import read_gold
 from train.corpus.sources.extracted import agreed
-from train.errors import InputError
 
 
 def check(name: str, folder: Path, *, labelled: bool = True) -> tuple[dict[str, Page], CheckReport, list[dict[str, Any]]]:

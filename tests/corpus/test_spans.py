@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.page import Page, Segment, parse_page
 from train.corpus.sources import doccano, label_studio, prodigy
 from train.corpus.sources.spans import split_lines
-from train.errors import InputError
 
 SMILE = "🙂"
 """One character, two UTF-16 units."""

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from tests.helpers.facts import STORY, date_of, page_fact
 from tests.helpers.pages import make_page
-from train.corpus import split as splitting
-from train.corpus.facts import PageFacts, all_facts, facts, story_passages
+from train.common.errors import InputError
+from train.common.files import write_json
 from train.corpus.page import Page, Segment
-from train.corpus.split import PARTS, Split, describe, given_split, read_split, split_by_site
-from train.errors import InputError
-from train.files import write_json
+from train.corpus.splits import split as splitting
+from train.corpus.splits.page_summary import PageFacts, all_facts, facts, story_passages
+from train.corpus.splits.split import PARTS, Split, describe, given_split, read_split, split_by_site
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.helpers.facts import date_of, page_fact, part_sizes
 from tests.helpers.pages import make_page
-from train.corpus.facts import all_facts, facts
+from train.common.errors import InputError
 from train.corpus.page import Page
-from train.corpus.split import PARTS, given_split, split_by_site
-from train.errors import InputError
+from train.corpus.splits.page_summary import all_facts, facts
+from train.corpus.splits.split import PARTS, given_split, split_by_site
 
 _days = st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=6).filter(any)
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.helpers.pages import make_page
 from tests.helpers.topic_formats import TOPIC_KINDS, bbc
+from train.common.errors import InputError
 from train.corpus.page import Page
 from train.corpus.topic_texts import IPTC, TopicMapping, as_labelled, count_topics, digest, read_texts, scan_texts
-from train.errors import InputError
 
 SAME = TopicMapping({})
 

@@ -14,28 +14,27 @@ import pytest
 
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
-from train.config import Config
-from train.corpus.facts import all_facts, story_passages
-from train.corpus.overlap import passages
-from train.corpus.page import Page, Segment
-from train.corpus.read import write_pages
-from train.corpus.sources import composed
-from train.corpus.split import folds, split_by_site
-from train.errors import InputError
-from train.files import write_json
-from train.run_pages import (
+from train.common.errors import InputError
+from train.common.files import write_json
+from train.config.schema import Config
+from train.corpus.loading import (
     corpus_sha256,
     fewer_sites,
     part_of_run,
     parts_of,
     read_corpus,
     read_topic_texts,
-    site_names,
     split_corpus,
     splits_of,
     stream_corpus,
-    training_pages,
 )
+from train.corpus.page import Page, Segment
+from train.corpus.read import write_pages
+from train.corpus.sources import composed
+from train.corpus.splits.near_duplicates import passages
+from train.corpus.splits.page_summary import all_facts, story_passages
+from train.corpus.splits.split import folds, split_by_site
+from train.corpus.training_data import site_names, training_pages
 
 Make = Callable[..., Config]
 

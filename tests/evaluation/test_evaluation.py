@@ -10,9 +10,10 @@ import pytest
 from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
+from train.common.errors import InputError
 from train.corpus.page import Page, Segment
-from train.errors import InputError
-from train.evaluation import evaluate, gain, majority_records
+from train.evaluation.metrics import evaluate, gain
+from train.evaluation.trivial_baselines import majority_records
 
 
 def as_record(page: Page) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def test_majority_is_a_floor(pages: list[Page]) -> None:
 
 
 def test_resampling_a_few_at_a_time_changes_nothing() -> None:
-    from train import evaluation
+    from train.evaluation import metrics as evaluation
 
     per_site = np.random.default_rng(0).integers(0, 9, (2_500_000, 1))
     for few, samples in ((per_site[:40], 30), (per_site, 3)):

@@ -14,21 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.corpus.page import Page, Segment
-from train.evaluation import (
-    Evaluation,
-    by_value,
-    evaluate,
-    f1_of,
-    gain,
-    intervals_of,
-    majority_records,
-    resampled,
-    scored_classes,
-    text_events,
-    text_scores,
-    without,
-)
-from train.runtime.reading import ROLES
+from train.evaluation.bootstrap import intervals_of, resampled
+from train.evaluation.metrics import Evaluation, by_value, evaluate, f1_of, gain, scored_classes, text_events, text_scores, without
+from train.evaluation.trivial_baselines import majority_records
+from train.runtime.text import ROLES
 
 ROLE = {"m": "main", "r": "related", "b": "boilerplate"}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from train.corpus.page import Page, Segment
-from train.runtime.reading import ROLES
-from train.slices import FEW_SEGMENTS, FEW_SITES, Answers, answers_of, confusion, site_slices, slice_values, slices
+from train.evaluation.slices import FEW_SEGMENTS, FEW_SITES, Answers, answers_of, confusion, site_slices, slice_values, slices
+from train.runtime.text import ROLES
 
 STORIES = {"main": 0, "related": 1, "boilerplate": None}
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.helpers.answers import answered
 from train.corpus.page import Page, Segment
-from train.evaluation import evaluate
-from train.runtime.reading import ROLES
-from train.slices import answers_of, confusion, site_slices, slice_values, slices
+from train.evaluation.metrics import evaluate
+from train.evaluation.slices import answers_of, confusion, site_slices, slice_values, slices
+from train.runtime.text import ROLES
 
 
 def test_the_whole_confusion_gives_the_score_that_evaluate_gives(pages: list[Page]) -> None:

@@ -13,18 +13,19 @@ import pytest
 
 from tests.helpers.configs import FAMILIES, ConfigMaker
 from tests.helpers.pages import make_page
-from train.corpus.training import TrainingPages
-from train.errors import InputError
+from train.common.errors import InputError
+from train.common.files import read_json, write_json
+from train.corpus.training_data import TrainingPages
 from train.export import golden as golden_pages
 from train.export.bundle import add_documents, copy_bundle
-from train.export.flavor import EXAMPLE
-from train.files import read_json, write_json
-from train.labelling import load_labeler
-from train.models.onnx import ParityError, compare
-from train.recipe import Outcome, fit, read_outcome
-from train.registry import register
+from train.export.mlflow_flavor import EXAMPLE
+from train.inference.resolve import load_labeler
+from train.models.onnx_export import ParityError, compare
+from train.registry.versions import register
 from train.runtime import BundleError, Labeler
-from train.runtime.labeler import version_of
+from train.runtime.manifest import version_of
+from train.training.outcome import Outcome, read_outcome
+from train.training.recipe import fit
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}
 
@@ -208,7 +209,7 @@ def test_export_never_overwrites_what_is_no_bundle(outcome: Outcome, tmp_path: P
 
 def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: ConfigMaker, pages: object) -> None:
     from train.corpus.read import read_pages
-    from train.models.encoder import EncoderFamily
+    from train.models.encoder.family import EncoderFamily
 
     config = make_config(
         "pages-encoder",

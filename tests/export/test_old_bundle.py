@@ -12,13 +12,13 @@ import pytest
 
 from tests.helpers.configs import shrunk
 from tests.helpers.toys import QUICK, toy_baseline
-from train.corpus.check import check_corpus
-from train.errors import InputError
-from train.files import write_json
-from train.labelling import load_labeler
-from train.recipe import finished
+from train.common.errors import InputError
+from train.common.files import write_json
+from train.corpus.quality.check import check_corpus
+from train.inference.resolve import load_labeler
 from train.runtime import BundleError, Labeler, golden
-from train.runtime.labeler import SCHEMA, read_manifest, version_of
+from train.runtime.manifest import SCHEMA, read_manifest, version_of
+from train.training.recipe import finished
 
 FROZEN = {int(path.stem.rpartition("-")[2]): path for path in Path(__file__).parent.glob("frozen-bundle-schema-*.zip")}
 

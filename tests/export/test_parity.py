@@ -12,20 +12,20 @@ import pytest
 
 from tests.helpers.optional import need
 from tests.helpers.paths import ROOT, SHARED
-from train.config import load_config
+from train.config.schema import load_config
 from train.corpus.page import Page
 from train.corpus.read import read_pages
 from train.corpus.sources.composed import compose
-from train.corpus.training import TrainingPages
+from train.corpus.training_data import TrainingPages
+from train.models.encoder.networks import SegmentReader
+from train.models.factory import family_of
 from train.models.family import topics_of
-from train.models.onnx import MAX_DIFFERENCE, MIN_AGREEMENT, compare
-from train.models.page_network import SegmentReader
+from train.models.onnx_export import MAX_DIFFERENCE, MIN_AGREEMENT, compare
 from train.models.quantize import quantized
 from train.models.story_topics import TopicWeights
-from train.recipe import family_of
 from train.runtime.encoder import Encoder
-from train.runtime.labeler import Reader
-from train.runtime.reading import clean
+from train.runtime.reader import Reader
+from train.runtime.text import clean
 
 Pages = Callable[[], list[Page]]
 
@@ -101,7 +101,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
     import torch
     from transformers import AutoConfig, AutoModel
 
-    from train.models.onnx import export_segments
+    from train.models.onnx_export import export_segments
 
     @cache
     def of(architecture: str) -> tuple[Any, Any]:

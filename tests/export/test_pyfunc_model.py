@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
-from train.sending import quiet
+from train.tracking.senders import quiet
 
 
 class _Echo:

@@ -21,10 +21,11 @@ from tests.helpers.paths import ROOT
 from train.bench.serving import ask_mlflow, ask_service, hammer, mlflow_server, post, readme_block, readme_service
 from train.corpus.page import Page
 from train.export.golden import PAGES
-from train.labelling import load_labeler
-from train.recipe import Outcome, fit
-from train.registry import register
+from train.inference.resolve import load_labeler
+from train.registry.versions import register
 from train.runtime import Labeler, golden
+from train.training.outcome import Outcome
+from train.training.recipe import fit
 
 SECONDS = 4.0
 

@@ -18,11 +18,11 @@ from tests.helpers.optional import need
 from tests.helpers.paths import ROOT
 from tests.helpers.survival_rows import add_row, command_line_of
 from train.bench.serving import readme_block
-from train.bulk import label_corpus
 from train.export.golden import PAGES
-from train.labelling import load_labeler
-from train.recipe import fit
-from train.registry import register
+from train.inference.batch import label_corpus
+from train.inference.resolve import load_labeler
+from train.registry.versions import register
+from train.training.recipe import fit
 
 COPIES = 6
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from train.config import Config
+from train.common.files import sha256_json
+from train.config.schema import Config
 from train.corpus.page import Page
-from train.files import sha256_json
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
 
 STORIES = {"main": 0, "related": 1}
 
@@ -75,7 +75,7 @@ class StubLabeler:
 
 
 def guessed(config: Config, parts: Mapping[str, Sequence[Page]], texts: object, work: Path) -> list[dict[str, Any]]:
-    """In place of `train.crossval.label_unseen`: records as good as the config's settings, by their hash, say; nothing is trained."""
+    """In place of `train.training.crossval.label_unseen`: records as good as the config's settings, by their hash, say; nothing is trained."""
     settings = {name: value for name, value in config.flat().items() if name.startswith(("baseline", "seed"))}
     luck = int(sha256_json({name: str(value) for name, value in settings.items()})[:6], 16) / 16**6
     return answered(parts["test"], wrong=0.05 + 0.3 * luck, seed=config.seed)

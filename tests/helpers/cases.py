@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from tests.helpers.paths import ROOT
-from train.files import read_json
-from train.recipe import read_outcome
-from train.registry import version_of
+from train.common.files import read_json
+from train.registry.versions import version_of
+from train.training.outcome import read_outcome
 
 ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
 

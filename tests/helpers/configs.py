@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.helpers.paths import ROOT
-from train.config import Config, load_config
+from train.config.schema import Config, load_config
 
 FAMILIES = ("demo-baseline", "pages-encoder")
 """A config of each family."""

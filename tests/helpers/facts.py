@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from train.corpus.facts import PageFacts
-from train.corpus.split import PARTS, Split
+from train.corpus.splits.page_summary import PageFacts
+from train.corpus.splits.split import PARTS, Split
 
 STORY = "On Tuesday the council voted to keep the old swimming baths open for another winter, although the boiler is older than most of those who swim there and nobody could say what a new one would cost the town."
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.helpers.configs import shrunk
-from train.recipe import Outcome, fit
+from train.training.outcome import Outcome
+from train.training.recipe import fit
 
 QUICK = ("baseline.second_reading=0",)
 """Overrides for a baseline of which only the answers' form counts: no second model."""

@@ -8,7 +8,7 @@ from typing import Any
 from tests.helpers.answers import record_of
 from tests.helpers.pages import make_page
 from train.corpus.page import Page
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
 
 
 def two_sites() -> list[Page]:

@@ -17,12 +17,12 @@ from tests.helpers.answers import StubLabeler
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import toy_baseline
-from train.bulk import label_corpus
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.errors import InputError
-from train.labelling import load_labeler
+from train.inference.batch import label_corpus
+from train.inference.resolve import load_labeler
 from train.runtime import Labeler
 
 

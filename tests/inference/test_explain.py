@@ -8,10 +8,10 @@ import pytest
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
 from tests.helpers.toys import QUICK
-from train.explain import explainer_of, feature_names, top_features
-from train.recipe import fit
+from train.inference.explain import explainer_of, feature_names, top_features
 from train.runtime import Labeler
-from train.runtime.reading import clean
+from train.runtime.text import clean
+from train.training.recipe import fit
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.helpers.configs import ConfigMaker
+from train.common.errors import InputError
 from train.corpus.page import Page
-from train.corpus.training import TrainingPages
-from train.errors import InputError
-from train.recipe import family_of, fit
+from train.corpus.training_data import TrainingPages
+from train.models.factory import family_of
+from train.training.recipe import fit
 
 
 @pytest.mark.parametrize("backbone_name", ["package:nothing_here/model", "no/such-hub-id", "package:../etc"])
@@ -76,7 +77,7 @@ def test_a_segments_vector_is_the_mean_of_a_layer(
     import onnxruntime
     import torch
 
-    from train.models.page_network import SegmentReader
+    from train.models.encoder.networks import SegmentReader
 
     model = tiny(architecture, 3, backbone, tmp_path / "three").eval()
     ids, mask = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])

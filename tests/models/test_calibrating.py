@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.pages import make_page
-from train.files import read_json
-from train.models.calibrating import NEVER_SURE, fit_temperature, reliability_of, thresholds
-from train.recipe import fit
+from train.common.files import read_json
+from train.evaluation.reliability import reliability_of
+from train.models.calibration import NEVER_SURE, fit_temperature, thresholds
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration, tempered
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
+from train.training.recipe import fit
 
 
 def _drawn(temperature: float, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:

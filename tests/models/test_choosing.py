@@ -11,25 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.config import CalibrationConfig, DecodingConfig
+from train.config.schema import CalibrationConfig, DecodingConfig
 from train.corpus.page import Page, Segment
-from train.evaluation import evaluate
-from train.models.calibrating import (
-    COLDEST,
-    HOTTEST,
-    LEAST,
-    NEVER_SURE,
-    calibrate,
-    fit_temperature,
-    reliability,
-    reliability_of,
-    thresholds,
-)
-from train.models.family import certain_states, choose, page_states, role_macro_f1, states_macro_f1
+from train.evaluation.metrics import evaluate
+from train.evaluation.reliability import reliability, reliability_of
+from train.models.calibration import COLDEST, HOTTEST, LEAST, NEVER_SURE, calibrate, fit_temperature, thresholds
+from train.models.family import page_states
+from train.models.selection import certain_states, choose, role_macro_f1, states_macro_f1
 from train.runtime import Labeler
 from train.runtime.calibration import tempered
 from train.runtime.decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, Decoder, role_scores
-from train.runtime.reading import ROLES, word_count
+from train.runtime.text import ROLES, word_count
 
 
 def _page(name: str, *labels: str, words: int = 4, topic: str | None = None) -> Page:

@@ -12,21 +12,23 @@ import pytest
 from tests.helpers.configs import FAMILIES, ConfigMaker
 from tests.helpers.pages import WORDS, make_page, sentence
 from tests.helpers.paths import ROOT
-from train.config import load_config
+from train.common.errors import InputError
+from train.common.files import read_json
+from train.config.schema import load_config
+from train.corpus.loading import parts_of, read_corpus, split_corpus
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.corpus.training import TrainingPages
-from train.crossval import label_unseen
-from train.errors import InputError
-from train.evaluation import evaluate, majority_records
+from train.corpus.training_data import TrainingPages
+from train.evaluation.known_stories import label_known_stories
+from train.evaluation.metrics import evaluate
+from train.evaluation.trivial_baselines import majority_records
 from train.export.bundle import CARD
-from train.files import read_json
-from train.labelling import label_known_stories
-from train.recipe import fit, run_fingerprint
-from train.run_pages import parts_of, read_corpus, split_corpus
 from train.runtime import Labeler
 from train.runtime.baseline import first_reading
-from train.runtime.reading import clean
+from train.runtime.text import clean
+from train.training.crossval import label_unseen
+from train.training.fingerprint import run_fingerprint
+from train.training.recipe import fit
 
 Trained = tuple[Path, Labeler]
 
@@ -249,7 +251,7 @@ def test_the_segment_alone_is_told_nothing_of_its_page(make_config: ConfigMaker)
 def test_what_was_trained_before_a_kill_is_not_trained_again(
     make_config: ConfigMaker, tmp_path: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.models.encoder import EncoderFamily
+    from train.models.encoder.family import EncoderFamily
 
     config = make_config("pages-encoder", "encoder.epochs=2").encoder
     assert config is not None
@@ -287,7 +289,7 @@ def test_every_shipped_config_learns_more_than_the_commonest_role(make_config: C
 def test_the_first_reading_is_the_linear_model_of_its_features(
     make_config: ConfigMaker, pages: list[Page], overrides: tuple[str, ...]
 ) -> None:
-    from train.models.baseline import BaselineFamily
+    from train.models.baseline.family import BaselineFamily
 
     config = make_config("pages-baseline", "baseline.max_iterations=20", "baseline.second_reading=0", *overrides).baseline
     assert config is not None

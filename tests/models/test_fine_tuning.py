@@ -16,12 +16,12 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
-from train.corpus.training import TrainingPages
-from train.models.encoder import EncoderFamily
-from train.models.examples import TrainingExample, batches
-from train.models.fine_tuning import DECAY, FineTuning
-from train.models.page_network import BLOCK, PageNetwork
-from train.recipe import family_of
+from train.corpus.training_data import TrainingPages
+from train.models.encoder.family import EncoderFamily
+from train.models.encoder.fine_tuning import DECAY, FineTuning
+from train.models.encoder.networks import BLOCK, PageNetwork
+from train.models.encoder.training_examples import TrainingExample, batches
+from train.models.factory import family_of
 from train.runtime.encoder import COUNTED_NAMES
 
 CPU = torch.device("cpu")
@@ -164,7 +164,7 @@ def test_padding_changes_no_answer(family: EncoderFamily, pages: list[Page]) -> 
 def test_exported_networks_read_short_and_long_pages_as_torch_does(family: EncoderFamily, pages: list[Page], tmp_path: Path) -> None:
     import onnxruntime
 
-    from train.models.onnx import export_page
+    from train.models.onnx_export import export_page
 
     network = _told(family, pages)
     export_page(network, tmp_path / "page.onnx")
@@ -211,7 +211,7 @@ def test_chunks_of_an_epoch_hold_each_segment_once() -> None:
 def test_architectures_without_one_stack_of_layers_are_refused(backbone: Path, tmp_path: Path, make_config: ConfigMaker) -> None:
     from transformers import AlbertConfig, AlbertModel, AutoTokenizer
 
-    from train.errors import InputError
+    from train.common.errors import InputError
 
     AutoTokenizer.from_pretrained(backbone).save_pretrained(tmp_path / "albert")
     sizes = {

@@ -13,11 +13,11 @@ import pytest
 import scipy.sparse as sp
 
 from tests.helpers.paths import ROOT
-from train.config import BaselineConfig, load_config
+from train.config.schema import BaselineConfig, load_config
 from train.corpus.page import Page, Segment
-from train.corpus.training import TrainingPages
-from train.models import baseline
-from train.models.baseline import FOLDS, BaselineFamily
+from train.corpus.training_data import TrainingPages
+from train.models.baseline import family as baseline
+from train.models.baseline.family import FOLDS, BaselineFamily
 from train.models.family import page_states
 from train.runtime.features import Features
 

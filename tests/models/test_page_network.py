@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from train.models.page_network import PageNetwork
+from train.models.encoder.networks import PageNetwork
 from train.runtime.encoder import COUNTED_NAMES
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.configs import ConfigMaker
+from train.common.files import read_json
 from train.corpus.page import Page
 from train.export.golden import PAGES
-from train.files import read_json
 from train.models import quantize
-from train.recipe import fit
 from train.runtime import Labeler
+from train.training.recipe import fit
 
 
 def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(

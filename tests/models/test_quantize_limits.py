@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from train.common.files import read_json
 from train.corpus.page import Page, Segment
-from train.files import read_json
 from train.models import quantize
 from train.models.quantize import Int8, judge, keep_int8
 

@@ -17,16 +17,16 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.pages import make_page
-from train.config import EncoderConfig
+from train.config.schema import EncoderConfig
 from train.corpus.page import Page, Segment
-from train.corpus.training import TrainingPages
-from train.models import encoder as encoders
-from train.models import watching
-from train.models.encoder import EncoderFamily
-from train.models.examples import TrainingExample, loss_of, stored_vectors, weight_of
-from train.models.page_network import PageNetwork
-from train.models.vectors import VectorStore
-from train.models.watching import Watch
+from train.corpus.training_data import TrainingPages
+from train.models import early_stopping as watching
+from train.models.early_stopping import Watch
+from train.models.encoder import family as encoders
+from train.models.encoder.embedding_cache import VectorStore
+from train.models.encoder.family import EncoderFamily
+from train.models.encoder.networks import PageNetwork
+from train.models.encoder.training_examples import TrainingExample, loss_of, stored_vectors, weight_of
 from train.runtime.encoder import COUNTED_NAMES
 
 WIDTH = 4

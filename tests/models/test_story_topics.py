@@ -14,12 +14,12 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.helpers.pages import make_page
 from train.corpus.page import Page, Segment
+from train.models.encoder.networks import SegmentReader
 from train.models.family import topics_of
-from train.models.page_network import SegmentReader
 from train.models.story_topics import TOKENS_SCALE, TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
 from train.runtime import Labeler
 from train.runtime.decoding import Decoder, softmax
-from train.runtime.reading import TOPIC_WORD_LIMIT, clean
+from train.runtime.text import TOPIC_WORD_LIMIT, clean
 
 STORY = ["By Ada Linwood", "42 minutes ago", " ".join(["goal"] * 12), " ".join(["goal"] * 300)]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train.models import vectors
-from train.models.vectors import VectorStore
+from train.models.encoder import embedding_cache as vectors
+from train.models.encoder.embedding_cache import VectorStore
 
 
 def _lengths(texts: Sequence[str]) -> np.ndarray:

@@ -8,12 +8,12 @@ import pytest
 from torch import nn
 
 from tests.helpers.configs import ConfigMaker
+from train.common.files import read_json
 from train.corpus.page import Page
-from train.corpus.training import TrainingPages
-from train.files import read_json
-from train.models import watching
-from train.models.watching import Watch
-from train.runtime.labeler import Reader
+from train.corpus.training_data import TrainingPages
+from train.models import early_stopping as watching
+from train.models.early_stopping import Watch
+from train.runtime.reader import Reader
 
 
 def _network(value: float) -> nn.Module:
@@ -81,7 +81,7 @@ def test_a_curve_is_drawn_by_forty_pages_evenly_taken_and_patience_is_judged_by_
 
 
 def test_an_encoder_draws_the_curve_and_stops(make_config: ConfigMaker, pages: list[Page], tmp_path: Path) -> None:
-    from train.recipe import family_of
+    from train.models.factory import family_of
 
     config = make_config(
         "pages-encoder",

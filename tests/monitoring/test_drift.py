@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from tests.helpers.commands import train
 from tests.helpers.pages import make_page
 from tests.helpers.toys import toy_baseline
-from train import drift
+from train.common.errors import InputError
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.drift import Profile, compare, known_words, profile, read_reference, thinned, write_reference
-from train.errors import InputError
-from train.runtime.reading import ROLES
+from train.monitoring import drift
+from train.monitoring.drift import compare
+from train.monitoring.profile import Profile, known_words, profile, read_reference, thinned, write_reference
+from train.runtime.text import ROLES
 
 NO_WORDS = np.zeros(0, np.uint32)
 
@@ -360,8 +361,8 @@ def test_new_pages_are_labelled_and_compared_with_the_bundles_reference_site_by_
     written = write_reference(tmp_path, [["some words"], ["some words"]], reference, ("sport",))
     assert sorted(path.name for path in written) == ["known-words.npy", "profile.json"]
     assert read_reference(tmp_path)[1].tolist() == known_words([["some words"]] * 2).tolist()
-    monkeypatch.setattr("train.labelling.load_labeler", lambda folder: _Ahead())
-    monkeypatch.setattr("train.registry.bundle_folder", lambda name: tmp_path)
+    monkeypatch.setattr("train.inference.resolve.load_labeler", lambda folder: _Ahead())
+    monkeypatch.setattr("train.inference.resolve.bundle_folder", lambda name: tmp_path)
     given: list[tuple[Profile, Profile, int]] = []
     whole = compare
 
@@ -394,6 +395,6 @@ def test_the_command_fails_where_pages_have_shifted_alone(monkeypatch: pytest.Mo
 
 def test_the_profile_of_a_process_is_that_of_another() -> None:
     """Python's own hashes of texts differ between processes."""
-    code = "from train.drift import known_words; print(known_words([['Two words here']] * 2).tolist())"
+    code = "from train.monitoring.profile import known_words; print(known_words([['Two words here']] * 2).tolist())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(known_words([["Two words here"]] * 2).tolist())

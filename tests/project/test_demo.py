@@ -13,12 +13,12 @@ from rich.console import Console
 
 from tests.helpers.paths import ROOT
 from train import demo
-from train import promote as promotion
-from train.config import Config
-from train.gate import Behaviour
-from train.labelling import load_labeler
-from train.recipe import Outcome, read_outcome
-from train.registry import version_of
+from train.config.schema import Config
+from train.inference.resolve import load_labeler
+from train.registry import promotion
+from train.registry.behaviour import Behaviour
+from train.registry.versions import version_of
+from train.training.outcome import Outcome, read_outcome
 
 STEPS = ["corpus", "check", "split", "train and evaluate", "register the better one", "export", "label configs/demo-page.txt"]
 

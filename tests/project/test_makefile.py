@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from tests.helpers.paths import ROOT
-from train.__main__ import app
+from train.cli.app import application
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PHONY = re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE)
@@ -80,7 +80,7 @@ def test_a_target_gives_the_command_line_words_that_it_knows(target: str) -> Non
     assert lines, done.stdout
     for line in lines:
         words = shlex.split(line.split("-m train ", 1)[1])
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(application())
         assert isinstance(command, click.Group) or hasattr(command, "commands")
         verb = command.commands[words[0]]
         context = verb.make_context(words[0], list(words[1:]))

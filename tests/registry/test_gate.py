@@ -12,15 +12,17 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import toy_baseline
-from train import gate as gates
-from train import promote as promotion
-from train import registry
+from train.common.errors import InputError
+from train.config.loader import read_settings
 from train.corpus.page import Page, Segment
-from train.errors import InputError
-from train.gate import Behaviour, Contestant, Gate, Verdict, judge
-from train.labelling import load_labeler
+from train.inference.resolve import load_labeler
+from train.registry import gate as gates
+from train.registry import promotion
+from train.registry import versions as registry
+from train.registry.behaviour import Behaviour
+from train.registry.gate import Contestant, Gate, judge
+from train.registry.verdict import Verdict
 from train.runtime import Labeler
-from train.settings import read_settings
 
 TOPICS = ("business", "sport")
 TAMPER = ("boilerplate", "main", "related")

@@ -13,13 +13,16 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from tests.helpers.two_sites import LARGE, SMALL, read_as, two_sites
-from train import gate as gates
+from train.common.errors import InputError
+from train.config.loader import read_settings
 from train.corpus.page import Page
-from train.errors import InputError
-from train.evaluation import Evaluation
-from train.gate import Behaviour, Contestant, Gate, Verdict, judge
+from train.evaluation.metrics import Evaluation
+from train.registry import behaviour
+from train.registry import gate as gates
+from train.registry.behaviour import Behaviour
+from train.registry.gate import Contestant, Gate, judge
+from train.registry.verdict import Verdict
 from train.runtime import Labeler
-from train.settings import read_settings
 
 STEP = 1 / 1024
 """Exact in binary, as are the limits: what meets a limit meets it to the last bit."""
@@ -261,12 +264,12 @@ def pytest_says(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             path.write_text(told["report"])
         return subprocess.CompletedProcess(command, told["code"], "out", "err")
 
-    monkeypatch.setattr(gates, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(behaviour, "subprocess", SimpleNamespace(run=run))
     return told
 
 
 def test_behaviour_is_what_passes_and_what_fails_and_not_what_is_skipped(pytest_says: dict[str, Any], tmp_path: Path) -> None:
-    assert gates.behaviour(tmp_path) == Behaviour(frozenset({"test_one"}), frozenset({"test_two"}))
+    assert behaviour.behaviour(tmp_path) == Behaviour(frozenset({"test_one"}), frozenset({"test_two"}))
     words = pytest_says["command"]
     assert words[words.index("--model") + 1] == str(tmp_path.resolve())
     assert str(ROOT / "tests/behaviour") in words
@@ -281,7 +284,7 @@ def test_behaviour_is_what_passes_and_what_fails_and_not_what_is_skipped(pytest_
 def test_tests_that_do_not_run_prove_no_behaviour(pytest_says: dict[str, Any], tmp_path: Path, code: int, report: str | None) -> None:
     pytest_says |= {"code": code, "report": report}
     with pytest.raises(InputError, match="do not run"):
-        gates.behaviour(tmp_path)
+        behaviour.behaviour(tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"confidence": 0.0}, {"confidence": 1.0}, {"samples": 0}, {"seed": -1}])

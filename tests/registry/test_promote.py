@@ -11,13 +11,14 @@ from typing import Any, cast
 import pytest
 
 from tests.helpers.paths import ROOT
-from train import promote as promotion
+from train.common.errors import InputError
+from train.config.loader import read_settings
 from train.corpus.page import Page
-from train.errors import InputError
-from train.gate import Gate, Verdict
-from train.promote import MOST_JUDGED, Decision
-from train.registry import ChampionMoved
-from train.settings import read_settings
+from train.registry import promotion
+from train.registry.gate import Gate
+from train.registry.promotion import MOST_JUDGED, Decision
+from train.registry.verdict import Verdict
+from train.registry.versions import ChampionMoved
 
 PASS, REFUSED = Verdict("better", True, "", ""), Verdict("size", False, "", "")
 

@@ -16,12 +16,15 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tests.helpers.registry import MODEL, Registry
-from train import interrupt, registry
-from train.errors import InputError
-from train.gate import Verdict
-from train.interrupt import me
-from train.recipe import Outcome
-from train.registry import HISTORY, LOCK, ChampionMoved, promote, refuse, register, register_outcome, rollback, version, version_of
+from train.common import signals as interrupt
+from train.common.errors import InputError
+from train.common.signals import me
+from train.registry import lock
+from train.registry import versions as registry
+from train.registry.lock import LOCK
+from train.registry.verdict import Verdict
+from train.registry.versions import HISTORY, ChampionMoved, promote, refuse, register, register_outcome, rollback, version, version_of
+from train.training.outcome import Outcome
 
 VERDICTS = [Verdict("better", True, "+0.100", "+0.010 or more"), Verdict("size", False, "9 | 9 MB", "5 MB")]
 
@@ -46,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], Non
         for act in acts:
             act()
 
-    monkeypatch.setattr(registry, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+    monkeypatch.setattr(lock, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
     monkeypatch.setattr(interrupt, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return acts.append
 
@@ -200,11 +203,11 @@ def test_a_lock_that_is_seen_for_a_minute_is_taken_over_and_not_before(
 
 
 def test_a_lock_that_another_took_over_is_not_ours_to_let_go(client: Registry) -> None:
-    with registry._locked(client):
+    with lock.locked(client):
         client.models[LOCK]["token"] = "another's"
     assert client.models[LOCK]["token"] == "another's"
     del client.models[LOCK]
-    with registry._locked(client):
+    with lock.locked(client):
         del client.models[LOCK]  # it was taken for a killed one's, and let go
     assert LOCK not in client.models
 

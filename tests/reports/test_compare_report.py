@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.html_tags import told_by
-from train.compare import Change, Compared
-from train.drift import Shift
-from train.evaluation import Evaluation
-from train.recipe import Outcome
-from train.reports import compare_report
-from train.reports.compare_report import heading, rows, verdicts, write_comparison
-from train.reports.drift_report import write_drift_page
+from train.evaluation.metrics import Evaluation
+from train.monitoring.drift import Shift
+from train.reports import comparison as compare_report
+from train.reports.comparison import Change, Compared, heading, rows, verdicts, write_comparison
+from train.reports.drift import write_drift_page
+from train.studies.comparison import attach_comparison
 
 MACRO, LEAK = "role/macro_f1", "role/related_leak"
 
@@ -28,10 +27,9 @@ def compared() -> Compared:
     scores = [_scores(value, (value - 0.1, value + 0.1), leak, (0, 1)) for value, leak in ((0.5, 0.2), (0.75, 0.125), (0.25, 0.2))]
     gains = [_scores(0.25, (0.125, 0.375), -0.075, (-0.1, -0.05)), _scores(-0.25, (-0.5, 0.0), 0.0, (0.0, 0.0))]
     costs: list[dict[str, float]] = [{"cost/train_s": 20.0, "size/mb": 2.0}, {"cost/train_s": 50.0}, {"cost/train_s": 5.0, "size/mb": 1.0}]
-    outcomes = [Outcome(Path(name), cost, f"run {name}", None, "v", "c", "s") for name, cost in zip("abc", costs, strict=True)]
     alike = Change("same words", "main", ("main", "related", "main"))
     other = Change("other words", "related", ("main", "related", "related"))
-    return Compared(["a", "b", "c"], outcomes, scores, gains, {"p1": [other, alike], "p0": [alike]}, 9, 3)
+    return Compared(["a", "b", "c"], costs, ["run a", "run b", "run c"], scores, gains, {"p1": [other, alike], "p0": [alike]}, 9, 3)
 
 
 def test_every_run_stands_beside_the_first_and_less_it(compared: Compared) -> None:
@@ -71,8 +69,8 @@ def test_a_comparison_is_attached_to_every_run_that_was_tracked(
     compared: Compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[tuple[object, ...]] = []
-    monkeypatch.setattr(compare_report, "attach", lambda *told: given.append(told) or told[0] != "run b")
-    assert compare_report.attach_comparison(tmp_path / "compare.html", compared) == 2
+    monkeypatch.setattr("train.studies.comparison.attach", lambda *told: given.append(told) or told[0] != "run b")
+    assert attach_comparison(tmp_path / "compare.html", compared) == 2
     assert [told[0] for told in given] == ["run a", "run b", "run c"]
     assert {told[1:] for told in given} == {(tmp_path / "compare.html", "comparison", ". ".join(verdicts(compared)))}
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.helpers.html_tags import EVIL, tags_of
 from tests.helpers.pages import make_page
+from train.common.errors import InputError
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.errors import InputError
 from train.reports.corpus_report import SAMPLE, CorpusStatistics, corpus_report
 from train.reports.html import escape, listing
 

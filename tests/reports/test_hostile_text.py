@@ -13,21 +13,19 @@ import pytest
 from tests.helpers.answers import answered
 from tests.helpers.html_tags import tags_of
 from tests.helpers.pages import make_page
-from train.compare import Change, Compared
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.drift import Shift
-from train.evaluation import COSTS, evaluate, gain
-from train.models.calibrating import reliability
-from train.recipe import Outcome
-from train.reports.compare_report import write_comparison
+from train.evaluation.metrics import COSTS, evaluate, gain
+from train.evaluation.reliability import reliability
+from train.evaluation.slices import answers_of
+from train.monitoring.drift import Shift
+from train.reports.comparison import Change, Compared, write_comparison
 from train.reports.corpus_report import corpus_report
-from train.reports.drift_report import write_drift_page
+from train.reports.drift import write_drift_page
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.html import link, listing, table, write_page
 from train.reports.page_view import View, segment_html, write_view
 from train.reports.run_report import Told, write_run_report
-from train.slices import answers_of
 
 ATTACKS = (
     'x" onmouseover="y"><b onclick=z>',
@@ -87,10 +85,11 @@ def _compared(pages: list[Page], records: list[dict[str, Any]], called: Spelling
     others = answered(pages, wrong=0.5, seed=1)
     scores = [evaluate(pages, some, bootstrap_samples=20) for some in (records, others)]
     costs = {metric: 2.0 for metric in COSTS}
-    outcomes = [Outcome(Path(called(i)), costs, None, None, called(i), called(i), called(i)) for i in range(2)]
     changes = {page.page_id: [Change(page.segments[0].text, "main", ("main", "related"))] for page in pages}
     names = [called(0), called(1)]
-    return Compared(names, outcomes, scores, [gain(pages, others, records, bootstrap_samples=20)], changes, len(pages), 5)
+    return Compared(
+        names, [costs, costs], [None, None], scores, [gain(pages, others, records, bootstrap_samples=20)], changes, len(pages), 5
+    )
 
 
 def _told(pages: list[Page], records: list[dict[str, Any]], called: Spelling) -> Told:

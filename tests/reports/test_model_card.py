@@ -8,9 +8,9 @@ import pytest
 
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
-from train.config import load_config
+from train.config.schema import load_config
 from train.corpus.page import Page
-from train.evaluation import Evaluation
+from train.evaluation.metrics import Evaluation
 from train.reports.model_card import LEAST_PAGES, Facts, model_card
 
 

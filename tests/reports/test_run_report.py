@@ -17,16 +17,16 @@ from tests.helpers.html_tags import EVIL, after_each, tags_of, told_by
 from tests.helpers.pages import make_page
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.evaluation import evaluate
-from train.models.calibrating import reliability
-from train.recipe import fit
+from train.evaluation.metrics import evaluate
+from train.evaluation.reliability import reliability
+from train.evaluation.slices import answers_of, site_slices
 from train.reports import error_browser, page_view, run_report
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, page_html, segment_html, write_view
 from train.reports.run_figures import training_figures
 from train.reports.run_report import Told, write_run_report
-from train.runtime.reading import ROLES
-from train.slices import answers_of, site_slices
+from train.runtime.text import ROLES
+from train.training.recipe import fit
 
 
 @pytest.fixture(scope="module")

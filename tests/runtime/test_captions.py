@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from train.config import Config
+from train.config.schema import Config
 from train.corpus.page import Page
-from train.corpus.training import TrainingPages
-from train.explain import feature_names
-from train.models import baseline as models
+from train.corpus.training_data import TrainingPages
+from train.inference.explain import feature_names
+from train.models.baseline import family as models
 from train.runtime import encoder
 from train.runtime.baseline import Baseline
 from train.runtime.captions import _SIGNS, CAPTION_NAMES, END_CHARS, captions
 from train.runtime.encoder import COUNTED_NAMES, Encoder, SegmentPlan, counted
-from train.runtime.reading import NUMBER_NAMES, clean, numbers
+from train.runtime.page_features import NUMBER_NAMES, numbers
+from train.runtime.text import clean
 
 
 def signs(text: str) -> set[str]:

@@ -10,19 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.runtime.decoding import (
-    BEGINS,
-    BOILERPLATE,
-    GOES_ON,
-    MAIN,
-    STATES,
-    Decoder,
-    read_stories,
-    role_scores,
-    softmax,
-    states_of,
-)
-from train.runtime.reading import ROLES
+from train.runtime.decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, Decoder, read_stories, role_scores, softmax, states_of
+from train.runtime.text import ROLES
 
 
 def _random_decoder(rng: np.random.Generator, weight: float, prior_weight: float) -> Decoder:

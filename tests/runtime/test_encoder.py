@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from train.runtime import encoder
 from train.runtime.captions import captions
 from train.runtime.encoder import Encoder, SegmentPlan, counted
-from train.runtime.reading import numbers
+from train.runtime.page_features import numbers
 
 WORDS = 50
 

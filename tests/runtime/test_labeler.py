@@ -10,7 +10,7 @@ import pytest
 from train.runtime.calibration import Calibration, tempered
 from train.runtime.decoding import Decoder
 from train.runtime.labeler import BATCH_PAGES, Labeler
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
 
 ALONE = Decoder.from_states([], weight=0.0)
 UNCALIBRATED = Calibration()

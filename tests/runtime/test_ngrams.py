@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.helpers.pages import make_page
-from train.errors import InputError
-from train.models.vocabulary import fit_tfidf
-from train.runtime import ngrams, reading
+from train.common.errors import InputError
+from train.models.baseline.vocabulary import fit_tfidf
+from train.runtime import ngrams
+from train.runtime import page_features as reading
 from train.runtime.ngrams import Vectoriser, term_hashes
-from train.runtime.reading import clean
+from train.runtime.text import clean
 
 KINDS = [("word", (1, 1)), ("word", (1, 2)), ("char_wb", (2, 4)), ("char_wb", (1, 3)), ("char_wb", (4, 5))]
 TEXTS = st.lists(

@@ -9,10 +9,12 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.runtime import baseline, reading
+from train.runtime import baseline
+from train.runtime import page_features as reading
 from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
 from train.runtime.features import shifted
-from train.runtime.reading import HEAD_CHARS, LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, TAIL_CHARS, clean, likeness, place, shape
+from train.runtime.page_features import LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, likeness, place, shape
+from train.runtime.text import HEAD_CHARS, TAIL_CHARS, clean
 from train.runtime.trees import Trees
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
@@ -124,7 +126,7 @@ def _walk(trees: Trees, rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("leaves", [2, 16, 40])
 def test_all_questions_at_once_give_what_a_walk_gives(leaves: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from train.models import baseline as training
+    from train.models.baseline import family as training
 
     monkeypatch.setattr(training, "LEAVES", leaves)
     monkeypatch.setattr(training, "ROUNDS", 5)

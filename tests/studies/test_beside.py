@@ -19,18 +19,18 @@ from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import QUICK
 from tests.helpers.two_sites import LARGE, SMALL
-from train.__main__ import app
-from train.config import load_config
+from train.cli.app import application
+from train.common.errors import InputError
+from train.common.files import read_json, write_json
+from train.config.schema import load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import jsonl
-from train.errors import InputError
-from train.evaluation import text_events, text_scores
-from train.files import read_json, write_json
-from train.recipe import fit
-from train.studies import beside as module
-from train.studies.beside import OfModel, OfRecords, beside, without_titles
+from train.evaluation.metrics import text_events, text_scores
+from train.studies import extractor_benchmark as module
+from train.studies.extractor_benchmark import OfModel, OfRecords, beside, without_titles
 from train.studies.extractors import EXTRACTORS, Extractor
+from train.training.recipe import fit
 
 BODY = "The night ferry sails again from Friday, the council said on Monday evening."
 TWO = "Fares stay as they are, a spokeswoman said, until the new year at the least."
@@ -272,7 +272,7 @@ def test_bad_calls_are_told(contenders: list[tuple[str, str]], tmp_path: Path, a
     (tmp_path / "null.jsonl").write_text('{"page_id": null, "segments": []}\n')
     given = [argument.format(folder=tmp_path) for argument in arguments]
     corpus = [] if "--corpus" in given else ["--corpus", benchmark(tmp_path / "aeb", "a.example")]
-    outcome = CliRunner().invoke(app, ["beside", *corpus, *given, "--output", str(tmp_path / "out")])
+    outcome = CliRunner().invoke(application(), ["beside", *corpus, *given, "--output", str(tmp_path / "out")])
     error = outcome.exception
     assert isinstance(error, InputError)
     assert told in str(error)
@@ -325,7 +325,7 @@ def test_every_extractor_that_is_installed_finds_the_story(extractor: Extractor)
 
 
 def test_sources_give_the_documents_that_their_pages_are_made_of(tmp_path: Path) -> None:
-    from train.corpus.naming import Naming
+    from train.corpus.column_mapping import Naming
     from train.corpus.sources import locate
 
     for name in ("aeb", "wcxb", "cleaneval"):

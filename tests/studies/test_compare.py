@@ -8,10 +8,10 @@ import pytest
 from tests.helpers.commands import train
 from tests.helpers.configs import shrunk
 from tests.helpers.toys import QUICK
-from train.compare import compare_runs
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.recipe import fit
+from train.studies.comparison import compare_runs
+from train.training.recipe import fit
 
 ALONE = (
     "baseline.neighbours_before=0",
@@ -36,8 +36,8 @@ def runs(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 def test_runs_are_compared_on_the_same_pages_and_their_texts_stay_texts(runs: list[Path], tmp_path: Path) -> None:
     found = compare_runs(runs, samples=200)
     assert found.names == ["[b]run-0", "[b]run-1"]
-    for outcome, scores in zip(found.outcomes, found.scores, strict=True):
-        assert scores.values["role/macro_f1"] == pytest.approx(outcome.metrics["test/role/macro_f1"])
+    for metrics, scores in zip(found.metrics, found.scores, strict=True):
+        assert scores.values["role/macro_f1"] == pytest.approx(metrics["test/role/macro_f1"])
     (gained,) = found.gains
     ours, theirs = (scores.values["role/macro_f1"] for scores in found.scores)
     assert gained.values["role/macro_f1"] == pytest.approx(theirs - ours)

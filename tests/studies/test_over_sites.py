@@ -13,15 +13,19 @@ import pytest
 from tests.helpers.configs import shrunk
 from tests.helpers.paths import ROOT
 from tests.helpers.two_sites import LARGE, SMALL, SURE, read_as, two_sites
-from train import compare, leaks
-from train.compare import Change, compare_runs
-from train.config import Config
+from train.common.errors import InputError
+from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.errors import InputError
-from train.evaluation import Evaluation
-from train.recipe import Outcome
-from train.studies import ablate, curve, transfer
+from train.evaluation.metrics import Evaluation
+from train.reports.comparison import Change
+from train.studies import ablation as ablate
+from train.studies import comparison as compare
+from train.studies import cross_corpus as transfer
+from train.studies import leakage_effect as leaks
+from train.studies import learning_curve as curve
+from train.studies.comparison import compare_runs
+from train.training.outcome import Outcome
 
 MACRO = "role/macro_f1"
 

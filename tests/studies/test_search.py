@@ -10,9 +10,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from train.interrupt import Interrupted
-from train.studies import search
-from train.studies.search import DRAWN, OWNER, STARTUP, NumberedSampler, ended, open_study, place_of, take_over, work
+from train.common.signals import Interrupted
+from train.studies.search import workers as search
+from train.studies.search.workers import DRAWN, OWNER, STARTUP, NumberedSampler, ended, open_study, place_of, take_over, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 

@@ -14,16 +14,16 @@ from tests.helpers.answers import guessed
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
-from train.config import Config, load_config
+from train.common.errors import InputError
+from train.config.schema import Config, load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.errors import InputError
-from train.evaluation import Evaluation, evaluate, gain
+from train.evaluation.metrics import Evaluation, evaluate, gain
+from train.evaluation.trivial_baselines import rule_records
 from train.reports.figures import growth, reliability
-from train.studies.ablate import ablate, read_plan
-from train.studies.curve import Point, PowerLaw, curve, power_law
-from train.studies.floors import rule_records
-from train.studies.transfer import _apart, transfer
+from train.studies.ablation import ablate, read_plan
+from train.studies.cross_corpus import _apart, transfer
+from train.studies.learning_curve import Point, PowerLaw, curve, power_law
 
 FEW = (
     "baseline.max_iterations=5",
@@ -49,8 +49,8 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, set[str]]]:
         seen.append({part: {page.site for page in pages} for part, pages in parts.items()})
         return guessed(config, parts, texts, work)
 
-    monkeypatch.setattr("train.crossval.label_unseen", label)
-    monkeypatch.setattr("train.studies.transfer.label_unseen", label)
+    monkeypatch.setattr("train.training.crossval.label_unseen", label)
+    monkeypatch.setattr("train.studies.cross_corpus.label_unseen", label)
     return seen
 
 
@@ -184,7 +184,7 @@ def test_what_a_killed_pair_left_is_not_taken_for_anothers(
         (work / "member-0.safetensors").write_text("half a model")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("train.studies.transfer.label_unseen", killed)
+    monkeypatch.setattr("train.studies.cross_corpus.label_unseen", killed)
     for seed in (1, 1, 2):
         config = make_config("pages-baseline", *FEW, f"seed={seed}")
         with pytest.raises(KeyboardInterrupt):
@@ -204,7 +204,7 @@ def test_a_row_killed_between_records_and_state_is_done_again(corpus: Path, tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("train.studies.ablate.cross_validate", killed)
+        patched.setattr("train.studies.ablation.cross_validate", killed)
         with pytest.raises(KeyboardInterrupt):
             ablate(plan, [f"corpus.path={corpus}", *FEW, "seed=2"], tmp_path / "out", count=2)
     again = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)

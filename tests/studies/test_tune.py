@@ -14,18 +14,18 @@ import yaml
 
 from tests.helpers.answers import guessed
 from tests.helpers.paths import ROOT
-from train.config import load_config
+from train.common.errors import InputError
+from train.common.signals import Interrupted
+from train.config.schema import load_config
+from train.corpus.loading import read_corpus, split_corpus
 from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
-from train.crossval import label_unseen
-from train.errors import InputError
-from train.interrupt import Interrupted
-from train.recipe import score
-from train.run_pages import read_corpus, split_corpus
-from train.studies.search import open_study
-from train.studies.space import read_space
-from train.studies.tune import Search as Searched
-from train.studies.tune import Tuned, tune
+from train.studies.search.space import read_space
+from train.studies.search.tune import Search as Searched
+from train.studies.search.tune import Tuned, tune
+from train.studies.search.workers import open_study
+from train.training.crossval import label_unseen
+from train.training.scoring import score
 
 BASE = ROOT / "configs/pages-baseline.yaml"
 SPACE = "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
@@ -36,7 +36,7 @@ Search = Callable[..., Tuned]
 @pytest.fixture
 def search(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     """`search(n, overrides…)`: a search over the tiny corpus, whose models are guesses."""
-    monkeypatch.setattr("train.crossval.label_unseen", guessed)
+    monkeypatch.setattr("train.training.crossval.label_unseen", guessed)
     space = tmp_path / "space.yaml"
     space.write_text(SPACE)
     small = [
@@ -66,7 +66,7 @@ def test_a_search_finds_settings_and_leaves_a_config_that_trains(search: Search,
 def test_a_search_goes_on_where_it_stopped(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = search(3)
     trained: list[str] = []
-    monkeypatch.setattr("train.crossval.label_unseen", lambda *a: trained.append("fold") or guessed(*a))
+    monkeypatch.setattr("train.training.crossval.label_unseen", lambda *a: trained.append("fold") or guessed(*a))
     assert search(3).trials == whole.trials
     assert not trained
     more = search(4)
@@ -85,7 +85,7 @@ def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(search: Sear
             raise Interrupted(signal.SIGINT)
         return guessed(*arguments)
 
-    monkeypatch.setattr("train.crossval.label_unseen", killed)
+    monkeypatch.setattr("train.training.crossval.label_unseen", killed)
     with pytest.raises(Interrupted):
         search(3)
     found = search(3)
@@ -110,7 +110,7 @@ def test_a_kill_does_not_change_what_is_tried(search: Search, monkeypatch: pytes
         return guessed(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("train.crossval.label_unseen", killed)
+        patch.setattr("train.training.crossval.label_unseen", killed)
         for _ in range(2):
             with pytest.raises(Interrupted):
                 search(8, sampler="random", output="killed")
@@ -123,7 +123,7 @@ def test_a_kill_does_not_change_what_is_tried(search: Search, monkeypatch: pytes
 @pytest.mark.slow
 def test_workers_do_not_change_what_is_tried(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are processes of their own, which train."""
-    monkeypatch.setattr("train.crossval.label_unseen", label_unseen)
+    monkeypatch.setattr("train.training.crossval.label_unseen", label_unseen)
     alone, crowd = search(8, sampler="random"), search(8, sampler="random", output="crowd", workers=3)
     assert _tried(crowd) == _tried(alone)
     assert crowd.values == alone.values
@@ -144,7 +144,7 @@ def test_a_trial_is_scored_on_the_pages_of_all_its_folds(
         scored.append((sorted(page.page_id for page in pages), report.values["role/macro_f1"]))
         return report
 
-    monkeypatch.setattr("train.studies.tune.score", spy)
+    monkeypatch.setattr("train.studies.search.tune.score", spy)
     found = search(1)
     (first, _), (last, value) = scored
     assert last == known, "every page but those of the test part, once"
@@ -163,7 +163,7 @@ def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Pa
         seen.update(page.page_id for part, pages in parts.items() if part != "apart" for page in pages)
         return guessed(config, parts, texts, work)
 
-    monkeypatch.setattr("train.crossval.label_unseen", spy)
+    monkeypatch.setattr("train.training.crossval.label_unseen", spy)
     before = search(2)
     assert seen
     assert not seen & unseen

@@ -12,8 +12,8 @@ from tests.helpers.cases import ON
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
 from train.corpus.read import write_pages
-from train.recipe import fit
-from train.registry import register_outcome
+from train.registry.versions import register_outcome
+from train.training.recipe import fit
 
 
 @pytest.fixture(scope="session")

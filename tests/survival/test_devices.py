@@ -17,13 +17,12 @@ import pytest
 
 from tests.helpers.configs import ConfigMaker, shrunk
 from tests.helpers.survival_rows import add_row, command_line_of
-from train.config import Config
+from train.common.errors import InputError
+from train.common.files import read_json
+from train.config.schema import Config, EncoderConfig
 from train.corpus.page import Page
-from train.errors import InputError
-from train.files import read_json
-from train.models.encoder import EncoderFamily
-from train.recipe import fit
-from train.step_log import StepLog
+from train.tracking.step_log import StepLog
+from train.training.recipe import fit
 
 ON = ("tracking.enabled=true", "tracking.experiment=test", "encoder.threads=1", "encoder.dropout=0.0", "encoder.device=cpu")
 LONG = "encoder.fine_tune_epochs=30"
@@ -48,7 +47,7 @@ def _training(
             assert running.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.02)
-        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.devices" in command_line_of(p)]
+        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.encoder.worker" in command_line_of(p)]
         workers = [p for p in below if "torch.distributed.run" not in command_line_of(p)]
         assert len(workers) == 2
         assert len(below) == 3
@@ -125,15 +124,15 @@ def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone
 def test_workers_that_fail_say_why(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config("demo-encoder", "encoder.devices=2", "encoder.device=cpu")
 
-    from train.models import devices
+    from train.models.encoder import distributed as devices
 
-    leave = devices._Job.leave
+    leave = devices.Job.leave
 
-    def leave_and_block(job: devices._Job, family: EncoderFamily, pages: Sequence[Page]) -> None:
-        leave(job, family, pages)
-        (family.work / "checkpoint.safetensors").mkdir()
+    def leave_and_block(job: devices.Job, config: EncoderConfig, seed: int, work: Path, pages: Sequence[Page]) -> None:
+        leave(job, config, seed, work, pages)
+        (work / "checkpoint.safetensors").mkdir()
 
-    monkeypatch.setattr(devices._Job, "leave", leave_and_block)
+    monkeypatch.setattr(devices.Job, "leave", leave_and_block)
     with pytest.raises(InputError, match=r"ended early: .*([Ii]s a directory|not a file|Error)"):
         fit(config)
     assert os.path.getsize(Path(config.output) / "work" / "devices" / "workers.log")

@@ -19,7 +19,7 @@ from tests.helpers.cases import CASES, ready, run_environment
 from tests.helpers.commands import train
 from tests.helpers.optional import reason
 from tests.helpers.survival_rows import SLOW, add_row
-from train.errors import refusal_of_the_disk
+from train.common.errors import refusal_of_the_disk
 
 LIMITS = (0, 700, 20_000, 60_000, 200_000, 400_000, 900_000) if SLOW else (20_000,)
 """Bytes that no file may grow beyond."""

@@ -13,17 +13,18 @@ import pytest
 
 from tests.helpers.configs import shrunk
 from tests.helpers.paths import ROOT
-from train import crossval, recipe
-from train.config import Config
+from train.common.errors import InputError
+from train.common.files import read_json, write_json
+from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.crossval import Lesson, label_folds
-from train.errors import InputError
-from train.files import read_json, write_json
-from train.recipe import Outcome, fit
-from train.step_log import StepLog
-from train.studies import tune
-from train.tracking import Tracker
+from train.studies.search import tune
+from train.tracking.step_log import StepLog
+from train.tracking.tracker import Tracker
+from train.training import crossval, fingerprint, outcome, recipe
+from train.training.crossval import Lesson, label_folds
+from train.training.outcome import Outcome
+from train.training.recipe import fit
 
 ON = ("tracking.enabled=true", "tracking.experiment=test")
 
@@ -138,10 +139,12 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(
     split = tmp_path / "split.json"
     split.write_text("{}")
     base = config(f"corpus.split_path={split}")
-    known = recipe.run_fingerprint(base, "corpus")
-    assert recipe.run_fingerprint(config(f"corpus.split_path={split}"), "corpus") == known
-    assert recipe.run_fingerprint(config(f"corpus.split_path={split}", "tracking.enabled=true", "tracking.run_name=x"), "corpus") == known
-    others = [recipe.run_fingerprint(base, "another corpus")]
+    known = fingerprint.run_fingerprint(base, "corpus")
+    assert fingerprint.run_fingerprint(config(f"corpus.split_path={split}"), "corpus") == known
+    assert (
+        fingerprint.run_fingerprint(config(f"corpus.split_path={split}", "tracking.enabled=true", "tracking.run_name=x"), "corpus") == known
+    )
+    others = [fingerprint.run_fingerprint(base, "another corpus")]
     changes = [
         "seed=1",
         "baseline.regularisation=2",
@@ -150,32 +153,32 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(
         "calibration.precision=0.5",
         "evaluation.confidence=0.9",
     ]
-    others += [recipe.run_fingerprint(config(f"corpus.split_path={split}", change), "corpus") for change in changes]
+    others += [fingerprint.run_fingerprint(config(f"corpus.split_path={split}", change), "corpus") for change in changes]
     split.write_text('{"other": 1}')
-    others.append(recipe.run_fingerprint(base, "corpus"))
+    others.append(fingerprint.run_fingerprint(base, "corpus"))
     split.write_text("{}")
     for name, value in (
         ("code_sha256", lambda: "other"), ("also_sha256", lambda config: "other"), ("topics_sha256", lambda config: "other"),
         ("environment", lambda: {"version.torch": "0"}),
     ):  # fmt: skip
         with monkeypatch.context() as patch:
-            patch.setattr(recipe, name, value)
-            others.append(recipe.run_fingerprint(base, "corpus"))
+            patch.setattr(fingerprint, name, value)
+            others.append(fingerprint.run_fingerprint(base, "corpus"))
     assert len({known, *others}) == 1 + len(others)
-    environment = recipe.environment()
-    monkeypatch.setattr(recipe, "environment", lambda: {**environment, "machine": "another"})
-    assert recipe.run_fingerprint(base, "corpus") == known, "the same libraries on another machine"
+    environment = fingerprint.environment()
+    monkeypatch.setattr(fingerprint, "environment", lambda: {**environment, "machine": "another"})
+    assert fingerprint.run_fingerprint(base, "corpus") == known, "the same libraries on another machine"
 
 
 def test_a_backbone_is_known_by_its_content(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"a": "1", "b": "2"}
-    monkeypatch.setattr(recipe, "backbone_content", lambda name: content[name])
+    monkeypatch.setattr(fingerprint, "backbone_content", lambda name: content[name])
     config = shrunk("demo-encoder", corpus, corpus, tmp_path)
     assert config.encoder is not None
     one = replace(config, encoder=replace(config.encoder, backbone="a"))
-    before = recipe.run_fingerprint(one, "corpus")
+    before = fingerprint.run_fingerprint(one, "corpus")
     content["a"] = "3"
-    assert recipe.run_fingerprint(one, "corpus") != before
+    assert fingerprint.run_fingerprint(one, "corpus") != before
 
 
 def _outcome(output: Path, **changes: Any) -> Outcome:
@@ -189,11 +192,11 @@ def test_what_a_finished_run_leaves_is_its_outcome_and_no_work(tmp_path: Path) -
     _begun(tmp_path, "state", run_id="r")
     told = _outcome(tmp_path, model_uri="models:/m-1")
     recipe._finish(told, "state")
-    assert recipe.read_outcome(tmp_path) == told
+    assert outcome.read_outcome(tmp_path) == told
     assert read_json(tmp_path / "outcome.json")["state"] == "state"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outcome.json"]
-    assert recipe.run_corpus_sha256(tmp_path) == "c"
-    assert recipe.run_corpus_sha256(tmp_path / "none") is None
+    assert outcome.run_corpus_sha256(tmp_path) == "c"
+    assert outcome.run_corpus_sha256(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_a_finished_run_is_taken_while_it_is_of_this_config_and_whole(
     monkeypatch.setattr(recipe, "has_model", lambda uri: uri == "models:/m-there")
     uri = {"its model is in the store": "models:/m-there", "its model is gone": "models:/m-gone"}.get(change)
     told = _outcome(output, model_uri=uri)
-    recipe._finish(told, recipe.run_fingerprint(mine, "corpus"))
+    recipe._finish(told, fingerprint.run_fingerprint(mine, "corpus"))
     if change == "no outcome":
         (output / "outcome.json").unlink()
     corpus[0] = "another" if change == "another corpus" else "corpus"

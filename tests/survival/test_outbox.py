@@ -13,15 +13,17 @@ from tests.helpers.answers import guessed
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.server import Server
 from tests.helpers.toys import QUICK, toy_baseline
-from train import outbox as outbox_module
-from train import recipe, tracking
-from train.crossval import cross_validate
-from train.errors import InputError
-from train.models.baseline import BaselineFamily
-from train.outbox import UNSENT, Away, Entry, Outbox, read_unsent
-from train.recipe import fit, read_outcome, send_kept
-from train.registry import register_outcome, version_of
-from train.sending import send
+from train.common.errors import InputError
+from train.models.baseline.family import BaselineFamily
+from train.registry.versions import register_outcome, version_of
+from train.tracking import outbox as outbox_module
+from train.tracking import runs as tracking
+from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_unsent
+from train.tracking.senders import send
+from train.training import recipe
+from train.training.crossval import cross_validate
+from train.training.outcome import read_outcome
+from train.training.recipe import fit, send_kept
 
 ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
 
@@ -241,7 +243,7 @@ def test_folds_that_no_server_saw_are_made_later(
         gone = True
         return guessed(*given)
 
-    monkeypatch.setattr("train.crossval.label_unseen", label)
+    monkeypatch.setattr("train.training.crossval.label_unseen", label)
     output = tmp_path / "folds"
     cross_validate(make_config("demo-baseline", *ON), "small", output, count=2)
     server.start()

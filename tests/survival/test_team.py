@@ -23,10 +23,12 @@ from tests.helpers.paths import ROOT
 from tests.helpers.server import Server
 from tests.helpers.survival_rows import SLOW, add_row
 from tests.helpers.toys import toy_baseline
-from train import registry
-from train.files import read_json
-from train.gate import Verdict
-from train.registry import CHAMPION, LOCK, ChampionMoved, history, promote, register, version_of
+from train.common.files import read_json
+from train.registry import lock
+from train.registry import versions as registry
+from train.registry.lock import LOCK
+from train.registry.verdict import Verdict
+from train.registry.versions import CHAMPION, ChampionMoved, history, promote, register, version_of
 
 ENGINEER = """
 import sys
@@ -168,7 +170,7 @@ def _engineer(version: Any, folder: Path) -> int:
 def test_a_version_judged_against_another_champion_is_not_promoted(
     corpus: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.registry import register_outcome
+    from train.registry.versions import register_outcome
 
     outcome = toy_baseline(corpus, tmp_path, "tracking.enabled=true", "tracking.experiment=newsparts")
     verdicts = [Verdict("x", True, "a", "b")]
@@ -186,9 +188,9 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
     promote(two, verdicts, against=one)
     assert history() == [one, two]
     # Nor that of another machine, whose clock tells nothing; and what another took over is not ours to let go.
-    monkeypatch.setattr(registry, "LONGEST_LOCK_S", 1.0)
+    monkeypatch.setattr(lock, "LONGEST_LOCK_S", 1.0)
     client.create_registered_model(LOCK, {"owner": "elsewhere 1", "token": "theirs"})
-    with registry._locked(client):
+    with lock.locked(client):
         client.set_registered_model_tag(LOCK, "token", "another's")
     assert client.get_registered_model(LOCK).tags["token"] == "another's"
 
@@ -197,7 +199,7 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
 def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import requests
 
-    from train.tracking import tracked_run
+    from train.tracking.runs import tracked_run
 
     server = Server(tmp_path, "")
     uri = server.uri

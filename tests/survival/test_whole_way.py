@@ -21,11 +21,12 @@ from tests.helpers.pages import make_page
 from tests.helpers.survival_rows import SLOW, add_row
 from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal, scan
-from train.labelling import label_pairs, load_labeler
+from train.evaluation.slices import answers_of
+from train.inference.inputs import label_pairs
+from train.inference.resolve import load_labeler
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import view_of, write_view
 from train.runtime import Labeler
-from train.slices import answers_of
 
 PAGES, BATCH = (20_000 if SLOW else 1_000), 250
 HOSTILE = [

@@ -13,13 +13,14 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 
-from train import outbox as outbox_module
-from train import sending, tracking
-from train.errors import InputError
-from train.interrupt import Interrupted
-from train.outbox import UNSENT, Away, Entry, Outbox, read_unsent
-from train.sending import NOTE, SENDERS, artifact_page, model_of, send
-from train.tracking import MlflowTracker
+from train.common.errors import InputError
+from train.common.signals import Interrupted
+from train.tracking import outbox as outbox_module
+from train.tracking import runs as tracking
+from train.tracking import senders as sending
+from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_unsent
+from train.tracking.senders import NOTE, SENDERS, artifact_page, model_of, send
+from train.tracking.tracker import MlflowTracker
 
 
 class _Client:
@@ -89,7 +90,7 @@ def test_a_model_is_logged_in_its_run_which_goes_on_whatever_happens(
 ) -> None:
     import mlflow
 
-    from train.export import flavor
+    from train.export import mlflow_flavor as flavor
 
     order: list[Any] = []
     monkeypatch.setattr(mlflow, "start_run", lambda run_id: order.append(("start", run_id)))

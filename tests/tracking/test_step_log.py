@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from train.step_log import StepLog
+from train.tracking.step_log import StepLog
 
 
 def test_steps_are_kept_passed_on_and_found_again(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from tests.helpers.answers import guessed
 from tests.helpers.configs import ConfigMaker
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import QUICK
-from train.config import Config
-from train.crossval import cross_validate
-from train.files import read_json
-from train.outbox import Outbox
-from train.recipe import fit
-from train.tracking import attach, connect, tracked_run
+from train.common.files import read_json
+from train.config.schema import Config
+from train.tracking.outbox import Outbox
+from train.tracking.runs import tracked_run
+from train.tracking.store import attach, connect
+from train.training.crossval import cross_validate
+from train.training.recipe import fit
 
 ON = ("tracking.enabled=true", "tracking.experiment=test")
 
@@ -83,7 +84,7 @@ def test_names_of_topics_and_columns_that_mlflow_does_not_take(make_config: Conf
 def test_folds_are_children_of_their_cross_validation(
     make_config: ConfigMaker, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.crossval.label_unseen", guessed)
+    monkeypatch.setattr("train.training.crossval.label_unseen", guessed)
     found = cross_validate(make_config("demo-baseline", *ON), "demo-baseline", tmp_path / "crossval", count=2)
     runs = _runs()
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]

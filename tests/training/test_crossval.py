@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.configs import ConfigMaker
+from train.common.errors import InputError
+from train.common.files import begin_folder, read_json
 from train.corpus.page import Page
-from train.crossval import label_folds
-from train.errors import InputError
-from train.files import begin_folder, read_json
+from train.training.crossval import label_folds
 
 
 def test_a_run_killed_while_it_wrote_its_marker_goes_on(make_config: ConfigMaker, pages: list[Page], tmp_path: Path) -> None:

@@ -14,22 +14,24 @@ import pytest
 
 from tests.helpers.configs import shrunk
 from tests.helpers.pages import make_page
-from train import crossval, recipe
-from train.config import Config
+from train.common.files import read_json
+from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.corpus.split import PARTS
-from train.corpus.training import TrainingPages
-from train.crossval import cross_validate, label_folds, label_unseen
-from train.evaluation import evaluate
-from train.files import read_json
-from train.models import family as families
-from train.models.calibrating import reliability
-from train.models.family import Chosen, Log
-from train.recipe import Outcome, score
+from train.corpus.splits.split import PARTS
+from train.corpus.training_data import TrainingPages
+from train.evaluation.metrics import evaluate
+from train.evaluation.reliability import reliability
+from train.models import selection
+from train.models.family import Log
+from train.models.selection import Chosen
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
+from train.training import crossval, learning_curve, recipe
+from train.training.crossval import cross_validate, label_folds, label_unseen
+from train.training.outcome import Outcome
+from train.training.scoring import score
 
 
 class Guess:
@@ -103,11 +105,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         return told.families[-1]
 
     def choose(reader: Any, train: Sequence[Page], validation: Sequence[Page], *settings: Any) -> Chosen:
-        chosen = families.choose(reader, train, validation, *settings)
+        chosen = selection.choose(reader, train, validation, *settings)
         told.chosen.append((ids(train), ids(validation), chosen))
         return chosen
 
-    calibrate, role_macro_f1 = families.calibrate, recipe.role_macro_f1
+    calibrate, role_macro_f1 = selection.calibrate, learning_curve.role_macro_f1
 
     def heard_calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float) -> Calibration:
         told.calibrated.append(ids(pages))
@@ -117,11 +119,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         told.curve.append(ids(pages))
         return role_macro_f1(reader, pages)
 
-    for module in (recipe, crossval):
+    for module in (recipe, crossval, learning_curve):
         monkeypatch.setattr(module, "family_of", family_of)
+    for module in (recipe, crossval):
         monkeypatch.setattr(module, "choose", choose)
-    monkeypatch.setattr(families, "calibrate", heard_calibrate)
-    monkeypatch.setattr(recipe, "role_macro_f1", heard_curve)
+    monkeypatch.setattr(selection, "calibrate", heard_calibrate)
+    monkeypatch.setattr(learning_curve, "role_macro_f1", heard_curve)
     return told
 
 

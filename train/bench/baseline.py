@@ -18,18 +18,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from train.bench.compare import Row, compare, split_pages
-from train.config import BaselineConfig, load_config
+from train.config.schema import BaselineConfig, load_config
 from train.corpus.page import Page
-from train.corpus.training import TrainingPages
-from train.models.baseline import BaselineFamily
-from train.models.family import certain_states, page_states, states_macro_f1
+from train.corpus.training_data import TrainingPages
+from train.models.baseline.family import BaselineFamily
+from train.models.family import page_states
 from train.models.linear import fit_linear
+from train.models.selection import certain_states, states_macro_f1
 from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
 from train.runtime.decoding import Decoder
 from train.runtime.encoder import counted
 from train.runtime.features import shifted
-from train.runtime.reading import clean
+from train.runtime.text import clean
 
 
 class PlainPipeline:

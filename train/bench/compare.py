@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from train.corpus.facts import all_facts
 from train.corpus.page import Page
 from train.corpus.read import read_pages
-from train.corpus.split import split_by_site
+from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.split import split_by_site
 
 
 @dataclass(frozen=True)

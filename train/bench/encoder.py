@@ -1,4 +1,4 @@
-"""The encoder's engines when it labels: how fast each is, how near their answers, and what memory they take."""
+"""The encoder's engines when it labels: how fast each is, and how near their answers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ import numpy as np
 import torch
 
 from train.bench.compare import Row, compare, machine, split_pages
-from train.bench.memory import engine_memory
-from train.config import load_config
+from train.config.schema import load_config
 from train.models.backbone import load_backbone
-from train.models.family import role_macro_f1
-from train.models.page_network import SegmentReader
+from train.models.encoder.networks import SegmentReader
 from train.models.quantize import quantized
+from train.models.selection import role_macro_f1
 from train.models.story_topics import TopicWeights
 from train.runtime.encoder import PAGE_FILE, SEGMENT_FILES, Encoder
-from train.runtime.labeler import read_manifest
-from train.runtime.reading import clean
+from train.runtime.manifest import read_manifest
+from train.runtime.text import clean
 
 
 def int8_engine(bundle: Path, manifest: dict[str, Any], threads: int) -> Encoder:
@@ -94,7 +93,7 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
     latencies = {name: _latency(engine, pages) for name, engine in engines.items()}
     few = sum(map(len, pages[:6]))
     rows += compare(f"labelling a page at a time, {threads} threads", alone, few, "segments/s", rounds=rounds, notes=latencies)
-    return rows + (engine_memory(corpus, model, threads) if threads == 1 else [])
+    return rows
 
 
 def _reading(engine: Encoder, batches: Sequence[Sequence[Sequence[str]]]) -> Callable[[], object]:

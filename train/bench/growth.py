@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from train.bench.compare import machine
-from train.corpus.training import TrainingPages
-from train.errors import InputError
-from train.machine import peak_memory_mb
-from train.progress import track
+from train.common.console import track
+from train.common.environment import peak_memory_mb
+from train.common.errors import InputError
+from train.corpus.training_data import TrainingPages
 
 SIZES = (10_000, 100_000, 1_000_000)
 SEGMENTS_A_PAGE = 52.84
@@ -49,16 +49,16 @@ class Measurement:
 
 
 def _check(corpus: Path, folder: Path) -> Callable[[], object]:
-    from train.corpus.check import check_corpus
+    from train.corpus.quality.check import check_corpus
 
     return lambda: check_corpus(corpus, quarantine=folder / "quarantine.jsonl")
 
 
 def _split(corpus: Path, folder: Path) -> Callable[[], object]:
-    from train.corpus.facts import all_facts
+    from train.common.files import write_json
     from train.corpus.read import Corpus
-    from train.corpus.split import split_by_site
-    from train.files import write_json
+    from train.corpus.splits.page_summary import all_facts
+    from train.corpus.splits.split import split_by_site
 
     def run() -> None:
         split = split_by_site(list(all_facts(Corpus(corpus))), validation_share=0.15, test_share=0.25, seed=13)
@@ -69,8 +69,8 @@ def _split(corpus: Path, folder: Path) -> Callable[[], object]:
 
 
 def _leakage(corpus: Path, folder: Path) -> Callable[[], object]:
-    from train.config import load_config
-    from train.leaks import look
+    from train.config.schema import load_config
+    from train.studies.leakage_effect import look
 
     config = load_config(Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}"])
     return lambda: look(config, None)
@@ -83,9 +83,9 @@ def _report(corpus: Path, folder: Path) -> Callable[[], object]:
 
 
 def _train(corpus: Path, folder: Path) -> Callable[[], object]:
-    from train.config import load_config
+    from train.config.schema import load_config
     from train.corpus.read import read_pages
-    from train.models.baseline import BaselineFamily
+    from train.models.baseline.family import BaselineFamily
 
     config = load_config(Path("configs/demo-baseline.yaml")).baseline
     assert config is not None
@@ -95,9 +95,9 @@ def _train(corpus: Path, folder: Path) -> Callable[[], object]:
 
 def _label(corpus: Path, folder: Path) -> Callable[[], object]:
     """With a model trained on a few pages: what it costs hangs on the model's size, not on what it knows."""
-    from train.config import load_config
+    from train.config.schema import load_config
     from train.corpus.read import Corpus
-    from train.models.baseline import BaselineFamily
+    from train.models.baseline.family import BaselineFamily
     from train.runtime import Labeler
     from train.runtime.decoding import Decoder
 

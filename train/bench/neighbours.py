@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from train.bench.compare import Row, compare, split_pages
-from train.config import load_config
-from train.corpus.training import TrainingPages
-from train.progress import console
+from train.common.console import console
+from train.config.schema import load_config
+from train.corpus.training_data import TrainingPages
 from train.runtime.encoder import Encoder
-from train.runtime.labeler import read_manifest
-from train.runtime.reading import clean
+from train.runtime.manifest import read_manifest
+from train.runtime.text import clean
 
 THREADS, LOOPS = 2, 2
 LEARNT_PAGES, LABELLED_PAGES = 24, 16
@@ -86,7 +86,7 @@ def _busy() -> Iterator[None]:
 
 def _train(pages: TrainingPages) -> None:
     """A toy training, every segment read anew: vectors are kept in a folder that goes."""
-    from train.models.encoder import EncoderFamily
+    from train.models.encoder.family import EncoderFamily
 
     config = load_config(Path("configs/demo-encoder.yaml"), TOY).encoder
     assert config is not None

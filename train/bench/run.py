@@ -13,19 +13,18 @@ from pathlib import Path
 
 from train.bench import growth, neighbours, serving
 from train.bench.compare import Row, machine, table
-from train.errors import InputError
-from train.files import write_json, write_text
-from train.progress import console
-from train.registry import bundle_folder
+from train.common.console import console
+from train.common.errors import InputError
+from train.common.files import write_json, write_text
+from train.inference.resolve import bundle_folder
 from train.runtime.encoder import SEGMENT_FILES
 
-COMPARED = {"baseline": (1,), "labelling": (1, 2), "cost": (1,)}
+COMPARED = {"baseline": (1,), "labelling": (1, 2)}
 """Sections that compare, and the threads they are run with."""
 SECTIONS = ("growth", *COMPARED, "neighbours", "serving")
-OF_ENCODER = frozenset({"labelling", "cost", "neighbours"})
+OF_ENCODER = frozenset({"labelling", "neighbours"})
 """Sections that measure a trained encoder."""
 CHAMPION = "models:/newsparts@champion"
-BASELINE = "demo-baseline"
 PAGES = 1040
 """Of the composed corpus that is compared on: the demo's."""
 
@@ -56,10 +55,6 @@ def report(
             "no trained encoder", expected="a run's output folder", remedy="run make demo first, or name one: MODEL=outputs/…",
             path=model, rule="no-model",
         )  # fmt: skip
-    if "cost" in (sections or SECTIONS) and not (beside(model) / "bundle").is_dir():
-        raise InputError(
-            "no trained baseline beside the encoder", expected=BASELINE, remedy="run make demo first", path=beside(model), rule="no-model"
-        )
     for section in sections or SECTIONS:
         if section == "growth":
             found = growth.growth(folder, sizes or growth.SIZES, steps or tuple(growth.STEPS))
@@ -86,11 +81,6 @@ def report(
         yield folder / f"{section}.md", text
 
 
-def beside(model: Path) -> Path:
-    """Output folder of the baseline that was trained beside an encoder."""
-    return model.parent / BASELINE
-
-
 def _isolated(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]:
     console.print(f"measuring {section} with {threads} thread{'s'[: threads != 1]}")
     pinned = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -107,10 +97,6 @@ def main(section: str, corpus: Path, model: Path, rounds: int, threads: int) -> 
         from train.bench import baseline
 
         return baseline.run(corpus, rounds)
-    if section == "cost":
-        from train.bench.cost import cost
-
-        return cost(corpus, model, beside(model), rounds, threads)
     from train.bench.encoder import labelling
 
     return labelling(corpus, model, rounds, threads)

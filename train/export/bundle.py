@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import train.runtime
-from train.errors import InputError
+from train.common.errors import InputError
+from train.common.files import read_json, sha256_file, write_json
 from train.export.golden import write_golden
-from train.files import read_json, sha256_file, write_json
 from train.models.quantize import REPORT as INT8_REPORT
 from train.runtime import BundleError, Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
-from train.runtime.labeler import MANIFEST, SCHEMA, read_manifest, version_of
-from train.runtime.reading import ROLES, TOPIC_WORD_LIMIT
+from train.runtime.manifest import MANIFEST, SCHEMA, read_manifest, version_of
+from train.runtime.text import ROLES, TOPIC_WORD_LIMIT
 
 NAME = "newsparts"
 RUNTIME = "newsparts_runtime"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from train.files import write_text
+from train.common.files import write_text
 from train.runtime import Labeler, golden
 
 _STORY = [

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
-from train.errors import InputError
+from train.common.console import console
+from train.common.errors import InputError
 from train.models.backbone_files import backbone_source
-from train.progress import console
 
 _DROPOUTS = (
     "hidden_dropout_prob", "hidden_dropout", "dropout", "embd_pdrop", "resid_pdrop", "embedding_dropout", "mlp_dropout",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from train.errors import InputError
-from train.files import sha256_files
+from train.common.errors import InputError
+from train.common.files import sha256_files
 
 _READ = (".safetensors", ".json", ".txt", ".model")
 """What is read of a backbone: weights, settings, tokenizer."""

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from train.common.console import console
+from train.common.files import write_json
 from train.corpus.page import Page
-from train.files import write_json
-from train.models.family import states_macro_f1
-from train.progress import console
-from train.runtime.labeler import Reader
+from train.models.selection import states_macro_f1
 from train.runtime.onnx import INT8
-from train.runtime.reading import clean
+from train.runtime.reader import Reader
+from train.runtime.text import clean
 
 MOST_LOST, LEAST_AGREEMENT, LEAST_SPEED = 0.003, 0.99, 1.1
 JUDGED_PAGES, TIMED_PAGES, ROUNDS = 60, 8, 3

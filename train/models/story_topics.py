@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from train.corpus.page import Page
 from train.models.linear import fit_linear
 from train.runtime.baseline import coefficients
-from train.runtime.reading import TOPIC_WORD_LIMIT, clean, spaced_words
+from train.runtime.text import TOPIC_WORD_LIMIT, clean, spaced_words
 
 ITERATIONS = 1000
 TOKENS_SCALE = 40.0

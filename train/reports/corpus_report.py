@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from train.corpus.check import WARNINGS, CheckReport, check_corpus
-from train.corpus.leakage import LEAST_WORDS, normal
-from train.corpus.naming import Naming
+from train.corpus.column_mapping import Naming
 from train.corpus.page import Page
+from train.corpus.quality.check import WARNINGS, CheckReport, check_corpus
+from train.corpus.splits.leakage import LEAST_WORDS, normal
 from train.reports import figures
 from train.reports.html import escape, listing, table, write_page
-from train.runtime.reading import ROLES, word_count
+from train.runtime.text import ROLES, word_count
 
 SAMPLE = 20
 LENGTHS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 4096])

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from train.annotation.label_errors import label_errors
 from train.corpus.page import Page
-from train.explain import Explainer
-from train.label_quality import label_errors
+from train.evaluation.slices import Answers, slice_values
+from train.inference.explain import Explainer
 from train.reports.html import escape, link, write_page
 from train.reports.page_view import STYLE as PAGE_STYLE
 from train.reports.page_view import View, segment_html, view_of
-from train.runtime.reading import ROLES
-from train.slices import Answers, slice_values
+from train.runtime.text import ROLES
 
 NEIGHBOURS = 3
 MOST = 1500

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from train.files import write_text
+from train.common.files import write_text
 from train.reports.html import escape
 
 COLOURS = {"main": "#2e9e5b", "related": "#d08c00", "boilerplate": "#7f8c9b", "unlabelled": "#b05fb0"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from train.files import write_text
+from train.common.files import write_text
 
 SIGNS = {"main": "█", "related": "▒", "boilerplate": "·", None: "?"}
 """Sign of each role, so that colour is not needed to tell it."""

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.config import Config
+from train.common.markdown import plain
+from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.sources import composed
-from train.evaluation import Evaluation
-from train.markdown import plain
+from train.evaluation.metrics import Evaluation
 
 LEAST_PAGES = 5
 """A language with fewer test pages gets no row."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from train.corpus.page import Page
-from train.explain import Explainer
+from train.inference.explain import Explainer
 from train.reports.html import SIGNS, clipped, escape, link, write_page
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
 
 SHOWN_CHARS = 4000
 MOST_PAGES = 100

@@ -7,9 +7,9 @@ from itertools import cycle
 
 import numpy as np
 
+from train.evaluation.slices import Answers, Slice, confusion
 from train.reports.figures import COLOURS, INK, LINES, PLAIN, SERIES, Drawing, axes_of, drawn, label, short
-from train.runtime.reading import ROLES
-from train.slices import Answers, Slice, confusion
+from train.runtime.text import ROLES
 
 
 def confusion_figure(answers: Answers) -> Drawing:

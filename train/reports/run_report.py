@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train.common.files import write_json
 from train.corpus.page import Page
-from train.evaluation import COSTS, KEY_METRICS, TOPIC_METRICS, Evaluation
-from train.explain import Explainer
-from train.files import write_json
+from train.evaluation.metrics import COSTS, KEY_METRICS, TOPIC_METRICS, Evaluation
+from train.evaluation.slices import Answers, Slice, answers_of, site_slices, slices
+from train.inference.explain import Explainer
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.figures import Drawing, gallery, reliability
 from train.reports.html import escape, table, write_page
 from train.reports.page_view import View, view_of, write_view
 from train.reports.run_figures import confusion_figure, coverage_figure, precision_recall_figure, slices_figure, training_figures
-from train.slices import Answers, Slice, answers_of, site_slices, slices
 
 SHOWN_SITES = 30
 SHOWN_VIEWS = 12

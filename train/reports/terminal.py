@@ -11,18 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from train.corpus.check import WARNINGS, CheckReport
-from train.corpus.leakage import LeakReport
+from train.annotation.label_errors import MIN_WORDS, LabelError
 from train.corpus.page import Page
-from train.corpus.split import Split, describe
-from train.evaluation import KEY_METRICS, Evaluation
-from train.explain import Reason
-from train.label_quality import MIN_WORDS, LabelError
-from train.runtime.reading import ROLES, word_count
+from train.corpus.quality.check import WARNINGS, CheckReport
+from train.corpus.splits.leakage import LeakReport
+from train.corpus.splits.split import Split, describe
+from train.evaluation.metrics import KEY_METRICS, Evaluation
+from train.inference.explain import Reason
+from train.runtime.text import ROLES, word_count
 
 if TYPE_CHECKING:
-    from train.drift import Drift
-    from train.promote import Decision
+    from train.monitoring.drift import Drift
 
 STYLE = {"main": ("█", "bold green"), "related": ("▒", "yellow"), "boilerplate": ("·", "bright_black")}
 """Sign and colour of each role: the sign alone must tell it too."""
@@ -260,29 +259,6 @@ def why_view(texts: Sequence[str], reasons: Sequence[Reason], *, width: int = 10
         said = ", ".join(f"{name} {value:+.2f}" for name, value in reason.features)
         lines.append(Text(f"    {reason.state} {reason.probability:.2f}, not {reason.other}: {said}", "dim"))
     return Group(*lines)
-
-
-def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
-    """What the gate said of a version, rule by rule, and what came of it."""
-    if not decision.verdicts:
-        return Text(f"version {decision.version} is the champion already", "green")
-    against = f"beside the champion, version {decision.champion}" if decision.champion else "no champion to beat: absolute minima"
-    table = Table(title=f"Version {decision.version}, {against}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for name in ("rule", "", "found", "wanted"):
-        table.add_column(name, header_style="dim", overflow="fold")
-    for verdict in decision.verdicts:
-        table.add_row(
-            verdict.rule, Text("pass", "green") if verdict.passed else Text("refused", "bold red"), escape(verdict.found), verdict.wanted
-        )
-    refused = sum(not verdict.passed for verdict in decision.verdicts)
-    if dry:
-        said = "it would be promoted" if decision.passed else f"it would not be promoted: {refused} rules refuse it"
-    elif decision.promoted:
-        said = f"it is the champion now{', by force' if refused else ''}"
-    else:
-        said = f"not promoted: {refused} rule{'s' if refused > 1 else ''} refuse{'s' if refused == 1 else ''} it"
-        said += "; make promote FORCE='why' lets it serve all the same"
-    return Group(table, Text(), Text(said, "green" if decision.passed else "bold red"))
 
 
 def drift_view(found: Drift) -> RenderableType:

@@ -4,6 +4,7 @@ Imports nothing outside this package but the standard library, numpy and, per fa
 onnxruntime + tokenizers. No torch, no transformers, no mlflow, no `train`.
 """
 
-from .labeler import BundleError, Labeler, Scores
+from .labeler import Labeler, Scores
+from .manifest import BundleError
 
 __all__ = ["BundleError", "Labeler", "Scores"]

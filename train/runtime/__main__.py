@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from . import golden
-from .labeler import BundleError, Labeler
+from .labeler import Labeler
+from .manifest import BundleError
 
 
 def main() -> int:

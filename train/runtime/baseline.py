@@ -20,7 +20,8 @@ from .captions import captions
 from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
 from .features import Features, shifted
 from .ngrams import Vectoriser, transform_each
-from .reading import LONG_WORDS, SHAPE_NAMES, numbers, spaced_words
+from .page_features import LONG_WORDS, SHAPE_NAMES, numbers
+from .text import spaced_words
 from .trees import Trees
 
 BATCH_SEGMENTS = 20_000

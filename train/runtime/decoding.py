@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .reading import ROLES
+from .text import ROLES
 
 STATES = ("main", "boilerplate", "related-begins", "related-goes-on")
 MAIN, BOILERPLATE, BEGINS, GOES_ON = range(4)

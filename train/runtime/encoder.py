@@ -11,7 +11,7 @@ import numpy as np
 
 from .captions import CAPTION_NAMES, captions
 from .onnx import INT8, load_tokenizer, onnx_session
-from .reading import NUMBER_NAMES, numbers
+from .page_features import NUMBER_NAMES, numbers
 
 BATCH_TOKENS = 1024
 SEGMENT_FILES = ("segments.onnx", "tokenizer.json")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .labeler import BundleError, Labeler
+from .labeler import Labeler
+from .manifest import BundleError
 
 FILE = "golden.jsonl"
 TOLERANCE = 1e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from train.evaluation import KEY_METRICS, Evaluation
+from train.evaluation.metrics import KEY_METRICS, Evaluation
 
 USUAL_FOLDS = 5
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.common.files import digest_of, sha256_json
+from train.corpus.column_mapping import Naming
 from train.corpus.sources import (
     aeb,
     cleaneval,
@@ -33,8 +35,6 @@ from train.corpus.sources import (
     schema_org,
     wcxb,
 )
-from train.errors import InputError
-from train.files import digest_of, sha256_json
 
 Rows = Iterator[tuple[int, Any]]
 Documents = Callable[[Path], Rows]

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import read_within
-from train.errors import InputError
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:

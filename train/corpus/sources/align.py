@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.html_blocks import Html, read_html
 from train.corpus.sources.html_folder import page_record
 from train.corpus.sources.markup import Markup, words_of

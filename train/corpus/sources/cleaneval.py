@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import decode, files, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, stem
-from train.errors import InputError
 
 _SIDES = {"original", "originals", "cleaned", "clean", "input", "html", "raw", "gold", "goldstandard", "standard", "txt", "text", "source"}
 _URL = re.compile(r"\A\s*URL:\s*(\S+)[^\n]*\n?", re.I)

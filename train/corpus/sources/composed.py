@@ -22,9 +22,9 @@ from typing import Any
 
 import yaml
 
-from train.corpus.overlap import components, prints, relatives
+from train.common.errors import InputError
 from train.corpus.page import Page, Segment
-from train.errors import InputError
+from train.corpus.splits.near_duplicates import components, prints, relatives
 
 SITES_PER_NETWORK = 4
 HEADLINES_ONLY = 0.25

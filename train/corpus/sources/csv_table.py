@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.rows import Row, check_columns, pages
-from train.errors import InputError
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources import jsonl
 from train.corpus.sources.spans import Span, segments, span, split_lines
-from train.errors import InputError
 
 _OWN_KEYS = ("id", "text", "label", "labels", "entities", "relations", "Comments", "comments")
 

@@ -14,13 +14,13 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.align import aligned, main_blocks
 from train.corpus.sources.html_blocks import cut, decode, files, parse, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, file_record, numbered
 from train.corpus.sources.markup import Markup
 from train.corpus.sources.schema_org import LEAST_WORDS
-from train.errors import InputError
 
 AGREED = 0.8
 """F1 of the words that two extractors take for the story, below which a page is refused."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train.errors import InputError
+from train.common.errors import InputError
 
 LARGEST = 64 * 2**20
 """Bytes; a larger page (or a gzip that unpacks to more) is refused."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.html_blocks import Html, files, read_html, read_within
-from train.errors import InputError
 
 SUFFIXES = (".html", ".htm", ".xhtml", ".html.gz", ".htm.gz")
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming, plain
+from train.common.errors import InputError
+from train.common.files import digest_of, read_json
+from train.corpus.column_mapping import Naming, plain
 from train.corpus.sources.rows import Row, check_columns, pages
-from train.errors import InputError
-from train.files import digest_of, read_json
 
 TABLES = ("parquet", "arrow", "json", "csv")
 _KINDS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "json", ".csv": "csv"}

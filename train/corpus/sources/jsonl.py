@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from train.corpus.naming import Naming
-from train.errors import InputError
-from train.files import written_aside
+from train.common.errors import InputError
+from train.common.files import written_aside
+from train.corpus.column_mapping import Naming
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.html_blocks import Block, files, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record
-from train.errors import InputError
 
 _LABELS = {"0": "not content", "1": "headline", "2": "full text", "3": "supplemental", "4": "related", "5": "comment"}
 _ROLES = {"headline": "main", "full text": "main", "related": "related"}

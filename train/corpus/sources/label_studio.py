@@ -14,12 +14,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.common.files import written_aside
+from train.corpus.column_mapping import Naming
 from train.corpus.page import Page
 from train.corpus.sources.spans import segments, span, split_lines
-from train.errors import InputError
-from train.files import written_aside
-from train.runtime.reading import ROLES
+from train.runtime.text import ROLES
 
 _KEYS = ("page_id", "site", "lang", "title", "url", "date")
 _SEGMENTS, _TEXT, _EXTRA = "segments", "text", "extra"

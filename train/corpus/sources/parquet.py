@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming, plain
+from train.common.errors import InputError
+from train.common.files import written_aside
+from train.corpus.column_mapping import Naming, plain
 from train.corpus.sources.rows import PAGE_COLUMNS, SEGMENT_COLUMNS, Row, check_columns, pages
-from train.errors import InputError
-from train.files import written_aside
 
 _BATCH_ROWS = 256
 _EXTRA = "extra"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
-from train.errors import InputError
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 
 PAGE_COLUMNS = ("page_id", "site", "lang", "title", "url", "date")
 SEGMENT_COLUMNS = ("text", "role", "story", "topic")

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.align import aligned
 from train.corpus.sources.html_blocks import cut, files, parse, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, file_record, numbered
 from train.corpus.sources.markup import Markup
-from train.errors import InputError
 
 LEAST_WORDS = 60
 """A shorter body is a summary, or the paragraph before a paywall."""

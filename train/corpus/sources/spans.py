@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from train.corpus.naming import Naming
-from train.errors import InputError
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 
 _STORY_SIGN = "#"
 NO_STORY = -1

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.corpus.naming import Naming
+from train.common.errors import InputError
+from train.corpus.column_mapping import Naming
 from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.html_folder import numbered
-from train.errors import InputError
 
 TYPE = "article"
 

@@ -1,0 +1,1 @@
+"""Where labels are probably wrong, and which pages to label next."""

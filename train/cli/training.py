@@ -1,0 +1,180 @@
+"""Verbs of training: demo, fit, crossval, evaluate, and the MLflow that tracks it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.cli.options import ConfigOption, ModelOption, Overrides, SliceOption, out
+from train.common.console import track
+from train.common.errors import InputError
+
+
+def demo(short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False) -> None:
+    """The whole chain on the embedded corpus; redoes only what its inputs changed."""
+    from train.demo import FULL, SHORT, run
+
+    run(out, SHORT if short else FULL)
+
+
+def crossval(
+    config: ConfigOption,
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/crossval/CONFIG by default.")] = None,
+    folds: Annotated[int, typer.Option(help="How many, by site.")] = 5,
+    slice_by: SliceOption = None,
+) -> None:
+    """Scores a config on every page, by models that have not seen the page's site; with 95 % intervals over sites."""
+    from train.config.schema import load_config
+    from train.reports.terminal import scores_view
+    from train.training.crossval import cross_validate
+
+    folder = output or Path("outputs/crossval") / config.stem
+    found = cross_validate(load_config(config, overrides or ()), config.stem, folder, count=folds, slice_by=slice_by)
+    whole = found.whole
+    out.print(scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, found.slices))
+    sure = found.reliability
+    out.print(
+        f"calibrated role probabilities: ECE {sure['ece']:.4f}, Brier {sure['brier']:.4f}, the surest half {sure['coverage']['50%']:.1%} right"
+    )
+    out.print(f"{folder / 'crossval.json'}, records in {folder / 'records.jsonl.gz'}")
+
+
+def fit(config: ConfigOption, overrides: Overrides = None) -> None:
+    """Trains one model; goes on where a killed run of the same config, corpus and code stopped."""
+    from train.config.schema import load_config
+    from train.reports.terminal import comparison
+    from train.training.recipe import fit as run
+
+    outcome = run(load_config(config, overrides or ()), name=config.stem, overrides=overrides or ())
+    out.print(comparison([(config.stem, outcome.metrics)], "Test pages"))
+    out.print(f"model    {outcome.output} (--model {outcome.output})")
+    if outcome.run_id:
+        from train.tracking.store import tracking_uri
+
+        out.print(f"mlflow   run {outcome.run_id}, model {outcome.model_uri}, store {tracking_uri()} (make ui)", soft_wrap=True)
+
+
+def evaluate(
+    model: ModelOption,
+    corpus: Annotated[str, typer.Option(help="Labelled pages.")],
+    json_: Annotated[Path, typer.Option("--json", help="Where to write the scores.")],
+    part: Annotated[
+        str | None, typer.Option(help="Score this part alone of the split the model was trained with: train, validation or test.")
+    ] = None,
+    slice_by: SliceOption = None,
+    known_stories: Annotated[
+        bool, typer.Option("--known-stories", help="Score topics alone, of the labelled stories: as if their borders were known.")
+    ] = False,
+    samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Scores a model on labelled pages, with 95 % intervals over sites."""
+    from train.common.files import write_json
+    from train.corpus.loading import part_of_run
+    from train.corpus.read import read_pages
+    from train.corpus.sources import digest
+    from train.evaluation.known_stories import label_known_stories
+    from train.evaluation.metrics import by_value
+    from train.evaluation.metrics import evaluate as run
+    from train.inference.resolve import load_labeler
+    from train.reports.terminal import scores_view
+    from train.training.outcome import run_corpus_sha256
+    from train.training.scoring import label_pages
+
+    pages = read_pages(corpus) if part is None else part_of_run(Path(model), part, corpus, sha256=run_corpus_sha256(Path(model)))
+    labeler = load_labeler(model)
+    if known_stories:
+        records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))
+    else:
+        records = label_pages(labeler, pages, "labelling pages")
+    whole, slices = (
+        {value: run(*found, bootstrap_samples=samples, seed=seed) for value, found in kept.items()}
+        for kept in ({"": (pages, records)}, by_value(pages, records, slice_by) if slice_by else {})
+    )
+    if known_stories:
+        whole, slices = ({value: found.only("topic") for value, found in kept.items()} for kept in (whole, slices))
+    report = whole[""]
+    named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
+    sliced = {value: found.to_json() for value, found in slices.items()}
+    write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), part=part, model=named, slices=sliced))
+    of = f"{part} part, pages" if part else "pages"
+    out.print(scores_view(f"{labeler.family} {labeler.version}: {report.n_pages:,} {of} of {report.n_sites:,} sites", report, slices))
+    out.print(f"scores are in {json_}")
+
+
+def send(model: Annotated[Path, typer.Option("--model", help="The output folder of a run while which MLflow was away.")]) -> None:
+    """Sends MLflow what it was not told of a run because it was away."""
+    from train.training.recipe import send_kept
+
+    sent, uri = send_kept(model)
+    out.print(f"{sent} things sent" + (f"; its model is {uri}" if uri else ""), markup=False)
+
+
+def ui(
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; the UI asks nobody for a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
+) -> None:
+    """Opens MLflow on the runs; of a tracking server, only tells where it shows them."""
+    from train.tracking.store import EXPERIMENT, connect, runs_page, tracking_uri
+
+    uri = tracking_uri()
+    file = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not file.is_file():
+        raise InputError("no runs yet", expected="a store that a run has made", remedy="run make demo first", path=file, rule="no-store")
+    page = runs_page(connect())
+    if uri.startswith("http"):
+        out.print(f"{uri.rstrip('/')}/{page}", soft_wrap=True, markup=False)
+        return
+    out.print(f"MLflow, experiment {EXPERIMENT}: http://{host}:{port}/{page}\nCtrl-C ends it", soft_wrap=True, markup=False)
+    become_mlflow("ui", "--backend-store-uri", uri, "--host", host, "--port", str(port))
+
+
+def server(
+    store: Annotated[str, typer.Option(help="Database URI of the runs, e.g. postgresql://user:password@host/newsparts.")] = "",
+    folder: Annotated[Path, typer.Option(help="For artifacts, accounts and the administrator's password.")] = Path("outputs/server"),
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; put a proxy with TLS before it for others.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Starts an MLflow server for a team: accounts with passwords, artifacts through the server, bound to this machine unless told otherwise."""
+    import secrets
+
+    from train.common.files import write_text
+
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept: dict[str, str] = {}
+    for variable, name in (("MLFLOW_AUTH_ADMIN_PASSWORD", "admin-password"), ("MLFLOW_FLASK_SERVER_SECRET_KEY", "secret-key")):
+        path = folder / name
+        if not path.is_file():
+            write_text(path, os.environ.get(variable) or secrets.token_urlsafe(24))
+            path.chmod(0o600)
+        kept[variable] = path.read_text(encoding="utf-8")
+    accounts = f"[mlflow]\ndefault_permission = EDIT\ndatabase_uri = sqlite:///{folder / 'accounts.db'}\nadmin_username = admin\n"
+    accounts += "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    write_text(folder / "accounts.ini", accounts)
+    os.environ.update(kept, MLFLOW_AUTH_CONFIG_PATH=str(folder / "accounts.ini"))
+    out.print(
+        f"MLflow for a team: http://{host}:{port}, user admin, first password in {folder / 'admin-password'}\n"
+        f"export MLFLOW_TRACKING_URI=http://{host}:{port} MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=…", soft_wrap=True, markup=False,
+    )  # fmt: skip
+    become_mlflow(
+        "server", "--app-name", "basic-auth", "--backend-store-uri", store or f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination",
+        str(folder / "artifacts"), "--host", host, "--port", str(port), "--workers", str(workers),
+    )  # fmt: skip
+
+
+def become_mlflow(*arguments: str) -> None:
+    """Becomes the `mlflow` command with these arguments: its signals and its exit code are ours."""
+    from train.tracking.store import tracking_uri
+
+    sys.stdout.flush()
+    # MLflow starts uvicorn by its name, which must be found though the environment was not activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": tracking_uri(), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)

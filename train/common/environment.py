@@ -1,0 +1,55 @@
+"""What a run says of the code and the machine it ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+_VERSIONS_OF = ("scikit-learn", "torch", "transformers", "datasets", "mlflow", "skops", "onnxruntime", "numpy")
+
+
+def git_state() -> dict[str, str]:
+    """`git.sha` and `git.dirty` of the code that runs; empty outside a checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        return {"git.sha": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def environment() -> dict[str, str]:
+    """Versions and the machine, as tags."""
+    tags = {"python": platform.python_version(), "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"}
+    for name in _VERSIONS_OF:
+        try:
+            tags[f"version.{name}"] = version(name)
+        except PackageNotFoundError:
+            continue
+    return tags
+
+
+def cores_each(processes: int) -> int:
+    """Cores for each of several processes that work at once; threads beyond them would wait for each other, spinning."""
+    return max(1, len(os.sched_getaffinity(0)) // processes)
+
+
+def peak_memory_mb() -> float:
+    """Largest resident set of this process so far, in MB (10^6 bytes)."""
+    with suppress(OSError):  # Linux counts into `getrusage` what the parent held when it started this process
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6

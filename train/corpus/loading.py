@@ -1,0 +1,218 @@
+"""The pages of a run: read as its config says, hashed, split, and what joins them in training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from train.common.console import console
+from train.common.errors import InputError
+from train.common.files import sha256_json
+from train.config.schema import Config, load_config
+from train.corpus import topic_texts
+from train.corpus.column_mapping import Naming
+from train.corpus.page import Page
+from train.corpus.quality.check import check_corpus
+from train.corpus.read import Corpus, read_pages
+from train.corpus.sources import digest
+from train.corpus.splits.near_duplicates import passages
+from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.split import PARTS, Split, folds, given_split, read_split, split_by_site
+from train.corpus.topic_texts import TopicMapping
+
+HELD_OUT = ("validation", "test", "apart")
+"""Parts of which nothing is learnt; `apart` is what a search keeps for its end."""
+
+
+def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
+    """Reads the corpora of a config, keeps the wished languages, and hashes them.
+
+    Returns:
+        Pages by key (`path`, or the three parts), and the sha256.
+    """
+    corpus = config.corpus
+    pages: dict[str, list[Page]] = {}
+    topics = TopicMapping.load(config.topics.mapping)
+    for key, path in _corpus_paths(config).items():
+        naming = Naming(corpus.columns, corpus.roles)
+        if corpus.on_bad_page == "quarantine":
+            found: list[Page] = []
+            report = check_corpus(path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=found.append)
+            if report.errors:
+                console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
+        else:
+            found = read_pages(path, naming=naming)
+        pages[key] = [topics.page(page, path) for page in in_languages(found, corpus.languages, path)]
+    return pages, corpus_sha256(config)
+
+
+def stream_corpus(config: Config) -> dict[str, Iterable[Page]]:
+    """As `read_corpus`, but pages are read one by one each time they are iterated over, and refused ones are passed over or stop it."""
+    corpus, topics = config.corpus, TopicMapping.load(config.topics.mapping)
+    naming = Naming(corpus.columns, corpus.roles)
+    skip = corpus.on_bad_page == "quarantine"
+    return {
+        key: _Wished(Corpus(path, naming, skip_refused=skip), corpus.languages, topics, path) for key, path in _corpus_paths(config).items()
+    }
+
+
+@dataclass(frozen=True)
+class _Wished:
+    """Pages in the wished languages, their topics named."""
+
+    pages: Iterable[Page]
+    languages: Sequence[str]
+    topics: TopicMapping
+    path: str
+
+    def __iter__(self) -> Iterator[Page]:
+        for page in self.pages:
+            if not self.languages or page.lang in self.languages:
+                yield self.topics.page(page, self.path)
+
+
+def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """The config's topic texts, without those that share a passage with a validation or test page."""
+    if config.topics.path is None:
+        return []
+    quarantine = output / "quarantine-topics.jsonl" if config.corpus.on_bad_page == "quarantine" else None
+    texts, refused = topic_texts.read_texts(config.topics.path, TopicMapping.load(config.topics.mapping), quarantine)
+    if refused:
+        console.print(f"{refused:,} topic texts refused, see {quarantine}", style="yellow", markup=False)
+    kept = drop_overlapping(texts, parts)
+    if len(kept) < len(texts):
+        console.print(
+            f"{len(texts) - len(kept):,} topic texts share a passage with validation or test pages and are left out", style="yellow"
+        )
+    texts = kept
+    counts = topic_texts.count_topics(texts)
+    console.print(
+        f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)), markup=False
+    )
+    return texts
+
+
+def held_out_pages(parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """The validation and test pages of a split: what training must not see."""
+    return [page for part in HELD_OUT for page in parts.get(part, ())]
+
+
+def drop_overlapping(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """Pages that share no passage with an unseen page."""
+    unseen = np.unique(np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(held_out_pages(parts)))]))
+    return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
+
+
+def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
+    """The pages in some languages; all of them where none is named."""
+    kept = [page for page in pages if not languages or page.lang in languages]
+    if not kept:
+        found = ", ".join(sorted({str(page.lang) for page in pages}))
+        raise InputError(
+            f"no page in {', '.join(languages)}; there are {found or 'no pages'}", expected="pages in corpus.languages",
+            remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
+        )  # fmt: skip
+    if len(kept) < len(pages):
+        console.print(f"{len(kept)} of {len(pages)} pages of {path} are in {', '.join(languages)}; the rest is left out")
+    return kept
+
+
+def _corpus_paths(config: Config) -> dict[str, str]:
+    corpus = config.corpus
+    return {"path": corpus.path} if corpus.path else {part: getattr(corpus, f"{part}_path") for part in PARTS}
+
+
+def corpus_sha256(config: Config) -> str:
+    """sha256 of the corpus file as `sha256sum` prints it; over all that decides what its pages and labels read, where that is more:
+    three files, names of columns and roles, a mapping of topics. Which of them are kept is the split's to tell."""
+    digests = [digest(path) for path in _corpus_paths(config).values()]
+    if config.corpus.columns or config.corpus.roles:
+        digests.append(sha256_json([config.corpus.columns, config.corpus.roles]))
+    if config.topics.mapping:
+        digests.append(TopicMapping.load(config.topics.mapping).sha256)
+    return digests[0] if len(digests) == 1 else sha256_json(digests)
+
+
+def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
+    """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and checked."""
+    if "path" not in pages:
+        return given_split({part: list(all_facts(found)) for part, found in pages.items()})
+    made = splits_of(config, pages)
+    return made[config.corpus.fold if config.corpus.folds is not None else 0]
+
+
+def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split]:
+    """All folds of a config's split; one split when it has no folds."""
+    corpus = config.corpus
+    if "path" not in pages:
+        return [split_corpus(config, pages)]
+    facts = list(all_facts(pages["path"]))
+    if not facts:
+        wished = f" in {', '.join(corpus.languages)}" if corpus.languages else ""
+        raise InputError(
+            f"no page{wished}", expected="labelled pages",
+            remedy="check corpus.path and corpus.languages", path=corpus.path, rule="empty-corpus",
+        )  # fmt: skip
+    if corpus.split_path is not None:
+        return [read_split(Path(corpus.split_path), facts)]
+    if corpus.folds is not None:
+        return folds(facts, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
+    by_time = corpus.split_by == "time"
+    shares = {"validation_share": corpus.validation_share, "test_share": corpus.test_share}
+    return [split_by_site(facts, seed=corpus.split_seed, by_time=by_time, **shares)]
+
+
+def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str | None = None) -> list[Page]:
+    """The pages of one part of the split that a run was trained with, read as the run read them.
+
+    Args:
+        run: The run's output folder.
+        part: `train`, `validation` or `test`.
+        corpus: Where the corpus that the run read lies now; where its config says, when None.
+        sha256: What the corpus must be, labels and all; page ids are compared in any case.
+
+    Raises:
+        InputError: There is no such part or run, or it is of another corpus.
+    """
+    if part not in PARTS:
+        raise InputError(f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part")
+    if not (run / "split.json").is_file():
+        raise InputError(
+            "no split there", expected="the output folder of a run, which holds split.json",
+            remedy="name the folder that the run wrote, not its bundle or a URI", path=run, rule="no-split",
+        )  # fmt: skip
+    pages, found_sha256 = read_corpus(load_config(run / "config.yaml", [] if corpus is None else [f"corpus.path={corpus}"]), run)
+    if sha256 is not None and found_sha256 != sha256:
+        raise InputError(
+            f"another corpus: sha256 {found_sha256[:12]}", expected=f"that of the run: {sha256[:12]}",
+            remedy="name the very corpus the run was trained on", path=corpus, rule="other-corpus",
+        )  # fmt: skip
+    found = [page for some in pages.values() for page in some]
+    return read_split(run / "split.json", list(all_facts(found))).select(found)[part]
+
+
+def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
+    """The pages of each part of a split, where `pages` are as `read_corpus` gives them."""
+    return split.select(page for found in pages.values() for page in found)
+
+
+def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dict[str, list[Page]]:
+    """The parts with so many training sites, 0 for all; of two sizes, the smaller one's sites are among the larger one's."""
+    sites = sorted({page.site for page in parts["train"]})
+    random.Random(seed).shuffle(sites)
+    kept = set(sites[: size or len(sites)])
+    return {**parts, "train": [page for page in parts["train"] if page.site in kept]}
+
+
+def also_sha256(config: Config) -> str:
+    """Names `corpus.also`."""
+    return sha256_json([digest(path) for path in config.corpus.also])
+
+
+def topics_sha256(config: Config) -> str | None:
+    """Names the topic texts; None without."""
+    return topic_texts.digest(config.topics.path) if config.topics.path else None

@@ -1,0 +1,1 @@
+"""Whether labelled pages can be trusted: named rules, checks, swapped labels."""

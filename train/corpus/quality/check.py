@@ -1,0 +1,180 @@
+"""Named rules over a corpus: what is refused goes to a quarantine file and is counted, the rest is kept."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from train.common.errors import InputError
+from train.common.files import write_json, written_aside
+from train.corpus.column_mapping import Naming
+from train.corpus.page import Page
+from train.corpus.quality.rules import CORPUS_RULES, PAGE_RULES, CorpusWatch
+from train.corpus.read import Refusal, scan, unique, write_pages
+from train.corpus.sources import digest, locate
+from train.runtime.text import ROLES
+
+WARNINGS: dict[str, str] = {name: says for name, (says, _) in PAGE_RULES.items()} | CORPUS_RULES
+"""Rules that may be broken and nothing is refused: name -> what it says."""
+
+
+@dataclass
+class CheckReport:
+    """What a check found. Every page is kept or quarantined: `lines == kept + sum(errors.values())`.
+
+    Args:
+        path: The corpus, as the user named it.
+        sha256: Of the file's bytes (of a folder: over its files).
+        lines: Pages in it: non-blank lines, rows, tasks or files, by source.
+        kept: Pages kept.
+        segments: Segments of kept pages.
+        sites: Sites of kept pages.
+        roles: Segments of kept pages by role.
+        topics: Segments of kept pages by topic.
+        errors: Quarantined pages by rule.
+        warnings: Findings by warning rule: pages, sites, roles or topics. A page may count under several.
+        examples: First message of each error rule, and what first broke each warning rule.
+        quarantine: The file of what was refused, or None.
+    """
+
+    path: str
+    sha256: str
+    lines: int = 0
+    kept: int = 0
+    segments: int = 0
+    sites: int = 0
+    roles: Counter[str] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    quarantine: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in self.__dict__.items()}
+
+
+def check_corpus(
+    corpus: str | Path,
+    *,
+    quarantine: Path,
+    keep: Path | None = None,
+    report: Path | None = None,
+    naming: Naming | None = None,
+    labelled: bool = True,
+    on_page: Callable[[Page], object] | None = None,
+) -> CheckReport:
+    """Reads a corpus to its end, whatever is in it, with one page in memory at a time.
+
+    Args:
+        corpus: A path or `SOURCE:PATH`.
+        quarantine: JSON lines of what was refused, `{"line", "rule", "message", "path", "record"}`; written only when there is
+            some, and a stale one is removed.
+        keep: Where to write the kept pages, in the format its suffix names.
+        report: Where to write the report as JSON.
+        naming: How its columns and labels become ours.
+        labelled: Whether roles and sites are required.
+        on_page: Is given each kept page.
+
+    Raises:
+        InputError: The corpus as a whole cannot be read, has no page, or an output would be written over it.
+    """
+    _require_apart(corpus, quarantine, keep, report)
+    found = CheckReport(str(corpus), digest(corpus))
+    found.roles.update({role: 0 for role in ROLES})
+    watch = CorpusWatch()
+    with written_aside(quarantine) as aside, aside.open("wb") as refused:
+        pages = _kept(scan(corpus, labelled=labelled, naming=naming), found, watch, refused, corpus)
+        seen = _watched(pages, on_page) if on_page else pages
+        if keep is not None:
+            write_pages(keep, seen)
+        else:
+            deque(seen, maxlen=0)
+    if not found.lines:
+        quarantine.unlink()
+        raise InputError("no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus")
+    if not found.errors:
+        quarantine.unlink()
+    else:
+        found.quarantine = str(quarantine)
+    if labelled:
+        for rule, what in watch.findings():
+            found.warnings[rule] += 1
+            found.examples.setdefault(rule, what)
+    found.sites = watch.sites
+    if report is not None:
+        write_json(report, found.to_json())
+    return found
+
+
+def _require_apart(corpus: str | Path, *outputs: Path | None) -> None:
+    """Refuses to write over the corpus, or one output over the other."""
+    _, source = locate(corpus)
+    taken = {source.resolve()}
+    for output in outputs:
+        if output is None:
+            continue
+        place = output.resolve()
+        if place in taken or output.is_dir():
+            what = "a folder" if output.is_dir() else "the corpus" if place == source.resolve() else "another output"
+            raise InputError(
+                f"the path of an output is {what}", expected="a file of its own for quarantine, kept pages and report",
+                remedy="name another", path=output, rule="same-path",
+            )  # fmt: skip
+        taken.add(place)
+
+
+def _kept(
+    scanned: Iterator[tuple[int, Page | Refusal]], found: CheckReport, watch: CorpusWatch, refused: BinaryIO, corpus: str | Path
+) -> Iterator[Page]:
+    for line, item in unique(scanned, corpus):
+        found.lines += 1
+        if isinstance(item, Refusal):
+            error = item.error
+            found.errors[error.rule] += 1
+            found.examples.setdefault(error.rule, str(error).splitlines()[0])
+            refused.write(item.row(line))
+            continue
+        found.kept += 1
+        found.segments += len(item.segments)
+        found.roles.update(str(s.role) for s in item.segments if s.role is not None)
+        found.topics.update(s.topic for s in item.segments if s.topic is not None)
+        _warn(item, found, watch)
+        yield item
+
+
+def _warn(page: Page, found: CheckReport, watch: CorpusWatch) -> None:
+    broken = [(rule, page.page_id) for rule, (_, breaks) in PAGE_RULES.items() if (page.labelled or "main" not in rule) and breaks(page)]
+    earlier = watch.page(page)
+    if earlier is not None:
+        broken.append(("same-page", f"{page.page_id}, as {earlier}"))
+    for rule, what in broken:
+        found.warnings[rule] += 1
+        found.examples.setdefault(rule, what)
+
+
+def _watched(pages: Iterator[Page], on_page: Callable[[Page], object]) -> Iterator[Page]:
+    for page in pages:
+        on_page(page)
+        yield page
+
+
+def require_roles(pages: Sequence[Page], what: str) -> None:
+    """Refuses a training set that a classifier cannot learn from.
+
+    Raises:
+        InputError: Fewer than two roles are in it.
+    """
+    roles = {s.role for page in pages for s in page.segments}
+    if len(roles) < 2:
+        only = next(iter(roles), None)
+        raise InputError(
+            f"every segment of the {what} pages is {only!r}" if only else f"no {what} pages",
+            expected=f"at least two of the roles {', '.join(ROLES)}",
+            remedy="add pages with the other roles, or check how the labels were mapped",
+            rule="one-class",
+        )

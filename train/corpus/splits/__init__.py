@@ -1,0 +1,1 @@
+"""Parts by site, near duplicates, and what leaks between parts."""

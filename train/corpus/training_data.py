@@ -1,0 +1,129 @@
+"""What a family is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from train.common.console import console
+from train.common.errors import InputError
+from train.config.schema import Config
+from train.corpus.column_mapping import site_of
+from train.corpus.loading import also_sha256, drop_overlapping, held_out_pages, in_languages
+from train.corpus.page import Page
+from train.corpus.quality.check import check_corpus
+from train.corpus.sources import composed
+from train.corpus.topic_texts import TopicMapping
+
+
+@dataclass(frozen=True)
+class TrainingPages:
+    """The pages a family may see.
+
+    Args:
+        train: Labelled pages like those it will be tested on.
+        validation: Labelled pages to stop early by; never learnt from.
+        topic_texts: Loose texts as pages of one story, which teach topics alone.
+        also: Labelled pages of other corpora, perhaps with weak labels: a family learns roles from them as its config says, with less
+            say than from `train`.
+    """
+
+    train: Sequence[Page]
+    validation: Sequence[Page] = ()
+    topic_texts: Sequence[Page] = ()
+    also: Sequence[Page] = ()
+
+
+_ALSO = {"baseline": "also_weight", "encoder": "also_epochs"}
+"""The setting of each family that says how much it makes of `corpus.also`."""
+
+
+def training_pages(config: Config, parts: Mapping[str, Sequence[Page]], topic_texts: Sequence[Page]) -> TrainingPages:
+    """What a config's family is trained on: the training part, and what joins it.
+
+    Raises:
+        InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.also` cannot be read.
+    """
+    train = [*parts["train"], *_composed_pages(config, parts)]
+    return TrainingPages(train, parts["validation"], topic_texts, _also_pages(config, parts))
+
+
+def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """`corpus.composed` pages of the embedded corpus without their topics, which are not the corpus' own.
+
+    Raises:
+        InputError: The corpus is itself composed: its unseen pages would not be unseen.
+    """
+    if not config.corpus.composed:
+        return []
+    made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
+    known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
+    if known:
+        raise InputError(
+            f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} is in the corpus already",
+            expected="a corpus without composed pages", remedy="set corpus.composed to 0", path=config.corpus.path, rule="composed-twice",
+        )  # fmt: skip
+    apart = drop_overlapping(made, parts)
+    if len(apart) < len(made):
+        console.print(
+            f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
+        )
+    return [page.without_topics() for page in apart]
+
+
+def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+    """The pages of `corpus.also`, without topics, and without those of a site, or with a passage, of the validation and test parts.
+
+    Raises:
+        InputError: One of the corpora is not there, or holds no page in the wished languages.
+    """
+    if not config.corpus.also:
+        return []
+    if not learns_also(config):
+        setting = f"{config.family}.{_ALSO[config.family]}"
+        console.print(f"corpus.also is given, but nothing is learnt from it: {setting} is 0", style="yellow")
+        return []
+    found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
+    unseen = {name for page in held_out_pages(parts) for name in site_names(page)}
+    others = [page for page in found if not unseen & site_names(page)]
+    apart = drop_overlapping(others, parts)
+    console.print(
+        f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); left out are "
+        f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
+    )
+    return apart
+
+
+@lru_cache(maxsize=100_000)
+def _site_names(site: str, url: str) -> frozenset[str]:
+    return frozenset(name.casefold() for name in (site, site_of(site), site_of(url)) if name)
+
+
+def site_names(page: Page) -> frozenset[str]:
+    """What a page's site may be called: two corpora may spell it in two ways."""
+    return _site_names(page.site, page.url or "")
+
+
+def learns_also(config: Config) -> bool:
+    """Whether the config's family learns from `corpus.also`."""
+    return bool(getattr(getattr(config, config.family), _ALSO[config.family]))
+
+
+@lru_cache(maxsize=1)
+def _read_also(also: tuple[str, ...], sha256: str, languages: tuple[str, ...], mapping: str | None, output: Path) -> list[Page]:
+    """The pages of `corpus.also`, read once for all folds while `sha256` is the same. Refused ones go to quarantine whatever the config
+    says: among pages that nobody labelled by hand there are always some."""
+    topics, answer = TopicMapping.load(mapping), []
+    for number, path in enumerate(also):
+        found: list[Page] = []
+        report = check_corpus(path, quarantine=output / f"quarantine-also-{number}.jsonl", on_page=found.append)
+        if report.errors:
+            console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
+        answer += [
+            # They teach roles: topics that the corpus has not would be one family's alone.
+            replace(topics.page(page, path).without_topics(), page_id=f"also-{number}/{page.page_id}")
+            for page in in_languages(found, languages, path)
+        ]
+    return answer

@@ -1,0 +1,1 @@
+"""Scores, intervals, reliability and slices of labelled pages."""

@@ -1,0 +1,25 @@
+"""Bootstrap intervals over sites: a site is drawn with all its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def resampled(per_site: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Sums of counts `[sites, columns]` over resampled sites, `[samples, columns]`; a seed and a number of sites draw the same sites."""
+    sites, rng = len(per_site), np.random.default_rng(seed)
+    at_once = max(1, 4_000_000 // sites)
+    sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]
+    return np.concatenate([rng.multinomial(sites, np.full(sites, 1 / sites), size=size) @ per_site for size in sizes])
+
+
+def intervals_of(samples: Mapping[str, np.ndarray], confidence: float) -> dict[str, tuple[float, float]]:
+    """The middle `confidence` of each metric's values over resamples."""
+    tails = [50 * (1 - confidence), 100 - 50 * (1 - confidence)]
+    intervals = {}
+    for name, values in samples.items():
+        low, high = np.percentile(values, tails)
+        intervals[name] = (float(low), float(high))
+    return intervals

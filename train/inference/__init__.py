@@ -1,0 +1,1 @@
+"""A model at work: files in, records out."""

@@ -1,0 +1,1 @@
+"""Training the TF-IDF baseline."""

@@ -1,0 +1,1 @@
+"""Training the encoder: a transformer that reads segments, a network that reads the page."""

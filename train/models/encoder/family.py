@@ -1,0 +1,265 @@
+"""Training the encoder: a backbone's lower layers read segments, once; a network over whole pages learns from them, then pretrained layers too."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from scipy.sparse import csr_matrix, vstack
+
+from train.common.console import bar
+from train.common.files import sha256_json, written_aside
+from train.config.schema import EncoderConfig
+from train.corpus.page import Page
+from train.corpus.training_data import TrainingPages
+from train.models.backbone import fast_tokenizer, load_backbone, load_upper, special_ids
+from train.models.backbone_files import backbone_content
+from train.models.early_stopping import Watch
+from train.models.encoder.distributed import train_on_devices
+from train.models.encoder.embedding_cache import VectorStore
+from train.models.encoder.fine_tuning import FineTuning
+from train.models.encoder.networks import BLOCK, PageNetwork, SegmentReader
+from train.models.encoder.training_examples import TrainingExample, batches, learn, stored_vectors
+from train.models.family import Log, page_states, topics_of
+from train.models.onnx_export import export_encoder
+from train.models.story_topics import TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
+from train.runtime.decoding import STATES
+from train.runtime.encoder import Embed, Encoder, Read, SegmentPlan, counted, embed_all
+from train.runtime.text import clean, word_count
+
+SCORED_WORDS = 3
+"""Segments of fewer words are not scored; they are learnt from all the same, with less weight."""
+
+
+class EncoderFamily:
+    """Fits an `Encoder`.
+
+    Args:
+        config: The section `encoder`.
+        seed: Of initialisation and order.
+        work: Folder for stages that are done; the caller deletes it when the run is done.
+    """
+
+    def __init__(self, config: EncoderConfig, seed: int, work: Path) -> None:
+        self.config, self.seed, self.work = config, seed, work
+        self.network: PageNetwork | None = None
+        self.topics: tuple[str, ...] = ()
+        self.topic_weights: TopicWeights | None = None
+        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+
+    def fit(self, pages: TrainingPages, log: Log) -> None:
+        """Trains, the first `also_epochs` on `also` too; then pretrained layers learn too. What `work` holds is not done again.
+
+        Raises:
+            InputError: There is no such backbone, or it does not fit the config.
+        """
+        config = self.config
+        train = pages.train
+        also = pages.also if config.also_epochs else ()
+        taught = [*train, *pages.topic_texts, *also]
+        self.topics = topics_of(taught)
+        self.topics = self.topics if len(self.topics) > 1 else ()
+        self.load_backbone()
+        self._embed(taught)
+        self.topic_weights = self._topic_weights(taught) if self.topics else None
+        own = [self._example(page) for page in train]
+        others = [self._example(page) for page in also]
+        network = self._network(own)
+        display = bar()
+        with display:
+            task = display.add_task("training", total=config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0))
+
+            def told(begun: int, epoch: int, metrics: Mapping[str, float]) -> None:
+                display.update(task, completed=begun + epoch, description=f"training, loss {metrics['train/loss']:.3f}")
+                log(dict(metrics), begun + epoch)
+
+            if not self._load(network):
+                watch = None
+                if config.patience is not None and pages.validation:
+                    watch = Watch(pages.validation, config.patience, self.work / "watch", log)
+                for epoch, metrics in enumerate(self._train(network, own, others), start=1):
+                    told(0, epoch, metrics)
+                    if watch is not None and watch.look(network, self._stored(network.eval()), epoch):
+                        break
+                if watch is not None:
+                    watch.restore(network)
+                with written_aside(self._trained) as path:
+                    save_file(network.state_dict(), path)
+            if config.fine_tunes:
+                if config.devices > 1:
+                    train_on_devices(config, self.seed, self.work, train, partial(told, config.epochs))
+                for epoch, metrics in self._fine_tune(network, own):
+                    told(config.epochs, epoch, metrics)
+        self.network = network.eval()
+        if config.fine_tune != "page":
+            # Segments are read otherwise now.
+            self.store = VectorStore(self.work / "vectors")
+            if self.topics:
+                self._embed(taught)
+                self.topic_weights = self._topic_weights(taught)
+
+    def _network(self, own: Sequence[TrainingExample]) -> PageNetwork:
+        """A page network that has learnt nothing."""
+        config = self.config
+        torch.manual_seed(self.seed)
+        upper = None
+        if config.page_layers:
+            assert config.layers is not None, "the config requires it"
+            upper = load_upper(config.backbone, revision=config.revision, lower=config.layers, layers=config.page_layers, positions=BLOCK)
+        network = PageNetwork(self.segment_reader.width, width=config.width, depth=config.depth, dropout=config.dropout, upper=upper)
+        network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
+        return network.to(self.device)
+
+    @property
+    def _trained(self) -> Path:
+        """The network after the first stage."""
+        return self.work / "network.safetensors"
+
+    def _load(self, network: PageNetwork) -> bool:
+        """Whether the first stage of training was done before; then the network is as it left it."""
+        if self._trained.is_file():
+            network.load_state_dict(load_file(self._trained))
+        return self._trained.is_file()
+
+    def _fine_tune(self, network: PageNetwork, own: Sequence[TrainingExample]) -> Iterator[tuple[int, dict[str, float]]]:
+        """The second stage: pretrained layers learn too; yields epochs and their step metrics."""
+        network.asks_upper = network.upper is not None
+        tuning = FineTuning(self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device)
+        yield from tuning.train(own, self.seed, self.work / "checkpoint.safetensors")
+
+    def fine_tune_share(self, pages: Sequence[Page]) -> Iterator[tuple[int, dict[str, float]]]:
+        """The second stage in one of several processes, with a network that another process left in the work folder."""
+        self.load_backbone()
+        self._embed(pages)
+        own = [self._example(page) for page in pages]
+        network = self._network(own)
+        assert self._load(network), "the first stage is done"
+        yield from self._fine_tune(network, own)
+
+    def load_backbone(self) -> None:
+        """Loads the tokenizer and the layers that read segments."""
+        config = self.config
+        longest = config.head_tokens + config.tail_tokens + 2
+        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers, positions=longest)
+        self.tokenizer = fast_tokenizer(hf_tokenizer)
+        opening, closing, pad = special_ids(hf_tokenizer)
+        self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
+        self.segment_reader = SegmentReader(backbone).eval().requires_grad_(False).to(self.device)
+        name = [backbone_content(config.backbone), config.revision, config.layers, self.plan.to_json()]
+        self.store = VectorStore.open(sha256_json(name)[:16])
+
+    def _embed(self, pages: Iterable[Page]) -> None:
+        """Puts the vectors of all segments where the examples find them."""
+        texts = (clean(s.text) for page in pages for s in page.segments)
+        self.store.read(texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._embedder(self.segment_reader)))
+
+    def _embedder(self, reader: SegmentReader) -> Embed:
+        def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                answer = reader(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+            return np.asarray(answer.float().cpu().numpy())
+
+        return embed
+
+    def _example(self, page: Page) -> TrainingExample:
+        texts = [clean(text) for text in page.texts]
+        words = np.array([word_count(s.text) for s in page.segments])
+        return TrainingExample(
+            np.array(texts, object),
+            self.store.of(texts),
+            counted(texts),
+            page_states(page),
+            np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
+        )
+
+    def _topic_weights(self, pages: Iterable[Page]) -> TopicWeights:
+        stories = labelled_stories(pages)
+        shares = [story_weights(texts) for texts, _ in stories]
+        vectors = np.stack([share @ self.store.of(texts) for share, (texts, _) in zip(shares, stories, strict=True)])
+        tokens = vstack(
+            [csr_matrix(share[None]) @ self.token_counts(texts) for share, (texts, _) in zip(shares, stories, strict=True)]
+        ).tocsr()
+        found = fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
+        # A text may spell out the tokens that open, close and pad every text; what they told then, every segment would tell.
+        found.over_tokens[[self.plan.opening, self.plan.closing, self.plan.pad]] = 0
+        return found
+
+    def token_counts(self, texts: Sequence[str]) -> csr_matrix:
+        """`story_topics.token_counts` of the tokens that are read of each text."""
+        return token_counts([ids[1:-1] for ids in self.plan.ids(texts, self.tokenizer)], self.segment_reader.vocabulary)
+
+    def _train(self, network: PageNetwork, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> Iterator[dict[str, float]]:
+        """The first stage: pretrained weights are as they are; yields the step metrics of each epoch."""
+        config, rng = self.config, random.Random(self.seed)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        schedule: Any = None
+        for epoch in range(config.epochs):
+            examples = [*own, *(others if epoch < config.also_epochs else ())]
+            drawn = batches(examples, rng, segments=config.chunk_segments, chunks=config.batch_chunks)
+            if schedule is None:
+                # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
+                steps = round(len(drawn) * self._whole_epochs(own, others) * 1.1) + 1
+                schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
+            yield learn(network, drawn, partial(stored_vectors, device=self.device), optimizer, schedule, self.device)
+
+    def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
+        """The epochs, those without `corpus.also` as the part of the first one that they are."""
+        config = self.config
+        with_others = min(config.also_epochs, config.epochs) if others else 0
+        of_own, of_others = (sum(len(example.states) for example in examples) for examples in (own, others))
+        share = of_own / max(1, of_own + of_others) if with_others else 1.0
+        return with_others + share * (config.epochs - with_others)
+
+    def reader(self) -> Encoder:
+        """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the store."""
+        assert self.network is not None, "fit first"
+        return self._stored(self.network)
+
+    def _stored(self, network: PageNetwork) -> _Stored:
+        reader = _Stored(self._embedder(self.segment_reader), self._read_page(network), self.tokenizer, self.plan, self.topics)
+        reader.family = self
+        return reader
+
+    def _read_page(self, network: PageNetwork) -> Read:
+        def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                logits = network(*(torch.from_numpy(array[None]).to(self.device) for array in (vectors, page_numbers)))
+            return np.asarray(torch.softmax(logits[0], dim=-1).cpu().numpy())
+
+        return read
+
+    def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
+        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
+        assert self.network is not None, "fit first"
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
+        self.device = torch.device("cpu")
+        segments = SegmentReader(self.segment_reader.backbone, self.topic_weights).eval().cpu()
+        exact = Encoder(self._embedder(segments), self._read_page(self.network.cpu()), self.tokenizer, self.plan, self.topics)
+        export_encoder(segments, self.network, exact, folder, manifest, sample, int8=self.config.int8)
+        return manifest
+
+
+class _Stored(Encoder):
+    """Reads with the store's vectors, which are of half precision: for validation and folds; a bundle is compared with the exact ones."""
+
+    family: EncoderFamily
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        family, width = self.family, self.family.segment_reader.width
+        family.store.read(texts, super().vectors)
+        vectors = family.store.of(texts) if texts else np.zeros((0, width), np.float32)
+        if family.topic_weights is None:
+            return vectors
+        return np.hstack([vectors, family.topic_weights.logits(vectors, family.token_counts(texts))])

@@ -1,0 +1,1 @@
+"""Whether what comes in has changed."""

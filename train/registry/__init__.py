@@ -1,0 +1,1 @@
+"""Versions of a model, the gate before they serve, promotion and rollback."""

@@ -1,0 +1,33 @@
+"""What a family at work must answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, get_args, runtime_checkable
+
+import numpy as np
+
+FamilyName = Literal["baseline", "encoder"]
+
+
+FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
+"""Kinds of models."""
+
+
+class Reader(Protocol):
+    """A family at work."""
+
+    topics: tuple[str, ...]
+
+    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """State probabilities `[n, 4]` page by page of cleaned segments; topic logits `[n, topics]`, or None."""
+        ...
+
+
+@runtime_checkable
+class StoryReader(Reader, Protocol):
+    """A family that reads topics from whole stories, not with the segments' states."""
+
+    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
+        """Topic probabilities `[stories, topics]` of whole stories' texts."""
+        ...

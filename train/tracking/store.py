@@ -1,0 +1,139 @@
+"""The MLflow store: where it is, whether it answers, what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from train.common.environment import ROOT
+from train.common.errors import InputError, refusal_of_the_disk
+from train.tracking.senders import NOTE, artifact_page, first_line, quiet
+
+EXPERIMENT = REGISTERED_MODEL = "newsparts"
+
+
+_VIEW = {
+    "orderByKey": "metrics.`test/role/macro_f1`",
+    "orderByAsc": False,
+    "selectedColumns": [
+        f"metrics.`{name}`"
+        for name in (
+            "test/role/macro_f1", "test/role/macro_f1/low", "test/role/macro_f1/high", "test/role/f1/related", "test/topic/macro_f1",
+            "test/role/ece", "cost/train_s", "cost/segments_per_s",
+        )
+    ],
+}  # fmt: skip
+"""What the table of runs shows: the state of the UI that its 'share' button keeps, as plain JSON (not documented; a browser test guards it)."""
+
+
+_EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "test/role/macro_f1",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+    f"mlflow.sharedViewState.{EXPERIMENT}": json.dumps(_VIEW),
+    NOTE: "Runs of newsparts, the best of `test/role/macro_f1` on top (`/low` and `/high`: 95 % interval over unseen sites). A run's description has its result, "
+    "and links to its report, errors, pages and model card. Compare runs of the same `corpus.sha256` and `split.sha256` alone; `make compare` tells "
+    "differences with paired intervals.",
+}
+
+
+T = TypeVar("T")
+
+
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, else the SQLite file at the repository root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
+
+
+def connect(experiment: str = EXPERIMENT) -> str:
+    """Points MLflow at the store, makes the experiment when it is new, and returns its id.
+
+    Artifacts of a SQLite store go beside its file, to `mlartifacts/`; a server decides for itself.
+
+    Raises:
+        InputError: The store does not answer.
+    """
+    # A store that is away must not hold training up: the outbox tries again later.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        with quiet():
+            known = mlflow.get_experiment_by_name(experiment)
+            if known is None:
+                file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+                location = (file.parent / "mlartifacts").as_uri() if file else None
+                try:
+                    mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS)
+                except MlflowException as error:
+                    # Another process may have made it since we looked.
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                known = mlflow.get_experiment_by_name(experiment)
+            for tag in _EXPERIMENT_TAGS.keys() - known.tags.keys():
+                mlflow.MlflowClient().set_experiment_tag(known.experiment_id, tag, _EXPERIMENT_TAGS[tag])
+            mlflow.set_experiment(experiment_id=known.experiment_id)
+            return str(known.experiment_id)
+    except (MlflowException, OSError) as error:
+        raise no_answer(error) from None
+
+
+def no_answer(error: BaseException) -> InputError:
+    """The error for a store that does not answer, by what it said."""
+    return refusal_of_the_disk(error) or InputError(
+        f"MLflow at {tracking_uri()} does not answer: {first_line(error)}",
+        expected="a reachable tracking store",
+        remedy="start the server, mend or unset MLFLOW_TRACKING_URI, or set tracking.enabled=false",
+        rule="no-mlflow",
+    )
+
+
+def runs_page(experiment_id: str) -> str:
+    """Where MLflow's UI shows the runs with their scores; without it, it opens on pages for language models."""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={EXPERIMENT}"
+
+
+def has_model(uri: str) -> bool:
+    """Whether the store has the logged model of a `models:/m-…` URI."""
+    connect()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.get_logged_model(uri.removeprefix("models:/"))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise no_answer(error) from None
+        return False
+    return True
+
+
+def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
+    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the store has no such run, or it was deleted."""
+    connect()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    try:
+        run = client.get_run(run_id)
+    except MlflowException:
+        return False
+    if run.info.lifecycle_stage != "active":
+        return False
+    client.log_artifact(run_id, str(file), folder)
+    address = artifact_page(run.info.experiment_id, run_id, f"{folder}/{file.name}")
+    before = [part for part in run.data.tags.get(NOTE, "").split("\n\n") if address not in part]
+    client.set_tag(run_id, NOTE, "\n\n".join([*before, f"{says} ([{folder}]({address}))"]))
+    return True

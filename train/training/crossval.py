@@ -1,0 +1,179 @@
+"""Cross-validation by site: every page is labelled by a model that has seen neither its site nor its stories."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.common.console import console
+from train.common.errors import InputError
+from train.common.files import begin_folder, sha256_json, write_json
+from train.config.schema import Config
+from train.corpus.loading import read_corpus, read_topic_texts
+from train.corpus.page import Page
+from train.corpus.sources import jsonl
+from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.split import folds
+from train.corpus.training_data import training_pages
+from train.evaluation.metrics import Evaluation, by_value
+from train.evaluation.reliability import reliability
+from train.models.factory import family_of
+from train.models.selection import choose
+from train.reports.run_report import one_line
+from train.runtime import Labeler
+from train.tracking.runs import tracked_run
+from train.tracking.tracker import Tracker
+from train.training.fingerprint import code_sha256, run_fingerprint
+from train.training.scoring import label_pages, score
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Which pages the models of a cross-validation learn from, when it is not just the pages of the other folds.
+
+    Args:
+        name: Names it: folds of another lesson are not taken for its own.
+        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with; under `apart` may be
+            others that nothing is learnt from that stands on their sites or shares their passages.
+    """
+
+    name: str
+    parts: Callable[[dict[str, list[Page]]], dict[str, list[Page]]]
+
+
+def label_folds(
+    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yields, fold by fold, the records of its test pages, by a model that has seen neither them nor their sites.
+
+    A fold that is done is kept in `work`: a killed run goes on with the next one.
+
+    Args:
+        config: The model to train; its decoder is chosen on each fold's validation pages.
+        pages: Labelled pages.
+        corpus_sha256: Names the corpus, to recognise folds that are done.
+        count: How many folds.
+        work: Folder for folds; theirs of another config, corpus, lesson or code are thrown away.
+        lesson: Learn from other pages than those of the other folds.
+
+    Raises:
+        InputError: There are fewer groups of sites than folds, fewer than two folds, a page id twice, or `work` holds other files.
+    """
+    if count < 2:
+        raise InputError(f"{count} folds", expected="at least 2", remedy="name more folds", rule="bad-folds")
+    if len({page.page_id for page in pages}) < len(pages):
+        raise InputError(
+            "a page id in more than one file", expected="ids that are unique over all parts", remedy="rename them", rule="duplicate-page"
+        )
+    begin_folder(work, sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None]))
+    corpus = config.corpus
+    splits = folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
+    for i, split in enumerate(splits):
+        path = work / f"fold-{i}.jsonl.gz"
+        if not path.is_file():
+            console.print(f"fold {i + 1} of {count}")
+            parts = split.select(pages)
+            if lesson is not None:
+                parts = lesson.parts(parts)
+            texts = read_topic_texts(config, work, parts)
+            jsonl.write(path, label_unseen(config, parts, texts, work / f"fold-{i}"))
+        yield list(_read(path))
+
+
+def out_of_fold(
+    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
+) -> list[dict[str, Any]]:
+    """The records of `label_folds` in the order of `pages`."""
+    return _in_order(pages, label_folds(config, pages, corpus_sha256, count=count, work=work, lesson=lesson))
+
+
+def _in_order(pages: Sequence[Page], folds: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    by_id = {record["page_id"]: record for records in folds for record in records}
+    return [by_id[page.page_id] for page in pages]
+
+
+def _tracked_folds(
+    config: Config, name: str, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, tracker: Tracker
+) -> Iterator[list[dict[str, Any]]]:
+    """The records of `label_folds`, each fold a child of the MLflow run."""
+    by_id = {page.page_id: page for page in pages}
+    labelled = label_folds(config, pages, corpus_sha256, count=count, work=work)
+    for i in range(count):
+        with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", folder=work, parent=tracker) as fold:
+            fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
+            records = next(labelled)
+            fold.metrics(score([by_id[record["page_id"]] for record in records], records, config).metrics("crossval"))
+        yield records
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What cross-validation found.
+
+    Args:
+        records: Out-of-fold records, in the corpus' order.
+        whole: Scores over all pages, intervals over sites.
+        slices: Scores of the pages of each value of the sliced key.
+        reliability: How well confidence tells accuracy (`train.models.calibrating.reliability`).
+    """
+
+    records: list[dict[str, Any]]
+    whole: Evaluation
+    slices: dict[str, Evaluation]
+    reliability: dict[str, Any]
+
+
+def cross_validate(config: Config, name: str, output: Path, *, count: int, slice_by: str | None = None) -> CrossValidation:
+    """Scores a config on every page of its corpus by models that have not seen the page's site; one MLflow run.
+
+    Args:
+        config: The model to train.
+        name: What the config is called: the run's name unless the config gives one.
+        output: Folder for folds, records and scores.
+        count: How many folds.
+        slice_by: A key of pages (`lang`, or one that came with the corpus, e.g. `source`) whose values are scored apart too.
+
+    Raises:
+        InputError: The corpus is missing, or has fewer groups of sites than folds.
+    """
+    by_file, corpus_sha256 = read_corpus(config, output)
+    pages = [page for found in by_file.values() for page in found]
+    with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds", folder=output) as tracker:
+        tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
+        started = time.monotonic()
+        records = _in_order(pages, _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds", tracker=tracker))
+        whole = score(pages, records, config)
+        certainty = reliability(pages, records)
+        slices = {value: score(*found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}
+        jsonl.write(output / "records.jsonl.gz", records)
+        details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
+        sliced = {value: found.to_json() for value, found in slices.items()}
+        write_json(output / "crossval.json", whole.to_json(**details, slices=sliced, reliability=certainty))
+        sure = {f"crossval/role/{name}": certainty[name] for name in ("ece", "brier")}
+        tracker.metrics(whole.metrics("crossval") | sure | {"cost/total_s": time.monotonic() - started})
+        tracker.file(output / "crossval.json")
+        tracker.describe(f"{count} folds by site. {one_line(whole, {})}", {"scores": "crossval.json"})
+    return CrossValidation(records, whole, slices, certainty)
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    for line, record in jsonl.lines(path):
+        if isinstance(record, InputError):
+            raise InputError("a broken fold", expected="what an earlier run wrote", remedy=f"delete {path}", path=path, line=line)
+        yield record
+
+
+def label_unseen(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
+    """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work` is deleted."""
+    family = family_of(config, work)
+    family.fit(training_pages(config, parts, texts), lambda metrics, step: None)
+    reader = family.reader()
+    chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
+    labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration)
+    records = label_pages(labeler, parts["test"], "labelling pages of unseen sites")
+    shutil.rmtree(work, ignore_errors=True)
+    return records
