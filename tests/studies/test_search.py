@@ -46,7 +46,7 @@ def undisturbed(tmp_path: Path) -> list[tuple[float, float]]:
 def _gone() -> str:
     """A process of this machine that is no more."""
     found = subprocess.run(
-        [sys.executable, "-c", "from train.interrupt import me; print(me())"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "from train.common.signals import me; print(me())"], capture_output=True, text=True, check=True
     )
     return found.stdout.strip()
 
