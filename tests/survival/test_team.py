@@ -33,11 +33,11 @@ from train.registry.versions import CHAMPION, ChampionMoved, history, promote, r
 ENGINEER = """
 import sys
 from pathlib import Path
-from train.config import load_config
-from train.recipe import fit
-from train.registry import ChampionMoved, promote, register_outcome, version_of
-from train.gate import Verdict
-from train.studies.tune import Search, tune
+from train.config.schema import load_config
+from train.training.recipe import fit
+from train.registry.versions import ChampionMoved, promote, register_outcome, version_of
+from train.registry.verdict import Verdict
+from train.studies.search.tune import Search, tune
 
 path, storage = Path(sys.argv[1]), sys.argv[3] or None
 tuned = tune(Search(path, (), path.with_name("space.yaml"), path.with_suffix(".tuned"), 3, 2, "role/macro_f1", "random", storage))
