@@ -1,7 +1,8 @@
-"""What we depend on, and whether we may and should: licences, last releases, known holes. `make audit` writes `.ci/dependencies.md`.
+"""What we depend on, and whether we may and should: licences, last releases, known holes. `make audit` writes
+`.ci/dependencies.md`.
 
-Exit code 1 when a licence is not among those we ship with, a package had no release for two years and no reason is given here, or a
-vulnerability is known and not explained here.
+Exit code 1 when a licence is not among those we ship with, a package had no release for two years and no reason is
+given here, or a vulnerability is known and not explained here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 INDEX = "https://pypi.org/pypi/{name}/json"
 OLD = timedelta(days=2 * 365)
 FREE = re.compile(
-    r"\bapache\b|\b0?bsd\b|\bmit\b|\bisc\b|\bpsf\b|python software foundation|\bmpl\b|mozilla public|\blgpl\b|lesser general public|\bhpnd\b",
+    r"\bapache\b|\b0?bsd\b|\bmit\b|\bisc\b|\bpsf\b|python software foundation|\bmpl\b|mozilla public|\blgpl\b|lesser "
+    r"general public|\bhpnd\b",
     re.IGNORECASE,
 )
 """Licences under which an Apache-2.0 project may use a package it does not ship."""
@@ -52,7 +54,9 @@ EXPLAINED: dict[str, str] = {}
 
 def pins(lock: Path) -> dict[str, str]:
     """Package -> version of a lock."""
-    return dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    return dict(
+        re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def normal(name: str) -> str:
@@ -110,7 +114,15 @@ def audited(lock: Path) -> tuple[list[str], int]:
 def main(lock: Path, python: str, output: Path) -> int:
     """Writes the table; returns the exit code."""
     versions, direct = pins(lock), asked_for()
-    command = [sys.executable, "-m", "piplicenses", f"--python={python}", "--format=json", "--from=mixed", "--with-system"]
+    command = [
+        sys.executable,
+        "-m",
+        "piplicenses",
+        f"--python={python}",
+        "--format=json",
+        "--from=mixed",
+        "--with-system",
+    ]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     licences = {normal(one["Name"]): " ".join(one["License"].split()) for one in told} | LICENCES
     with ThreadPoolExecutor(8) as pool:
@@ -135,7 +147,9 @@ def main(lock: Path, python: str, output: Path) -> int:
             reason = OLD_BUT_KEPT.get(normal(name))
             what = "; ".join(filter(None, (what, reason and f"old, kept: {reason}")))
             if reason is None:
-                wrong.append(f"{name} {version}: last release {last}, more than two years ago, and no reason is given to keep it")
+                wrong.append(
+                    f"{name} {version}: last release {last}, more than two years ago, and no reason is given to keep it"
+                )
         if fact.get("newest") == version.partition("+")[0]:
             newest += 1
             wrong += [
@@ -147,8 +161,10 @@ def main(lock: Path, python: str, output: Path) -> int:
     head = [
         "# What newsparts is built and tested with",
         "",
-        f"`make audit`, {today:%Y-%m-%d}: {len(rows)} packages of `.ci/requirements.lock`. pip-audit had an answer for {len(rows) - unanswered} of them"
-        f" and found {len(holes)} holes; {newest} are the newest release, and the index's own page of it names no hole unless said below.",
+        f"`make audit`, {today:%Y-%m-%d}: {len(rows)} packages of `.ci/requirements.lock`. pip-audit had an answer "
+        f"for {len(rows) - unanswered} of them"
+        f" and found {len(holes)} holes; {newest} are the newest release, and the index's own page of it names no "
+        "hole unless said below.",
         "",
         "| package | version | licence | last release | |",
         "|---|---|---|---|---|",
@@ -158,7 +174,11 @@ def main(lock: Path, python: str, output: Path) -> int:
     print(
         "\n".join(wrong)
         or "all licences are free, all packages are kept up or explained, no hole is known"
-        + (f"; of {unanswered} packages pip-audit's database said nothing: ask again where PyPI itself is reached" if unanswered else ""),
+        + (
+            f"; of {unanswered} packages pip-audit's database said nothing: ask again where PyPI itself is reached"
+            if unanswered
+            else ""
+        ),
         file=sys.stderr if wrong else sys.stdout,
     )
     return 1 if wrong else 0

@@ -57,13 +57,19 @@ def _figures(request: pytest.FixtureRequest, _blank_figures: None) -> Iterator[N
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--model` names the model that tests/behaviour tests."""
-    parser.addoption("--model", default=None, help="model folder or URI for tests/behaviour; default: a small one trained on the spot")
+    parser.addoption(
+        "--model",
+        default=None,
+        help="model folder or URI for tests/behaviour; default: a small one trained on the spot",
+    )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """The last lines: which claims were not tested here, and the command that would."""
-    reasons = [str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    reasons = [
+        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    ]
     for line in untested(reasons, slow_left_out="not slow" in config.option.markexpr):
         terminalreporter.write_line(line)
 
@@ -76,7 +82,8 @@ def pages() -> list[Page]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """`once("name", make)`: a folder that `make` fills, by the first of all workers that asks; the others wait for it. Read only."""
+    """`once("name", make)`: a folder that `make` fills, by the first of all workers that asks; the others wait for it.
+    Read only."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -108,7 +115,9 @@ def backbone(pages: list[Page], once: Once) -> Path:
         import torch
         from transformers import BertConfig, BertModel, BertTokenizer
 
-        words = sorted({word.lower() for page in pages for s in page.segments for word in s.text.replace(".", " . ").split()})
+        words = sorted(
+            {word.lower() for page in pages for s in page.segments for word in s.text.replace(".", " . ").split()}
+        )
         vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
         BertTokenizer(vocab=vocabulary).save_pretrained(folder)
         torch.manual_seed(0)
@@ -126,7 +135,8 @@ def backbone(pages: list[Page], once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(corpus: Path, backbone: Path, once: Once) -> Callable[[str], Path]:
-    """`trained("demo-baseline")`: the output folder of a shipped config, shrunk, trained once for the whole run. Read only: who changes it copies it."""
+    """`trained("demo-baseline")`: the output folder of a shipped config, shrunk, trained once for the whole run. Read
+    only: who changes it copies it."""
 
     def output(name: str) -> Path:
         from train.training.recipe import fit
@@ -165,7 +175,9 @@ def mlflow_template(once: Once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def runs_store(
+    pages: list[Page], backbone: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """The URI of a store with a run of the baseline and one of the encoder, compared."""
     from train.reports.comparison import write_comparison
     from train.studies.comparison import attach_comparison, compare_runs
@@ -180,7 +192,17 @@ def runs_store(pages: list[Page], backbone: Path, mlflow_template: Path, tmp_pat
     with pytest.MonkeyPatch.context() as patch, figures(drawn=True):
         patch.setenv("MLFLOW_TRACKING_URI", store)
         made = [
-            fit(shrunk("demo-baseline", corpus, backbone, folder, *on, "baseline.max_iterations=5", "evaluation.learning_curve=[0.5]")),
+            fit(
+                shrunk(
+                    "demo-baseline",
+                    corpus,
+                    backbone,
+                    folder,
+                    *on,
+                    "baseline.max_iterations=5",
+                    "evaluation.learning_curve=[0.5]",
+                )
+            ),
             fit(shrunk("demo-encoder", corpus, backbone, folder, *on)),
         ]
         compared = compare_runs([outcome.output for outcome in made], samples=50)

@@ -1,4 +1,5 @@
-"""`make demo`: the whole chain on the embedded corpus, step by step; a step whose inputs did not change is not redone."""
+"""`make demo`: the whole chain on the embedded corpus, step by step; a step whose inputs did not change is not
+redone."""
 
 from __future__ import annotations
 
@@ -62,7 +63,10 @@ FULL = Size()
 SHORT = Size(
     pages=208,
     folder=Path("outputs/short"),
-    overrides={"baseline": ["baseline.max_iterations=20"], "encoder": ["encoder.epochs=2", "encoder.fine_tune_epochs=1"]},
+    overrides={
+        "baseline": ["baseline.max_iterations=20"],
+        "encoder": ["encoder.epochs=2", "encoder.fine_tune_epochs=1"],
+    },
 )
 """Every step on a fifth of the pages, for CI: it shows that the chain runs, its scores mean little."""
 
@@ -85,7 +89,10 @@ def run(out: Console, size: Size = FULL) -> None:
     out.print(check_view(report))
     if report.errors:
         raise InputError(
-            "the composed corpus breaks rules", expected="no error", remedy="report this: it is a fault of ours", path=built.path
+            "the composed corpus breaks rules",
+            expected="no error",
+            remedy="report this: it is a fault of ours",
+            path=built.path,
         )
 
     _title(out, 3, "split: no site, no template and no article in two parts")
@@ -105,11 +112,14 @@ def run(out: Console, size: Size = FULL) -> None:
         outcomes[name] = known or fit(config, name=CONFIGS[name], overrides=size.overrides.get(config.family, ()))
         rows[name] = outcomes[name].metrics
     if len({outcome.split_sha256 for outcome in outcomes.values()}) != 1:
-        raise InputError("the demo's configs split differently", expected="one split", remedy="give them the same corpus section")
+        raise InputError(
+            "the demo's configs split differently", expected="one split", remedy="give them the same corpus section"
+        )
     out.print(
         comparison(
             list(rows.items()),
-            f"Test pages: {len(parts['test'])} of {len({p.site for p in parts['test']})} unseen sites; 95 % interval over sites",
+            f"Test pages: {len(parts['test'])} of {len({p.site for p in parts['test']})} unseen sites; 95 % interval "
+            "over sites",
         )
     )
     _keep(size.folder / "demo-table.md", rows, outcomes)
@@ -151,7 +161,11 @@ def _majority(parts: Mapping[str, list[Page]], config: Config) -> dict[str, floa
     settings = config.evaluation
     records = majority_records(parts["train"], parts["test"])
     report = evaluate(
-        parts["test"], records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
+        parts["test"],
+        records,
+        bootstrap_samples=settings.bootstrap_samples,
+        confidence=settings.confidence,
+        seed=config.seed,
     )
     return report.metrics("test")
 
@@ -166,7 +180,10 @@ def _config(name: str, size: Size) -> Config:
 def _keep(path: Path, rows: Mapping[str, Mapping[str, float]], outcomes: Mapping[str, Outcome]) -> None:
     """The table as Markdown, with the command, corpus hash and date that a results table must name."""
     one = next(iter(outcomes.values()))
-    note = f"`make demo`, corpus sha256 `{one.corpus_sha256[:12]}`, split `{one.split_sha256[:12]}`, {datetime.now(UTC):%Y-%m-%d}\n"
+    note = (
+        f"`make demo`, corpus sha256 `{one.corpus_sha256[:12]}`, split `{one.split_sha256[:12]}`, "
+        f"{datetime.now(UTC):%Y-%m-%d}\n"
+    )
     write_text(path, f"{markdown(list(rows.items()))}\n{note}")
 
 

@@ -36,7 +36,9 @@ def _with_flips(pages: list[Page], share: float) -> tuple[list[Page], set[tuple[
         for i, s in enumerate(segments):
             if word_count(s.text) >= 3 and rng.random() < share:
                 segments[i] = (
-                    replace(s, role="boilerplate", story=None, topic=None) if s.role != "boilerplate" else replace(s, role="main", story=0)
+                    replace(s, role="boilerplate", story=None, topic=None)
+                    if s.role != "boilerplate"
+                    else replace(s, role="main", story=0)
                 )
                 flipped.add((page.page_id, i))
         spoilt.append(page.with_segments(tuple(segments)))
@@ -58,7 +60,9 @@ def make_config(corpus: Path, tmp_path: Path) -> ConfigMaker:
     return lambda name, *overrides: shrunk(name, corpus, tmp_path / "no-backbone", tmp_path, *overrides)
 
 
-def test_labels_that_unseen_answers_contradict_are_named_the_surest_first(spoilt: tuple[list[Page], set[tuple[str, int]]]) -> None:
+def test_labels_that_unseen_answers_contradict_are_named_the_surest_first(
+    spoilt: tuple[list[Page], set[tuple[str, int]]],
+) -> None:
     pages, flipped = spoilt
     truth = {page.page_id: page for page in _sound()}
     records = answered([truth[page.page_id] for page in pages], wrong=0.0)
@@ -85,16 +89,35 @@ def test_short_segments_are_not_named_and_unnormalised_answers_are_read_as_share
     def segment(words: int, role: str) -> Segment:
         return Segment(" ".join(["word"] * words), role, 0 if role == "main" else None)
 
-    page = Page("p", "s", (*(segment(3, role) for role in ("main", "boilerplate") * 10), segment(2, "main"), segment(3, "main")))
-    records = [{
-        "page_id": "p",
-        "segments": [{"scores": {"main": 8.0, "related": 0.0, "boilerplate": 2.0} if s.role == "main" and i < 20
-                      else {"main": 1.0, "related": 0.0, "boilerplate": 9.0}} for i, s in enumerate(page.segments)],
-    }]  # fmt: skip
+    page = Page(
+        "p", "s", (*(segment(3, role) for role in ("main", "boilerplate") * 10), segment(2, "main"), segment(3, "main"))
+    )
+    records = [
+        {
+            "page_id": "p",
+            "segments": [
+                {
+                    "scores": {"main": 8.0, "related": 0.0, "boilerplate": 2.0}
+                    if s.role == "main" and i < 20
+                    else {"main": 1.0, "related": 0.0, "boilerplate": 9.0}
+                }
+                for i, s in enumerate(page.segments)
+            ],
+        }
+    ]
     [error] = label_errors([page], records)
-    assert (error.segment, error.given, error.suggested, error.quality, error.confidence) == (21, "main", "boilerplate", 0.1, 0.9)
+    assert (error.segment, error.given, error.suggested, error.quality, error.confidence) == (
+        21,
+        "main",
+        "boilerplate",
+        0.1,
+        0.9,
+    )
     with pytest.raises(InputError) as caught:
-        label_errors([Page("p", "s", (segment(3, "main"), segment(2, "boilerplate")))], [{"segments": [records[0]["segments"][0]] * 2}])
+        label_errors(
+            [Page("p", "s", (segment(3, "main"), segment(2, "boilerplate")))],
+            [{"segments": [records[0]["segments"][0]] * 2}],
+        )
     assert caught.value.rule == "one-class"
 
 
@@ -115,16 +138,30 @@ def _error(page_id: str, segment: int) -> LabelError:
     return LabelError(page_id, "s.example", segment, "text", "main", "related", 0.25, 0.5, ("before",), ())
 
 
-@pytest.mark.parametrize(("most", "suspects"), [
-    (1, {"b-1": "4: main, perhaps related"}),
-    (3, {"b-1": "4: main, perhaps related; 2: main, perhaps related", "a-0": "7: main, perhaps related"}),
-    (9, {"b-1": "4: main, perhaps related; 2: main, perhaps related", "a-0": "7: main, perhaps related", "a-2": "1: main, perhaps related"}),
-])  # fmt: skip
-def test_tasks_are_the_pages_of_the_first_errors_and_all_errors_are_listed(most: int, suspects: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("most", "suspects"),
+    [
+        (1, {"b-1": "4: main, perhaps related"}),
+        (3, {"b-1": "4: main, perhaps related; 2: main, perhaps related", "a-0": "7: main, perhaps related"}),
+        (
+            9,
+            {
+                "b-1": "4: main, perhaps related; 2: main, perhaps related",
+                "a-0": "7: main, perhaps related",
+                "a-2": "1: main, perhaps related",
+            },
+        ),
+    ],
+)
+def test_tasks_are_the_pages_of_the_first_errors_and_all_errors_are_listed(
+    most: int, suspects: dict[str, str], tmp_path: Path
+) -> None:
     pages = [make_page("a", n) for n in range(3)] + [make_page("b", n) for n in range(3)]
     errors = [_error("b-1", 4), _error("a-0", 7), _error("b-1", 2), _error("a-2", 1)]
     listed, tasks, count = write_label_errors(tmp_path, pages, answered(pages), errors, most=most)
-    assert [json.loads(line) for line in listed.read_text().splitlines()] == [json.loads(json.dumps(e.to_json())) for e in errors]
+    assert [json.loads(line) for line in listed.read_text().splitlines()] == [
+        json.loads(json.dumps(e.to_json())) for e in errors
+    ]
     written = json.loads(tasks.read_text())
     assert count == len(suspects)
     assert {task["data"]["page_id"]: task["data"]["suspects"] for task in written} == suspects
@@ -136,7 +173,9 @@ def test_tasks_are_the_pages_of_the_first_errors_and_all_errors_are_listed(most:
 
 
 @pytest.mark.slow
-def test_exchanged_labels_are_found(spoilt: tuple[list[Page], set[tuple[str, int]]], make_config: ConfigMaker, tmp_path: Path) -> None:
+def test_exchanged_labels_are_found(
+    spoilt: tuple[list[Page], set[tuple[str, int]]], make_config: ConfigMaker, tmp_path: Path
+) -> None:
     pages, flipped = spoilt
     assert len(flipped) > 15
     config = make_config("pages-baseline")
@@ -169,7 +208,9 @@ def test_folds_that_are_done_are_not_done_again(
     trained: list[str] = []
     tested: list[set[str]] = []
 
-    def label(config: Any, parts: Mapping[str, Sequence[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
+    def label(
+        config: Any, parts: Mapping[str, Sequence[Page]], texts: Sequence[Page], work: Path
+    ) -> list[dict[str, Any]]:
         trained.append(work.name)
         tested.append({page.page_id for page in parts["test"]})
         return [{"page_id": page.page_id, "made": len(trained)} for page in parts["test"]]
@@ -208,8 +249,15 @@ class Told:
             for text in texts:
                 gap = self.gaps[text.split()[0]]
                 scores = {"main": (1 + gap) / 2, "related": (1 - gap) / 2, "boilerplate": 0.0}
-                segments.append({"text": text, "role": "main", "confidence": scores["main"], "scores": scores, "story": 0})
-            yield {"page_id": page_id, "segments": segments, "stories": [], "model": {"name": "n", "version": "v", "family": "f"}}
+                segments.append(
+                    {"text": text, "role": "main", "confidence": scores["main"], "scores": scores, "story": 0}
+                )
+            yield {
+                "page_id": page_id,
+                "segments": segments,
+                "stories": [],
+                "model": {"name": "n", "version": "v", "family": "f"},
+            }
 
 
 def _told(gaps: Mapping[str, float]) -> Labeler:
@@ -221,7 +269,10 @@ def _page(page_id: str, site: str, *texts: str) -> Page:
 
 
 def test_uncertainty_is_the_mean_gap_of_the_two_best_roles_weighted_by_the_root_of_words(tmp_path: Path) -> None:
-    write_pages(tmp_path / "pool.jsonl", [_page("p", "a", "sure", "unsure of these four", "half half half half half half half half half")])
+    write_pages(
+        tmp_path / "pool.jsonl",
+        [_page("p", "a", "sure", "unsure of these four", "half half half half half half half half half")],
+    )
     [found] = suggest(str(tmp_path / "pool.jsonl"), _told({"sure": 1.0, "unsure": 0.0, "half": 0.5}), count=3)
     assert found.uncertainty == pytest.approx((1 * 0 + 2 * 1 + 3 * 0.5) / (1 + 2 + 3))
 
@@ -240,9 +291,13 @@ def test_the_least_sure_pages_are_suggested_each_site_counting_half_each_time(tm
     path = str(tmp_path / "pool.jsonl")
     picked = suggest(path, _told(gaps), count=9)
     assert [(s.page_id, s.site, s.uncertainty) for s in picked] == [
-        ("a2", "a.example", 1.0), ("b", "b.example", 0.625), ("a1", "a.example", 1.0), ("c", "c.example", 0.25),
-        ("a3", "a.example", 0.75), ("d", "d.example", 0.125),
-    ]  # fmt: skip
+        ("a2", "a.example", 1.0),
+        ("b", "b.example", 0.625),
+        ("a1", "a.example", 1.0),
+        ("c", "c.example", 0.25),
+        ("a3", "a.example", 0.75),
+        ("d", "d.example", 0.125),
+    ]
     assert suggest(path, _told(gaps), count=3) == picked[:3]
 
 
@@ -252,7 +307,9 @@ _POOL = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 16), _PRINTS),
 
 @settings(max_examples=100)
 @given(_POOL, st.integers(0, 6))
-def test_suggestions_are_what_looking_at_every_page_each_time_gives(pool: list[tuple[str, int, list[int]]], count: int) -> None:
+def test_suggestions_are_what_looking_at_every_page_each_time_gives(
+    pool: list[tuple[str, int, list[int]]], count: int
+) -> None:
     left = [Suggestion(f"p{i}", site, unsure / 16) for i, (site, unsure, _) in enumerate(pool)]
     prints = {f"p{i}": np.array(sorted(own), np.uint64) for i, (_, _, own) in enumerate(pool)}
     expected: list[Suggestion] = []
@@ -260,7 +317,10 @@ def test_suggestions_are_what_looking_at_every_page_each_time_gives(pool: list[t
     found = list(_spread(list(left), prints, count))
     while left and len(expected) < count:
         picked = Counter(s.site for s in expected)
-        best = {site: max((s for s in left if s.site == site), key=lambda s: (s.uncertainty, s.page_id)) for site in {s.site for s in left}}
+        best = {
+            site: max((s for s in left if s.site == site), key=lambda s: (s.uncertainty, s.page_id))
+            for site in {s.site for s in left}
+        }
         chosen = min(best.values(), key=lambda s: (-s.uncertainty * 0.5 ** picked[s.site], s.site))
         left.remove(chosen)
         own = prints[chosen.page_id].tolist()
@@ -287,7 +347,12 @@ def test_suggested_pages_become_tasks_in_their_order_with_the_answers_that_rank_
 
 def test_near_copies_that_are_passed_over_do_not_count_for_their_site(tmp_path: Path) -> None:
     story = " ".join(f"v{i}" for i in range(60))
-    pool = [_page("first", "a", f"g0 {story}"), _page("copy", "a", f"g1 {story}"), _page("third", "a", "g2"), _page("other", "b", "g3")]
+    pool = [
+        _page("first", "a", f"g0 {story}"),
+        _page("copy", "a", f"g1 {story}"),
+        _page("third", "a", "g2"),
+        _page("other", "b", "g3"),
+    ]
     write_pages(tmp_path / "pool.jsonl", pool)
     picked = suggest(str(tmp_path / "pool.jsonl"), _told({"g0": 0.0, "g1": 0.125, "g2": 0.25, "g3": 0.75}), count=4)
     assert [s.page_id for s in picked] == ["first", "third", "other"]
@@ -295,7 +360,11 @@ def test_near_copies_that_are_passed_over_do_not_count_for_their_site(tmp_path: 
 
 def test_near_copies_of_a_suggested_page_are_passed_over(tmp_path: Path) -> None:
     story = " ".join(f"v{i}" for i in range(60))
-    pool = [_page("first", "a", f"v9 {story}"), _page("copy", "b", f"v0 more words before {story}"), _page("other", "c", "v1")]
+    pool = [
+        _page("first", "a", f"v9 {story}"),
+        _page("copy", "b", f"v0 more words before {story}"),
+        _page("other", "c", "v1"),
+    ]
     write_pages(tmp_path / "pool.jsonl", pool)
     picked = suggest(str(tmp_path / "pool.jsonl"), _told({"v9": 0.0, "v0": 0.25, "v1": 0.5}), count=3)
     assert [s.page_id for s in picked] == ["first", "other"]
@@ -311,7 +380,11 @@ def test_pages_to_label_are_unsure_and_of_many_sites(labeler: Labeler, tmp_path:
     rng = random.Random(1)
     words = [w for page in known for text in page.texts for w in text.split()]
     odd = [
-        Page(f"odd-{i}", "odd.example", tuple(Segment(" ".join(rng.sample(words, rng.choice((4, 9, 14))))) for _ in range(15)))
+        Page(
+            f"odd-{i}",
+            "odd.example",
+            tuple(Segment(" ".join(rng.sample(words, rng.choice((4, 9, 14))))) for _ in range(15)),
+        )
         for i in range(8)
     ]
     copies = [replace(odd[0], page_id=f"copy-{i}", site=f"copy{i}.example") for i in range(3)]
@@ -342,7 +415,10 @@ def test_what_an_annotator_accepts_comes_back_as_labels(tmp_path: Path) -> None:
     assert {s["role"] for s in record["segments"]} == set(ROLES)
     task = label_studio.task(page, record)
     # What Label Studio does when a prediction is submitted unchanged.
-    task["id"], task["annotations"] = 1, [{"id": 5, "completed_by": 1, "was_cancelled": False, "result": task["predictions"][0]["result"]}]
+    task["id"], task["annotations"] = (
+        1,
+        [{"id": 5, "completed_by": 1, "was_cancelled": False, "result": task["predictions"][0]["result"]}],
+    )
     label_studio.write_tasks(tmp_path / "export.json", [task])
     again = read_pages(f"label-studio:{tmp_path / 'export.json'}")[0]
     assert (again.page_id, again.site) == (page.page_id, page.site)

@@ -1,6 +1,8 @@
-"""What any model must do whatever its scores: invariance, direction and minimum function (Ribeiro et al. 2020, CheckList, section 2).
+"""What any model must do whatever its scores: invariance, direction and minimum function (Ribeiro et al. 2020,
+CheckList, section 2).
 
-The pages are written for these tests. Where a model may waver, a share is asked for, and the message names the segments that changed.
+The pages are written for these tests. Where a model may waver, a share is asked for, and the message names the segments
+that changed.
 """
 
 from __future__ import annotations
@@ -16,12 +18,17 @@ from train.runtime import Labeler
 MENU = ("Home", "News", "Sport", "Business", "Sign in")
 HEADLINE = "Harbour town votes to rebuild its old railway bridge"
 STORY = (
-    "The council of a small harbour town voted on Tuesday to rebuild its railway bridge, which has been closed since a storm broke two of its pillars last winter. The work is to begin in spring and to take about two years.",
-    "Engineers told the council that repairs alone would not have been enough. The iron of the old bridge is more than a hundred years old, and rust has eaten into most of the beams that carry the northern track.",
-    "The mayor said that the town had waited long enough. Without the railway, she said, people who work in the city on the other side of the bay have had to take a bus that needs more than an hour each morning.",
-    "Not everybody was pleased with the decision. Owners of boats fear that the harbour will be closed for months while the new pillars are put in place, and have asked the council for money to make up for what they lose.",
-    "The government will pay two thirds of the cost. The rest is to come from the town itself, which plans to sell a piece of land near the station, and from a loan that the council agreed to by nine votes to four.",
-)  # fmt: skip
+    "The council of a small harbour town voted on Tuesday to rebuild its railway bridge, which has been closed since "
+    "a storm broke two of its pillars last winter. The work is to begin in spring and to take about two years.",
+    "Engineers told the council that repairs alone would not have been enough. The iron of the old bridge is more "
+    "than a hundred years old, and rust has eaten into most of the beams that carry the northern track.",
+    "The mayor said that the town had waited long enough. Without the railway, she said, people who work in the city "
+    "on the other side of the bay have had to take a bus that needs more than an hour each morning.",
+    "Not everybody was pleased with the decision. Owners of boats fear that the harbour will be closed for months "
+    "while the new pillars are put in place, and have asked the council for money to make up for what they lose.",
+    "The government will pay two thirds of the cost. The rest is to come from the town itself, which plans to sell a "
+    "piece of land near the station, and from a loan that the council agreed to by nine votes to four.",
+)
 HEADING = "Related Articles"
 RELATED = (
     "Fishermen find rare turtle in their nets near the lighthouse",
@@ -100,10 +107,15 @@ def test_related_items_with_summaries_stay_out_of_the_main_story(labeler: Labele
     assert [found[i] for i in page.where("story")].count("main") >= len(STORY) - 1
 
 
-def test_summaries_that_repeat_their_headline_stay_out_of_the_main_story(labeler: Labeler, request: pytest.FixtureRequest) -> None:
-    # Of the model trained here this weakness is known: the day it is mended, the test says so. Another model may have it or not.
+def test_summaries_that_repeat_their_headline_stay_out_of_the_main_story(
+    labeler: Labeler, request: pytest.FixtureRequest
+) -> None:
+    # Of the model trained here this weakness is known: the day it is mended, the test says so. Another model may have
+    # it or not.
     known = "a summary that repeats its headline word by word reads as running text of the main story"
-    request.applymarker(pytest.mark.xfail(strict=not request.config.getoption("--model"), raises=AssertionError, reason=known))
+    request.applymarker(
+        pytest.mark.xfail(strict=not request.config.getoption("--model"), raises=AssertionError, reason=known)
+    )
     said = "{}, in a turn of events that nobody who was there had expected, said people who saw it."
     page = Parts(related=tuple(line for headline in RELATED for line in (headline, said.format(headline))))
     found = roles(labeler, page.texts)
@@ -182,7 +194,10 @@ def test_a_heading_raises_related_below_it(labeler: Labeler) -> None:
         high += sum(scores(labeler, with_heading.texts, with_heading.where("related"), "related"))
         items += len(related)
     if max(low, high) < 0.01 * items:
-        pytest.skip(f"the model is sure that these items are not related, heading or not ({high / items:.4f}): below 0.01 rounding decides")
+        pytest.skip(
+            f"the model is sure that these items are not related, heading or not ({high / items:.4f}): below 0.01 "
+            "rounding decides"
+        )
     assert high > low
 
 

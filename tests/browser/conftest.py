@@ -1,6 +1,8 @@
-"""A real browser (Debian's chromium by Playwright), and what it opens: pages made from hostile text, MLflow's UI on runs of both families.
+"""A real browser (Debian's chromium by Playwright), and what it opens: pages made from hostile text, MLflow's UI on
+runs of both families.
 
-`NEWSPARTS_RUNS` names a store with the runs of a demo to look at instead of small ones trained here; screenshots go to `NEWSPARTS_SCREENSHOTS`.
+`NEWSPARTS_RUNS` names a store with the runs of a demo to look at instead of small ones trained here; screenshots go to
+`NEWSPARTS_SCREENSHOTS`.
 """
 
 from __future__ import annotations
@@ -73,10 +75,17 @@ def hostile_page(site: int, number: int) -> Page:
         for i, s in enumerate(page.segments)
     )
     return replace(
-        page, page_id=f"{evil} {site}-{number}", site=f"site{site}.example{HOSTILE[1]}", lang=HOSTILE[0] if number % 2 else HOSTILE[2], title=evil,
-        url=f"javascript:window.broken={number}" if number % 2 else f'https://site{site}.example/"onmouseover="window.broken=6', segments=segments,
+        page,
+        page_id=f"{evil} {site}-{number}",
+        site=f"site{site}.example{HOSTILE[1]}",
+        lang=HOSTILE[0] if number % 2 else HOSTILE[2],
+        title=evil,
+        url=f"javascript:window.broken={number}"
+        if number % 2
+        else f'https://site{site}.example/"onmouseover="window.broken=6',
+        segments=segments,
         extra={"source": HOSTILE[site % 2]},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")
@@ -114,15 +123,30 @@ def looked_at(request: pytest.FixtureRequest) -> str:
 def ui(looked_at: str) -> Iterator[str]:
     """The address that `make ui` tells, once it answers."""
     port = free_port()
-    command = ["make", "-o", ".venv/.ready", "ui", f"PORT={port}", f"RUN={sys.executable} -m train"]  # -o: what runs the tests is set up
+    command = [
+        "make",
+        "-o",
+        ".venv/.ready",
+        "ui",
+        f"PORT={port}",
+        f"RUN={sys.executable} -m train",
+    ]  # -o: what runs the tests is set up
     inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     environment = {**inherited, "MLFLOW_TRACKING_URI": looked_at, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
-        told = next(line for line in process.stdout if "http://127.0.0.1" in line)  # a make within a make tells its folder first
+        told = next(
+            line for line in process.stdout if "http://127.0.0.1" in line
+        )  # a make within a make tells its folder first
         address = told[told.index("http") :].strip()
         deadline = time.monotonic() + 90
         while True:

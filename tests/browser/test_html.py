@@ -46,7 +46,9 @@ def test_hostile_text_stays_inert_and_every_page_is_accessible(
         page.close()
 
 
-def test_errors_are_filtered_and_walked_through_by_keys(chromium: Any, pages: list[Page], tmp_path: Path, screenshots: Path) -> None:
+def test_errors_are_filtered_and_walked_through_by_keys(
+    chromium: Any, pages: list[Page], tmp_path: Path, screenshots: Path
+) -> None:
     records = answered(pages)
     answers = answers_of(pages, records)
     errors = errors_of(pages, records, answers)
@@ -93,7 +95,10 @@ def test_a_page_view_shows_scores_when_pointed_at(
     write_view(
         tmp_path / "view.html",
         "Pages",
-        [View(r, p, [[("a feature", 1.0)]] * len(p.segments)) for p, r in zip(pages[:2], answered(pages[:2]), strict=True)],
+        [
+            View(r, p, [[("a feature", 1.0)]] * len(p.segments))
+            for p, r in zip(pages[:2], answered(pages[:2]), strict=True)
+        ],
     )
     page = chromium.new_page(viewport={"width": 1000, "height": 900})
     page.goto((tmp_path / "view.html").as_uri())

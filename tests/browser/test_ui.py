@@ -20,7 +20,9 @@ def runs(looked_at: str) -> dict[str, Any]:
     client = mlflow.MlflowClient(tracking_uri=looked_at)
     experiment = client.get_experiment_by_name("newsparts")
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED' and tags.`mlflow.note.content` LIKE 'Role%'")
+    found = client.search_runs(
+        [experiment.experiment_id], "attributes.status = 'FINISHED' and tags.`mlflow.note.content` LIKE 'Role%'"
+    )
     return {str(run.info.run_name).partition(",")[0]: run for run in reversed(found)}
 
 
@@ -52,15 +54,26 @@ def test_the_table_of_runs_shows_both_with_their_scores_the_best_on_top(
         assert page.get_by_text(best).first.bounding_box()["y"] < page.get_by_text(other).first.bounding_box()["y"]
 
 
-def test_the_compare_page_lays_both_over_each_other(page: Any, ui: str, runs: dict[str, Any], screenshots: Path) -> None:
+def test_the_compare_page_lays_both_over_each_other(
+    page: Any, ui: str, runs: dict[str, Any], screenshots: Path
+) -> None:
     wanted = [runs[name] for name in ("demo-baseline", "demo-encoder")]
     ids, experiments = json.dumps([run.info.run_id for run in wanted]), json.dumps([wanted[0].info.experiment_id])
-    page.goto(f"{ui.partition('#')[0]}#/compare-runs?runs={ids}&experiments={experiments}&workflowType=machine_learning")
+    page.goto(
+        f"{ui.partition('#')[0]}#/compare-runs?runs={ids}&experiments={experiments}&workflowType=machine_learning"
+    )
     for name in ("demo-baseline", "demo-encoder", "test/role/f1/related"):
         page.get_by_text(name).first.wait_for()
     page.screenshot(path=str(screenshots / "ui-compare.png"), full_page=True)
     shared = set(wanted[0].data.metrics) & set(wanted[1].data.metrics)
-    for name in ("test/role/macro_f1", "test/topic/macro_f1", "test/role/ece", "cost/train_s", "cost/segments_per_s", "size/mb"):
+    for name in (
+        "test/role/macro_f1",
+        "test/topic/macro_f1",
+        "test/role/ece",
+        "cost/train_s",
+        "cost/segments_per_s",
+        "size/mb",
+    ):
         assert name in shared, "the same names in both families"
     sections = [{name.partition(".")[0] for name in run.data.params} for run in wanted]
     common = [{name for name in run.data.params if name.partition(".")[0] not in FAMILIES} for run in wanted]
@@ -69,9 +82,13 @@ def test_the_compare_page_lays_both_over_each_other(page: Any, ui: str, runs: di
 
 
 @pytest.mark.parametrize("name", ["demo-baseline", "demo-encoder"])
-def test_every_report_of_a_run_opens_in_the_artifact_pane(page: Any, ui: str, runs: dict[str, Any], name: str, screenshots: Path) -> None:
+def test_every_report_of_a_run_opens_in_the_artifact_pane(
+    page: Any, ui: str, runs: dict[str, Any], name: str, screenshots: Path
+) -> None:
     run = runs[name]
-    page.goto(f"{ui.partition('#')[0]}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning")
+    page.goto(
+        f"{ui.partition('#')[0]}#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
+    )
     page.get_by_text("Role macro-F1").first.wait_for()
     page.screenshot(path=str(screenshots / f"ui-run-{name}.png"))
     with page.context.expect_page() as opened:
@@ -102,7 +119,9 @@ def test_the_error_browser_works_inside_the_artifact_pane(page: Any, ui: str, ru
     whole = count.inner_text()
     option = frame.locator("select[name=pair] option").nth(1)
     frame.locator("select[name=pair]").select_option(str(option.get_attribute("value")))
-    assert count.inner_text().partition(" of ")[0] == option.inner_text().rpartition("(")[2].rstrip(")").replace(",", "")
+    assert count.inner_text().partition(" of ")[0] == option.inner_text().rpartition("(")[2].rstrip(")").replace(
+        ",", ""
+    )
     frame.locator("button[type=reset]").click()
     frame.locator("#next").click()
     assert whole.partition(" of ")[2] in count.inner_text()

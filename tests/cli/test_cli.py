@@ -24,20 +24,38 @@ def model(trained: Callable[[str], Path]) -> Path:
 def test_help_lists_the_verbs() -> None:
     done = train_process("--help")
     assert done.returncode == 0
-    assert all(verb in done.stdout for verb in ("fit", "evaluate", "predict", "show", "check", "compose", "export", "demo"))
+    assert all(
+        verb in done.stdout for verb in ("fit", "evaluate", "predict", "show", "check", "compose", "export", "demo")
+    )
 
 
 def test_fit_evaluate_predict_from_the_shell(corpus: Path, model: Path, tmp_path: Path) -> None:
     done = train(
-        "fit", "--config", BASELINE, f"corpus.path={corpus}", f"output={tmp_path / 'model'}", "tracking.enabled=false",
-        "evaluation.bootstrap_samples=20", "baseline.max_iterations=5",
-    )  # fmt: skip
+        "fit",
+        "--config",
+        BASELINE,
+        f"corpus.path={corpus}",
+        f"output={tmp_path / 'model'}",
+        "tracking.enabled=false",
+        "evaluation.bootstrap_samples=20",
+        "baseline.max_iterations=5",
+    )
     assert done.returncode == 0, done.stderr
     assert "role macro-F1" in done.stdout
-    done = train("evaluate", "--model", str(tmp_path / "model"), "--corpus", str(corpus), "--json", str(tmp_path / "scores.json"))
+    done = train(
+        "evaluate", "--model", str(tmp_path / "model"), "--corpus", str(corpus), "--json", str(tmp_path / "scores.json")
+    )
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "scores.json").read_text())
-    assert {"role/macro_f1", "role/f1/main", "topic/macro_f1", "story/boundary_f1", "n_pages", "n_sites", "corpus_sha256"} <= set(scores)
+    assert {
+        "role/macro_f1",
+        "role/f1/main",
+        "topic/macro_f1",
+        "story/boundary_f1",
+        "n_pages",
+        "n_sites",
+        "corpus_sha256",
+    } <= set(scores)
     assert scores["n_pages"] == 72
     _test_part_by_site(corpus, tmp_path)
     done = train("predict", "--model", str(tmp_path / "model"), str(corpus))
@@ -60,7 +78,9 @@ def _test_part_by_site(corpus: Path, tmp_path: Path) -> None:
     )
     done = train(*asked, "--part", "test")
     assert done.returncode == 0, done.stderr
-    scores, of_run = (json.loads(path.read_text()) for path in (tmp_path / "part.json", tmp_path / "model" / "test.json"))
+    scores, of_run = (
+        json.loads(path.read_text()) for path in (tmp_path / "part.json", tmp_path / "model" / "test.json")
+    )
     assert scores["role/macro_f1"] == of_run["role/macro_f1"]
     test = json.loads((tmp_path / "model" / "split.json").read_text())["parts"]["test"]
     assert set(scores["slices"]) == set(test["sites"])
@@ -71,11 +91,17 @@ def _test_part_by_site(corpus: Path, tmp_path: Path) -> None:
     assert known["topic/accuracy"] >= of_run["topic/accuracy"]
     assert "role/macro_f1" not in known, "roles were given, not read"
     texts = tmp_path / "texts.csv"
-    texts.write_text("text,topic\nThe striker and the keeper left the stadium,sport\nThe bank and its investor fear the tariff,business\n")
+    texts.write_text(
+        "text,topic\nThe striker and the keeper left the stadium,sport\nThe bank and its investor fear the "
+        "tariff,business\n"
+    )
     done = train("topics", f"csv:{texts}", "--model", str(tmp_path / "model"))
     assert "topics of 2 texts by baseline" in done.stdout
     bundle = str(tmp_path / "model" / "bundle")
-    require_clear(train("evaluate", "--model", bundle, "--corpus", str(corpus), "--json", "x.json", "--part", "test"), "no split there")
+    require_clear(
+        train("evaluate", "--model", bundle, "--corpus", str(corpus), "--json", "x.json", "--part", "test"),
+        "no split there",
+    )
     require_clear(train(*asked, "--part", "tset"), "part 'tset'")
 
 
@@ -90,7 +116,9 @@ def test_predict_reads_text_and_standard_input(model: Path, tmp_path: Path) -> N
 
 
 def test_show_prints_signs_stories_and_topics(model: Path, tmp_path: Path) -> None:
-    done = train("show", "--model", str(model), str(ROOT / "configs/demo-page.txt"), "--svg", str(tmp_path / "page.svg"))
+    done = train(
+        "show", "--model", str(model), str(ROOT / "configs/demo-page.txt"), "--svg", str(tmp_path / "page.svg")
+    )
     assert done.returncode == 0, done.stderr
     assert "Stories" in done.stdout
     assert any(sign in done.stdout for sign in "█▒")
@@ -114,8 +142,9 @@ def test_export_refuses_a_model_that_answers_otherwise_here(model: Path, tmp_pat
     add_documents(bundle, [bundle / "golden.jsonl"])
     done = train("export", "--model", str(bundle), "--output", str(tmp_path / "here"))
     assert done.returncode == 2
-    assert "1 answers on golden pages are not those of its training, first page 'plain', segments/1/confidence" in done.stderr.replace(
-        "\n", " "
+    assert (
+        "1 answers on golden pages are not those of its training, first page 'plain', segments/1/confidence"
+        in done.stderr.replace("\n", " ")
     )
     assert not (tmp_path / "here").exists()
 
@@ -132,11 +161,24 @@ def test_check_exits_0_on_good_and_2_on_bad_pages(corpus: Path, tmp_path: Path) 
 
 
 def test_check_converts_what_another_tool_labelled(tmp_path: Path) -> None:
-    rows = ["id,url,block,kind", "1,https://a.example/1,Ferry sails again,article", "1,https://a.example/1,Boats get dearer,teaser"]
+    rows = [
+        "id,url,block,kind",
+        "1,https://a.example/1,Ferry sails again,article",
+        "1,https://a.example/1,Boats get dearer,teaser",
+    ]
     (tmp_path / "blocks.csv").write_text("\n".join([*rows, "2,https://a.example/2,Buy a boat,advert"]))
     columns = ("--columns", "id=page_id block=text kind=role")
     done = train(
-        "check", "blocks.csv", *columns, "--roles", "article=main teaser=related", "--keep", "ours.jsonl", "--json", "-", cwd=tmp_path
+        "check",
+        "blocks.csv",
+        *columns,
+        "--roles",
+        "article=main teaser=related",
+        "--keep",
+        "ours.jsonl",
+        "--json",
+        "-",
+        cwd=tmp_path,
     )
     assert done.returncode == 2, done.stderr
     report = json.loads(done.stdout)
@@ -163,7 +205,9 @@ def test_split_saves_and_leakage_looks(corpus: Path, model: Path, tmp_path: Path
     assert "pages of different parts that share a story: 0" in done.stdout
     saved = json.loads((tmp_path / "split.json").read_text())
     assert sum(len(part["page_ids"]) for part in saved["parts"].values()) == 72
-    done = train("split", "--config", BASELINE, f"corpus.path={corpus}", "corpus.folds=3", "--output", "fold.json", cwd=tmp_path)
+    done = train(
+        "split", "--config", BASELINE, f"corpus.path={corpus}", "corpus.folds=3", "--output", "fold.json", cwd=tmp_path
+    )
     assert [(tmp_path / f"fold-{i}.json").is_file() for i in range(4)] == [True, True, True, False]
     done = train("leakage", "--model", str(model), "--json", "leaks.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -193,13 +237,19 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
     assert "72 tasks" in done.stdout, done.stderr
     done = train("check", "label-studio:studio/tasks.json", "--keep", "again.jsonl", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert (tmp_path / "again.jsonl").read_bytes() == corpus.read_bytes(), "there and back is the same corpus, byte for byte"
+    assert (tmp_path / "again.jsonl").read_bytes() == corpus.read_bytes(), (
+        "there and back is the same corpus, byte for byte"
+    )
     html = tmp_path / "html"
     html.mkdir()
     for i in range(3):
-        (html / f"{i}.html").write_text(f"<nav>Home</nav><h1>Story {i}</h1><p>It rained in town number {i} on Monday.</p>")
+        (html / f"{i}.html").write_text(
+            f"<nav>Home</nav><h1>Story {i}</h1><p>It rained in town number {i} on Monday.</p>"
+        )
     (html / "deep.html").write_text("<div>" * 5000 + "too deep")
-    done = train("suggest", "--model", str(model), "--corpus", "html:html", "--n", "2", "--output", "next", cwd=tmp_path)
+    done = train(
+        "suggest", "--model", str(model), "--corpus", "html:html", "--n", "2", "--output", "next", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert len(json.loads((tmp_path / "next/tasks.json").read_text())) == 2
     assert "1 of 4 pages refused" in done.stdout
@@ -221,13 +271,18 @@ def test_bench_names_what_it_does_not_know(tmp_path: Path) -> None:
     asked = ("bench", "--section", "growth", "--segments", "100", "--folder", str(tmp_path))
     require_clear(train(*asked, "--step", "chec"), "step 'chec'")
     require_clear(train("bench", "--section", "encoder"), "section 'encoder'")
-    require_clear(train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained encoder")
+    require_clear(
+        train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained encoder"
+    )
 
 
 def _two_parts(pages: list[Page], tmp_path: Path) -> list[str]:
     for part in ("train", "validation", "test"):
         write_pages(tmp_path / f"{part}.jsonl", pages[:6] if part == "train" else pages[5:12])
-    return ["corpus.path=null", *(f"corpus.{part}_path={tmp_path / part}.jsonl" for part in ("train", "validation", "test"))]
+    return [
+        "corpus.path=null",
+        *(f"corpus.{part}_path={tmp_path / part}.jsonl" for part in ("train", "validation", "test")),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -236,26 +291,41 @@ def _two_parts(pages: list[Page], tmp_path: Path) -> list[str]:
         (None, "no such file"),
         ("", "no page in it"),
         ('{"page_id": "a", "site": "s", "segments": [{"text": "x", "role": "main"}]}\n{oops\n', "c.jsonl:2: not JSON"),
-        ('{"page_id": "a", "site": "s", "segments": [{"text": "x", "role": "headline"}]}\n', "c.jsonl:1: page 'a', segment 0 has role 'headline'"),
+        (
+            '{"page_id": "a", "site": "s", "segments": [{"text": "x", "role": "headline"}]}\n',
+            "c.jsonl:1: page 'a', segment 0 has role 'headline'",
+        ),
         ('{"page_id": "a", "site": "s", "segments": []}\n', "c.jsonl:1: page 'a' has no segments"),
         ('{"page_id": "a", "site": "s", "segments": [{"text": "x", "role": "main"}]}\n', "1 group of sites"),
         (
-            "".join(json.dumps({"page_id": f"{i}", "site": f"s{i}", "segments": [{"text": "x", "role": "main"}]}) + "\n" for i in range(9)),
+            "".join(
+                json.dumps({"page_id": f"{i}", "site": f"s{i}", "segments": [{"text": "x", "role": "main"}]}) + "\n"
+                for i in range(9)
+            ),
             "every segment of the training pages is 'main'",
         ),
     ],
     ids=["missing", "empty", "bad-json", "unknown-role", "no-segments", "too-small", "one-class"],
-)  # fmt: skip
+)
 def test_every_error_of_the_corpus_is_clear(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "c.jsonl"
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    done = train("fit", "--config", BASELINE, f"corpus.path={path}", f"output={tmp_path / 'out'}", "tracking.enabled=false")
+    done = train(
+        "fit", "--config", BASELINE, f"corpus.path={path}", f"output={tmp_path / 'out'}", "tracking.enabled=false"
+    )
     require_clear(done, message)
 
 
 def test_a_site_in_two_splits_is_clear(pages: list[Page], tmp_path: Path) -> None:
-    done = train("fit", "--config", BASELINE, *_two_parts(pages, tmp_path), f"output={tmp_path / 'out'}", "tracking.enabled=false")
+    done = train(
+        "fit",
+        "--config",
+        BASELINE,
+        *_two_parts(pages, tmp_path),
+        f"output={tmp_path / 'out'}",
+        "tracking.enabled=false",
+    )
     require_clear(done, "site 'sitea.example' is in train and validation")
 
 
@@ -270,7 +340,9 @@ def test_a_site_in_two_splits_is_clear(pages: list[Page], tmp_path: Path) -> Non
         (("evaluate", "--model", "MODEL", "--corpus", "gone.jsonl", "--json", "x.json"), "no such file"),
     ],
 )
-def test_every_error_of_the_command_line_is_clear(model: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+def test_every_error_of_the_command_line_is_clear(
+    model: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
     done = train(*(str(model) if word == "MODEL" else word for word in words), cwd=tmp_path)
     require_clear(done, message)
 
@@ -280,5 +352,6 @@ def test_a_tampered_bundle_is_refused(model: Path, tmp_path: Path) -> None:
     target = tmp_path / "bundle" / "model.skops"
     target.write_bytes(target.read_bytes() + b"x")
     require_clear(
-        train("predict", "--model", str(tmp_path / "bundle"), str(ROOT / "configs/demo-page.txt")), "is not the file that was exported"
+        train("predict", "--model", str(tmp_path / "bundle"), str(ROOT / "configs/demo-page.txt")),
+        "is not the file that was exported",
     )

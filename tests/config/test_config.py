@@ -24,7 +24,10 @@ def test_shipped_configs_load_and_say_how_to_start_them(path: Path, tmp_path: Pa
 
 
 def test_names_are_mapped_by_overrides_and_folds_are_checked() -> None:
-    config = load_config(BASELINE, ["corpus.columns={content: text}", "corpus.roles={teaser: related}", "corpus.folds=5", "corpus.fold=4"])
+    config = load_config(
+        BASELINE,
+        ["corpus.columns={content: text}", "corpus.roles={teaser: related}", "corpus.folds=5", "corpus.fold=4"],
+    )
     assert (config.corpus.columns, config.corpus.roles) == ({"content": "text"}, {"teaser": "related"})
     assert config.flat()["corpus.columns.content"] == "text"
     with pytest.raises(InputError, match=r"corpus\.fold is 5, expected 0 to 4"):
@@ -32,7 +35,9 @@ def test_names_are_mapped_by_overrides_and_folds_are_checked() -> None:
 
 
 def test_overrides_win_and_are_typed() -> None:
-    config = load_config(BASELINE, ["seed=7", "corpus.languages=[en, de]", "baseline.regularisation=1e-2", "tracking.run_name=x=y"])
+    config = load_config(
+        BASELINE, ["seed=7", "corpus.languages=[en, de]", "baseline.regularisation=1e-2", "tracking.run_name=x=y"]
+    )
     assert (config.seed, config.corpus.languages, config.tracking.run_name) == (7, ("en", "de"), "x=y")
     assert config.baseline is not None
     assert config.baseline.regularisation == 0.01
@@ -78,13 +83,17 @@ def test_faults_name_file_line_and_remedy(tmp_path: Path, old: str, new: str, li
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "short.yaml"
-    path.write_text("\n".join(line for line in BASELINE.read_text().splitlines() if not line.startswith("seed")), encoding="utf-8")
+    path.write_text(
+        "\n".join(line for line in BASELINE.read_text().splitlines() if not line.startswith("seed")), encoding="utf-8"
+    )
     with pytest.raises(InputError, match="key 'seed' is missing"):
         load_config(path)
 
 
 def test_a_bad_override_is_named() -> None:
-    with pytest.raises(InputError, match=r"unknown key 'corpus\.pth' \(from 'corpus\.pth=x'\)[\s\S]*did you mean 'corpus.path'"):
+    with pytest.raises(
+        InputError, match=r"unknown key 'corpus\.pth' \(from 'corpus\.pth=x'\)[\s\S]*did you mean 'corpus.path'"
+    ):
         load_config(BASELINE, ["corpus.pth=x"])
     with pytest.raises(InputError, match="key=value"):
         load_config(BASELINE, ["seed"])

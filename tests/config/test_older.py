@@ -25,7 +25,6 @@ PACKED = """encoder:
   layer_decay: 1.0
   devices: 1
 """
-
 Write = Callable[..., Path]
 
 
@@ -48,21 +47,31 @@ def write(tmp_path: Path) -> Write:
 def hierarchical(write: Write) -> Path:
     """The encoder's config as it was called once."""
     return write(
-        ENCODER.read_text(encoding="utf-8"), ("family: encoder", "family: hierarchical"), ("\nencoder:\n", "\nencoder: null\nhierarchical:\n"),
-        ("  dropout: 0.3", "  members: 5\n  dropout: 0.3"), ("  chunk_segments: 48 ", "  piece_segments: 96 "), ("  batch_chunks: 16", "  recombined: 0.0\n  batch_pieces: 8"),
-    )  # fmt: skip
+        ENCODER.read_text(encoding="utf-8"),
+        ("family: encoder", "family: hierarchical"),
+        ("\nencoder:\n", "\nencoder: null\nhierarchical:\n"),
+        ("  dropout: 0.3", "  members: 5\n  dropout: 0.3"),
+        ("  chunk_segments: 48 ", "  piece_segments: 96 "),
+        ("  batch_chunks: 16", "  recombined: 0.0\n  batch_pieces: 8"),
+    )
 
 
-def test_a_hierarchical_encoder_is_the_encoder_and_each_new_name_is_told(hierarchical: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hierarchical_encoder_is_the_encoder_and_each_new_name_is_told(
+    hierarchical: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = load_config(hierarchical)
     assert config.family == "encoder"
     assert config.encoder is not None
     assert (config.encoder.chunk_segments, config.encoder.batch_chunks) == (96, 8)
     told = " ".join(capsys.readouterr().err.split())
     for warning in (
-        "hierarchical is called encoder now", "encoder.members is passed over: one network is trained", "encoder.piece_segments is called encoder.chunk_segments now",
-        "encoder.batch_pieces is called encoder.batch_chunks now", "family hierarchical is called encoder now", "encoder.recombined is passed over",
-    ):  # fmt: skip
+        "hierarchical is called encoder now",
+        "encoder.members is passed over: one network is trained",
+        "encoder.piece_segments is called encoder.chunk_segments now",
+        "encoder.batch_pieces is called encoder.batch_chunks now",
+        "family hierarchical is called encoder now",
+        "encoder.recombined is passed over",
+    ):
         assert told.count(f"warning: {warning}") == 1
 
 
@@ -88,11 +97,15 @@ def test_faults_are_placed_where_the_older_name_stands(write: Write, hierarchica
     with pytest.raises(InputError, match=r"encoder\.chunk_segments is 'many'") as caught:
         load_config(write(text, ("piece_segments: 96", "piece_segments: many")))
     assert caught.value.line == line
-    with pytest.raises(InputError, match=r"encoder\.chunk_segments is 'many' .*from 'hierarchical\.piece_segments=many'"):
+    with pytest.raises(
+        InputError, match=r"encoder\.chunk_segments is 'many' .*from 'hierarchical\.piece_segments=many'"
+    ):
         load_config(hierarchical, ["hierarchical.piece_segments=many"])
 
 
-@pytest.mark.parametrize("nulls", ["encoder: null\nhierarchical: null", "hierarchical: null\nencoder: null", "hierarchical: null"])
+@pytest.mark.parametrize(
+    "nulls", ["encoder: null\nhierarchical: null", "hierarchical: null\nencoder: null", "hierarchical: null"]
+)
 def test_sections_of_an_older_baseline_that_are_null_are_passed_over(write: Write, nulls: str) -> None:
     path = write(BASELINE.read_text(encoding="utf-8"), ("encoder: null", nulls))
     assert load_config(path) == load_config(BASELINE)
@@ -105,8 +118,7 @@ def test_what_a_page_was_recombined_from_is_refused_unless_it_is_none(hierarchic
 
 
 @pytest.mark.parametrize(
-    ("older", "layers"),
-    [("[3, 6]\n  role_layers: [3]", 3), ("[6]\n  role_layers: null", 6), ("[2]", 2)],
+    ("older", "layers"), [("[3, 6]\n  role_layers: [3]", 3), ("[6]\n  role_layers: null", 6), ("[2]", 2)]
 )
 def test_the_layer_that_roles_were_read_from_is_the_one_that_is_read(
     write: Write, older: str, layers: int | None, capsys: pytest.CaptureFixture[str]
@@ -145,7 +157,9 @@ def test_a_packed_encoder_is_refused_with_where_to_start(write: Write, more: str
 
 def test_an_ensemble_is_refused_with_where_to_start(write: Write, hierarchical: Path) -> None:
     path = write(hierarchical.read_text(encoding="utf-8"), ("family: hierarchical", "family: ensemble"))
-    with pytest.raises(InputError, match=r"family is ensemble[\s\S]*ensembles are gone[\s\S]*configs/pages-encoder\.yaml") as caught:
+    with pytest.raises(
+        InputError, match=r"family is ensemble[\s\S]*ensembles are gone[\s\S]*configs/pages-encoder\.yaml"
+    ) as caught:
         load_config(path)
     assert caught.value.line == 4
     assert load_config(path, ["family=encoder"]).family == "encoder"

@@ -22,11 +22,7 @@ def make_config(corpus: Path, tmp_path: Path) -> ConfigMaker:
     return lambda name, *overrides: shrunk(name, corpus, tmp_path / "no-backbone", tmp_path, *overrides)
 
 
-PARTS = {
-    "train": [make_page("one", 1)],
-    "validation": [make_page("two", 2)],
-    "test": [make_page("three", 3)],
-}
+PARTS = {"train": [make_page("one", 1)], "validation": [make_page("two", 2)], "test": [make_page("three", 3)]}
 
 
 def with_also(config: Config, *paths: Path) -> Config:
@@ -43,17 +39,23 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
     asked = with_also(config, tmp_path / "also.jsonl", tmp_path / "least.jsonl")
     found = training_pages(asked, PARTS, []).also
     assert [(page.page_id.partition("/")[0], page.site) for page in found] == [
-        ("also-0", "four.example"), ("also-0", "one.example"), ("also-1", "six.example"),
-    ]  # fmt: skip
+        ("also-0", "four.example"),
+        ("also-0", "one.example"),
+        ("also-1", "six.example"),
+    ]
     with pytest.raises(InputError):
         training_pages(with_also(config, tmp_path / "more.jsonl"), PARTS, [])
 
 
-def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(make_config: ConfigMaker, tmp_path: Path) -> None:
+def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
     config = make_config("demo-baseline", "baseline.also_weight=0.5")
     spelled = replace(make_page("shouted", 9), site="WWW.Three.example")
     kept_back = replace(make_page("four", 4), page_id="kept back")
-    write_pages(tmp_path / "also.jsonl", [spelled, replace(make_page("four", 12), page_id="another"), make_page("five", 5)])
+    write_pages(
+        tmp_path / "also.jsonl", [spelled, replace(make_page("four", 12), page_id="another"), make_page("five", 5)]
+    )
     parts = PARTS | {"apart": [kept_back]}
     found = training_pages(with_also(config, tmp_path / "also.jsonl"), parts, []).also
     assert [page.site for page in found] == ["five.example"]
@@ -61,7 +63,9 @@ def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(
     assert make_page("five", 5).segments != found[0].segments, "it had topics"
 
 
-def test_refused_pages_are_counted_and_kept_aside(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused_pages_are_counted_and_kept_aside(
+    make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = make_config("demo-baseline", "baseline.also_weight=0.5")
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
     with (tmp_path / "also.jsonl").open("a") as file:
@@ -94,7 +98,9 @@ def test_a_corpus_is_named_by_what_its_pages_are(make_config: ConfigMaker, tmp_p
     assert len(seen | {run_fingerprint(taught, "c")}) == 3
 
 
-def test_corpora_that_no_family_learns_from_are_told(make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_corpora_that_no_family_learns_from_are_told(
+    make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = with_also(make_config("demo-baseline", "baseline.also_weight=0"), tmp_path / "nothing.jsonl")
     assert training_pages(asked, PARTS, []).also == []
     assert "baseline.also_weight is 0" in " ".join(capsys.readouterr().err.split())

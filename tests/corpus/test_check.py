@@ -47,7 +47,11 @@ def test_every_line_is_kept_or_quarantined(corpus: Path, tmp_path_factory: pytes
     report = check_corpus(path, quarantine=quarantine, on_page=pages.append)
     assert report.lines == sum(1 for line in lines if line.strip()) == report.kept + sum(report.errors.values())
     assert len(pages) == report.kept
-    refused = [json.loads(line) for line in quarantine.read_text(encoding="utf-8").splitlines()] if quarantine.exists() else []
+    refused = (
+        [json.loads(line) for line in quarantine.read_text(encoding="utf-8").splitlines()]
+        if quarantine.exists()
+        else []
+    )
     assert len(refused) == sum(report.errors.values())
     assert all(row["rule"] in report.errors and row["line"] <= len(lines) for row in refused)
 
@@ -96,7 +100,9 @@ def _corpus_rule(tmp_path: Path, pages: list[Page]) -> tuple[dict[str, int], dic
 
 
 def test_a_sound_corpus_breaks_no_rule(pages: list[Page], tmp_path: Path) -> None:
-    varied = [page for i, page in enumerate(pages) if i % 6] + [make_page(f"site{c}", 90, related=4) for c in "abcdefghijkl"]
+    varied = [page for i, page in enumerate(pages) if i % 6] + [
+        make_page(f"site{c}", 90, related=4) for c in "abcdefghijkl"
+    ]
     assert _corpus_rule(tmp_path, varied)[0] == {}
 
 
@@ -150,12 +156,15 @@ def _stories(*numbers: int) -> list[Segment]:
         ("story-number-gap", _stories(2, 1, 1), _stories(1, 3)),
         ("story-number-gap", [Segment("a", "related")], _stories(2)),
         ("story-interrupted", _stories(1, 1, 2), _stories(1, 2, 1)),
-        ("story-of-two-topics", [Segment("a", "main", 0, "sport"), Segment("b", "related", 1, "tech"), Segment("c", "main", 0)],
-         [Segment("a", "related", 1, "sport"), Segment("b", "related", 1, "tech")]),
+        (
+            "story-of-two-topics",
+            [Segment("a", "main", 0, "sport"), Segment("b", "related", 1, "tech"), Segment("c", "main", 0)],
+            [Segment("a", "related", 1, "sport"), Segment("b", "related", 1, "tech")],
+        ),
         ("no-main", [_main(1)], [Segment("a", "related", 1)]),
         ("story-without-number", _stories(1), [Segment("a", "related", 1), Segment("b", "related")]),
     ],
-)  # fmt: skip
+)
 def test_each_rule_of_a_page_is_broken_from_its_limit_on(rule: str, kept: list[Segment], told: list[Segment]) -> None:
     _, breaks = PAGE_RULES[rule]
     assert not breaks(Page("p", "s", tuple(kept)))
@@ -178,9 +187,15 @@ def _site(site: str, count: int, *, varied: bool) -> list[Page]:
 def test_each_rule_of_a_site_is_broken_from_its_limit_on() -> None:
     other = _site("other", 6, varied=True)
     assert _findings(_site("a", 4, varied=False), other) == {("dominant-site", "other, 6 of 10 pages")}
-    assert _findings(_site("a", 5, varied=False), other) == {("uniform-site", "a, 5 pages"), ("dominant-site", "other, 6 of 11 pages")}
+    assert _findings(_site("a", 5, varied=False), other) == {
+        ("uniform-site", "a, 5 pages"),
+        ("dominant-site", "other, 6 of 11 pages"),
+    }
     assert _findings(_site("a", 6, varied=True), other) == set(), "half of the pages are not most of them"
-    changing = [Page(f"c{n}", "c", (_main(25), *_stories(*range(1, 1 + related)))) for n, related in enumerate((1, 2, 1, 1, 1, 1))]
+    changing = [
+        Page(f"c{n}", "c", (_main(25), *_stories(*range(1, 1 + related))))
+        for n, related in enumerate((1, 2, 1, 1, 1, 1))
+    ]
     assert _findings(changing, other) == set(), "one page is unlike the others"
     one_role = [Page(f"one{n}", "one", (_main(25),) * (n + 1)) for n in range(5)]
     assert _findings(one_role, other) == {("uniform-site", "one, 5 pages"), ("dominant-site", "other, 6 of 11 pages")}
@@ -196,7 +211,11 @@ def test_roles_and_topics_are_rare_on_fewer_than_three_sites() -> None:
             stories = tuple(Segment("a", "main", 0, topic) for topic in topics)
             watch.page(Page(f"p{n}{copy}", f"s{n}", (*stories, *_stories(1) * (n < 2), Segment("b", "boilerplate"))))
     rare = [(rule, what) for rule, what in watch.findings() if rule.startswith("rare")]
-    assert rare == [("rare-role", "related, on 2 sites"), ("rare-topic", "arts, on 1 site"), ("rare-topic", "tech, on 2 sites")]
+    assert rare == [
+        ("rare-role", "related, on 2 sites"),
+        ("rare-topic", "arts, on 1 site"),
+        ("rare-topic", "tech, on 2 sites"),
+    ]
 
 
 def test_every_finding_is_counted_and_the_first_is_the_example(tmp_path: Path) -> None:

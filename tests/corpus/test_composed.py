@@ -65,7 +65,9 @@ def test_pages_keep_the_contract(composed: list[Page]) -> None:
     assert len({page.page_id for page in composed}) == len(composed) >= 1000
     for page in composed:
         stories = [s.story for s in page.segments if s.role == "related"]
-        assert all(s.text and s.text == " ".join(s.text.split()) and "{" not in s.text for s in page.segments), page.page_id
+        assert all(s.text and s.text == " ".join(s.text.split()) and "{" not in s.text for s in page.segments), (
+            page.page_id
+        )
         assert all((s.story == 0) == (s.role == "main") for s in page.segments)
         assert all((s.topic is None) == (s.role == "boilerplate") for s in page.segments)
         assert sorted(set(stories)) == list(range(1, len(set(stories)) + 1))
@@ -90,7 +92,10 @@ def test_every_shape_of_the_design_is_there(composed: list[Page]) -> None:
 
     long_line = [len([s for s in p.segments if s.role == "related" and len(s.text.split()) > 150]) for p in composed]
     assert sum(map(bool, long_line)) / len(composed) > 0.2, "whole related bodies on one line"
-    assert share(lambda p: any(s.role == "related" and "hoto" in s.text and "channel" in s.text for s in p.segments)) > 0.01
+    assert (
+        share(lambda p: any(s.role == "related" and "hoto" in s.text and "channel" in s.text for s in p.segments))
+        > 0.01
+    )
     assert share(lambda p: _has(p, "related", "main")) > 0.05, "related in the middle of the main story"
     assert share(lambda p: _has(p, "main", "related")) > 0.1, "related with no heading"
     assert share(lambda p: blocks(p) >= 2) > 0.2, "several blocks"
@@ -112,7 +117,10 @@ def test_a_split_keeps_sites_and_articles_apart(composed: list[Page], count: int
         {part: {read(item) for page in parts[part] for item in items(page)} for part in PARTS}
         for items, read in (
             (lambda page: [page], lambda page: str(page.title).rpartition(" - ")[0]),
-            (lambda page: [s for s in page.segments if s.role != "boilerplate" and len(s.text.split()) >= 25], lambda s: s.text),
+            (
+                lambda page: [s for s in page.segments if s.role != "boilerplate" and len(s.text.split()) >= 25],
+                lambda s: s.text,
+            ),
         )
     ]
     for found in sets:
@@ -123,7 +131,12 @@ def test_a_split_keeps_sites_and_articles_apart(composed: list[Page], count: int
 
 def test_a_related_text_is_drawn_like_a_main_story(composed: list[Page]) -> None:
     words = {
-        role: [len(s.text.split()) for p in composed for s in p.segments if s.role == role and 8 <= len(s.text.split()) <= 60]
+        role: [
+            len(s.text.split())
+            for p in composed
+            for s in p.segments
+            if s.role == role and 8 <= len(s.text.split()) <= 60
+        ]
         for role in ("main", "related")
     }
     mean = {role: sum(values) / len(values) for role, values in words.items()}
@@ -142,7 +155,12 @@ def test_build_writes_once_and_again_only_when_asked_for_more(tmp_path: Path) ->
 
 def test_pages_say_whether_their_related_items_have_headings(composed: list[Page]) -> None:
     assert {page.extra["related"] for page in composed} == {"none", "headed", "bare", "mixed"}
-    headings = {block["heading"] for site in read_sites() for block in site["related"] if block["heading"] and "{" not in block["heading"]}
+    headings = {
+        block["heading"]
+        for site in read_sites()
+        for block in site["related"]
+        if block["heading"] and "{" not in block["heading"]
+    }
     shown = {
         kind: sum(any(s.text in headings for s in p.segments) for p in composed if p.extra["related"] == kind)
         for kind in ("headed", "bare")

@@ -33,7 +33,9 @@ def _exchanged(page: Page, way: tuple[str, ...]) -> Page:
 
 
 @pytest.mark.parametrize("way", WAYS[1:], ids=" ".join)
-def test_check_names_the_one_site_whose_roles_were_exchanged(pages: list[Page], tmp_path: Path, way: tuple[str, ...]) -> None:
+def test_check_names_the_one_site_whose_roles_were_exchanged(
+    pages: list[Page], tmp_path: Path, way: tuple[str, ...]
+) -> None:
     path = tmp_path / "poisoned.jsonl"
     write_pages(path, [_exchanged(page, way) if page.site == "siteb.example" else page for page in pages])
     report = check_corpus(path, quarantine=tmp_path / "q.jsonl")
@@ -57,13 +59,17 @@ def test_a_site_is_named_when_exchanged_labels_fit_better_by_more_than_the_margi
     watch = ExchangeWatch()
     for page in pages:
         watch.page(page)
-    likelihoods = {site: np.array([-1.0, -2.0, -1.0 + ahead * (site == "sitec.example"), -3.0, -3.0, -3.0]) for site in watch._kept}
+    likelihoods = {
+        site: np.array([-1.0, -2.0, -1.0 + ahead * (site == "sitec.example"), -3.0, -3.0, -3.0]) for site in watch._kept
+    }
     monkeypatch.setattr(exchanged, "_judge", lambda sites: likelihoods)
     found = "sitec.example: what is labelled main reads as related, related reads as main (4 of its pages looked at)"
     assert list(watch.findings()) == [found] * named
 
 
-def test_the_pages_that_are_looked_at_hang_on_no_order_and_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_that_are_looked_at_hang_on_no_order_and_their_number_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     most = 20
     monkeypatch.setattr(exchanged, "MOST_SITES", most)
     many = [make_page(f"s{n % (most + 5)}", n // 3, related=0) for n in range(9 * most)]

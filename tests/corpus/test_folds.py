@@ -28,9 +28,12 @@ def test_every_page_is_tested_in_one_fold(pages: list[Page], count: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("count", "share", "sizes"), [(5, 0.25, [24, 8, 8]), (5, 0.5, [16, 16, 8]), (4, 0.2, [24, 6, 10]), (2, 0.1, [18, 2, 20])]
+    ("count", "share", "sizes"),
+    [(5, 0.25, [24, 8, 8]), (5, 0.5, [16, 16, 8]), (4, 0.2, [24, 6, 10]), (2, 0.1, [18, 2, 20])],
 )
-def test_folds_give_validation_its_share_of_the_pages_that_are_not_tested(count: int, share: float, sizes: list[int]) -> None:
+def test_folds_give_validation_its_share_of_the_pages_that_are_not_tested(
+    count: int, share: float, sizes: list[int]
+) -> None:
     known = [page_fact(f"s{site}-{n}", f"s{site}") for site in range(20) for n in range(2)]
     for split in folds(known, count=count, validation_share=share, seed=3):
         assert part_sizes(split) == sizes
@@ -38,37 +41,51 @@ def test_folds_give_validation_its_share_of_the_pages_that_are_not_tested(count:
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.integers(1, 2), min_size=8, max_size=10), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=1),
-    st.integers(2, 4), st.integers(0, 99),
-)  # fmt: skip
+    st.lists(st.integers(1, 2), min_size=8, max_size=10),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=1),
+    st.integers(2, 4),
+    st.integers(0, 99),
+)
 def test_every_page_and_site_is_tested_once_and_the_parts_of_a_fold_share_nothing(
     pages: list[int], copies: list[tuple[int, int]], count: int, seed: int
 ) -> None:
     copied = {site: 1000 + i for i, pair in enumerate(copies) for site in pair}
-    known = [page_fact(f"s{s}-{n}", f"s{s}", *([copied[s]] if s in copied else [])) for s, many in enumerate(pages) for n in range(many)]
+    known = [
+        page_fact(f"s{s}-{n}", f"s{s}", *([copied[s]] if s in copied else []))
+        for s, many in enumerate(pages)
+        for n in range(many)
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(splitting, "SWAPS", 20)
         made = folds(known, count=count, validation_share=0.3, seed=seed)
     assert len(made) == count
     assert Counter(p.page_id for split in made for p in split.parts["test"]) == Counter(p.page_id for p in known)
-    assert Counter(site for split in made for site in {p.site for p in split.parts["test"]}) == Counter({p.site for p in known})
+    assert Counter(site for split in made for site in {p.site for p in split.parts["test"]}) == Counter(
+        {p.site for p in known}
+    )
     for split in made:
         assert Counter(p.page_id for part in PARTS for p in split.parts[part]) == Counter(p.page_id for p in known)
-        assert all(not {p.site for p in split.parts[a]} & {p.site for p in split.parts[b]} for a, b in combinations(PARTS, 2))
+        assert all(
+            not {p.site for p in split.parts[a]} & {p.site for p in split.parts[b]} for a, b in combinations(PARTS, 2)
+        )
         assert split.shared_stories() == 0
         assert all(part_sizes(split))
 
 
 def test_the_same_seed_gives_the_same_folds_and_another_one_others() -> None:
     known = [page_fact(f"s{site}-{n}", f"s{site}") for site in range(12) for n in range(2)]
-    first, again, other = ([split.sha256 for split in folds(known, count=3, validation_share=0.3, seed=seed)] for seed in (1, 1, 2))
+    first, again, other = (
+        [split.sha256 for split in folds(known, count=3, validation_share=0.3, seed=seed)] for seed in (1, 1, 2)
+    )
     assert first == again != other
 
 
 def test_every_deal_of_the_folds_is_drawn_by_their_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     deal, seeds = splitting._deal, []
 
-    def spy(groups: Sequence[Sequence[str]], known: Sequence[PageFacts], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    def spy(
+        groups: Sequence[Sequence[str]], known: Sequence[PageFacts], shares: Mapping[str, float], seed: int
+    ) -> dict[str, str]:
         seeds.append(seed)
         return deal(groups, known, shares, seed)
 

@@ -46,7 +46,9 @@ def _victims(folder: Path) -> list[tuple[Path, bytes]]:
 
 
 @pytest.mark.parametrize("name", sorted(formats.FORMATS))
-def test_damaged_corpora_are_refused_clearly_and_counted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_corpora_are_refused_clearly_and_counted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "set").mkdir()
     corpus = formats.FORMATS[name](tmp_path / "set")
     try:
@@ -66,7 +68,9 @@ def test_damaged_corpora_are_refused_clearly_and_counted(name: str, tmp_path: Pa
             path.write_bytes(damaged(content, rng))
         kept: list[Page] = []
         try:
-            report = check_corpus(corpus, quarantine=tmp_path / "q.jsonl", naming=naming, labelled=rng.random() < 0.7, on_page=kept.append)
+            report = check_corpus(
+                corpus, quarantine=tmp_path / "q.jsonl", naming=naming, labelled=rng.random() < 0.7, on_page=kept.append
+            )
         except InputError as error:
             _require_clear(error)
         else:
@@ -78,7 +82,9 @@ def test_damaged_corpora_are_refused_clearly_and_counted(name: str, tmp_path: Pa
         ran += 1
     assert ran == len(_rounds(name)) >= answered
     assert answered or name == "parquet", "all but Parquet, which is read from its end, are read up to the damage"
-    assert check_corpus(corpus, quarantine=tmp_path / "q.jsonl", naming=naming, labelled=False).to_json() == before, "nothing is left of it"
+    assert check_corpus(corpus, quarantine=tmp_path / "q.jsonl", naming=naming, labelled=False).to_json() == before, (
+        "nothing is left of it"
+    )
     assert not list(tmp_path.glob("*.part"))
 
 

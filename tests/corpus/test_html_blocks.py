@@ -18,7 +18,10 @@ def texts(html: str | bytes) -> list[str]:
         ("one<br>line<br><br>two", ["one line", "two"]),
         ("<p>a<br> \n <br>b</p>", ["a", "b"]),
         ("<script>x</script><style>y</style><noscript>z</noscript><p>seen</p><template>t</template>", ["seen"]),
-        ('<p hidden>h</p><p style="color:red; Display : NONE">h</p><span style="visibility:hidden">h</span><p>seen', ["seen"]),
+        (
+            '<p hidden>h</p><p style="color:red; Display : NONE">h</p><span style="visibility:hidden">h</span><p>seen',
+            ["seen"],
+        ),
         ("<select><option>Aargau<option>Bern</select><p>seen", ["seen"]),
         ("<div>a<div>b</div>c</div>", ["a", "b", "c"]),
         ("<span>in <p>para</p> tail</span>", ["in", "para", "tail"]),
@@ -46,7 +49,10 @@ def test_blocks_are_what_a_reader_sees(html: str, expected: list[str]) -> None:
         ("<p>Käse".encode("cp1252"), "<p>Käse"),
         ("<meta charset=iso-8859-1><p>“Käse”".encode("cp1252"), "<meta charset=iso-8859-1><p>“Käse”"),
         ("<meta charset='windows-1251'>Мир".encode("cp1251"), "<meta charset='windows-1251'>Мир"),
-        (b'<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">' + "日本".encode("shift_jis"), "日本"),
+        (
+            b'<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">' + "日本".encode("shift_jis"),
+            "日本",
+        ),
         (b"\xef\xbb\xbf<p>bom", "<p>bom"),
         ("<p>wide".encode("utf-16"), "<p>wide"),
         (b"<meta charset=utf-8><p>K\xe4se", "<p>Käse"),
@@ -81,13 +87,21 @@ def test_a_page_beyond_measure_is_refused() -> None:
 
 
 def test_the_head_tells_title_language_and_address() -> None:
-    page = read_html(b'<html lang="de-CH"><title> Ein\n Titel </title><link rel=canonical href="https://a.example/x"><body>t')
+    page = read_html(
+        b'<html lang="de-CH"><title> Ein\n Titel </title><link rel=canonical href="https://a.example/x"><body>t'
+    )
     assert (page.title, page.lang, page.url) == ("Ein Titel", "de-CH", "https://a.example/x")
     assert read_html(b'<meta property="og:url" content="https://b.example/">t').url == "https://b.example/"
     assert read_html(b'<link rel=canonical href="javascript:x">t').url is None
 
 
 def test_the_innermost_mark_counts_and_a_block_has_that_of_most_characters() -> None:
-    html = b"<div class=a>aaaa<span class=b>bb<i>bbb</i></span></div><p>none</p><div class=a><p class=b>only b</p></div>"
+    html = (
+        b"<div class=a>aaaa<span class=b>bb<i>bbb</i></span></div><p>none</p><div class=a><p class=b>only b</p></div>"
+    )
     blocks = read_html(html, lambda element: element.get("class")).blocks
-    assert [(block.mark, dict(block.marks)) for block in blocks] == [("b", {"a": 4, "b": 5}), (None, {None: 4}), ("b", {"b": 5})]
+    assert [(block.mark, dict(block.marks)) for block in blocks] == [
+        ("b", {"a": 4, "b": 5}),
+        (None, {None: 4}),
+        ("b", {"b": 5}),
+    ]

@@ -16,7 +16,10 @@ from train.corpus.splits.split import PARTS
 from train.evaluation.metrics import evaluate, without
 from train.runtime.text import ROLES
 
-STORY = "The council voted on Tuesday evening to keep the old swimming baths open for another winter after a long and loud debate."
+STORY = (
+    "The council voted on Tuesday evening to keep the old swimming baths open for another winter after a long and "
+    "loud debate."
+)
 
 
 def parts(train: list[Page], validation: list[Page], test: list[Page]) -> dict[str, list[Page]]:
@@ -24,7 +27,11 @@ def parts(train: list[Page], validation: list[Page], test: list[Page]) -> dict[s
 
 
 def page(page_id: str, *segments: tuple[str, str]) -> Page:
-    return Page(page_id, f"{page_id}.example", tuple(Segment(text, role, {"main": 0, "related": 1}.get(role)) for text, role in segments))
+    return Page(
+        page_id,
+        f"{page_id}.example",
+        tuple(Segment(text, role, {"main": 0, "related": 1}.get(role)) for text, role in segments),
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,13 +42,23 @@ def page(page_id: str, *segments: tuple[str, str]) -> Page:
         ("\u00a0" + STORY.replace(" ", "  "), "exact"),
         (STORY.replace("loud", "noisy"), "near"),
         (STORY + " (Reuters)", "near"),
-        (STORY.replace("council", "cabinet").replace("baths", "halls").replace("winter", "summer").replace("Tuesday", "Friday"), None),
+        (
+            STORY.replace("council", "cabinet")
+            .replace("baths", "halls")
+            .replace("winter", "summer")
+            .replace("Tuesday", "Friday"),
+            None,
+        ),
         (STORY[: len(STORY) // 2], None),
     ],
 )
 def test_injected_duplicates_are_found(copy: str, kind: str | None) -> None:
     report = find_leaks(
-        parts([page("a", (STORY, "main"))], [page("b", ("another text of some words", "main"))], [page("c", (copy, "related"))])
+        parts(
+            [page("a", (STORY, "main"))],
+            [page("b", ("another text of some words", "main"))],
+            [page("c", (copy, "related"))],
+        )
     )
     assert dict(report.leaked) == ({("train", "test", "related", kind): 1} if kind else {})
     assert report.items == ({"test": {"c": [0]}} if kind else {})
@@ -65,7 +82,10 @@ def test_what_many_sites_say_is_no_leak() -> None:
         "published 2 hours ago",
         "This long call to join our channel stands on many sites and is boilerplate",
     )
-    pages = [page(f"s{i}", (phrase, "boilerplate"), (ago, "related"), (long, "boilerplate"), (STORY, "related")) for i in range(4)]
+    pages = [
+        page(f"s{i}", (phrase, "boilerplate"), (ago, "related"), (long, "boilerplate"), (STORY, "related"))
+        for i in range(4)
+    ]
     report = find_leaks(parts(pages[:3], [], pages[3:]))
     assert dict(report.leaked) == {("train", "test", "related", "exact"): 1}
     assert dict(report.shared_phrases) == {("train", "test", "boilerplate"): 2, ("train", "test", "related"): 1}
@@ -81,12 +101,18 @@ def test_a_clean_split_leaks_nothing_until_a_story_is_copied() -> None:
     pages = {part: [make_page(f"{part}{i}", n) for i in range(3) for n in range(2)] for part in PARTS}
     report = find_leaks(pages)
     assert not report.items.get("test")
-    assert report.segments["test"].total() == sum(len(s.text.split()) >= 3 for page in pages["test"] for s in page.segments)
-    pages["test"].append(page("copy", ("A headline of its own", "main"), (pages["train"][2].segments[4].text, "related")))
+    assert report.segments["test"].total() == sum(
+        len(s.text.split()) >= 3 for page in pages["test"] for s in page.segments
+    )
+    pages["test"].append(
+        page("copy", ("A headline of its own", "main"), (pages["train"][2].segments[4].text, "related"))
+    )
     assert find_leaks(pages).items["test"]["copy"] == [1]
 
 
-@pytest.mark.parametrize(("source", "into"), [(a, b) for a, b in product(PARTS, PARTS) if PARTS.index(a) < PARTS.index(b)])
+@pytest.mark.parametrize(
+    ("source", "into"), [(a, b) for a, b in product(PARTS, PARTS) if PARTS.index(a) < PARTS.index(b)]
+)
 def test_what_leaks_is_told_by_where_it_comes_from_and_where_it_is_scored(source: str, into: str) -> None:
     others = {part: [page(part, (f"some words of the {part} part alone", "main"))] for part in PARTS}
     others[source].append(page("original", (STORY, "main"), ("Two words", "main")))
@@ -95,20 +121,34 @@ def test_what_leaks_is_told_by_where_it_comes_from_and_where_it_is_scored(source
     assert dict(report.leaked) == {(source, into, "related", "exact"): 1}
     assert report.items == {into: {"copied": [2]}}
     told = {(row["from"], row["into"], row["role"]): row for row in report.rows()}
-    assert list(told) == [(*pair, role) for pair in (("train", "validation"), ("train", "test"), ("validation", "test")) for role in ROLES]
+    assert list(told) == [
+        (*pair, role) for pair in (("train", "validation"), ("train", "test"), ("validation", "test")) for role in ROLES
+    ]
     for key, row in told.items():
         found = key == (source, into, "related")
         assert (
-            row["of"] == report.segments[key[1]][key[2]] == {"main": 1 + (key[1] == source), "related": 2 * (key[1] == into)}.get(key[2], 0)
+            row["of"]
+            == report.segments[key[1]][key[2]]
+            == {"main": 1 + (key[1] == source), "related": 2 * (key[1] == into)}.get(key[2], 0)
         )
         assert (row["exact"], row["near"], row["share"], row["shared_phrases"]) == (found, 0, 0.5 * found, 0)
 
 
-@pytest.mark.parametrize(("sites", "role", "words", "leaks"), [
-    (2, "boilerplate", 8, True), (3, "boilerplate", 8, False), (3, "main", 7, False), (2, "main", 7, True), (3, "main", 8, True),
-    (2, "related", 3, True), (2, "related", 2, False),
-])  # fmt: skip
-def test_few_words_or_boilerplate_on_three_sites_are_the_language_of_the_web(sites: int, role: str, words: int, leaks: bool) -> None:
+@pytest.mark.parametrize(
+    ("sites", "role", "words", "leaks"),
+    [
+        (2, "boilerplate", 8, True),
+        (3, "boilerplate", 8, False),
+        (3, "main", 7, False),
+        (2, "main", 7, True),
+        (3, "main", 8, True),
+        (2, "related", 3, True),
+        (2, "related", 2, False),
+    ],
+)
+def test_few_words_or_boilerplate_on_three_sites_are_the_language_of_the_web(
+    sites: int, role: str, words: int, leaks: bool
+) -> None:
     text = " ".join(STORY.split()[:words])
     pages = [page(f"s{i}", (text, role)) for i in range(sites)]
     report = find_leaks(parts(pages[:-1], [], pages[-1:]))
@@ -147,7 +187,10 @@ def test_the_command_tells_how_many_pages_share_a_story_with_another_part(tmp_pa
         folder = tmp_path / name
         write_pages(folder / "train.jsonl", [page("a", (copied, "main")), page("b", ("Some words of its own", "main"))])
         write_pages(folder / "validation.jsonl", [page("c", ("Other words of its own", "main"))])
-        write_pages(folder / "test.jsonl", [page("d", (text, "related"), ("A menu", "boilerplate")), page("e", ("More words", "main"))])
+        write_pages(
+            folder / "test.jsonl",
+            [page("d", (text, "related"), ("A menu", "boilerplate")), page("e", ("More words", "main"))],
+        )
         given = [f"corpus.{part}_path={folder / part}.jsonl" for part in PARTS]
         words = [
             "--config",
@@ -173,7 +216,11 @@ def test_scores_without_the_leaked_segments() -> None:
 
     def record(p: Page) -> dict[str, object]:
         segments = [{"text": s.text, "role": "main", "confidence": 1.0, "scores": {}, "story": 0} for s in p.segments]
-        return {"page_id": p.page_id, "segments": segments, "stories": [{"story": 0, "role": "main", "topic": None, "segments": list(range(len(segments)))}]}  # fmt: skip
+        return {
+            "page_id": p.page_id,
+            "segments": segments,
+            "stories": [{"story": 0, "role": "main", "topic": None, "segments": list(range(len(segments)))}],
+        }
 
     records = [record(p) for p in pages]
     wrong = [i for i, s in enumerate(pages[0].segments) if s.role != "main"]
@@ -182,6 +229,7 @@ def test_scores_without_the_leaked_segments() -> None:
     assert len(kept_pages[0].segments) == len(kept_records[0]["segments"]) == len(pages[0].segments) - len(wrong)
     assert kept_records[0]["stories"][0]["segments"] == list(range(len(kept_pages[0].segments)))
     whole, kept = (
-        evaluate(p, r, bootstrap_samples=0).values["role/f1/main"] for p, r in ((pages[:2], records[:2]), (kept_pages, kept_records))
+        evaluate(p, r, bootstrap_samples=0).values["role/f1/main"]
+        for p, r in ((pages[:2], records[:2]), (kept_pages, kept_records))
     )
     assert kept > whole

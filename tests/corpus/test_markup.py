@@ -37,10 +37,14 @@ def test_markup_tells_the_items_of_other_stories() -> None:
     found = told(PAGE, "\n".join(BODY))
     assert {text for text, (role, _) in found.items() if role == "main"} == {"Ferry sails again on Friday", *BODY}
     assert {text: story for text, (role, story) in found.items() if role == "related"} == {
-        "Boats get dearer in spring": 1, "A maker of boats says so.": 1, "3 hours ago": 1,
-        "Bridge to the island closed": 2, "Until Monday at least.": 2,
-        "Old pier falls into the sea": 3, "Gulls steal a whole cake": 4,
-    }  # fmt: skip
+        "Boats get dearer in spring": 1,
+        "A maker of boats says so.": 1,
+        "3 hours ago": 1,
+        "Bridge to the island closed": 2,
+        "Until Monday at least.": 2,
+        "Old pier falls into the sea": 3,
+        "Gulls steal a whole cake": 4,
+    }
 
 
 def test_pages_without_an_address_are_read_too() -> None:
@@ -64,12 +68,18 @@ def test_a_headline_in_the_gold_is_the_headline() -> None:
     ],
 )
 def test_the_headline_is_worded_as_the_title(heading: str, title: str, role: str) -> None:
-    page = f"<html><head><title>{title}</title></head><body><h1>{heading}</h1><p>{BODY[0]}</p><h1>{heading} again</h1></body></html>"
+    page = (
+        f"<html><head><title>{title}</title></head><body><h1>{heading}</h1><p>{BODY[0]}</p><h1>{heading} "
+        "again</h1></body></html>"
+    )
     assert told(page, BODY[0])[heading][0] == role
 
 
 def test_broken_addresses_are_no_stories() -> None:
-    page = f'<html><body><p>{BODY[0]}</p><p><a href="http://[broken/2026/a-b-c-d">A link of some five words</a></p></body></html>'
+    page = (
+        f'<html><body><p>{BODY[0]}</p><p><a href="http://[broken/2026/a-b-c-d">A link of some five '
+        "words</a></p></body></html>"
+    )
     assert told(page, BODY[0])["A link of some five words"] == ("boilerplate", None)
 
 
@@ -85,7 +95,10 @@ def test_an_address_is_one_story_from_each_of_its_blocks_to_the_next_that_is_nea
 @pytest.mark.parametrize("more", [0, 1], ids=["a card", "more blocks than a card has"])
 def test_a_card_of_too_many_blocks_is_no_card(more: int) -> None:
     lines = "".join(f"<p>Line {n} of the card.</p>" for n in range(CARD_BLOCKS - 1 + more))
-    card = f'<div class="card"><h3><a href="/2026/boats-get-dearer-in-spring">Boats get dearer in spring</a></h3>{lines}</div>'
+    card = (
+        '<div class="card"><h3><a href="/2026/boats-get-dearer-in-spring">Boats get dearer in '
+        f"spring</a></h3>{lines}</div>"
+    )
     found = told(f"<html><body><p>{BODY[0]}</p>{card}</body></html>", BODY[0])
     assert found.pop("Boats get dearer in spring") == ("related", 1)
     found.pop(BODY[0])

@@ -19,7 +19,10 @@ from train.corpus.splits.page_summary import facts
 @given(st.integers(0, 30), st.integers(40, 80))
 def test_a_passage_leaves_its_prints_wherever_it_stands(before: int, length: int) -> None:
     words = [f"word{i * 7919 % 1009}" for i in range(length)]
-    alone, inside = prints(" ".join(words)), prints(" ".join([*("noise" + str(i) for i in range(before)), *words, "tail"]))
+    alone, inside = (
+        prints(" ".join(words)),
+        prints(" ".join([*("noise" + str(i) for i in range(before)), *words, "tail"])),
+    )
     assert alone <= inside
 
 
@@ -30,11 +33,22 @@ def test_relatives_and_components() -> None:
 
 
 def test_facts_are_what_stands_on_the_page() -> None:
-    page = Page("p", "s.example", (
-        Segment("Menu", "boilerplate"), Segment("A", "main", 0, "sport"), Segment("B", "main", 0, "sport"), Segment(STORY, "related", 1, "tech"),
-        Segment("C", "related", 2, "sport"), Segment("D", "related"), Segment("More", "boilerplate"), Segment("Imprint", "boilerplate"),
-        Segment("Help", "boilerplate"),
-    ), date="2026-01-02T10:00")  # fmt: skip
+    page = Page(
+        "p",
+        "s.example",
+        (
+            Segment("Menu", "boilerplate"),
+            Segment("A", "main", 0, "sport"),
+            Segment("B", "main", 0, "sport"),
+            Segment(STORY, "related", 1, "tech"),
+            Segment("C", "related", 2, "sport"),
+            Segment("D", "related"),
+            Segment("More", "boilerplate"),
+            Segment("Imprint", "boilerplate"),
+            Segment("Help", "boilerplate"),
+        ),
+        date="2026-01-02T10:00",
+    )
     found = facts(page)
     assert (found.page_id, found.site, found.date) == ("p", "s.example", "2026-01-02")
     assert (found.roles, found.segments) == ((2, 3, 4), 9)
@@ -73,7 +87,9 @@ def test_passages_are_found_inside_other_text_and_shared_ones_are_counted() -> N
 
 
 @given(st.integers(0, 40), st.integers(28, 60), st.integers(0, 40), st.integers(0, 10**6))
-def test_texts_share_a_passage_when_they_share_28_running_words_and_not_below_20(before: int, common: int, after: int, seed: int) -> None:
+def test_texts_share_a_passage_when_they_share_28_running_words_and_not_below_20(
+    before: int, common: int, after: int, seed: int
+) -> None:
     rng = random.Random(seed)
     words = [f"w{i}" for i in range(10_000)]
     story = rng.sample(words, common)

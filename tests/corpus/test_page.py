@@ -12,7 +12,11 @@ from train.corpus.page import Page, parse_page
 from train.corpus.read import read_pages, write_pages
 from train.corpus.sources import jsonl
 
-GOOD = {"page_id": "p", "site": "s.example", "segments": [{"text": "Words here.", "role": "main", "story": 0, "topic": "sport"}]}
+GOOD = {
+    "page_id": "p",
+    "site": "s.example",
+    "segments": [{"text": "Words here.", "role": "main", "story": 0, "topic": "sport"}],
+}
 
 
 def test_unknown_keys_survive_the_round_trip() -> None:
@@ -75,7 +79,9 @@ def test_any_text_survives_json_lines(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def _write(path: Path, *lines: object) -> Path:
-    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines), encoding="utf-8")
+    path.write_text(
+        "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines), encoding="utf-8"
+    )
     return path
 
 

@@ -49,7 +49,10 @@ def test_ten_thousand_spans_take_no_square_of_time() -> None:
 
 
 def test_two_languages_of_cleaneval_do_not_meet(tmp_path: Path) -> None:
-    for part, text in (("en", "The ferry sails again on Friday evening they say"), ("zh", "Another story of quite another kind it is")):
+    for part, text in (
+        ("en", "The ferry sails again on Friday evening they say"),
+        ("zh", "Another story of quite another kind it is"),
+    ):
         (tmp_path / f"{part}_original").mkdir()
         (tmp_path / f"{part}_cleaned").mkdir()
         (tmp_path / f"{part}_original" / "1.HTML").write_text(f"<p>Menu</p><p>{text}</p>")
@@ -102,7 +105,10 @@ def test_outputs_are_never_written_over_the_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_odd_values_survive_being_kept(tmp_path: Path, suffix: str) -> None:
     page = make_page("a", 0)
-    mixed = [Page(f"p{i}", "a.example", page.segments, extra={"k": value}) for i, value in enumerate((1, "one", [1], {"x": None}))]
+    mixed = [
+        Page(f"p{i}", "a.example", page.segments, extra={"k": value})
+        for i, value in enumerate((1, "one", [1], {"x": None}))
+    ]
     late = [Page(f"late{i}", "a.example", page.segments, extra={"new": i} if i > 290 else {}) for i in range(300)]
     write_pages(tmp_path / f"c{suffix}", [*mixed, *late])
     assert read_pages(tmp_path / f"c{suffix}") == [*mixed, *late]
@@ -147,7 +153,9 @@ def test_near_copies_of_boilerplate_on_many_sites_are_no_leak() -> None:
         text = f"Share this article number {n} with all of your friends and with your family on the network"
         return Page(f"p{n}", f"s{n}.example", (Segment(text, "boilerplate"), Segment(f"story {n} " * 9, "main", 0)))
 
-    report = find_leaks({"train": [page(n) for n in range(6)], "validation": [], "test": [page(n) for n in range(6, 12)]})
+    report = find_leaks(
+        {"train": [page(n) for n in range(6)], "validation": [], "test": [page(n) for n in range(6, 12)]}
+    )
     assert report.leaked["train", "test", "boilerplate", "near"] == 0
     assert report.shared_phrases["train", "test", "boilerplate"] == 6
 
@@ -184,16 +192,15 @@ def test_refused_records_are_in_the_quarantine_file(tmp_path: Path) -> None:
 
 
 def test_a_page_that_hides_itself_until_its_script_ran_is_seen() -> None:
-    assert [b.text for b in read_html(b'<html style="visibility:hidden"><body style="display:none"><p>seen').blocks] == ["seen"]
+    assert [
+        b.text for b in read_html(b'<html style="visibility:hidden"><body style="display:none"><p>seen').blocks
+    ] == ["seen"]
 
 
 def test_dates_that_are_none_do_not_sort() -> None:
-    assert [facts(Page("p", "s", (), date=date)).date for date in ("2026-99-99", "2026-01-02T10:00", "20260102", None)] == [
-        None,
-        "2026-01-02",
-        None,
-        None,
-    ]
+    assert [
+        facts(Page("p", "s", (), date=date)).date for date in ("2026-99-99", "2026-01-02T10:00", "20260102", None)
+    ] == [None, "2026-01-02", None, None]
 
 
 def test_refused_pages_can_be_passed_over(tmp_path: Path) -> None:

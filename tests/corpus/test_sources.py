@@ -25,7 +25,9 @@ from train.corpus.sources.cleaneval import read_gold
 from train.corpus.sources.extracted import agreed
 
 
-def check(name: str, folder: Path, *, labelled: bool = True) -> tuple[dict[str, Page], CheckReport, list[dict[str, Any]]]:
+def check(
+    name: str, folder: Path, *, labelled: bool = True
+) -> tuple[dict[str, Page], CheckReport, list[dict[str, Any]]]:
     """Kept pages by id, the report, and what was refused."""
     pages: list[Page] = []
     quarantine = folder / "quarantine.jsonl"
@@ -45,15 +47,29 @@ def check(name: str, folder: Path, *, labelled: bool = True) -> tuple[dict[str, 
 
 
 READ_AND_KEPT = {
-    "jsonl": (3, 3), "jsonl.gz": (3, 3), "parquet": (3, 3), "csv": (8, 3), "dataset": (1, 1), "label-studio": (8, 4), "doccano": (7, 2),
-    "prodigy": (5, 1), "l3s": (4, 2), "aeb": (5, 1), "cleaneval": (3, 2), "wcxb": (5, 2), "schema-org": (4, 2), "extracted": (3, 1),
+    "jsonl": (3, 3),
+    "jsonl.gz": (3, 3),
+    "parquet": (3, 3),
+    "csv": (8, 3),
+    "dataset": (1, 1),
+    "label-studio": (8, 4),
+    "doccano": (7, 2),
+    "prodigy": (5, 1),
+    "l3s": (4, 2),
+    "aeb": (5, 1),
+    "cleaneval": (3, 2),
+    "wcxb": (5, 2),
+    "schema-org": (4, 2),
+    "extracted": (3, 1),
     "html": (3, 3),
-}  # fmt: skip
+}
 """Pages in each corpus of `formats`, counted by hand, and those that are sound."""
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
-def test_every_page_of_every_format_is_kept_or_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_of_every_format_is_kept_or_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(extracted, "extractors", lambda: (formats.stand_in_extractor, formats.stand_in_extractor))
     _, report, refused = check(name, tmp_path, labelled=name != "html")
     assert (report.lines, report.kept) == READ_AND_KEPT[name]
@@ -125,14 +141,24 @@ def test_csv(tmp_path: Path) -> None:
     assert pages["c1"].site == "a.example"
     assert pages["c3"].texts[1] == 'Two\nlines, "quoted"'
     assert labels(pages["c3"]) == [M, ("related", 3)]
-    assert dict(report.errors) == {"bad-row": 1, "split-page": 1, "unknown-role": 1, "page-mismatch": 1, "bad-encoding": 1}
+    assert dict(report.errors) == {
+        "bad-row": 1,
+        "split-page": 1,
+        "unknown-role": 1,
+        "page-mismatch": 1,
+        "bad-encoding": 1,
+    }
     assert [(row["line"], row["rule"]) for row in refused][:2] == [(7, "bad-row"), (12, "split-page")]
     assert pages["c7"].texts == ["nul\x00"]
 
 
 @pytest.mark.parametrize("faulty", [some for count in range(4) for some in combinations(range(3), count)], ids=str)
 def test_a_page_of_a_table_is_refused_whole_wherever_it_stands(faulty: tuple[int, ...], tmp_path: Path) -> None:
-    rows = [(n, f"p{n},s.example,main,text {n}.{row}{',more' * (n in faulty and row == 1)}") for n in range(3) for row in range(3)]
+    rows = [
+        (n, f"p{n},s.example,main,text {n}.{row}{',more' * (n in faulty and row == 1)}")
+        for n in range(3)
+        for row in range(3)
+    ]
     (tmp_path / "c.csv").write_text("\n".join(["page_id,site,role,text", *(row for _, row in rows)]))
     read = dict(scan(tmp_path / "c.csv", labelled=True))
     assert list(read) == [2, 5, 8], "a page has the line of its first row"
@@ -207,8 +233,11 @@ def test_article_extraction_benchmark(tmp_path: Path) -> None:
     pages, report, _ = check("aeb", tmp_path)
     found = {s.text: s.role for s in pages["one"].segments}
     assert [text for text, role in found.items() if role == "main"] == [
-        "Ferry sails again", "The night ferry sails again from Friday, the council said on Monday evening.", "Fares stay.", "It will carry cars.",
-    ]  # fmt: skip
+        "Ferry sails again",
+        "The night ferry sails again from Friday, the council said on Monday evening.",
+        "Fares stay.",
+        "It will carry cars.",
+    ]
     assert found["Fares"] == "boilerplate"
     assert dict(report.errors) == {"no-file": 1, "broken-gzip": 1, "outside-folder": 1, "no-gold": 1}
 
@@ -223,7 +252,10 @@ def test_cleaneval(tmp_path: Path) -> None:
 
 def test_wcxb(tmp_path: Path) -> None:
     pages, report, _ = check("wcxb", tmp_path)
-    assert [(page.page_id, page.site) for page in pages.values()] == [("wcxb-dev-0001", "dev.example"), ("wcxb-test-0001", "test.example")]
+    assert [(page.page_id, page.site) for page in pages.values()] == [
+        ("wcxb-dev-0001", "dev.example"),
+        ("wcxb-test-0001", "test.example"),
+    ]
     told = [(s.text, s.extra["role_source"]) for s in pages["wcxb-dev-0001"].segments if s.role == "main"]
     assert told[0] == ("Ferry sails again", "weak"), "the headline is not in the gold text: markup tells it"
     assert [source for _, source in told[1:]] == ["aligned"] * 3
@@ -237,8 +269,10 @@ def test_pages_that_label_themselves(tmp_path: Path) -> None:
         assert next(s.text for s in page.segments if s.role == "main") == formats.LINES[1]
         assert sum(s.role == "main" for s in page.segments) == 6
     assert [s.text for s in pages["a.example/item"].segments if s.role == "boilerplate"] == [
-        "Menu", "A ship at the pier, seen from the hill.", "Imprint",
-    ]  # fmt: skip
+        "Menu",
+        "A ship at the pier, seen from the hill.",
+        "Imprint",
+    ]
     assert dict(report.errors) == {"no-gold": 2}
     assert sorted(row["message"].partition(";")[0] for row in refused)[1].startswith("no articleBody")
 
@@ -283,7 +317,9 @@ def test_a_page_an_extractor_stumbles_over_is_refused(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("missing", ["trafilatura", "readability"])
-def test_extractors_that_are_not_installed_are_told_of(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extractors_that_are_not_installed_are_told_of(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("trafilatura", "readability"):
         monkeypatch.setitem(sys.modules, name, None if name == missing else ModuleType(name))
     with pytest.raises(InputError, match=rf"{missing} is not installed[\s\S]*run `make extractors`"):
@@ -293,14 +329,22 @@ def test_extractors_that_are_not_installed_are_told_of(missing: str, tmp_path: P
 def test_unlabelled_html(tmp_path: Path) -> None:
     pages, report, _ = check("html", tmp_path, labelled=False)
     assert [(page.page_id, page.site, len(page.segments)) for page in pages.values()] == [
-        ("empty", "", 0), ("a.example/one", "a.example", 8), ("a.example/two", "a.example", 8),
-    ]  # fmt: skip
+        ("empty", "", 0),
+        ("a.example/one", "a.example", 8),
+        ("a.example/two", "a.example", 8),
+    ]
     assert not any(page.labelled for page in pages.values() if page.segments)
     assert report.lines == 3
 
 
 def test_short_gold_lines_count_only_where_they_stand() -> None:
-    texts = ["Fares stay", "The ferry sails again from Friday evening on", "Fares stay", "and cars go too with all the others", "Fares"]
+    texts = [
+        "Fares stay",
+        "The ferry sails again from Friday evening on",
+        "Fares stay",
+        "and cars go too with all the others",
+        "Fares",
+    ]
     gold = "The ferry sails again from Friday evening on\nFares stay\nand cars go too with all the others"
     assert main_blocks(texts, gold) == [False, True, True, True, False]
     assert main_blocks(["Nothing", "here"], gold) == [False, False]
@@ -310,14 +354,21 @@ def test_short_gold_lines_count_only_where_they_stand() -> None:
 @pytest.mark.parametrize(
     ("url", "site"),
     [
-        ("https://www.bbc.co.uk/news", "bbc.co.uk"), ("https://WWW.Example.ORG/a", "example.org"), ("http://LocalHost/", "localhost"),
-        ("http://blog.example.com:80/x", "example.com"), ("localhost", "localhost"),
-        ("http://127.0.0.1/x", "127.0.0.1"), ("", ""), ("http://[broken", ""), ("ftp://münchen.de/", "münchen.de"),
+        ("https://www.bbc.co.uk/news", "bbc.co.uk"),
+        ("https://WWW.Example.ORG/a", "example.org"),
+        ("http://LocalHost/", "localhost"),
+        ("http://blog.example.com:80/x", "example.com"),
+        ("localhost", "localhost"),
+        ("http://127.0.0.1/x", "127.0.0.1"),
+        ("", ""),
+        ("http://[broken", ""),
+        ("ftp://münchen.de/", "münchen.de"),
         ("https://web.archive.org/web/20170203173512/http://www.latimes.com/x", "latimes.com"),
         ("http://web-beta.archive.org/web/2016id_/https://web.archive.org/web/2015/bbc.co.uk/news", "bbc.co.uk"),
-        ("https://web.archive.org/web/20170203173512/", "archive.org"), ("https://blog.archive.org/web/2017/http://cnn.com", "archive.org"),
+        ("https://web.archive.org/web/20170203173512/", "archive.org"),
+        ("https://blog.archive.org/web/2017/http://cnn.com", "archive.org"),
     ],
-)  # fmt: skip
+)
 def test_the_site_of_an_address(url: str, site: str) -> None:
     assert site_of(url) == site
 
@@ -368,7 +419,9 @@ def test_all_shared_pages_load(tmp_path: Path) -> None:
     sites: Counter[str] = Counter()
     for name, count in (("aeb", 180), ("fundus", 256)):
         found: list[Page] = []
-        report = check_corpus(SHARED / f"data/pages-{name}.jsonl.gz", quarantine=tmp_path / "q.jsonl", on_page=found.append)
+        report = check_corpus(
+            SHARED / f"data/pages-{name}.jsonl.gz", quarantine=tmp_path / "q.jsonl", on_page=found.append
+        )
         assert (report.kept, dict(report.errors)) == (count, {})
         sites.update({page.site for page in found})
     assert len(sites) == 293

@@ -1,4 +1,5 @@
-"""Where labelled stretches begin and end: doccano, Prodigy and both interfaces of Label Studio, against a count of characters."""
+"""Where labelled stretches begin and end: doccano, Prodigy and both interfaces of Label Studio, against a count of
+characters."""
 
 from __future__ import annotations
 
@@ -56,7 +57,10 @@ def by_doccano(text: str, stretches: list[Stretch]) -> Read:
 
 
 def by_doccano_with_relations(text: str, stretches: list[Stretch]) -> Read:
-    entities = [{"id": i, "start_offset": start, "end_offset": end, "label": label} for i, (start, end, label) in enumerate(stretches)]
+    entities = [
+        {"id": i, "start_offset": start, "end_offset": end, "label": label}
+        for i, (start, end, label) in enumerate(stretches)
+    ]
     return _shown(_record(doccano.rows, json.dumps({"id": 1, "text": text, "entities": entities, "relations": []})))
 
 
@@ -66,12 +70,17 @@ def by_prodigy(text: str, stretches: list[Stretch]) -> Read:
 
 
 def _studio(data: dict[str, Any], values: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    result = [{"id": f"r{i}", "from_name": "role", "to_name": "page", "type": kind, "value": value} for i, value in enumerate(values)]
+    result = [
+        {"id": f"r{i}", "from_name": "role", "to_name": "page", "type": kind, "value": value}
+        for i, value in enumerate(values)
+    ]
     return _record(label_studio.rows, json.dumps([{"id": 1, "data": data, "annotations": [{"result": result}]}]))
 
 
 def by_label_studio_text(text: str, stretches: list[Stretch]) -> Read:
-    values = [{"start": start, "end": end, "text": text[start:end], "labels": [label]} for start, end, label in stretches]
+    values = [
+        {"start": start, "end": end, "text": text[start:end], "labels": [label]} for start, end, label in stretches
+    ]
     return _shown(_studio({"text": text}, values, "labels"))
 
 
@@ -83,16 +92,29 @@ def by_label_studio_paragraphs(text: str, stretches: list[Stretch]) -> Read:
         return str(len(before) - 1), utf16(before[-1])
 
     values = [
-        {"start": place(start)[0], "end": place(end)[0], "startOffset": place(start)[1], "endOffset": place(end)[1], "paragraphlabels": [label]}
+        {
+            "start": place(start)[0],
+            "end": place(end)[0],
+            "startOffset": place(start)[1],
+            "endOffset": place(end)[1],
+            "paragraphlabels": [label],
+        }
         for start, end, label in stretches
-    ]  # fmt: skip
-    return _shown(_studio({"segments": [{"number": str(i), "text": line} for i, line in enumerate(lines)]}, values, "paragraphlabels"))
+    ]
+    return _shown(
+        _studio(
+            {"segments": [{"number": str(i), "text": line} for i, line in enumerate(lines)]}, values, "paragraphlabels"
+        )
+    )
 
 
 READERS: dict[str, Callable[[str, list[Stretch]], Read]] = {
-    "doccano": by_doccano, "doccano with relations": by_doccano_with_relations, "Prodigy": by_prodigy,
-    "Label Studio, text": by_label_studio_text, "Label Studio, paragraphs": by_label_studio_paragraphs,
-}  # fmt: skip
+    "doccano": by_doccano,
+    "doccano with relations": by_doccano_with_relations,
+    "Prodigy": by_prodigy,
+    "Label Studio, text": by_label_studio_text,
+    "Label Studio, paragraphs": by_label_studio_paragraphs,
+}
 
 
 def counted(text: str, stretches: list[Stretch]) -> Read:
@@ -109,7 +131,9 @@ def counted(text: str, stretches: list[Stretch]) -> Read:
     begin = 0
     for line in text.split("\n"):
         seen = [mark for mark, char in zip(marks[begin : begin + len(line)], line, strict=True) if not char.isspace()]
-        holder = next((mark for mark, n in Counter(seen).items() if mark is not None and 2 * n > len(seen)), (forgotten, None))
+        holder = next(
+            (mark for mark, n in Counter(seen).items() if mark is not None and 2 * n > len(seen)), (forgotten, None)
+        )
         if seen:
             answer.append((line.strip(), *holder))
         begin += len(line) + 1
@@ -128,7 +152,9 @@ def labelled_texts(draw: st.DrawFn) -> tuple[str, list[Stretch]]:
 @pytest.mark.parametrize("reader", READERS)
 @settings(max_examples=100)
 @given(labelled_texts())
-def test_a_line_is_what_covers_more_than_half_of_its_characters(reader: str, labelled: tuple[str, list[Stretch]]) -> None:
+def test_a_line_is_what_covers_more_than_half_of_its_characters(
+    reader: str, labelled: tuple[str, list[Stretch]]
+) -> None:
     assert READERS[reader](*labelled) == counted(*labelled)
 
 
@@ -147,7 +173,9 @@ def test_a_line_is_what_covers_more_than_half_of_its_characters(reader: str, lab
         ([(0, 2, "boilerplate"), (3, 5, "related")], ["boilerplate", "related", None]),
     ],
 )
-def test_the_end_of_a_stretch_is_not_in_it_and_its_start_is(reader: str, stretches: list[Stretch], roles: list[str | None]) -> None:
+def test_the_end_of_a_stretch_is_not_in_it_and_its_start_is(
+    reader: str, stretches: list[Stretch], roles: list[str | None]
+) -> None:
     assert [role for _, role, _ in READERS[reader]("ab\ncd\nef", stretches)] == roles
 
 
@@ -161,7 +189,9 @@ def test_a_stretch_outside_the_text_or_of_nothing_is_refused(reader: str, start:
 
 def test_touching_stretches_of_one_story_add_up_and_two_stories_do_not() -> None:
     assert by_doccano("abcd", [(0, 2, "main"), (2, 3, "main")]) == [("abcd", "main", 0)]
-    assert by_doccano("abcdef", [(0, 2, "main"), (0, 2, "main"), (1, 3, "main")]) == [("abcdef", "boilerplate", None)], "3 of 6, each once"
+    assert by_doccano("abcdef", [(0, 2, "main"), (0, 2, "main"), (1, 3, "main")]) == [
+        ("abcdef", "boilerplate", None)
+    ], "3 of 6, each once"
     assert by_doccano("abcdef", [(0, 4, "main"), (1, 2, "main")]) == [("abcdef", "main", 0)]
     assert by_doccano("abcd", [(0, 2, "related"), (2, 4, "related")]) == [("abcd", "boilerplate", None)]
     assert by_doccano("abcd", [(0, 2, "related#4"), (2, 4, "related#4")]) == [("abcd", "related", 4)]
@@ -187,7 +217,9 @@ def test_related_stretches_without_a_number_take_the_next_free_ones_in_page_orde
         (0, 0, [4, None]),
     ],
 )
-def test_a_region_of_paragraphs_runs_from_its_first_to_its_last(begin: int | None, end: int | None, stories: list[int | None]) -> None:
+def test_a_region_of_paragraphs_runs_from_its_first_to_its_last(
+    begin: int | None, end: int | None, stories: list[int | None]
+) -> None:
     lines = ["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff"]
     offsets = {name: offset for name, offset in (("startOffset", begin), ("endOffset", end)) if offset is not None}
     value = {"start": "3", "end": "4", **offsets, "paragraphlabels": ["related#4"]}
@@ -195,7 +227,9 @@ def test_a_region_of_paragraphs_runs_from_its_first_to_its_last(begin: int | Non
     assert [s["story"] for s in record["segments"]] == [None, None, None, *stories, None]
 
 
-@pytest.mark.parametrize(("first", "last", "known"), [(0, 2, True), (2, 2, True), (0, 3, False), (-1, 1, False), (2, 1, False)])
+@pytest.mark.parametrize(
+    ("first", "last", "known"), [(0, 2, True), (2, 2, True), (0, 3, False), (-1, 1, False), (2, 1, False)]
+)
 def test_a_region_of_paragraphs_that_are_not_there_is_refused(first: int, last: int, known: bool) -> None:
     value = {"start": str(first), "end": str(last), "paragraphlabels": ["main"]}
     data = {"segments": [{"text": text} for text in ("aa", "bb", "cc")]}
@@ -212,22 +246,41 @@ def test_offsets_of_a_text_are_read_as_utf16_units_where_the_text_says_so() -> N
     text = f"{SMILE}{SMILE} top\nstory\nfoot"
     begin = text.index("story")
     value = {"start": begin + 2, "end": begin + 7, "text": "story", "labels": ["main"]}
-    assert [s["role"] for s in _studio({"text": text}, [value], "labels")["segments"]] == ["boilerplate", "main", "boilerplate"]
+    assert [s["role"] for s in _studio({"text": text}, [value], "labels")["segments"]] == [
+        "boilerplate",
+        "main",
+        "boilerplate",
+    ]
     with pytest.raises(InputError, match="the text was changed since"):
         _studio({"text": text}, [{**value, "start": begin + 3, "end": begin + 8}], "labels")
 
 
 PAGE = Page(
-    "p", "s.example", (Segment("Menü", "boilerplate"), Segment(f"a{SMILE}b", "main", 0, "sport"), Segment(" ", "boilerplate"),
-    Segment(f"{SMILE}{SMILE}", "related", 3, "tech"), Segment("More", "related")), "en",
-)  # fmt: skip
+    "p",
+    "s.example",
+    (
+        Segment("Menü", "boilerplate"),
+        Segment(f"a{SMILE}b", "main", 0, "sport"),
+        Segment(" ", "boilerplate"),
+        Segment(f"{SMILE}{SMILE}", "related", 3, "tech"),
+        Segment("More", "related"),
+    ),
+    "en",
+)
 
 
 def test_a_task_marks_each_segment_from_its_first_to_its_last_utf16_unit() -> None:
     def region(i: int, kind: str, end: int, **value: Any) -> dict[str, Any]:
         name = {"paragraphlabels": "role", "number": "story", "choices": "topic"}[kind]
         place = {"start": str(i), "end": str(i), "startOffset": 0, "endOffset": end}
-        return {"id": f"s{i}", "to_name": "page", "origin": "manual", "from_name": name, "type": kind, "value": {**place, **value}}
+        return {
+            "id": f"s{i}",
+            "to_name": "page",
+            "origin": "manual",
+            "from_name": name,
+            "type": kind,
+            "value": {**place, **value},
+        }
 
     [annotation] = label_studio.task(PAGE)["annotations"]
     assert annotation == {
@@ -247,7 +300,13 @@ def test_a_task_marks_each_segment_from_its_first_to_its_last_utf16_unit() -> No
 
 
 def test_a_prediction_says_how_sure_the_model_was_of_each_segment() -> None:
-    roles = [("main", 0, 0.75), ("related", 1, 0.5), ("boilerplate", None, 1.0), ("related", 1, 0.625), ("related", None, 0.875)]
+    roles = [
+        ("main", 0, 0.75),
+        ("related", 1, 0.5),
+        ("boilerplate", None, 1.0),
+        ("related", 1, 0.625),
+        ("related", None, 0.875),
+    ]
     record = {
         "page_id": "p",
         "model": {"name": "n", "version": "7", "family": "f"},
@@ -257,15 +316,26 @@ def test_a_prediction_says_how_sure_the_model_was_of_each_segment() -> None:
     [prediction] = label_studio.task(PAGE, record)["predictions"]
     assert (prediction["model_version"], prediction["score"]) == ("n 7 (f)", 0.5)
     told = [
-        (r["id"], r["type"], r["value"].get("paragraphlabels") or r["value"].get("choices") or r["value"]["number"], r.get("score"))
+        (
+            r["id"],
+            r["type"],
+            r["value"].get("paragraphlabels") or r["value"].get("choices") or r["value"]["number"],
+            r.get("score"),
+        )
         for r in prediction["result"]
     ]
     assert told == [
-        ("s0", "paragraphlabels", ["main"], 0.75), ("s0", "choices", ["sport"], None),
-        ("s1", "paragraphlabels", ["related"], 0.5), ("s1", "number", 1, None), ("s1", "choices", ["tech"], None),
-        ("s3", "paragraphlabels", ["related"], 0.625), ("s3", "number", 1, None), ("s3", "choices", ["tech"], None),
-        ("s4", "paragraphlabels", ["related"], 0.875), ("s4", "number", -1, None),
-    ]  # fmt: skip
+        ("s0", "paragraphlabels", ["main"], 0.75),
+        ("s0", "choices", ["sport"], None),
+        ("s1", "paragraphlabels", ["related"], 0.5),
+        ("s1", "number", 1, None),
+        ("s1", "choices", ["tech"], None),
+        ("s3", "paragraphlabels", ["related"], 0.625),
+        ("s3", "number", 1, None),
+        ("s3", "choices", ["tech"], None),
+        ("s4", "paragraphlabels", ["related"], 0.875),
+        ("s4", "number", -1, None),
+    ]
     assert {r["origin"] for r in prediction["result"]} == {"prediction"}
 
 
@@ -301,5 +371,9 @@ def test_the_ground_truth_is_taken_else_the_last_annotation_that_was_not_skipped
     def result(role: str) -> list[dict[str, Any]]:
         return [{"id": "r", "from_name": "role", "type": "labels", "value": {"start": 0, "end": 2, "labels": [role]}}]
 
-    task = {"id": 1, "data": {"text": "ab"}, "annotations": [{"result": result(role), **more} for role, more in annotations]}
+    task = {
+        "id": 1,
+        "data": {"text": "ab"},
+        "annotations": [{"result": result(role), **more} for role, more in annotations],
+    }
     assert [s.get("role") for s in _record(label_studio.rows, json.dumps([task]))["segments"]] == [chosen]

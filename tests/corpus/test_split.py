@@ -32,7 +32,9 @@ def test_no_site_is_in_two_parts_and_no_page_is_lost(pages: list[Page], seed: in
 
 
 def test_the_same_seed_gives_the_same_split_and_hash(pages: list[Page]) -> None:
-    first, again, other = (split_by_site(list(all_facts(pages)), validation_share=0.2, test_share=0.3, seed=s) for s in (1, 1, 2))
+    first, again, other = (
+        split_by_site(list(all_facts(pages)), validation_share=0.2, test_share=0.3, seed=s) for s in (1, 1, 2)
+    )
     assert first.sha256 == again.sha256 != other.sha256
 
 
@@ -44,12 +46,17 @@ def test_sites_that_share_a_story_stay_together(pages: list[Page]) -> None:
     shared = [_with_story(page) if page.page_id in ("sitea-0", "sited-2", "sitek-1") else page for page in pages]
     split = split_by_site(list(all_facts(shared)), validation_share=0.2, test_share=0.3, seed=3)
     homes = [
-        {part for part in PARTS if any(p.site == f"{site}.example" for p in split.parts[part])} for site in ("sitea", "sited", "sitek")
+        {part for part in PARTS if any(p.site == f"{site}.example" for p in split.parts[part])}
+        for site in ("sitea", "sited", "sitek")
     ]
     assert homes[0] == homes[1] == homes[2]
     assert split.linked_sites == (("sitea.example", "sited.example", "sitek.example"),)
     assert split.shared_stories() == 0
-    torn = {"train": _of_site(shared, "sitea"), "validation": _of_site(shared, "sitek"), "test": _of_site(shared, "sited")}
+    torn = {
+        "train": _of_site(shared, "sitea"),
+        "validation": _of_site(shared, "sitek"),
+        "test": _of_site(shared, "sited"),
+    }
     assert Split(torn).shared_stories() == 2, "the copies in the validation and the test part"
 
 
@@ -87,7 +94,10 @@ _held_by_pages = st.lists(st.lists(st.integers(0, 8), max_size=3, unique=True), 
 
 @given(st.tuples(_held_by_pages, _held_by_pages, _held_by_pages))
 def test_shared_stories_is_what_comparing_every_pair_of_pages_gives(held: tuple[list[list[int]], ...]) -> None:
-    parts = {part: [page_fact(f"{part}-{i}", part, *own) for i, own in enumerate(pages)] for part, pages in zip(PARTS, held, strict=True)}
+    parts = {
+        part: [page_fact(f"{part}-{i}", part, *own) for i, own in enumerate(pages)]
+        for part, pages in zip(PARTS, held, strict=True)
+    }
     leaking = {
         page.page_id
         for (one, these), (other, those) in combinations(parts.items(), 2)
@@ -110,8 +120,13 @@ def test_a_passage_on_more_sites_than_is_common_ties_none(monkeypatch: pytest.Mo
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.lists(st.integers(0, 6), max_size=3, unique=True)), max_size=12), st.integers(2, 4))
-def test_sites_are_tied_that_a_chain_of_uncommon_passages_connects(pages: list[tuple[str, list[int]]], common: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.lists(st.integers(0, 6), max_size=3, unique=True)), max_size=12),
+    st.integers(2, 4),
+)
+def test_sites_are_tied_that_a_chain_of_uncommon_passages_connects(
+    pages: list[tuple[str, list[int]]], common: int
+) -> None:
     lone = [page_fact(site, site) for site in ("x", "y", "z")]
     known = [*lone, *(page_fact(f"{site}-{i}", site, *own) for i, (site, own) in enumerate(pages))]
     holders: defaultdict[int, set[str]] = defaultdict(set)
@@ -189,7 +204,11 @@ def test_a_saved_split_is_read_again_and_refused_when_it_does_not_fit(pages: lis
 
 
 def test_a_saved_split_whose_sites_were_exchanged_or_whose_pages_were_left_out_is_told_apart(tmp_path: Path) -> None:
-    known = [page_fact(f"s{s}-{n}", f"s{s}", *([1] if s < 2 else []), date=date_of(s + 1)) for s in range(6) for n in range(2)]
+    known = [
+        page_fact(f"s{s}-{n}", f"s{s}", *([1] if s < 2 else []), date=date_of(s + 1))
+        for s in range(6)
+        for n in range(2)
+    ]
     late = page_fact("late", "s2", date=None)
     split = split_by_site([*known, late], validation_share=0.25, test_share=0.25, seed=0, by_time=True)
     assert split.left_out == ("late",)
@@ -197,8 +216,11 @@ def test_a_saved_split_whose_sites_were_exchanged_or_whose_pages_were_left_out_i
     write_json(path, split.to_json())
     again = read_split(path, [*known, late])
     assert (again.parts, again.linked_sites, again.left_out, again.made_by) == (
-        split.parts, split.linked_sites, split.left_out, split.made_by,
-    )  # fmt: skip
+        split.parts,
+        split.linked_sites,
+        split.left_out,
+        split.made_by,
+    )
     saved = split.to_json()
     saved["parts"]["train"], saved["parts"]["test"] = saved["parts"]["test"], saved["parts"]["train"]
     write_json(path, saved)
@@ -207,10 +229,16 @@ def test_a_saved_split_whose_sites_were_exchanged_or_whose_pages_were_left_out_i
 
 
 def test_parts_are_described_by_their_counts() -> None:
-    parts = {"train": [page_fact("a", "x"), page_fact("b", "x"), page_fact("c", "y")], "validation": [], "test": [page_fact("d", "z")]}
+    parts = {
+        "train": [page_fact("a", "x"), page_fact("b", "x"), page_fact("c", "y")],
+        "validation": [],
+        "test": [page_fact("d", "z")],
+    }
     assert list(describe(Split(parts))) == [
-        ("train", 2, 3, 6, (3, 0, 3)), ("validation", 0, 0, 0, (0, 0, 0)), ("test", 1, 1, 2, (1, 0, 1)),
-    ]  # fmt: skip
+        ("train", 2, 3, 6, (3, 0, 3)),
+        ("validation", 0, 0, 0, (0, 0, 0)),
+        ("test", 1, 1, 2, (1, 0, 1)),
+    ]
 
 
 def test_roles_and_topics_of_which_a_part_has_too_few_are_named() -> None:

@@ -21,13 +21,32 @@ def shown(pages: list[Page]) -> list[tuple[str | None, list[str]]]:
 @pytest.mark.parametrize(
     ("kind", "expected", "refused"),
     [
-        ("ag-news", [("Business", ["Oil dearer", "Oil prices rose", "on Monday."]), ("Sports", ["Cup final", 'They won, he "said".'])], {"bad-row": 2}),
+        (
+            "ag-news",
+            [
+                ("Business", ["Oil dearer", "Oil prices rose", "on Monday."]),
+                ("Sports", ["Cup final", 'They won, he "said".']),
+            ],
+            {"bad-row": 2},
+        ),
         ("csv", [("sport", ["Two", "lines"]), ("business", ["A bank"])], {"bad-row": 1, "empty-text": 1}),
-        ("folders", [("business", ["Bank opens"]), ("business", ["It cost £5"]), ("sport", ["Rovers win", "They won."])], {"empty-text": 1}),
-        ("newsgroups", [("rec.autos", ["Brakes", "They squeak é"]), ("sci.space", ["Moon base", "When?", "Soon: next year."]), ("sci.space", ["No header here", "but text"])], {}),
+        (
+            "folders",
+            [("business", ["Bank opens"]), ("business", ["It cost £5"]), ("sport", ["Rovers win", "They won."])],
+            {"empty-text": 1},
+        ),
+        (
+            "newsgroups",
+            [
+                ("rec.autos", ["Brakes", "They squeak é"]),
+                ("sci.space", ["Moon base", "When?", "Soon: next year."]),
+                ("sci.space", ["No header here", "but text"]),
+            ],
+            {},
+        ),
         ("dataset", [("World", ["A treaty"]), ("Sports", ["A match", "was played"])], {}),
     ],
-)  # fmt: skip
+)
 def test_each_kind(kind: str, expected: list[tuple[str, list[str]]], refused: dict[str, int], tmp_path: Path) -> None:
     named = TOPIC_KINDS[kind](tmp_path)
     quarantine = tmp_path / "q.jsonl"
@@ -93,13 +112,28 @@ def test_a_topic_the_mapping_lacks_is_told_with_its_page(tmp_path: Path) -> None
     iptc = TopicMapping.load("iptc")
     page = make_page("a", 0)
     assert {s.topic for s in iptc.page(page, "c.jsonl").segments} <= {None, "sport", "economy, business and finance"}
-    text = IPTC.read_text(encoding="utf-8").replace("labels: [sports, ", "labels: [").replace('name: "sport"', 'name: "games"')
+    text = (
+        IPTC.read_text(encoding="utf-8")
+        .replace("labels: [sports, ", "labels: [")
+        .replace('name: "sport"', 'name: "games"')
+    )
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="page 'a-0' has the topic"):
-        TopicMapping.load(str(tmp_path / "mine.yaml")).page(page.with_segments(page.segments[3:4] + make_page("a", 2).segments), "c.jsonl")
+        TopicMapping.load(str(tmp_path / "mine.yaml")).page(
+            page.with_segments(page.segments[3:4] + make_page("a", 2).segments), "c.jsonl"
+        )
 
 
-@pytest.mark.parametrize("text", ["", "topics: 3", "topics: [{name: x}]", "{", "topics:\n- {code: a, name: x, labels: [l]}\n- {code: b, name: y, labels: [L]}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "topics: 3",
+        "topics: [{name: x}]",
+        "{",
+        "topics:\n- {code: a, name: x, labels: [l]}\n- {code: b, name: y, labels: [L]}",
+    ],
+)
 def test_a_mapping_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(InputError) as caught:
@@ -115,7 +149,9 @@ def test_missing_texts_are_told(named: str) -> None:
 
 @pytest.mark.parametrize("label", [-1, None], ids=["unlabelled", "empty"])
 def test_a_text_of_no_class_teaches_no_topic(label: int | None, tmp_path: Path) -> None:
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["World", "Sports"])})
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["World", "Sports"])}
+    )
     rows = [{"text": "A treaty", "label": 0}, {"text": "A text of nobody's", "label": label}]
     datasets.Dataset.from_list(rows, features=features).save_to_disk(str(tmp_path / "set"))
     pages, refused = read_texts(f"dataset:{tmp_path / 'set'}", SAME, tmp_path / "q.jsonl")

@@ -1,4 +1,5 @@
-"""What a model is trained on: never a page, a site or a passage of what it is judged by, whatever source it comes from."""
+"""What a model is trained on: never a page, a site or a passage of what it is judged by, whatever source it comes
+from."""
 
 from __future__ import annotations
 
@@ -141,7 +142,9 @@ def test_composed_pages_that_share_nothing_are_all_kept_and_nothing_is_told(
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_corpus_that_holds_composed_sites_is_not_joined_by_composed_pages(make: Make, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+def test_a_corpus_that_holds_composed_sites_is_not_joined_by_composed_pages(
+    make: Make, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     monkeypatch.setattr(composed, "compose", compose([page("other", site=PARTS[part][0].site)]))
     with pytest.raises(InputError) as caught:
         training_pages(make("corpus.composed=1"), PARTS, [])
@@ -171,7 +174,8 @@ def test_pages_of_other_corpora_with_a_site_or_a_passage_of_unseen_pages_are_lef
     assert found.train == PARTS["train"], "pages of other corpora have less say"
     require_unseen(found.also, PARTS)
     assert told(capsys) == (
-        "5 pages of 4 sites are learnt from too (corpus.also); left out are 4 of sites, and 10 with passages, of validation or test pages"
+        "5 pages of 4 sites are learnt from too (corpus.also); left out are 4 of sites, and 10 with passages, of "
+        "validation or test pages"
     )
 
 
@@ -181,7 +185,9 @@ def test_a_site_is_known_by_its_name_its_domain_and_the_domain_of_its_address_in
     assert site_names(page("x", site="Harbour Post/EN")) >= {"harbour post/en"}
 
 
-def test_pages_of_other_corpora_are_read_in_the_wished_languages(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pages_of_other_corpora_are_read_in_the_wished_languages(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_pages(tmp_path / "also.jsonl", [page("english"), page("german", lang="de"), page("unknown", lang=None)])
     config = make("baseline.also_weight=0.5", "corpus.languages=[de]")
     config = replace(config, corpus=replace(config.corpus, also=(str(tmp_path / "also.jsonl"),)))
@@ -195,21 +201,29 @@ def _topic_config(make: Make, tmp_path: Path, rows: Sequence[tuple[str, str]], *
     return make(f"topics.path=csv:{tmp_path / 'texts.csv'}", *overrides)
 
 
-def test_topic_texts_with_a_passage_of_unseen_pages_are_left_out(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_topic_texts_with_a_passage_of_unseen_pages_are_left_out(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [("\n".join(page.texts[1:]), "sport" if i % 2 else "tech") for i, page in enumerate(offered())]
     config = _topic_config(make, tmp_path, rows)
     found = read_topic_texts(config, tmp_path, PARTS)
     assert [text.texts for text in found] == [page.texts[1:] for page in OWN]
     require_unseen(found, PARTS)
     assert training_pages(config, PARTS, found).topic_texts == found
-    assert told(capsys) == ("10 topic texts share a passage with validation or test pages and are left out 3 topic texts: sport 2, tech 1")
+    assert told(capsys) == (
+        "10 topic texts share a passage with validation or test pages and are left out 3 topic texts: sport 2, tech 1"
+    )
 
 
-def test_refused_topic_texts_are_counted_and_kept_aside(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused_topic_texts_are_counted_and_kept_aside(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [("A cup final", "sport"), ("", "sport"), ("A merger", ""), ("A bank", "business")]
     kept_aside = _topic_config(make, tmp_path, rows, "corpus.on_bad_page=quarantine")
     assert [text.texts for text in read_topic_texts(kept_aside, tmp_path, PARTS)] == [["A cup final"], ["A bank"]]
-    quarantined = [json.loads(line) for line in (tmp_path / "quarantine-topics.jsonl").read_text(encoding="utf-8").splitlines()]
+    quarantined = [
+        json.loads(line) for line in (tmp_path / "quarantine-topics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [(row["line"], row["rule"]) for row in quarantined] == [(3, "empty-text"), (4, "no-topic")]
     said = told(capsys)
     assert said.startswith("2 topic texts refused, see ")
@@ -232,21 +246,35 @@ def _damaged(path: Path, pages: Sequence[Page]) -> Path:
     return path
 
 
-def test_every_page_that_is_read_is_kept_or_counted_as_refused(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = _damaged(tmp_path / "own.jsonl", [page("one"), page("two", lang="de"), page("three"), page("four", lang=None)])
+def test_every_page_that_is_read_is_kept_or_counted_as_refused(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _damaged(
+        tmp_path / "own.jsonl", [page("one"), page("two", lang="de"), page("three"), page("four", lang=None)]
+    )
     config = make(f"corpus.path={path}", "corpus.on_bad_page=quarantine")
     found, sha256 = read_corpus(config, tmp_path / "out")
     assert [page.page_id for page in found["path"]] == ["one", "two", "three", "four"]
     assert sha256 == corpus_sha256(config)
-    quarantined = [json.loads(line) for line in (tmp_path / "out/quarantine-path.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [(row["line"], row["rule"]) for row in quarantined] == [(2, "bad-json"), (3, "no-segments"), (7, "duplicate-page")]
+    quarantined = [
+        json.loads(line) for line in (tmp_path / "out/quarantine-path.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert [(row["line"], row["rule"]) for row in quarantined] == [
+        (2, "bad-json"),
+        (3, "no-segments"),
+        (7, "duplicate-page"),
+    ]
     assert told(capsys).startswith("3 of 7 pages of ")
     with pytest.raises(InputError):
         read_corpus(make(f"corpus.path={path}", "corpus.on_bad_page=stop"), tmp_path / "out")
 
 
-def test_pages_in_other_languages_are_left_out_and_counted(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_pages(tmp_path / "own.jsonl", [page("one"), page("two", lang="de"), page("three", lang="fr"), page("four", lang=None)])
+def test_pages_in_other_languages_are_left_out_and_counted(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pages(
+        tmp_path / "own.jsonl", [page("one"), page("two", lang="de"), page("three", lang="fr"), page("four", lang=None)]
+    )
     config = make(f"corpus.path={tmp_path / 'own.jsonl'}", "corpus.languages=[en,de]")
     assert [page.page_id for page in read_corpus(config, tmp_path)[0]["path"]] == ["one", "two"]
     said = told(capsys)
@@ -257,8 +285,13 @@ def test_pages_in_other_languages_are_left_out_and_counted(make: Make, tmp_path:
 
 
 def test_pages_read_one_by_one_are_those_read_at_once(make: Make, tmp_path: Path) -> None:
-    path = _damaged(tmp_path / "own.jsonl", [page("one"), page("two", lang="de"), page("three", topic="tech"), page("four", lang=None)])
-    config = make(f"corpus.path={path}", "corpus.on_bad_page=quarantine", "corpus.languages=[en]", "topics.mapping=iptc")
+    path = _damaged(
+        tmp_path / "own.jsonl",
+        [page("one"), page("two", lang="de"), page("three", topic="tech"), page("four", lang=None)],
+    )
+    config = make(
+        f"corpus.path={path}", "corpus.on_bad_page=quarantine", "corpus.languages=[en]", "topics.mapping=iptc"
+    )
     streamed = stream_corpus(config)["path"]
     assert [page.page_id for page in streamed] == ["one", "three"]
     assert list(streamed) == read_corpus(config, tmp_path)[0]["path"]
@@ -268,7 +301,8 @@ def test_pages_read_one_by_one_are_those_read_at_once(make: Make, tmp_path: Path
 
 
 def test_a_corpus_that_is_read_otherwise_is_another_corpus(make: Make) -> None:
-    """Runs, folds and trials go on where the corpus is the same: columns, roles and topics are part of what its labels read."""
+    """Runs, folds and trials go on where the corpus is the same: columns, roles and topics are part of what its labels
+    read."""
     told = [
         [],
         ["corpus.columns={body: text}"],
@@ -305,12 +339,18 @@ def test_given_parts_stay_the_parts_they_were_given_as(make: Make, tmp_path: Pat
     read, _ = read_corpus(config, tmp_path)
     split = split_corpus(config, read)
     assert parts_of(split, read) == {part: PARTS[part] for part in ("train", "validation", "test")}
-    crossed = {"train": PARTS["train"], "validation": PARTS["validation"], "test": [page("more", site="validated2.example")]}
+    crossed = {
+        "train": PARTS["train"],
+        "validation": PARTS["validation"],
+        "test": [page("more", site="validated2.example")],
+    }
     with pytest.raises(InputError, match=r"site 'validated2\.example' is in validation and test"):
         split_corpus(config, crossed)
 
 
-def test_a_part_of_a_run_is_read_as_the_run_split_it(make: Make, corpus: Path, pages: list[Page], tmp_path: Path) -> None:
+def test_a_part_of_a_run_is_read_as_the_run_split_it(
+    make: Make, corpus: Path, pages: list[Page], tmp_path: Path
+) -> None:
     config = make("corpus.split_seed=3")
     split = split_corpus(config, {"path": pages})
     run = tmp_path / "run"
@@ -319,7 +359,11 @@ def test_a_part_of_a_run_is_read_as_the_run_split_it(make: Make, corpus: Path, p
     chosen = split.select(pages)
     for part in ("train", "validation", "test"):
         assert part_of_run(run, part, sha256=corpus_sha256(config)) == chosen[part]
-    for wrong, rule in (({"sha256": "0" * 64}, "other-corpus"), ({"part": "apart"}, "no-part"), ({"run": tmp_path}, "no-split")):
+    for wrong, rule in (
+        ({"sha256": "0" * 64}, "other-corpus"),
+        ({"part": "apart"}, "no-part"),
+        ({"run": tmp_path}, "no-split"),
+    ):
         asked: dict[str, Any] = {"run": run, "part": "test", **wrong}
         with pytest.raises(InputError) as caught:
             part_of_run(**asked)

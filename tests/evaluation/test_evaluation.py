@@ -20,7 +20,11 @@ def as_record(page: Page) -> dict[str, Any]:
     """A record that agrees with the gold."""
     topics = {s.story: s.topic for s in page.segments if s.story is not None}
     segments = [{"text": s.text, "role": s.role, "story": s.story} for s in page.segments]
-    return {"page_id": page.page_id, "segments": segments, "stories": [{"story": k, "topic": t} for k, t in topics.items()]}
+    return {
+        "page_id": page.page_id,
+        "segments": segments,
+        "stories": [{"story": k, "topic": t} for k, t in topics.items()],
+    }
 
 
 def noisy(pages: list[Page], share: float, seed: int = 0) -> list[dict[str, Any]]:
@@ -38,7 +42,9 @@ def noisy(pages: list[Page], share: float, seed: int = 0) -> list[dict[str, Any]
 def test_agreement_scores_one(pages: list[Page]) -> None:
     values = evaluate(pages, [as_record(page) for page in pages]).values
     assert values.pop("role/related_leak") == 0
-    assert values.pop("topic_teaser/accuracy") == values.pop("topic_teaser/macro_f1") == 0  # no teaser among these pages
+    assert (
+        values.pop("topic_teaser/accuracy") == values.pop("topic_teaser/macro_f1") == 0
+    )  # no teaser among these pages
     assert set(values.values()) == {1.0}
 
 
@@ -57,9 +63,14 @@ def test_scores_agree_with_the_referee(pages: list[Page], share: float) -> None:
     for role, value in theirs["role_f1"].items():
         assert ours[f"role/f1/{role}"] == pytest.approx(value, abs=1e-4)
     pairs = {
-        "role_macro_f1": "role/macro_f1", "main_words_f1": "role/main_words_f1", "text_precision": "text/precision",
-        "text_recall": "text/recall", "text_f1": "text/f1", "related_leak": "role/related_leak", "story_boundary_f1": "story/boundary_f1",
-    }  # fmt: skip
+        "role_macro_f1": "role/macro_f1",
+        "main_words_f1": "role/main_words_f1",
+        "text_precision": "text/precision",
+        "text_recall": "text/recall",
+        "text_f1": "text/f1",
+        "related_leak": "role/related_leak",
+        "story_boundary_f1": "story/boundary_f1",
+    }
     for name, our_name in pairs.items():
         assert ours[our_name] == pytest.approx(theirs[name], abs=1.01e-4), name
 
@@ -70,7 +81,9 @@ def test_intervals_are_over_sites_and_hold_the_value(pages: list[Page]) -> None:
     assert report.n_sites == 12
     for name, (low, high) in report.intervals.items():
         assert low <= report.values[name] <= high
-    wrong_at_one = [as_record(page) if page.site != pages[0].site else record for page, record in zip(pages, records, strict=True)]
+    wrong_at_one = [
+        as_record(page) if page.site != pages[0].site else record for page, record in zip(pages, records, strict=True)
+    ]
     low, high = evaluate(pages, wrong_at_one, bootstrap_samples=400).intervals["role/macro_f1"]
     assert high == 1, "many a resample is without the one site that is wrong"
     assert low < evaluate(pages, wrong_at_one, bootstrap_samples=0).values["role/macro_f1"]
@@ -80,11 +93,15 @@ def test_intervals_are_over_sites_and_hold_the_value(pages: list[Page]) -> None:
 
 
 def test_a_merged_story_costs_its_topic() -> None:
-    page = Page("p", "s", (
-        Segment("long words of the main story " * 5, "main", 0, "sport"),
-        Segment("long words of another story " * 6, "related", 1, "business"),
-        Segment("long words of a third story " * 5, "related", 2, "sport"),
-    ))  # fmt: skip
+    page = Page(
+        "p",
+        "s",
+        (
+            Segment("long words of the main story " * 5, "main", 0, "sport"),
+            Segment("long words of another story " * 6, "related", 1, "business"),
+            Segment("long words of a third story " * 5, "related", 2, "sport"),
+        ),
+    )
     record = as_record(page)
     record["segments"][2]["story"] = 1
     values = evaluate([page], [record], bootstrap_samples=0).values
@@ -135,5 +152,7 @@ def test_topics_are_averaged_over_those_that_the_kind_of_story_has() -> None:
     values = evaluate(pages, records, bootstrap_samples=20).values
     assert values["topic/macro_f1"] == 1, "no long story is about the weather"
     assert values["topic_teaser/macro_f1"] == values["topic_teaser/accuracy"] == 0, "the one teaser is missed"
-    intervals = evaluate(pages[:2], [records[0], {**records[1], "stories": [{**records[1]["stories"][0], "topic": "sport"}]}]).intervals
+    intervals = evaluate(
+        pages[:2], [records[0], {**records[1], "stories": [{**records[1]["stories"][0], "topic": "sport"}]}]
+    ).intervals
     assert intervals["topic/macro_f1"] == (0, 1), "a resample without business is not given its F1"

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from train.corpus.page import Page, Segment
 from train.evaluation.bootstrap import intervals_of, resampled
-from train.evaluation.metrics import Evaluation, by_value, evaluate, f1_of, gain, scored_classes, text_events, text_scores, without
+from train.evaluation.metrics import (
+    Evaluation,
+    by_value,
+    evaluate,
+    f1_of,
+    gain,
+    scored_classes,
+    text_events,
+    text_scores,
+    without,
+)
 from train.evaluation.trivial_baselines import majority_records
 from train.runtime.text import ROLES
 
@@ -38,8 +48,14 @@ def page(name: str, *segments: tuple[str, str], site: str = "a.example") -> Page
 
 def said(page_id: str, *labels: str, topics: dict[int, str] | None = None) -> dict[str, Any]:
     """A record of such labels."""
-    segments = [{"role": ROLE[label[0]], "story": {"m": 0, "b": None}.get(label[0], int(label[1:] or 1))} for label in labels]
-    return {"page_id": page_id, "segments": segments, "stories": [{"story": k, "topic": t} for k, t in (topics or {}).items()]}
+    segments = [
+        {"role": ROLE[label[0]], "story": {"m": 0, "b": None}.get(label[0], int(label[1:] or 1))} for label in labels
+    ]
+    return {
+        "page_id": page_id,
+        "segments": segments,
+        "stories": [{"story": k, "topic": t} for k, t in (topics or {}).items()],
+    }
 
 
 def values(pages: Sequence[Page], records: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -58,7 +74,8 @@ def test_precision_and_recall_of_the_main_text_by_hand() -> None:
 
 
 def test_text_scores_are_means_over_the_pages_that_have_such_text() -> None:
-    """A page where nothing is answered has no precision, one without a main story no recall; a short text is one run."""
+    """A page where nothing is answered has no precision, one without a main story no recall; a short text is one
+    run."""
     pages = [
         page("right", ("m", words(6)), ("b", "c d e")),
         page("silent", ("m", words(6)), ("b", "c d e")),
@@ -74,15 +91,25 @@ def test_text_scores_are_means_over_the_pages_that_have_such_text() -> None:
     assert text_events("A b, C d", "a B c. D") == (1.0, 1.0, 1.0, 1.0), "signs and capitals do not count"
     sums = text_scores(np.array([[1.5, 3.0, 0.5, 2.0], [0.0, 0.0, 0.0, 0.0]]))
     assert {name: value.tolist() for name, value in sums.items()} == {
-        "text/precision": [0.5, 0.0], "text/recall": [0.25, 0.0], "text/f1": [pytest.approx(1 / 3), 0.0],
-    }  # fmt: skip
+        "text/precision": [0.5, 0.0],
+        "text/recall": [0.25, 0.0],
+        "text/f1": [pytest.approx(1 / 3), 0.0],
+    }
 
 
 def test_role_f1_leak_and_words_by_hand() -> None:
     """Segments of three words or more count; F1 of each role, and their plain mean over all three."""
-    one = page("p",
-        ("m", words(7)), ("m", words(4)), ("m", "two words"), ("r1", words(5)), ("r1", words(30)), ("r2", words(6)), ("b", words(3)), ("b", "one"),
-    )  # fmt: skip
+    one = page(
+        "p",
+        ("m", words(7)),
+        ("m", words(4)),
+        ("m", "two words"),
+        ("r1", words(5)),
+        ("r1", words(30)),
+        ("r2", words(6)),
+        ("b", words(3)),
+        ("b", "one"),
+    )
     found = values([one], [said("p", "m", "b", "r", "m", "r1", "r2", "r", "m")])
     # main: 1 right, 1 missed, 1 false; related: 2 right, 1 missed, 1 false; boilerplate: none right, 1 missed, 1 false.
     assert found["role/f1/main"] == pytest.approx(2 / 4)
@@ -110,12 +137,16 @@ def test_a_related_body_has_25_words(n: int, counts: bool) -> None:
 
 
 def test_leak_is_the_share_of_related_segments_that_are_answered_main() -> None:
-    one = page("p", ("m", words(4)), ("m", words(4)), ("r1", words(4)), ("r1", words(4)), ("r2", words(4)), ("b", words(4)))
+    one = page(
+        "p", ("m", words(4)), ("m", words(4)), ("r1", words(4)), ("r1", words(4)), ("r2", words(4)), ("b", words(4))
+    )
     assert values([one], [said("p", "r", "m", "m", "r", "b", "m")])["role/related_leak"] == pytest.approx(1 / 3)
 
 
 def test_boundaries_are_counted_where_a_story_begins_on_pages_with_related_items() -> None:
-    mixed = page("p", ("m", words(4)), ("r1", words(4)), ("r1", words(4)), ("r2", words(4)), ("b", words(4)), ("m", words(4)))
+    mixed = page(
+        "p", ("m", words(4)), ("r1", words(4)), ("r1", words(4)), ("r2", words(4)), ("b", words(4)), ("m", words(4))
+    )
     plain = page("q", ("m", words(4)), ("m", words(4)))
     # Gold begins at 0, 1, 3, 5; answered are 0, 1, 2, 5.
     found = values([mixed, plain], [said("p", "m", "r1", "r2", "r2", "b", "m"), said("q", "m", "r")])
@@ -130,12 +161,18 @@ def test_nothing_to_find_and_nothing_found_is_perfect() -> None:
 
 def test_a_topic_is_that_of_the_predicted_story_with_most_of_the_words() -> None:
     def story(*parts: tuple[str, int, str | None]) -> Page:
-        return Page("p", "a.example", tuple(Segment(words(n), "related", int(number), topic) for number, n, topic in parts))
+        return Page(
+            "p", "a.example", tuple(Segment(words(n), "related", int(number), topic) for number, n, topic in parts)
+        )
 
     gold = story(("1", 5, "sport"), ("1", 30, None), ("1", 5, None), ("2", 30, "business"), ("3", 10, "sport"))
     answered = [{"role": "related", "story": number} for number in (2, 1, 2, 3, 4)]
     topics = {1: "sport", 2: "business", 3: "sport", 4: "business"}
-    record = {"page_id": "p", "segments": answered, "stories": [{"story": number, "topic": topic} for number, topic in topics.items()]}
+    record = {
+        "page_id": "p",
+        "segments": answered,
+        "stories": [{"story": number, "topic": topic} for number, topic in topics.items()],
+    }
     found = values([gold], [record])
     # Long stories: sport is right, business is answered with sport. The teaser of ten words is wrong, and apart.
     assert found["topic/accuracy"] == pytest.approx(1 / 2)
@@ -166,7 +203,9 @@ def _second_count(pages: Sequence[Page], records: Sequence[dict[str, Any]]) -> d
     found = {f"role/f1/{role}": value for role, value in f1_of_roles(3).items()}
     found["role/macro_f1"] = sum(found.values()) / 3
     found["role/f1/related_body"] = f1_of_roles(25)["related"]
-    found["role/main_words_f1"] = f1([s.role for _, s, _ in rows], [a["role"] for _, _, a in rows], "main", [n for n, _, _ in rows])
+    found["role/main_words_f1"] = f1(
+        [s.role for _, s, _ in rows], [a["role"] for _, _, a in rows], "main", [n for n, _, _ in rows]
+    )
     related = [answer["role"] == "main" for n, s, answer in rows if n >= 3 and s.role == "related"]
     found["role/related_leak"] = sum(related) / max(len(related), 1)
     precisions, recalls, borders = [], [], [0, 0, 0]
@@ -201,7 +240,11 @@ def _random_corpus(seed: int) -> tuple[list[Page], list[dict[str, Any]]]:
         texts = [" ".join(rng.choice("abcde") for _ in range(rng.choice([1, 2, 3, 4, 9, 24, 25, 30]))) for _ in labels]
         one = page(f"p{i}", *zip(labels, texts, strict=True), site=f"{rng.choice('xyz')}.example")
         pages.append(one)
-        records.append(said(one.page_id, *(label if rng.random() < 0.6 else rng.choice(["m", "r1", "r2", "b"]) for label in labels)))
+        records.append(
+            said(
+                one.page_id, *(label if rng.random() < 0.6 else rng.choice(["m", "r1", "r2", "b"]) for label in labels)
+            )
+        )
     return pages, records
 
 
@@ -228,7 +271,8 @@ def _two_sites() -> tuple[list[Page], list[dict[str, Any]]]:
 
 
 def test_whole_sites_are_resampled_whatever_pages_they_have() -> None:
-    """Of two sites a resample holds one twice in half of the cases, so that the interval runs from one site's leak to the other's."""
+    """Of two sites a resample holds one twice in half of the cases, so that the interval runs from one site's leak to
+    the other's."""
     pages, records = _two_sites()
     found = evaluate(pages, records, bootstrap_samples=500)
     assert (found.n_pages, found.n_sites, found.confidence) == (10, 2, 0.95)
@@ -252,14 +296,24 @@ def test_intervals_are_those_of_scoring_each_resample_anew() -> None:
         for i in range(site + 1):
             labels = ["m", "m", "r1", "r2", "b"]
             rng = random.Random(f"{site}/{i}")
-            pages.append(page(f"{site}-{i}", *((label, words(rng.choice([4, 9, 30]))) for label in labels), site=f"{site}.example"))
-            records.append(said(f"{site}-{i}", *(label if rng.random() < 0.7 else rng.choice(["m", "r1", "b"]) for label in labels)))
+            pages.append(
+                page(
+                    f"{site}-{i}", *((label, words(rng.choice([4, 9, 30]))) for label in labels), site=f"{site}.example"
+                )
+            )
+            records.append(
+                said(
+                    f"{site}-{i}", *(label if rng.random() < 0.7 else rng.choice(["m", "r1", "b"]) for label in labels)
+                )
+            )
     drawn = np.random.default_rng(seed).multinomial(5, [0.2] * 5, size=samples)
     scored = []
     for counts in drawn:
         again = [(p, r, k) for p, r in zip(pages, records, strict=True) for k in range(counts[int(p.site[0])])]
         renamed = [Page(f"{p.page_id}/{k}", p.site, p.segments) for p, _, k in again]
-        scored.append(values(renamed, [{**r, "page_id": p.page_id} for p, (_, r, _) in zip(renamed, again, strict=True)]))
+        scored.append(
+            values(renamed, [{**r, "page_id": p.page_id} for p, (_, r, _) in zip(renamed, again, strict=True)])
+        )
     found = evaluate(pages, records, bootstrap_samples=samples, confidence=0.8, seed=seed)
     assert found.confidence == 0.8
     for name, interval in found.intervals.items():
@@ -284,12 +338,20 @@ def test_a_gain_is_ours_less_theirs_with_the_same_sites_drawn_for_both() -> None
 def test_metrics_are_named_by_part_and_bound() -> None:
     found = Evaluation({"role/macro_f1": 0.5, "text/f1": 0.25}, {"role/macro_f1": (0.4, 0.7)}, 3, 2, 0.95)
     assert found.metrics("test") == {
-        "test/role/macro_f1": 0.5, "test/text/f1": 0.25, "test/role/macro_f1/low": 0.4, "test/role/macro_f1/high": 0.7,
-    }  # fmt: skip
+        "test/role/macro_f1": 0.5,
+        "test/text/f1": 0.25,
+        "test/role/macro_f1/low": 0.4,
+        "test/role/macro_f1/high": 0.7,
+    }
     assert found.to_json(model="x") == {
-        "role/macro_f1": 0.5, "text/f1": 0.25, "intervals": {"role/macro_f1": [0.4, 0.7]}, "confidence": 0.95, "n_pages": 3, "n_sites": 2,
+        "role/macro_f1": 0.5,
+        "text/f1": 0.25,
+        "intervals": {"role/macro_f1": [0.4, 0.7]},
+        "confidence": 0.95,
+        "n_pages": 3,
+        "n_sites": 2,
         "model": "x",
-    }  # fmt: skip
+    }
     assert (found.only("role").values, found.only("text").intervals) == ({"role/macro_f1": 0.5}, {})
 
 
@@ -313,10 +375,18 @@ def test_the_commonest_answer_is_that_of_training_segments_of_three_words_and_of
         return Segment(words(n), role, story, topic)
 
     train = [
-        Page("t", "t.example", (topical("related", 1, "sport", 3), topical("related", 2, "sport", 4), *[topical("boilerplate", None, None, 2)] * 9)),
+        Page(
+            "t",
+            "t.example",
+            (
+                topical("related", 1, "sport", 3),
+                topical("related", 2, "sport", 4),
+                *[topical("boilerplate", None, None, 2)] * 9,
+            ),
+        ),
         Page("u", "t.example", (topical("main", 0, "business", 3),)),
         Page("v", "t.example", (topical("related", 1, "business", 3),)),
-    ]  # fmt: skip
+    ]
     unseen = page("p", ("m", words(4)), ("b", words(4)))
     (record,) = majority_records(train, [unseen])
     assert record["segments"] == [{"role": "related", "story": 1}] * 2
@@ -330,19 +400,23 @@ def test_the_commonest_answer_is_that_of_training_segments_of_three_words_and_of
 
 def test_pages_are_parted_by_a_key_with_their_own_records() -> None:
     pages = [
-        Page("p", "b.example", (), "de", extra={"source": "x"}), Page("q", "a.example", (), None), Page("r", "b.example", (), "de", extra={"source": 1}),
-    ]  # fmt: skip
+        Page("p", "b.example", (), "de", extra={"source": "x"}),
+        Page("q", "a.example", (), None),
+        Page("r", "b.example", (), "de", extra={"source": 1}),
+    ]
     records = [{"page_id": name} for name in "pqr"]
     found = by_value(pages, records, "lang")
-    assert {value: [[p.page_id for p in some], [r["page_id"] for r in told]] for value, (some, told) in found.items()} == {
-        "de": [["p", "r"], ["p", "r"]], "none": [["q"], ["q"]],
-    }  # fmt: skip
+    assert {
+        value: [[p.page_id for p in some], [r["page_id"] for r in told]] for value, (some, told) in found.items()
+    } == {"de": [["p", "r"], ["p", "r"]], "none": [["q"], ["q"]]}
     assert list(by_value(pages, records, "site")) == ["a.example", "b.example"]
     assert list(by_value(pages, records, "source")) == ["1", "none", "x"]
 
 
 def test_roles_and_topics_that_pages_have_are_told_by_what_is_scored() -> None:
     one = page("p", ("b", words(3)), ("r1", words(2)), ("m", words(3)))
-    long = Page("q", "a.example", (Segment(words(25), "main", 0, "sport"), Segment(words(24), "related", 1, "business")))
+    long = Page(
+        "q", "a.example", (Segment(words(25), "main", 0, "sport"), Segment(words(24), "related", 1, "business"))
+    )
     assert scored_classes([one]) == (["main", "boilerplate"], [])
     assert scored_classes([one, long]) == (["main", "related", "boilerplate"], ["sport"])

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from train.corpus.page import Page, Segment
-from train.evaluation.slices import FEW_SEGMENTS, FEW_SITES, Answers, answers_of, confusion, site_slices, slice_values, slices
+from train.evaluation.slices import (
+    FEW_SEGMENTS,
+    FEW_SITES,
+    Answers,
+    answers_of,
+    confusion,
+    site_slices,
+    slice_values,
+    slices,
+)
 from train.runtime.text import ROLES
 
 STORIES = {"main": 0, "related": 1, "boilerplate": None}
@@ -40,7 +49,10 @@ def right(pages: Sequence[Page]) -> Answers:
 
 
 def test_answers_are_a_row_for_each_segment_of_three_words_or_more() -> None:
-    pages = [page("a", "z.example", (2, "main"), (3, "main"), (4, "related")), page("b", "y.example", (1, "main"), (9, "boilerplate"))]
+    pages = [
+        page("a", "z.example", (2, "main"), (3, "main"), (4, "related")),
+        page("b", "y.example", (1, "main"), (9, "boilerplate")),
+    ]
     answers = answered(pages, [["main", "related", "boilerplate"], ["main", "main"]])
     assert answers.sites == ("y.example", "z.example")
     assert answers.page.tolist() == [0, 0, 1]
@@ -52,7 +64,11 @@ def test_answers_are_a_row_for_each_segment_of_three_words_or_more() -> None:
     assert answers.confidence.tolist() == [0.51, 0.52, 0.51]
     assert answers.scores.tolist() == [[0.49, 0.51, 0.0], [0.48, 0.0, 0.52], [0.51, 0.49, 0.0]]
     counts = confusion(answers)
-    assert [(site, gold, told) for site, gold, told in zip(*np.nonzero(counts), strict=True)] == [(0, 2, 0), (1, 0, 1), (1, 1, 2)]
+    assert [(site, gold, told) for site, gold, told in zip(*np.nonzero(counts), strict=True)] == [
+        (0, 2, 0),
+        (1, 0, 1),
+        (1, 1, 2),
+    ]
     assert counts.sum() == 3
     assert confusion(answers, np.array([True, False, False])).sum() == 1
 
@@ -64,7 +80,9 @@ def test_a_segment_is_in_the_range_of_its_words() -> None:
     assert slice_values(pages, right(pages))["length"].tolist() == [name for name in names for _ in range(2)]
 
 
-@pytest.mark.parametrize(("count", "fifths"), [(5, [0, 1, 2, 3, 4]), (10, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]), (3, [0, 1, 3]), (2, [0, 2])])
+@pytest.mark.parametrize(
+    ("count", "fifths"), [(5, [0, 1, 2, 3, 4]), (10, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]), (3, [0, 1, 3]), (2, [0, 2])]
+)
 def test_a_segment_is_in_the_fifth_of_its_page_that_it_begins_in(count: int, fifths: list[int]) -> None:
     names = ("first fifth of the page", "second fifth", "middle fifth", "fourth fifth", "last fifth")
     pages = [page("a", "a.example", *[(3, "main")] * count)]
@@ -83,9 +101,14 @@ def test_a_page_is_in_the_range_of_its_sites_pages() -> None:
     assert found[::2] == found[1::2]
     told = {one.site: value for one, value in zip(pages, found[::2], strict=True)}
     assert told == {
-        "a": "1 page of the site", "b": "2 to 4 pages of the site", "c": "2 to 4 pages of the site", "d": "5 to 9 pages of the site",
-        "e": "5 to 9 pages of the site", "f": "10 pages or more", "g": "10 pages or more",
-    }  # fmt: skip
+        "a": "1 page of the site",
+        "b": "2 to 4 pages of the site",
+        "c": "2 to 4 pages of the site",
+        "d": "5 to 9 pages of the site",
+        "e": "5 to 9 pages of the site",
+        "f": "10 pages or more",
+        "g": "10 pages or more",
+    }
 
 
 @pytest.mark.parametrize(
@@ -123,7 +146,16 @@ def test_keys_of_the_corpus_are_sliced_by_where_they_have_few_short_values() -> 
             "ranks": [n],
             "long": "x" * 39 + "yz"[n % 2],
         }
-        return page(f"p{n}", f"s{n}", (3, "main"), lang="de" if n else None, **keys, eight=min(n, 7), longer="x" * 40 + "yz"[n % 2], language="a" if n else "b")  # fmt: skip
+        return page(
+            f"p{n}",
+            f"s{n}",
+            (3, "main"),
+            lang="de" if n else None,
+            **keys,
+            eight=min(n, 7),
+            longer="x" * 40 + "yz"[n % 2],
+            language="a" if n else "b",
+        )
 
     pages = [made(n) for n in range(9)]
     found = slice_values(pages, right(pages))
@@ -131,18 +163,31 @@ def test_keys_of_the_corpus_are_sliced_by_where_they_have_few_short_values() -> 
     assert found["paywall"].tolist() == ["True", "False"] * 4 + ["True"]
     assert found["desk"].tolist() == ["news"] * 3 + ["none"] * 6
     assert found["language"].tolist() == ["unknown"] + ["de"] * 8
-    assert [one.value for one in slices(pages, right(pages), samples=0) if one.dimension == "language"] == ["de", "unknown"]
+    assert [one.value for one in slices(pages, right(pages), samples=0) if one.dimension == "language"] == [
+        "de",
+        "unknown",
+    ]
 
 
 def test_a_slice_is_scored_over_its_own_segments_and_its_interval_drawn_from_the_sites_that_have_some() -> None:
-    # Site s has s + 1 short segments of main, of which s % 4 are answered wrongly, and one of boilerplate; the last five have long ones.
+    # Site s has s + 1 short segments of main, of which s % 4 are answered wrongly, and one of boilerplate; the last
+    # five have long ones.
     pages, told = [], []
     for s in range(9):
         long = [(60, "main")] * max(0, s - 3)
         pages.append(page(f"p{s}", f"s{s}", *[(3, "main")] * (s + 1), (3, "boilerplate"), *long))
-        told.append(["boilerplate"] * (s % 4) + ["main"] * (s + 1 - s % 4) + ["boilerplate"] + ["main" if s % 2 else "related"] * len(long))
+        told.append(
+            ["boilerplate"] * (s % 4)
+            + ["main"] * (s + 1 - s % 4)
+            + ["boilerplate"]
+            + ["main" if s % 2 else "related"] * len(long)
+        )
     answers = answered(pages, told)
-    found = {one.value: one for one in slices(pages, answers, samples=400, confidence=0.6, seed=5) if one.dimension == "length"}
+    found = {
+        one.value: one
+        for one in slices(pages, answers, samples=400, confidence=0.6, seed=5)
+        if one.dimension == "length"
+    }
 
     def f1(true: np.ndarray, wrong: np.ndarray) -> np.ndarray:
         return 2 * true / (2 * true + wrong)
@@ -151,7 +196,9 @@ def test_a_slice_is_scored_over_its_own_segments_and_its_interval_drawn_from_the
     right_ = np.array([s + 1 for s in range(9)]) - wrong
     short, long_ = found["3 to 5 words"], found["50 words or more"]
     assert (short.segments, short.pages, short.sites, short.few) == (54, 9, 9, False)
-    assert short.f1 == pytest.approx({"main": f1(right_.sum(), wrong.sum()), "boilerplate": f1(np.array(9), wrong.sum())})
+    assert short.f1 == pytest.approx(
+        {"main": f1(right_.sum(), wrong.sum()), "boilerplate": f1(np.array(9), wrong.sum())}
+    )
     assert short.macro_f1 == pytest.approx((short.f1["main"] + short.f1["boilerplate"]) / 2)
     draws = np.random.default_rng(5).multinomial(9, np.full(9, 1 / 9), size=400)
     macro = (f1(draws @ right_, draws @ wrong) + f1(draws @ np.ones(9), draws @ wrong)) / 2
@@ -172,9 +219,15 @@ def test_a_slice_of_fewer_than_five_sites_is_marked(sites: int) -> None:
 
 def test_sites_are_scored_each_the_worst_first_and_marked_below_thirty_segments() -> None:
     pages = [
-        page("p0", "good", *[(3, "main")] * FEW_SEGMENTS), page("p1", "bad", (3, "main"), (3, "boilerplate"), (2, "related")),
-        page("p2", "also good", *[(3, "main")] * (FEW_SEGMENTS - 1)), page("p3", "silent", (2, "main")),
-    ]  # fmt: skip
+        page("p0", "good", *[(3, "main")] * FEW_SEGMENTS),
+        page("p1", "bad", (3, "main"), (3, "boilerplate"), (2, "related")),
+        page("p2", "also good", *[(3, "main")] * (FEW_SEGMENTS - 1)),
+        page("p3", "silent", (2, "main")),
+    ]
     answers = answered(pages, [["main"] * 30, ["main", "main", "main"], ["main"] * 29, ["main"]])
     found = [(one.value, one.segments, round(one.macro_f1, 6), one.few) for one in site_slices(answers)]
-    assert found == [("bad", 2, round((2 / 3 + 0) / 2, 6), True), ("also good", 29, 1.0, True), ("good", 30, 1.0, False)]
+    assert found == [
+        ("bad", 2, round((2 / 3 + 0) / 2, 6), True),
+        ("also good", 29, 1.0, True),
+        ("good", 30, 1.0, False),
+    ]

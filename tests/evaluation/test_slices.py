@@ -24,7 +24,8 @@ def test_the_whole_confusion_gives_the_score_that_evaluate_gives(pages: list[Pag
 
 def test_slices_are_scored_as_their_pages_alone_would_be(pages: list[Page]) -> None:
     spoken = [
-        replace(page, lang="de" if page.site < "sited" else "en", extra={"source": "a" if i % 2 else "b"}) for i, page in enumerate(pages)
+        replace(page, lang="de" if page.site < "sited" else "en", extra={"source": "a" if i % 2 else "b"})
+        for i, page in enumerate(pages)
     ]
     records = answered(spoken)
     answers = answers_of(spoken, records)
@@ -39,7 +40,9 @@ def test_slices_are_scored_as_their_pages_alone_would_be(pages: list[Page]) -> N
         assert one.low <= one.macro_f1 <= one.high
         assert one.few == (lang == "de")
     for dimension in {one.dimension for one in found}:
-        assert sum(one.segments for one in found if one.dimension == dimension) == len(answers.gold), "every segment is in one slice"
+        assert sum(one.segments for one in found if one.dimension == dimension) == len(answers.gold), (
+            "every segment is in one slice"
+        )
 
 
 def test_a_role_that_a_slice_lacks_is_not_scored_there() -> None:

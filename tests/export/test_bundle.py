@@ -43,7 +43,8 @@ def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, 
         "import sys, json; sys.path.insert(0, sys.argv[1])\n"
         "class NotInstalled:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in {'torch', 'transformers', 'mlflow', 'train', 'datasets', 'pandas', *json.loads(sys.argv[3])}: raise ModuleNotFoundError(name)\n"
+        "        if name in {'torch', 'transformers', 'mlflow', 'train', 'datasets', 'pandas', "
+        "*json.loads(sys.argv[3])}: raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, NotInstalled())\n"
         "from newsparts_runtime import Labeler\n"
         "print(json.dumps(next(Labeler.load(sys.argv[1]).label([('p', json.loads(sys.argv[2]))]))))\n"
@@ -61,10 +62,14 @@ def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, 
 
 def test_a_bundle_holds_no_pickle_and_lists_every_file(outcome: Outcome) -> None:
     bundle = outcome.output / "bundle"
-    found = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    found = {
+        p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts
+    }
     manifest = read_json(bundle / "bundle.json")
     assert found == {"bundle.json", *manifest["files"], *manifest["documents"]}
-    assert manifest["topic_word_limit"] == Labeler.load(bundle).topic_word_limit > 1, "without it, segments would count alike"
+    assert manifest["topic_word_limit"] == Labeler.load(bundle).topic_word_limit > 1, (
+        "without it, segments would count alike"
+    )
     assert set(manifest["documents"]) == {"MODEL_CARD.md", "golden.jsonl", "known-words.npy", "profile.json"}
     for name, content in _contents(bundle):
         assert Path(name).suffix not in PICKLES
@@ -92,7 +97,12 @@ def test_the_bundle_checks_itself_from_the_shell(outcome: Outcome, tmp_path: Pat
     def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "newsparts_runtime", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env={"PYTHONPATH": str(bundle), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, input=given
+            command,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(bundle), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            input=given,
         )
 
     done = run("--check")
@@ -101,7 +111,11 @@ def test_the_bundle_checks_itself_from_the_shell(outcome: Outcome, tmp_path: Pat
     text = "A headline\n\n  The first paragraph.  \r\nRelated articles\x0cstill the same line\n"
     done = run("-", given=text)
     record = json.loads(done.stdout)
-    assert [s["text"] for s in record["segments"]] == ["A headline", "The first paragraph.", "Related articles\x0cstill the same line"]
+    assert [s["text"] for s in record["segments"]] == [
+        "A headline",
+        "The first paragraph.",
+        "Related articles\x0cstill the same line",
+    ]
     assert record == load_labeler(str(bundle)).label_text(text, "stdin")
     assert run("absent.txt").returncode == 2
 
@@ -134,7 +148,9 @@ def test_documents_do_not_name_the_version_but_code_and_weights_do(outcome: Outc
         ({"decoder": {}}, "changed after export"),
     ],
 )
-def test_a_changed_manifest_is_refused(outcome: Outcome, tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_a_changed_manifest_is_refused(
+    outcome: Outcome, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
     copy_bundle(outcome.output / "bundle", tmp_path / "b")
     manifest = read_json(tmp_path / "b" / "bundle.json")
     write_json(tmp_path / "b" / "bundle.json", {**manifest, **change})
@@ -186,7 +202,14 @@ def test_a_link_out_of_the_bundle_is_refused(outcome: Outcome, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "texts", [[], ["one"], ["word " * 200_000], [f"line {i} of many" for i in range(10_000)], ["\ud800", "\x00", "\u202e" * 50, "🌉" * 9]]
+    "texts",
+    [
+        [],
+        ["one"],
+        ["word " * 200_000],
+        [f"line {i} of many" for i in range(10_000)],
+        ["\ud800", "\x00", "\u202e" * 50, "🌉" * 9],
+    ],
 )
 def test_any_page_has_an_answer(outcome: Outcome, texts: list[str]) -> None:
     (record,) = Labeler.load(outcome.output / "bundle").label([("page", texts)])
@@ -211,10 +234,7 @@ def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: Co
     from train.corpus.read import read_pages
     from train.models.encoder.family import EncoderFamily
 
-    config = make_config(
-        "pages-encoder",
-        "encoder.epochs=3",
-    )
+    config = make_config("pages-encoder", "encoder.epochs=3")
     assert config.encoder is not None
     family = EncoderFamily(config.encoder, 1, Path(config.output) / "work")
     some = read_pages(Path(str(config.corpus.path)))[:20]
@@ -263,11 +283,16 @@ def test_the_pyfunc_loads_without_the_repository(make_config: ConfigMaker, store
     code = (
         "import sys; sys.modules['train'] = None\n"
         "import mlflow, pandas\n"
-        "answer = mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame({'segments': [['A headline', 'A text.']]}))\n"
+        "answer = mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame({'segments': [['A headline', 'A "
+        "text.']]}))\n"
         "print(answer[0]['segments'][0]['role'])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(folder)], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", "-c", code, str(folder)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in ("main", "related", "boilerplate")

@@ -1,4 +1,5 @@
-"""A bundle of each schema that was ever shipped loads and answers as it did, or is refused with a remedy; never anything between."""
+"""A bundle of each schema that was ever shipped loads and answers as it did, or is refused with a remedy; never
+anything between."""
 
 from __future__ import annotations
 
@@ -79,7 +80,15 @@ def test_a_page_of_the_first_day_is_still_read(tmp_path: Path) -> None:
         {"text": "Ferry adds night sailings", "role": "related", "story": 1, "topic": None},
         {"text": "All rights reserved", "role": "boilerplate", "story": None, "topic": None},
     ]
-    page = {"page_id": "a-1", "site": "a.example", "lang": "en", "title": None, "url": None, "date": None, "segments": segments}
+    page = {
+        "page_id": "a-1",
+        "site": "a.example",
+        "lang": "en",
+        "title": None,
+        "url": None,
+        "date": None,
+        "segments": segments,
+    }
     path = tmp_path / "pages.jsonl"
     path.write_text(json.dumps(page) + "\n", encoding="utf-8")
     report = check_corpus(str(path), quarantine=tmp_path / "q.jsonl", keep=tmp_path / "kept.jsonl")
@@ -100,12 +109,20 @@ def _renamed(bundle: Path, **changes: object) -> Path:
     [
         ({"family": "encoder", "windows": {"tokens": 448, "overlap": 0.25}}, "the packed encoder, which is gone"),
         ({"family": "hierarchical", "segments": {}}, "a hierarchical encoder, which is gone"),
-        ({"family": "ensemble", "members": {"baseline": {}, "hierarchical": {}}, "shares": None}, "an ensemble, which is gone"),
+        (
+            {"family": "ensemble", "members": {"baseline": {}, "hierarchical": {}}, "shares": None},
+            "an ensemble, which is gone",
+        ),
     ],
 )
-def test_a_bundle_of_what_is_gone_is_refused_with_what_to_run(frozen: Path, changes: dict[str, object], what: str) -> None:
+def test_a_bundle_of_what_is_gone_is_refused_with_what_to_run(
+    frozen: Path, changes: dict[str, object], what: str
+) -> None:
     bundle = _renamed(frozen, **changes)
-    with pytest.raises(BundleError, match=rf"{what}\. Train anew: `make train CONFIG=configs/pages-encoder\.yaml .*`, then `make export`"):
+    with pytest.raises(
+        BundleError,
+        match=rf"{what}\. Train anew: `make train CONFIG=configs/pages-encoder\.yaml .*`, then `make export`",
+    ):
         Labeler.load(bundle)
     with pytest.raises(InputError, match=what):
         load_labeler(str(bundle))

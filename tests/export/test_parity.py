@@ -45,15 +45,22 @@ Written = tuple[Reader, Callable[[bool], Reader], Path]
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """The shipped backbone, two layers, after a short training: in torch; a function that loads it from the bundle's files, with int8 weights or not; the network's file."""
+    """The shipped backbone, two layers, after a short training: in torch; a function that loads it from the bundle's
+    files, with int8 weights or not; the network's file."""
     folder, pages = tmp_path_factory.mktemp("parity"), list(compose(seed=13, pages=16))
     overrides = ["encoder.layers=2", "encoder.page_layers=1", "encoder.fine_tune_epochs=1", "encoder.epochs=3"]
-    family = family_of(load_config(ROOT / "configs/pages-encoder.yaml", [f"corpus.path={folder}", *overrides]), folder / "work")
+    family = family_of(
+        load_config(ROOT / "configs/pages-encoder.yaml", [f"corpus.path={folder}", *overrides]), folder / "work"
+    )
     family.fit(TrainingPages(pages), lambda metrics, step: None)
     assert tuple(family.reader().topics) == topics_of(pages)
     (folder / "bundle").mkdir()
     manifest = family.write(folder / "bundle", pages[:4])
-    return family.reader(), lambda small: Encoder.load(folder / "bundle", manifest, int8=small), folder / "bundle/segments.onnx"
+    return (
+        family.reader(),
+        lambda small: Encoder.load(folder / "bundle", manifest, int8=small),
+        folder / "bundle/segments.onnx",
+    )
 
 
 @pytest.mark.parametrize("pages", KINDS)
@@ -67,7 +74,8 @@ def test_float32_answers_as_torch(written: Written, pages: Pages) -> None:
 
 @pytest.mark.parametrize("pages", KINDS)
 def test_int8_is_near(written: Written, pages: Pages) -> None:
-    """How near is judged anew for each model when it is written (`train.models.quantize`); a barely trained one wavers more than those that ship."""
+    """How near is judged anew for each model when it is written (`train.models.quantize`); a barely trained one wavers
+    more than those that ship."""
     reader, load, file = written
     quantized(file)
     texts = [[clean(text) for text in page.texts] for page in pages()]
@@ -106,8 +114,19 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
     @cache
     def of(architecture: str) -> tuple[Any, Any]:
         torch.manual_seed(0)
-        sizes = {"vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
-                 "max_position_embeddings": 140, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}  # fmt: skip
+        sizes = {
+            "vocab_size": 200,
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "max_position_embeddings": 140,
+            "pad_token_id": 0,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+            "cls_token_id": 2,
+            "sep_token_id": 3,
+        }
         rng = np.random.default_rng(0)
         topics = TopicWeights(*(rng.normal(size=shape).astype(np.float32) for shape in ((3, 16), (200, 3), (3,))))
         network = SegmentReader(AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)), topics).eval()

@@ -1,4 +1,5 @@
-"""What the service calls, called here: which page ids are taken, which are named, and which are refused as the caller's mistake."""
+"""What the service calls, called here: which page ids are taken, which are named, and which are refused as the caller's
+mistake."""
 
 from __future__ import annotations
 
@@ -43,12 +44,16 @@ def _model() -> Any:
 
 def _frame(ids: Sequence[Any]) -> pd.DataFrame:
     """Pages of those ids, whose one segment tells their place."""
-    return pd.DataFrame({"page_id": pd.Series(list(ids), dtype=object), "segments": [[f"text {i}"] for i in range(len(ids))]})
+    return pd.DataFrame(
+        {"page_id": pd.Series(list(ids), dtype=object), "segments": [[f"text {i}"] for i in range(len(ids))]}
+    )
 
 
 def _ids(ids: Sequence[Any]) -> list[str]:
     records = _model().predict(None, _frame(ids))
-    assert [record["segments"] for record in records] == [[f"text {i}"] for i in range(len(ids))], "in the order they came"
+    assert [record["segments"] for record in records] == [[f"text {i}"] for i in range(len(ids))], (
+        "in the order they came"
+    )
     return [record["page_id"] for record in records]
 
 
@@ -104,7 +109,10 @@ def test_another_kind_of_id_is_the_callers_mistake_and_names_its_row(wrong: Any,
 
 @given(
     ids=st.lists(
-        st.one_of(st.text(max_size=4), st.none(), st.integers(), st.booleans(), st.lists(st.text(max_size=1), max_size=2)), max_size=6
+        st.one_of(
+            st.text(max_size=4), st.none(), st.integers(), st.booleans(), st.lists(st.text(max_size=1), max_size=2)
+        ),
+        max_size=6,
     )
 )
 def test_ids_are_texts_or_missing_or_refused(ids: list[Any]) -> None:
@@ -143,4 +151,6 @@ def test_a_bundle_is_read_by_its_own_code_beside_others(tmp_path: Path) -> None:
         model = _bare()
         model.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / name)}))
         models.append(model)
-    assert [model.predict(None, _frame(["a"])) for model in models] == [[{"page_id": "a", "says": name}] for name in ("old", "new")]
+    assert [model.predict(None, _frame(["a"])) for model in models] == [
+        [{"page_id": "a", "says": name}] for name in ("old", "new")
+    ]

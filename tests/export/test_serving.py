@@ -1,4 +1,5 @@
-"""Real servers on this machine: `make serve` (mlflow models serve) and the README's service, asked by many and asked badly."""
+"""Real servers on this machine: `make serve` (mlflow models serve) and the README's service, asked by many and asked
+badly."""
 
 from __future__ import annotations
 
@@ -31,14 +32,18 @@ SECONDS = 4.0
 
 
 @pytest.fixture(scope="module")
-def outcome(corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> Iterator[Outcome]:
+def outcome(
+    corpus: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path
+) -> Iterator[Outcome]:
     """A tiny baseline that is the champion of a store of its own."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         patch.chdir(folder)
-        made = fit(shrunk("demo-baseline", corpus, backbone, folder, "tracking.enabled=true", "tracking.experiment=test"))
+        made = fit(
+            shrunk("demo-baseline", corpus, backbone, folder, "tracking.enabled=true", "tracking.experiment=test")
+        )
         register(str(made.model_uri), bundle_version=made.version, alias="champion")
         yield made
 
@@ -61,7 +66,9 @@ def service(outcome: Outcome) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_golden_pages_are_answered_alike_by_bundle_pyfunc_and_server(invocations: str, outcome: Outcome, labeler: Labeler) -> None:
+def test_golden_pages_are_answered_alike_by_bundle_pyfunc_and_server(
+    invocations: str, outcome: Outcome, labeler: Labeler
+) -> None:
     import mlflow
     import pandas as pd
 
@@ -104,9 +111,16 @@ def test_what_is_no_page_gets_400_and_a_reason(invocations: str, body: bytes) ->
 
 @pytest.mark.slow
 def test_other_kinds_of_content_get_4xx(invocations: str) -> None:
-    for kind, body in (("text/csv", b"segments\na\n"), ("application/xml", b"<a/>"), ("application/json; charset=latin-1", b"{}")):
+    for kind, body in (
+        ("text/csv", b"segments\na\n"),
+        ("application/xml", b"<a/>"),
+        ("application/json; charset=latin-1", b"{}"),
+    ):
         assert 400 <= httpx.post(invocations, content=body, headers={"Content-Type": kind}).status_code < 500
-    assert post(invocations, {"dataframe_records": [{"segments": ["still", "there"]}]})["predictions"][0]["page_id"] == "page-0"
+    assert (
+        post(invocations, {"dataframe_records": [{"segments": ["still", "there"]}]})["predictions"][0]["page_id"]
+        == "page-0"
+    )
 
 
 @pytest.mark.slow
@@ -116,15 +130,22 @@ def test_the_readme_calls_the_server(invocations: str, labeler: Labeler, tmp_pat
     found = re.search(r"curl -s http://127.*?\n\n?(?=```)", readme, re.DOTALL)
     assert found is not None
     done = subprocess.run(
-        ["bash", "-c", found.group().replace("http://127.0.0.1:5001/invocations", invocations)], capture_output=True, text=True, check=True
+        ["bash", "-c", found.group().replace("http://127.0.0.1:5001/invocations", invocations)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (record,) = json.loads(done.stdout)["predictions"]
     texts = ["A headline", "The first paragraph of a story …", "Related articles"]
     assert record == next(labeler.label([("my-page", texts)]))
 
-    (tmp_path / "client.py").write_text(readme_block("client.py").replace("http://127.0.0.1:5001/invocations", invocations))
+    (tmp_path / "client.py").write_text(
+        readme_block("client.py").replace("http://127.0.0.1:5001/invocations", invocations)
+    )
     page = ROOT / "configs/demo-page.txt"
-    done = subprocess.run([sys.executable, "client.py", str(page)], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "client.py", str(page)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     labelled = labeler.label_text(page.read_text(encoding="utf-8"))
     assert done.stdout.splitlines() == [s["text"] for s in labelled["segments"] if s["role"] == "main"]
 
@@ -147,9 +168,13 @@ def test_fifty_clients_lose_nothing(request: pytest.FixtureRequest, pages: list[
     assert found.wall_s < SECONDS + 60
 
 
-def test_the_service_answers_as_the_bundle_and_refuses_what_is_no_page(service: str, pages: list[Page], labeler: Labeler) -> None:
+def test_the_service_answers_as_the_bundle_and_refuses_what_is_no_page(
+    service: str, pages: list[Page], labeler: Labeler
+) -> None:
     for page in pages[:5]:
-        assert post(service, {"page_id": page.page_id, "segments": page.texts}) == next(labeler.label([(page.page_id, page.texts)]))
+        assert post(service, {"page_id": page.page_id, "segments": page.texts}) == next(
+            labeler.label([(page.page_id, page.texts)])
+        )
     assert post(service, {"segments": []})["segments"] == []
     told = httpx.get(service.replace("/label", "/healthz")).json()
     assert (told["family"], told["version"], told["waiting"]) == ("baseline", labeler.version, 0)
@@ -174,12 +199,18 @@ def test_the_service_answers_as_the_bundle_and_refuses_what_is_no_page(service: 
 @pytest.mark.slow
 def test_a_server_of_no_model_is_refused_before_it_starts(outcome: Outcome) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "train", "serve", "--model", "models:/newsparts@nobody"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "train", "serve", "--model", "models:/newsparts@nobody"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert "MLflow has no model" in done.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "train", "serve", "--model", str(outcome.output)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "train", "serve", "--model", str(outcome.output)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, "expected: a URI" in done.stderr) == (2, True)
     with pytest.raises(urllib.error.URLError):

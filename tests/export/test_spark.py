@@ -1,4 +1,5 @@
-"""Spark on two executors of this machine, one of them killed, gives the table that `label` gives; skipped where PySpark or Java is absent."""
+"""Spark on two executors of this machine, one of them killed, gives the table that `label` gives; skipped where PySpark
+or Java is absent."""
 
 from __future__ import annotations
 
@@ -45,11 +46,18 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
 
     (tmp_path / "spark_label.py").write_text(readme_block("spark_label.py"))
     # Tasks of a few pages: there is work left when an executor goes.
-    (tmp_path / "spark-defaults.conf").write_text("spark.sql.files.maxPartitionBytes 40k\nspark.sql.files.openCostInBytes 1k\n")
+    (tmp_path / "spark-defaults.conf").write_text(
+        "spark.sql.files.maxPartitionBytes 40k\nspark.sql.files.openCostInBytes 1k\n"
+    )
     environment = {
-        **os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYTHONPATH": str(ROOT), "SPARK_CONF_DIR": str(tmp_path), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+        **os.environ,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_MASTER": "local-cluster[2,1,1024]",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONPATH": str(ROOT),
+        "SPARK_CONF_DIR": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+    }
     started = time.monotonic()
     log = tmp_path / "spark.log"
     with log.open("wb") as file:
@@ -67,7 +75,10 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
         running.kill()
     assert killed, "no executor was at work: " + log.read_text()[-3000:]
     assert "Lost executor" in log.read_text()
-    ours, sparks = (sorted(pq.read_table(tmp_path / name).to_pylist(), key=lambda r: r["page_id"]) for name in ("labelled", "by-spark"))
+    ours, sparks = (
+        sorted(pq.read_table(tmp_path / name).to_pylist(), key=lambda r: r["page_id"])
+        for name in ("labelled", "by-spark")
+    )
     assert len(ours) == 72 * COPIES + len(PAGES)
     assert sparks == ours
     add_row(

@@ -16,7 +16,13 @@ STORIES = {"main": 0, "related": 1}
 
 
 def record_of(
-    page_id: str, texts: Sequence[str], roles: Sequence[str], confidences: Sequence[float], *, topic: str | None = None, **model: str
+    page_id: str,
+    texts: Sequence[str],
+    roles: Sequence[str],
+    confidences: Sequence[float],
+    *,
+    topic: str | None = None,
+    **model: str,
 ) -> dict[str, Any]:
     """A record with these roles: all main segments are story 0, all related ones story 1, both of one topic.
 
@@ -31,14 +37,21 @@ def record_of(
     segments: list[dict[str, Any]] = []
     for text, role, confidence in zip(texts, roles, confidences, strict=True):
         scores = {r: confidence if r == role else (1 - confidence) / 2 for r in ROLES}
-        segments.append({"text": text, "role": role, "confidence": confidence, "scores": scores, "story": STORIES.get(role)})
+        segments.append(
+            {"text": text, "role": role, "confidence": confidence, "scores": scores, "story": STORIES.get(role)}
+        )
     of_story = {role: [i for i, segment in enumerate(segments) if segment["role"] == role] for role in STORIES}
     stories = [
         {"story": STORIES[role], "role": role, "topic": topic, "confidence": 0.7, "segments": found}
         for role, found in of_story.items()
         if found
     ]
-    return {"page_id": page_id, "segments": segments, "stories": stories, "model": {"name": "n", "version": "v", "family": "f", **model}}
+    return {
+        "page_id": page_id,
+        "segments": segments,
+        "stories": stories,
+        "model": {"name": "n", "version": "v", "family": "f", **model},
+    }
 
 
 def answered(pages: Sequence[Page], *, wrong: float = 0.2, seed: int = 0) -> list[dict[str, Any]]:
@@ -71,11 +84,14 @@ class StubLabeler:
         """Records of pages, in the order they come."""
         for page_id, texts in pages:
             roles = [ROLES[len(text.split()) % len(ROLES)] for text in texts]
-            yield record_of(page_id, texts, roles, [0.75] * len(texts), name=self.name, version=self.version, family=self.family)
+            yield record_of(
+                page_id, texts, roles, [0.75] * len(texts), name=self.name, version=self.version, family=self.family
+            )
 
 
 def guessed(config: Config, parts: Mapping[str, Sequence[Page]], texts: object, work: Path) -> list[dict[str, Any]]:
-    """In place of `train.training.crossval.label_unseen`: records as good as the config's settings, by their hash, say; nothing is trained."""
+    """In place of `train.training.crossval.label_unseen`: records as good as the config's settings, by their hash, say;
+    nothing is trained."""
     settings = {name: value for name, value in config.flat().items() if name.startswith(("baseline", "seed"))}
     luck = int(sha256_json({name: str(value) for name, value in settings.items()})[:6], 16) / 16**6
     return answered(parts["test"], wrong=0.05 + 0.3 * luck, seed=config.seed)

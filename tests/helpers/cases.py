@@ -42,15 +42,20 @@ class Case:
 
 def run_environment(folder: Path) -> dict[str, str]:
     return {
-        **os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
+        **os.environ,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-    }  # fmt: skip
+    }
 
 
 def start(case: Case, folder: Path) -> subprocess.Popen[bytes]:
     log = (folder / "log.txt").open("ab")
     command = [sys.executable, "-m", "train", *case.words]
-    return subprocess.Popen(command, cwd=folder, env=run_environment(folder), stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=run_environment(folder), stdout=log, stderr=log, start_new_session=True
+    )
 
 
 def whole(case: Case, folder: Path) -> float:
@@ -83,13 +88,16 @@ def _scores(folder: Path) -> dict[str, Any]:
     output = next((folder / "out").glob("demo-*"))
     assert not (output / "unfinished.json").exists()
     assert not (output / "unsent.jsonl").exists()
-    found = {part: {**read_json(output / f"{part}.json"), "model": None} for part in ("validation", "test")}  # skops' files hold the time
+    found = {
+        part: {**read_json(output / f"{part}.json"), "model": None} for part in ("validation", "test")
+    }  # skops' files hold the time
     assert read_outcome(output).model_uri is not None
     return found
 
 
 def near(one: Any, other: Any) -> bool:
-    """Whether scores of the encoder are the same: floating point adds up in another order when training goes on from a checkpoint."""
+    """Whether scores of the encoder are the same: floating point adds up in another order when training goes on from a
+    checkpoint."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(near(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
@@ -107,13 +115,19 @@ def _trials(folder: Path) -> Any:
 def _labels(folder: Path) -> Any:
     import pyarrow.parquet as pq
 
-    records = [row for path in sorted((folder / "labels").glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+    records = [
+        row for path in sorted((folder / "labels").glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
     assert len({record["page_id"] for record in records}) == len(records) == 1500
     return records
 
 
 def _bundle(folder: Path) -> Any:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted((folder / "bundle").rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted((folder / "bundle").rglob("*"))
+        if path.is_file()
+    }
 
 
 def _champion(folder: Path) -> Any:
@@ -132,7 +146,10 @@ CASES = {
     "fit, baseline": Case(["fit", "--config", "demo-baseline.yaml"], _scores),
     "fit, encoder": Case(["fit", "--config", "demo-encoder.yaml"], _scores, near),
     "tune": Case(["tune", "--config", "demo-baseline.yaml", "--output", *SETS], _trials),
-    "label": Case(["label", "--model", "trained/demo-baseline", "many.jsonl", "--output", "labels", "--pages-a-part", "100"], _labels),
+    "label": Case(
+        ["label", "--model", "trained/demo-baseline", "many.jsonl", "--output", "labels", "--pages-a-part", "100"],
+        _labels,
+    ),
     "export": Case(["export", "--model", "trained/demo-baseline", "--output", "bundle"], _bundle),
     "promote": Case(["promote", "--gate", str(ROOT / "configs/registry/gate.yaml"), "--force", "a test"], _champion),
     "compose": Case(["compose", "--output", "corpus.jsonl.gz", "--pages", "300"], _composed),

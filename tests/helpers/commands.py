@@ -23,7 +23,9 @@ def train(*words: str, stdin: str | None = None, cwd: Path | None = None) -> sub
     from train.__main__ import main
 
     written = io.BytesIO(), io.BytesIO()
-    out, err = (io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", write_through=True) for stream in written)
+    out, err = (
+        io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", write_through=True) for stream in written
+    )
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["train", *words])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((stdin or "").encode()), encoding="utf-8"))
@@ -36,7 +38,9 @@ def train(*words: str, stdin: str | None = None, cwd: Path | None = None) -> sub
 def train_process(*words: str, stdin: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own: for what only a process shows (exit codes, signals, what is imported)."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-m", "train", *words], capture_output=True, text=True, input=stdin, cwd=cwd, env=environment)
+    return subprocess.run(
+        [sys.executable, "-m", "train", *words], capture_output=True, text=True, input=stdin, cwd=cwd, env=environment
+    )
 
 
 def require_clear(done: subprocess.CompletedProcess[str], message: str) -> None:

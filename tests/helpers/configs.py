@@ -32,8 +32,18 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
     ]
     if family == "encoder":
         small += [
-            f"encoder.backbone={backbone}", "encoder.layers=1", "encoder.page_layers=1", "encoder.fine_tune_epochs=2", "encoder.width=32", "encoder.depth=1",             "encoder.epochs=12", "encoder.batch_chunks=4", "encoder.learning_rate=0.01", "encoder.dropout=0.1", "encoder.int8=false",
-        ]  # fmt: skip
+            f"encoder.backbone={backbone}",
+            "encoder.layers=1",
+            "encoder.page_layers=1",
+            "encoder.fine_tune_epochs=2",
+            "encoder.width=32",
+            "encoder.depth=1",
+            "encoder.epochs=12",
+            "encoder.batch_chunks=4",
+            "encoder.learning_rate=0.01",
+            "encoder.dropout=0.1",
+            "encoder.int8=false",
+        ]
     if family == "baseline":
         small += ["baseline.max_words=2000", "baseline.max_chars=2000", "baseline.max_iterations=40"]
     return load_config(ROOT / f"configs/{name}.yaml", [*small, *overrides])

@@ -4,8 +4,33 @@ from __future__ import annotations
 
 import random
 
-JUNK = [b"\x00", b"\xff\xfe", b"\xc3", b'"', b"{", b"]", b"<", b"</p>", b"<span class='x-nc-sel4'>", b"&#x0;", b"\n", b"\r", b",", b"1e999", b"-1", b"NaN",
-        b"9" * 400, b"null", b"\\ud800", "\u202e\U0001f600".encode(), b"../../etc/passwd", b"<div>" * 40, b"<!--", b"<![CDATA[", b"\x1f\x8b"]  # fmt: skip
+JUNK = [
+    b"\x00",
+    b"\xff\xfe",
+    b"\xc3",
+    b'"',
+    b"{",
+    b"]",
+    b"<",
+    b"</p>",
+    b"<span class='x-nc-sel4'>",
+    b"&#x0;",
+    b"\n",
+    b"\r",
+    b",",
+    b"1e999",
+    b"-1",
+    b"NaN",
+    b"9" * 400,
+    b"null",
+    b"\\ud800",
+    "\u202e\U0001f600".encode(),
+    b"../../etc/passwd",
+    b"<div>" * 40,
+    b"<!--",
+    b"<![CDATA[",
+    b"\x1f\x8b",
+]
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:

@@ -7,7 +7,10 @@ import numpy as np
 from train.corpus.splits.page_summary import PageFacts
 from train.corpus.splits.split import PARTS, Split
 
-STORY = "On Tuesday the council voted to keep the old swimming baths open for another winter, although the boiler is older than most of those who swim there and nobody could say what a new one would cost the town."
+STORY = (
+    "On Tuesday the council voted to keep the old swimming baths open for another winter, although the boiler is "
+    "older than most of those who swim there and nobody could say what a new one would cost the town."
+)
 
 
 def page_fact(page_id: str, site: str, *passages: int, date: str | None = None) -> PageFacts:

@@ -14,11 +14,19 @@ from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.corpus.sources import label_studio
 
-LINES = ["Harbour Post", "Ferry sails again", "The night ferry sails again from Friday, the council said.", "Read also", "Boats get dearer"]
+LINES = [
+    "Harbour Post",
+    "Ferry sails again",
+    "The night ferry sails again from Friday, the council said.",
+    "Read also",
+    "Boats get dearer",
+]
 ROLES = ["boilerplate", "main", "main", "boilerplate", "related"]
 TEXT = "\n".join(LINES)
-
-GOLD = "Ferry sails again\nThe night ferry sails again from Friday, the council said on Monday evening.\nFares stay.\nIt will carry cars."
+GOLD = (
+    "Ferry sails again\nThe night ferry sails again from Friday, the council said on Monday evening.\nFares "
+    "stay.\nIt will carry cars."
+)
 HTML = """<html lang="en"><head><title>Ferry</title></head><body><nav><a>Home</a></nav>
 <h1>Ferry sails again</h1><p>The night ferry sails <b>again</b> from Friday, the council said on Monday evening.</p><p>Advertisement</p>
 <p>Fares stay.</p><p>It will carry cars.</p><aside><p>Boats get dearer in spring, a maker of boats says.</p></aside><p>Fares</p></body></html>"""
@@ -80,13 +88,24 @@ def studio(folder: Path) -> str:
         "data": {"text": TEXT, "site": "a.example"},
         "annotations": [
             {"id": 1, "was_cancelled": True, "result": []},
-            {"id": 2, "was_cancelled": False, "result": [{**region, "value": {"start": start, "end": end, "text": TEXT[start:end], "labels": ["main"]}}]},
+            {
+                "id": 2,
+                "was_cancelled": False,
+                "result": [
+                    {**region, "value": {"start": start, "end": end, "text": TEXT[start:end], "labels": ["main"]}}
+                ],
+            },
         ],
         "predictions": [],
-    }  # fmt: skip
+    }
     smile = "\U0001f600 " + TEXT
     shifted = {**text_task, "id": 8, "data": {"text": smile, "site": "a.example"}}
-    value = {"start": start + 3, "end": end + 3, "text": TEXT[start:end], "labels": ["main"]}  # UTF-16 units, as a browser counts
+    value = {
+        "start": start + 3,
+        "end": end + 3,
+        "text": TEXT[start:end],
+        "labels": ["main"],
+    }  # UTF-16 units, as a browser counts
     shifted["annotations"] = [{"result": [{**region, "value": value}]}]
     tasks: list[Any] = [label_studio.task(make_page("a", n)) for n in range(2)]
     tasks += [
@@ -101,12 +120,22 @@ def studio(folder: Path) -> str:
 
 
 def csv(folder: Path) -> str:
-    rows = ["page,url,content,role,story", *(f'c1,https://a.example/1,"{t}",{r},' for t, r in zip(LINES, ROLES, strict=True))]
+    rows = [
+        "page,url,content,role,story",
+        *(f'c1,https://a.example/1,"{t}",{r},' for t, r in zip(LINES, ROLES, strict=True)),
+    ]
     rows += ["c2,https://b.example/1,Short,main,0", "c2,https://b.example/1,too,many,cells,here"]
     rows += ["c3,https://b.example/1,One,main,0.0", 'c3,https://b.example/1,"Two\nlines, ""quoted""",related,3']
-    rows += ["c1,https://a.example/1,again,main,0", "c4,https://b.example/1,a,headline,0", "c5,https://b.example/1,a,main,0", "c5,https://c.example/1,b,main,0"]  # fmt: skip
+    rows += [
+        "c1,https://a.example/1,again,main,0",
+        "c4,https://b.example/1,a,headline,0",
+        "c5,https://b.example/1,a,main,0",
+        "c5,https://c.example/1,b,main,0",
+    ]
     path = folder / "rows.csv"
-    path.write_bytes("\n".join(rows).encode() + b"\nc6,https://b.example/1,K\xe4se,main,0\nc7,https://b.example/1,nul\x00,main,0\n")
+    path.write_bytes(
+        "\n".join(rows).encode() + b"\nc6,https://b.example/1,K\xe4se,main,0\nc7,https://b.example/1,nul\x00,main,0\n"
+    )
     return str(path)
 
 
@@ -116,7 +145,9 @@ def l3s(folder: Path) -> str:
     (root / "annotated" / "aaaa-1.html").write_text(ANNOTATED, encoding="utf-8")
     (root / "annotated" / "bbbb-2.html").write_text("", encoding="utf-8")
     (root / "annotated" / "cccc-3.html").write_bytes(ANNOTATED.replace("Menu", "Menü").encode("cp1252"))
-    (root / "url-mapping.txt").write_text("<urn:uuid:aaaa-1> http://news.harbour.co.uk/1\nnonsense\n<urn:uuid:cccc-3> http://b.example/1\n")
+    (root / "url-mapping.txt").write_text(
+        "<urn:uuid:aaaa-1> http://news.harbour.co.uk/1\nnonsense\n<urn:uuid:cccc-3> http://b.example/1\n"
+    )
     (folder / "secret.html").write_text("<p>secret")
     (root / "annotated" / "dddd-4.html").symlink_to(folder / "secret.html")
     return f"l3s:{root}"
@@ -129,7 +160,13 @@ def aeb(folder: Path) -> str:
     (root / "html" / "torn.html.gz").write_bytes(gzip.compress(HTML.encode())[:40])
     (folder / "outside.html").write_text(HTML)
     gold = {"articleBody": GOLD, "url": "https://a.example/x", "version": "1.0.0"}
-    truth = {"one": gold, "missing": gold, "torn": gold, "../../outside": gold, "nogold": {"url": "https://a.example/y"}}
+    truth = {
+        "one": gold,
+        "missing": gold,
+        "torn": gold,
+        "../../outside": gold,
+        "nogold": {"url": "https://a.example/y"},
+    }
     (root / "ground-truth.json").write_text(json.dumps(truth))
     return f"aeb:{root}"
 
@@ -155,7 +192,11 @@ def wcxb(folder: Path) -> str:
 
     def write(split: str, name: str, kind: str, gold: Any) -> None:
         (root / split / "html" / f"{name}.html.gz").write_bytes(gzip.compress(HTML.encode()))
-        record = {"url": f"https://{split}.example/{name}", "_internal": {"page_type": {"primary": kind}}, "ground_truth": gold}
+        record = {
+            "url": f"https://{split}.example/{name}",
+            "_internal": {"page_type": {"primary": kind}},
+            "ground_truth": gold,
+        }
         (root / split / "ground-truth" / f"{name}.json").write_text(json.dumps(record))
 
     write("dev", "0001", "article", truth)
@@ -176,11 +217,16 @@ def schema_org(folder: Path) -> str:
     ]
     body = "".join(f"<p>{text}</p>" for text in paragraphs)
     told = json.dumps({"@graph": [{"@type": "NewsArticle", "headline": LINES[1], "articleBody": body}]})
-    page = f"<html><head><title>{LINES[1]} | {LINES[0]}</title>%s</head><body><nav><p>Menu</p></nav><h1>{LINES[1]}</h1>%s</body></html>"
+    page = (
+        f"<html><head><title>{LINES[1]} | "
+        f"{LINES[0]}</title>%s</head><body><nav><p>Menu</p></nav><h1>{LINES[1]}</h1>%s</body></html>"
+    )
     ld = f'<script type="application/ld+json">{{broken</script><script type="application/ld+json">{told}</script>'
     (root / "a.example" / "ld.html").write_text(page % (ld, body))
     apart = "<figure><p>A ship at the pier, seen from the hill.</p></figure>"
-    (root / "a.example" / "item.html").write_text(page % ("", f'<div itemprop="articleBody">{body}{apart}</div><p>Imprint</p>'))
+    (root / "a.example" / "item.html").write_text(
+        page % ("", f'<div itemprop="articleBody">{body}{apart}</div><p>Imprint</p>')
+    )
     (root / "a.example" / "silent.html").write_text(page % ("", body))
     (root / "a.example" / "short.html").write_text(page % ("", f'<div itemprop="articleBody"><p>{LINES[2]}</p></div>'))
     return f"schema-org:{root}"
@@ -190,7 +236,8 @@ def extracted(folder: Path) -> str:
     root = folder / "crawl"
     (root / "a.example").mkdir(parents=True)
     story = "".join(
-        f"<p>{LINES[2]} Part {word} of the report is about fares, cars, and how the {word} pier was mended while nobody looked.</p>"
+        f"<p>{LINES[2]} Part {word} of the report is about fares, cars, and how the {word} pier was mended while "
+        "nobody looked.</p>"
         for word in ("one", "two", "three", "four", "five")
     )
     about = "".join(
@@ -199,10 +246,14 @@ def extracted(folder: Path) -> str:
     )
     head = f"<head><title>{LINES[1]} | {LINES[0]}</title></head>"
     top = '<header><nav><ul><li><a href="/">Home</a></li><li><a href="/sport">Sport</a></li></ul></nav></header>'
-    card = '<aside class="related-stories"><article><a href="/2026/11/bridge-closed-for-repairs"><h3>Bridge closed for repairs until spring</h3></a></article></aside>'
+    card = (
+        '<aside class="related-stories"><article><a href="/2026/11/bridge-closed-for-repairs"><h3>Bridge closed '
+        "for repairs until spring</h3></a></article></aside>"
+    )
     article = f"<article><h1>{LINES[1]}</h1>{story}</article>"
     (root / "a.example" / "story.html").write_text(
-        f"<?xml version='1.0' encoding='latin-1'?><html lang=en>{head}<body>{top}{article}{card}<footer>{about}</footer></body></html>"
+        "<?xml version='1.0' encoding='latin-1'?><html "
+        f"lang=en>{head}<body>{top}{article}{card}<footer>{about}</footer></body></html>"
     )
     (root / "a.example" / "menu.html").write_text(f"<html>{head}<body>{top}{card}</body></html>")
     (root / "a.example" / "empty.html").write_text("")
@@ -230,9 +281,13 @@ def dataset(folder: Path) -> str:
 
     rows = [{"page": "h1", "domain": "a.example", "body": t, "label": i % 3} for i, t in enumerate(LINES)]
     features = datasets.Features(
-        {"page": datasets.Value("string"), "domain": datasets.Value("string"), "body": datasets.Value("string"),
-         "label": datasets.ClassLabel(names=["junk", "article", "teaser"])}
-    )  # fmt: skip
+        {
+            "page": datasets.Value("string"),
+            "domain": datasets.Value("string"),
+            "body": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["junk", "article", "teaser"]),
+        }
+    )
     datasets.Dataset.from_list(rows, features=features).save_to_disk(str(folder / "set"))
     return f"dataset:{folder / 'set'}"
 
@@ -247,12 +302,23 @@ def own(suffix: str) -> Callable[[Path], str]:
 
 
 FORMATS: dict[str, Callable[[Path], str]] = {
-    "jsonl": own(".jsonl"), "jsonl.gz": own(".jsonl.gz"), "parquet": own(".parquet"), "csv": csv, "dataset": dataset, "label-studio": studio,
-    "doccano": doccano, "prodigy": prodigy, "l3s": l3s, "aeb": aeb, "cleaneval": cleaneval,
-    "wcxb": wcxb, "schema-org": schema_org, "extracted": extracted, "html": html,
-}  # fmt: skip
+    "jsonl": own(".jsonl"),
+    "jsonl.gz": own(".jsonl.gz"),
+    "parquet": own(".parquet"),
+    "csv": csv,
+    "dataset": dataset,
+    "label-studio": studio,
+    "doccano": doccano,
+    "prodigy": prodigy,
+    "l3s": l3s,
+    "aeb": aeb,
+    "cleaneval": cleaneval,
+    "wcxb": wcxb,
+    "schema-org": schema_org,
+    "extracted": extracted,
+    "html": html,
+}
 """Format -> writes it below a folder and returns the corpus' name."""
-
 NAMING: dict[str, tuple[str, str]] = {
     "csv": ("page=page_id content=text", ""),
     "dataset": ("page=page_id domain=site body=text label=role", "junk=boilerplate article=main teaser=related"),

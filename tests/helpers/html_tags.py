@@ -5,7 +5,6 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 EVIL = '</span><script>alert(1)</script><img src=x onerror="alert(2)">'
-
 Tag = tuple[str, dict[str, str | None]]
 
 

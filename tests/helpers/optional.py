@@ -1,4 +1,5 @@
-"""What a machine may lack: tests that need it skip with a reason, and the run's last lines say which claims were not tested here."""
+"""What a machine may lack: tests that need it skip with a reason, and the run's last lines say which claims were not
+tested here."""
 
 from __future__ import annotations
 
@@ -41,37 +42,49 @@ def _packages(*names: str) -> Callable[[], bool]:
 
 PARTS = {
     "extractors": Part(
-        "HTML labelled by two extractors that agree, and main text beside extractors", "make extractors", _packages("trafilatura", "readability")
+        "HTML labelled by two extractors that agree, and main text beside extractors",
+        "make extractors",
+        _packages("trafilatura", "readability"),
     ),
     "every extractor": Part(
-        "main text beside each of the extractors that are compared", "make extractors",
+        "main text beside each of the extractors that are compared",
+        "make extractors",
         _packages("trafilatura", "readability", "resiliparse", "newspaper", "boilerpy3", "goose3", "justext"),
     ),
     "spark": Part(
-        "labelling on Spark", "make spark, and Java 17 (apt-get install openjdk-17-jre-headless)",
+        "labelling on Spark",
+        "make spark, and Java 17 (apt-get install openjdk-17-jre-headless)",
         lambda: _packages("pyspark")() and shutil.which("java") is not None,
     ),
     "chromium": Part("reports and MLflow's pages in a browser", "apt-get install chromium", CHROMIUM.is_file),
     "postgresql": Part(
-        "a team's store and searches on PostgreSQL (they are on SQLite)", "apt-get install postgresql, as root",
+        "a team's store and searches on PostgreSQL (they are on SQLite)",
+        "apt-get install postgresql, as root",
         lambda: os.geteuid() == 0 and bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))),
     ),
     "label-studio": Part("our tasks against Label Studio's own code", "make .venv-label-studio", LABEL_STUDIO.is_file),
     "shared": Part(
-        "parity, sources and scores on real labelled pages", "lay the pages of ../shared/data beside the checkout",
+        "parity, sources and scores on real labelled pages",
+        "lay the pages of ../shared/data beside the checkout",
         lambda: bool(list((SHARED / "data").glob("pages-*.jsonl.gz"))),
     ),
     "referee": Part(
-        "scores beside the referee's own (beside values by hand they are)", "lay the pages' score_pages.py in ../shared beside the checkout",
+        "scores beside the referee's own (beside values by hand they are)",
+        "lay the pages' score_pages.py in ../shared beside the checkout",
         (SHARED / "score_pages.py").is_file,
     ),
-    "demo runs": Part("MLflow's pages on the runs of a whole demo", "make demo test-ui", lambda: "NEWSPARTS_RUNS" in os.environ),
-    "mounts": Part("a full disk and a read-only folder", "run as root where tmpfs can be mounted", lambda: os.geteuid() == 0),
-}  # fmt: skip
+    "demo runs": Part(
+        "MLflow's pages on the runs of a whole demo", "make demo test-ui", lambda: "NEWSPARTS_RUNS" in os.environ
+    ),
+    "mounts": Part(
+        "a full disk and a read-only folder", "run as root where tmpfs can be mounted", lambda: os.geteuid() == 0
+    ),
+}
 
 
 def need(name: str) -> None:
-    """Skips the test, with the part's claim and remedy, where the part is absent; fails it where `NEWSPARTS_REQUIRED` names the part."""
+    """Skips the test, with the part's claim and remedy, where the part is absent; fails it where `NEWSPARTS_REQUIRED`
+    names the part."""
     part = PARTS[name]
     if part.present():
         return
@@ -97,9 +110,15 @@ def untested(reasons: Iterable[str], *, slow_left_out: bool) -> list[str]:
     lines = []
     for why, count in sorted(counts.items()):
         tests, name = f"{count} test{'s' * (count > 1)}", known.get(why)
-        lines.append(f"  {why} ({tests})" if name is None else f"  {PARTS[name].claim} ({tests}; missing: {name}): {PARTS[name].remedy}")
+        lines.append(
+            f"  {why} ({tests})"
+            if name is None
+            else f"  {PARTS[name].claim} ({tests}; missing: {name}): {PARTS[name].remedy}"
+        )
     if slow_left_out:
-        lines.append("  slow tests (every kill, Spark, notebooks, 10,000 damaged inputs, all architectures): make test-all")
+        lines.append(
+            "  slow tests (every kill, Spark, notebooks, 10,000 damaged inputs, all architectures): make test-all"
+        )
     return ["not tested here:", *lines] if lines else []
 
 

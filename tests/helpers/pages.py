@@ -8,8 +8,34 @@ from dataclasses import replace
 from train.corpus.page import Page, Segment
 
 WORDS = {
-    "sport": ["match", "goal", "striker", "league", "coach", "referee", "stadium", "season", "penalty", "keeper", "cup", "fixture"],
-    "business": ["profit", "shares", "market", "bank", "turnover", "investor", "merger", "tariff", "export", "dividend", "loan", "budget"],
+    "sport": [
+        "match",
+        "goal",
+        "striker",
+        "league",
+        "coach",
+        "referee",
+        "stadium",
+        "season",
+        "penalty",
+        "keeper",
+        "cup",
+        "fixture",
+    ],
+    "business": [
+        "profit",
+        "shares",
+        "market",
+        "bank",
+        "turnover",
+        "investor",
+        "merger",
+        "tariff",
+        "export",
+        "dividend",
+        "loan",
+        "budget",
+    ],
 }
 PLAIN = [
     "the",

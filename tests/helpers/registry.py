@@ -21,7 +21,10 @@ class Registry:
 
     def __init__(self, *versions: str) -> None:
         self.models: dict[str, dict[str, str]] = {MODEL: {}}
-        self.versions = {number: SimpleNamespace(version=number, tags={}, description="", run_id="r", source="s") for number in versions}
+        self.versions = {
+            number: SimpleNamespace(version=number, tags={}, description="", run_id="r", source="s")
+            for number in versions
+        }
         self.aliases: dict[str, str] = {}
         self.asked: list[str] = []
         self.before: dict[str, Callable[[], None]] = {}

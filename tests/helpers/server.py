@@ -32,8 +32,20 @@ class Server:
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
-        words = ["mlflow", "server", "--backend-store-uri", self.store, "--workers", str(self.workers), "--artifacts-destination",
-                 str(self.folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port)]  # fmt: skip
+        words = [
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            self.store,
+            "--workers",
+            str(self.workers),
+            "--artifacts-destination",
+            str(self.folder / "artifacts"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         self.run(words)
 
     def run(self, words: list[str]) -> None:
@@ -44,7 +56,12 @@ class Server:
         log = (self.folder / "server.log").open("ab")
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", *words],
+            cwd=self.folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         deadline = time.monotonic() + 120
         while True:

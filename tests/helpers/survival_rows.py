@@ -1,4 +1,5 @@
-"""What was tried, and came of it: rows in outputs/survival.jsonl, which `make test-slow` prints as a table (`python -m tests.helpers.survival_rows`)."""
+"""What was tried, and came of it: rows in outputs/survival.jsonl, which `make test-slow` prints as a table (`python -m
+tests.helpers.survival_rows`)."""
 
 from __future__ import annotations
 
@@ -24,12 +25,18 @@ def add_row(fault: str, what: str, tried: str, seconds: float) -> None:
 
 
 def render(rows: Path) -> str:
-    """Rows that `add_row` wrote as a Markdown table, in their order but faults together; a fault is named once. Ends with the command, and how many rows there are."""
+    """Rows that `add_row` wrote as a Markdown table, in their order but faults together; a fault is named once. Ends
+    with the command, and how many rows there are."""
     found = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()] if rows.is_file() else []
     lines = ["| fault | at what | tried | s |", "|---|---|---|---|"]
     for fault in dict.fromkeys(row["fault"] for row in found):
         for i, row in enumerate(row for row in found if row["fault"] == fault):
-            cells = [fault if i == 0 else "", row["what"], row["tried"], f"{row['seconds']:,.0f}" if row["seconds"] else ""]
+            cells = [
+                fault if i == 0 else "",
+                row["what"],
+                row["tried"],
+                f"{row['seconds']:,.0f}" if row["seconds"] else "",
+            ]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, "", f"`make test-slow`, {len(found)} rows"])
 

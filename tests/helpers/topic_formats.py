@@ -9,7 +9,8 @@ from pathlib import Path
 def ag_news(folder: Path) -> str:
     path = folder / "ag.csv"
     path.write_text(
-        '"3","Oil dearer","Oil prices rose\\ on Monday."\n"2","Cup final","They won, he ""said""."\n"9","x","y"\n"4","Chip"\n',
+        '"3","Oil dearer","Oil prices rose\\ on Monday."\n"2","Cup final","They won, he '
+        '""said""."\n"9","x","y"\n"4","Chip"\n',
         encoding="utf-8",
     )
     return f"ag-news:{path}"
@@ -35,7 +36,9 @@ def bbc(folder: Path) -> str:
 def newsgroups(folder: Path) -> str:
     root = folder / "news"
     (root / "sci.space").mkdir(parents=True)
-    (root / "sci.space" / "60862").write_text("From: a@b\nSubject: Re: RE: Moon base\nLines: 3\n\nWhen?\n\nSoon: next year.\n")
+    (root / "sci.space" / "60862").write_text(
+        "From: a@b\nSubject: Re: RE: Moon base\nLines: 3\n\nWhen?\n\nSoon: next year.\n"
+    )
     (root / "sci.space" / "60863").write_text("No header here\n\nbut text")
     (root / "rec.autos").mkdir()
     (root / "rec.autos" / "1").write_bytes(b"Subject: Brakes\n\nThey squeak \xe9")
@@ -45,7 +48,9 @@ def newsgroups(folder: Path) -> str:
 def dataset(folder: Path) -> str:
     import datasets
 
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["World", "Sports"])})
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["World", "Sports"])}
+    )
     rows = [{"text": "A treaty", "label": 0}, {"text": "A match\nwas played", "label": 1}]
     datasets.Dataset.from_list(rows, features=features).save_to_disk(str(folder / "set"))
     return f"dataset:{folder / 'set'}"

@@ -28,4 +28,5 @@ def read_as(pages: Sequence[Page], *, right_on: str) -> list[dict[str, Any]]:
 
 SMALL, LARGE = "small", "large"
 SURE = 0.9
-"""A level at which the interval over two sites ends where one of them was drawn twice, which a quarter of resamples does for each."""
+"""A level at which the interval over two sites ends where one of them was drawn twice, which a quarter of resamples
+does for each."""

@@ -52,7 +52,15 @@ def test_the_parts_hold_the_records_in_order(labeler: Labeler, pages: list[Page]
 def test_what_is_no_page_is_refused_and_counted_also_when_resumed(labeler: Labeler, tmp_path: Path) -> None:
     good = [json.dumps({"page_id": f"p{i}", "segments": [{"text": f"line {k}"} for k in range(3)]}) for i in range(10)]
     odd = json.dumps({"page_id": "\ud800", "segments": [{"text": "\ud800 half"}, {"text": ""}]})
-    lines = [*good[:4], "{broken", good[2], *good[4:], odd, json.dumps({"page_id": "none", "segments": []}), json.dumps({"segments": []})]
+    lines = [
+        *good[:4],
+        "{broken",
+        good[2],
+        *good[4:],
+        odd,
+        json.dumps({"page_id": "none", "segments": []}),
+        json.dumps({"segments": []}),
+    ]
     path = tmp_path / "pages.jsonl"
     path.write_text("\n".join(lines) + "\n")
 
@@ -75,14 +83,24 @@ def test_what_is_no_page_is_refused_and_counted_also_when_resumed(labeler: Label
     assert (found.lines, found.labelled, found.refused, found.known) == (15, 12, 3, 6)
     ids = [record["page_id"] for record in _table(tmp_path / "out")]
     assert ids == [*(f"p{i}" for i in range(10)), "\\ud800", "none"]
-    refused = [json.loads(line) for part in sorted((tmp_path / "out").glob("_refused-*")) for line in part.read_text().splitlines()]
-    assert [(row["line"], row["rule"]) for row in refused] == [(5, "bad-json"), (6, "duplicate-page"), (15, "no-page-id")]
+    refused = [
+        json.loads(line)
+        for part in sorted((tmp_path / "out").glob("_refused-*"))
+        for line in part.read_text().splitlines()
+    ]
+    assert [(row["line"], row["rule"]) for row in refused] == [
+        (5, "bad-json"),
+        (6, "duplicate-page"),
+        (15, "no-page-id"),
+    ]
     whole = label_corpus(labeler, str(path), tmp_path / "whole", pages_a_part=3)
     assert (whole.lines, whole.labelled, whole.refused) == (15, 12, 3)
     assert _table(tmp_path / "whole") == _table(tmp_path / "out")
 
 
-def test_refusals_are_written_as_they_come_and_those_of_other_work_are_not_kept(labeler: Labeler, tmp_path: Path) -> None:
+def test_refusals_are_written_as_they_come_and_those_of_other_work_are_not_kept(
+    labeler: Labeler, tmp_path: Path
+) -> None:
     path = tmp_path / "pages.jsonl"
     path.write_text("{broken\n" * 8)
     found = label_corpus(labeler, str(path), tmp_path / "out", pages_a_part=3)
@@ -134,12 +152,18 @@ def test_work_that_labelled_nothing_yet_gives_way_to_other_work(labeler: Labeler
     assert {record["model"]["version"] for record in _table(tmp_path / "out")} == {"v1"}
     told = json.loads((tmp_path / "out" / "_report.json").read_text())
     assert {name: told[name] for name in ("model", "lines", "labelled", "refused", "parts")} == {
-        "model": "v1", "lines": 72, "labelled": 72, "refused": 0, "parts": 4,
-    }  # fmt: skip
+        "model": "v1",
+        "lines": 72,
+        "labelled": 72,
+        "refused": 0,
+        "parts": 4,
+    }
 
 
 @pytest.mark.parametrize("dies", [0, 1, 2, 3])
-def test_wherever_it_dies_what_is_left_to_label_is_labelled_once(corpus: Path, pages: list[Page], tmp_path: Path, dies: int) -> None:
+def test_wherever_it_dies_what_is_left_to_label_is_labelled_once(
+    corpus: Path, pages: list[Page], tmp_path: Path, dies: int
+) -> None:
     """Pages of parts that are whole are not labelled again, those of others are."""
     given: list[str] = []
 
@@ -173,7 +197,9 @@ def test_an_empty_corpus_is_told(labeler: Labeler, tmp_path: Path) -> None:
 
 def test_the_same_file_read_otherwise_is_other_work(labeler: Labeler, tmp_path: Path) -> None:
     path = tmp_path / "pages.jsonl"
-    path.write_text("".join(json.dumps({"page_id": f"p{i}", "segments": [{"text": "t", "body": "b"}]}) + "\n" for i in range(4)))
+    path.write_text(
+        "".join(json.dumps({"page_id": f"p{i}", "segments": [{"text": "t", "body": "b"}]}) + "\n" for i in range(4))
+    )
     columns = Naming.parse("body=text", "")
     label_corpus(labeler, str(path), tmp_path / "out", naming=columns, pages_a_part=2)
     (tmp_path / "out" / "part-00001.parquet").unlink()
@@ -193,7 +219,9 @@ def test_a_part_that_a_power_cut_left_empty_is_written_again(labeler: Labeler, c
     assert _table(tmp_path / "out") == before
 
 
-def test_work_killed_before_its_first_file_was_whole_begins_again(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+def test_work_killed_before_its_first_file_was_whole_begins_again(
+    labeler: Labeler, corpus: Path, tmp_path: Path
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "._state.json.host.999999.part").write_text('{"half')
     assert label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20).labelled == 72
@@ -217,10 +245,17 @@ def test_a_killed_process_goes_on_and_no_page_is_lost_or_twice(corpus: Path, tmp
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for parts in (3, 9):
         running = subprocess.Popen(
-            [sys.executable, "-m", "train", *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "train", *words],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 120
-        while len(list((tmp_path / "out").glob("part-*"))) < parts and running.poll() is None and time.monotonic() < deadline:
+        while (
+            len(list((tmp_path / "out").glob("part-*"))) < parts
+            and running.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.005)
         running.send_signal(signal.SIGKILL)
         running.wait()

@@ -36,8 +36,13 @@ def test_contributions_add_up_to_the_log_odds(labeler: Labeler) -> None:
     for reason, row in zip(reasons, states, strict=True):
         first, second = np.argsort(-row)[:2]
         assert reason.probability == pytest.approx(row[first], abs=1e-5)
-        intercepts = linear.intercept_[list(linear.classes_).index(first)] - linear.intercept_[list(linear.classes_).index(second)]
-        assert sum(value for _, value in reason.features) + intercepts == pytest.approx(np.log(row[first] / row[second]), abs=1e-3)
+        intercepts = (
+            linear.intercept_[list(linear.classes_).index(first)]
+            - linear.intercept_[list(linear.classes_).index(second)]
+        )
+        assert sum(value for _, value in reason.features) + intercepts == pytest.approx(
+            np.log(row[first] / row[second]), abs=1e-3
+        )
 
 
 def test_what_a_site_writes_over_related_items_speaks_for_them(labeler: Labeler) -> None:

@@ -41,10 +41,23 @@ def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
 
     tokenizer = AutoTokenizer.from_pretrained(tokens_of)
     sizes = {
-        "vocab_size": len(tokenizer), "hidden_size": 16, "dim": 16, "num_hidden_layers": layers, "n_layers": layers, "num_attention_heads": 2,
-        "n_heads": 2, "intermediate_size": 32, "hidden_dim": 32, "max_position_embeddings": 140, "pad_token_id": 0, "embedding_size": 16,
-        "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
-    }  # fmt: skip
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "dim": 16,
+        "num_hidden_layers": layers,
+        "n_layers": layers,
+        "num_attention_heads": 2,
+        "n_heads": 2,
+        "intermediate_size": 32,
+        "hidden_dim": 32,
+        "max_position_embeddings": 140,
+        "pad_token_id": 0,
+        "embedding_size": 16,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+    }
     torch.manual_seed(0)
     model = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes))
     model.save_pretrained(folder)
@@ -52,8 +65,12 @@ def tiny(architecture: str, layers: int, tokens_of: Path, folder: Path) -> Any:
     return model
 
 
-@pytest.mark.parametrize("architecture", ["distilbert", "xlm-roberta", "deberta-v2", "modernbert", "roberta", "electra"])
-def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], architecture: str) -> None:
+@pytest.mark.parametrize(
+    "architecture", ["distilbert", "xlm-roberta", "deberta-v2", "modernbert", "roberta", "electra"]
+)
+def test_any_hub_encoder_by_folder(
+    make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], architecture: str
+) -> None:
     tiny(architecture, 2, backbone, tmp_path / architecture)
     config = make_config("pages-encoder", f"encoder.backbone={tmp_path / architecture}", "encoder.epochs=1")
     family = family_of(config, tmp_path / "work")
@@ -72,7 +89,12 @@ def test_any_hub_encoder_by_folder(make_config: ConfigMaker, backbone: Path, tmp
 
 @pytest.mark.parametrize("architecture", ["bert", "distilbert", "deberta-v2", "modernbert"])
 def test_a_segments_vector_is_the_mean_of_a_layer(
-    make_config: ConfigMaker, backbone: Path, tmp_path: Path, pages: list[Page], architecture: str, capsys: pytest.CaptureFixture[str]
+    make_config: ConfigMaker,
+    backbone: Path,
+    tmp_path: Path,
+    pages: list[Page],
+    architecture: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import onnxruntime
     import torch

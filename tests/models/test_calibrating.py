@@ -56,7 +56,9 @@ def test_thresholds_give_the_wished_precision() -> None:
         assert sure.sum() > 30
     assert thresholds(scores, (scores.argmax(axis=1) + 1) % 3, 0.9) == dict.fromkeys(ROLES, NEVER_SURE), "never right"
     assert thresholds(scores[:0], gold[:0], 0.9) == dict.fromkeys(ROLES, NEVER_SURE)
-    assert Calibration(thresholds={"related": NEVER_SURE}).unsure("related", 1.0), "the surest is let through no more than the rest"
+    assert Calibration(thresholds={"related": NEVER_SURE}).unsure("related", 1.0), (
+        "the surest is let through no more than the rest"
+    )
 
 
 def test_nothing_to_calibrate_on() -> None:

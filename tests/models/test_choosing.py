@@ -74,8 +74,12 @@ def test_the_decoder_with_the_best_validation_macro_f1_is_chosen_and_every_candi
         candidates = [(0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 0.5), (1.0, 1.0)]
         scores = []
         for weight, prior_weight in candidates:
-            decoder = Decoder.from_states([page_states(page) for page in TRAIN], weight=weight, prior_weight=prior_weight)
-            records = list(Labeler(reader, decoder, "", "", "", ()).label((page.page_id, page.texts) for page in VALIDATION))
+            decoder = Decoder.from_states(
+                [page_states(page) for page in TRAIN], weight=weight, prior_weight=prior_weight
+            )
+            records = list(
+                Labeler(reader, decoder, "", "", "", ()).label((page.page_id, page.texts) for page in VALIDATION)
+            )
             scores.append(evaluate(VALIDATION, records, bootstrap_samples=0).values["role/macro_f1"])
         assert [(one["weight"], one["prior_weight"]) for one in chosen.tried] == candidates
         assert [one["validation/role/macro_f1"] for one in chosen.tried] == pytest.approx(scores)
@@ -86,7 +90,9 @@ def test_the_decoder_with_the_best_validation_macro_f1_is_chosen_and_every_candi
 
 
 def test_of_candidates_that_are_as_good_the_first_is_chosen() -> None:
-    sure = SimpleNamespace(topics=(), states=lambda pages: ([certain_states([str(s.role) for s in p.segments]) for p in VALIDATION], None))
+    sure = SimpleNamespace(
+        topics=(), states=lambda pages: ([certain_states([str(s.role) for s in p.segments]) for p in VALIDATION], None)
+    )
     chosen = choose(cast(Any, sure), TRAIN, VALIDATION, DecodingConfig((0.25, 0.0), (1.0, 0.5)), CalibrationConfig(0.9))
     assert {one["validation/role/macro_f1"] for one in chosen.tried} == {1.0}
     assert (chosen.decoder.weight, chosen.decoder.prior_weight) == (0.25, 1.0)
@@ -97,7 +103,11 @@ def test_reliability_is_told_before_and_after_the_chosen_temperature() -> None:
     chosen = choose(reader, TRAIN, VALIDATION, DECODING, CalibrationConfig(0.9))
     assert abs(chosen.calibration.role_temperature - 1) > 0.05
     labelled = [
-        list(Labeler(reader, chosen.decoder, "", "", "", (), *with_it).label((page.page_id, page.texts) for page in VALIDATION))
+        list(
+            Labeler(reader, chosen.decoder, "", "", "", (), *with_it).label(
+                (page.page_id, page.texts) for page in VALIDATION
+            )
+        )
         for with_it in ((), (chosen.calibration,))
     ]
     for name, records in zip(("before", "after"), labelled, strict=True):
@@ -134,7 +144,9 @@ def test_roles_are_calibrated_on_segments_of_three_words_after_the_chain() -> No
 
 def _told(topic_rows: Sequence[Sequence[float]], stories: Sequence[int | None]) -> SimpleNamespace:
     scores = SimpleNamespace(posterior=np.full((len(stories), 4), 0.25))
-    return SimpleNamespace(scores=scores, stories=stories, topics={k: np.array(row) for k, row in enumerate(topic_rows)})
+    return SimpleNamespace(
+        scores=scores, stories=stories, topics={k: np.array(row) for k, row in enumerate(topic_rows)}
+    )
 
 
 @pytest.mark.parametrize(("count", "fitted"), [(LEAST - 1, False), (LEAST, True)])
@@ -164,7 +176,11 @@ def test_the_likeliest_temperature_by_hand() -> None:
 
 def _least_by_trial(confidence: np.ndarray, right: np.ndarray, precision: float) -> float:
     """The least of the confidences from which on enough answers are right, on as many as make a judgement."""
-    good = [c for c in confidence if right[confidence >= c].mean() >= precision and (confidence >= c).sum() >= min(LEAST, len(confidence))]
+    good = [
+        c
+        for c in confidence
+        if right[confidence >= c].mean() >= precision and (confidence >= c).sum() >= min(LEAST, len(confidence))
+    ]
     return round(float(min(good)), 6) if good else NEVER_SURE
 
 
@@ -193,8 +209,14 @@ def test_calibration_error_and_brier_score_by_hand() -> None:
 
 
 def test_reliability_is_of_segments_of_three_words_by_their_gold_role() -> None:
-    page = Page("p", "a.example", (Segment("one two three", "related", 1), Segment("one two", "main", 0), Segment("a b c d", "main", 0)))
-    answers = [{"scores": dict(zip(ROLES, row, strict=True))} for row in ([0.1, 0.8, 0.1], [0, 0, 1.0], [0.25, 0.25, 0.5])]
+    page = Page(
+        "p",
+        "a.example",
+        (Segment("one two three", "related", 1), Segment("one two", "main", 0), Segment("a b c d", "main", 0)),
+    )
+    answers = [
+        {"scores": dict(zip(ROLES, row, strict=True))} for row in ([0.1, 0.8, 0.1], [0, 0, 1.0], [0.25, 0.25, 0.5])
+    ]
     found = reliability([page], [{"segments": answers}])
     assert found["brier"] == pytest.approx((0.06 + 0.5625 + 0.0625 + 0.25) / 2)
     assert found["coverage"] == {f"{share}%": 1.0 if share < 100 else 0.5 for share in range(10, 101, 10)}
@@ -221,5 +243,11 @@ def test_training_is_watched_by_the_likeliest_role_without_a_chain() -> None:
 
 def test_a_related_segment_without_a_number_is_a_story_of_its_own() -> None:
     assert page_states(_page("p", "m", "r", "r", "b", "r1", "r1", "r")).tolist() == [
-        MAIN, BEGINS, BEGINS, BOILERPLATE, BEGINS, GOES_ON, BEGINS,
-    ]  # fmt: skip
+        MAIN,
+        BEGINS,
+        BEGINS,
+        BOILERPLATE,
+        BEGINS,
+        GOES_ON,
+        BEGINS,
+    ]

@@ -54,7 +54,11 @@ def test_all_answer_with_the_contract(model: Trained) -> None:
     page = make_page("unseen", 1)
     record = next(iter(labeler.label([(page.page_id, page.texts)])))
     assert list(record) == ["page_id", "segments", "stories", "model"]
-    assert record["model"] == {"name": "newsparts", "version": labeler.version, "family": load_config(output / "config.yaml").family}
+    assert record["model"] == {
+        "name": "newsparts",
+        "version": labeler.version,
+        "family": load_config(output / "config.yaml").family,
+    }
     assert [s["text"] for s in record["segments"]] == page.texts
     for segment in record["segments"]:
         assert list(segment) == ["text", "role", "confidence", "scores", "story"]
@@ -95,11 +99,14 @@ def test_a_page_is_labelled_alike_alone_and_among_others(model: Trained) -> None
         alone = next(iter(model[1].label([(page.page_id, page.texts)])))
         assert [s["role"] for s in alone["segments"]] == [s["role"] for s in record["segments"]]
         assert [s["story"] for s in alone["segments"]] == [s["story"] for s in record["segments"]]
-        assert np.allclose([s["confidence"] for s in alone["segments"]], [s["confidence"] for s in record["segments"]], atol=1e-4)
+        assert np.allclose(
+            [s["confidence"] for s in alone["segments"]], [s["confidence"] for s in record["segments"]], atol=1e-4
+        )
 
 
 def test_shuffled_segments_ruin_what_context_gave(model: Trained, pages: list[Page]) -> None:
-    """The order of the page is what all families read: without it related bodies and main stories cannot be told apart."""
+    """The order of the page is what all families read: without it related bodies and main stories cannot be told
+    apart."""
     _, labeler = model
     unseen = [make_page(f"fresh{n}", n) for n in range(12)]
     shuffled = []
@@ -109,25 +116,27 @@ def test_shuffled_segments_ruin_what_context_gave(model: Trained, pages: list[Pa
         shuffled.append(page.with_segments(tuple(segments)))
 
     def related(some: list[Page]) -> float:
-        return evaluate(some, labeler.label((p.page_id, p.texts) for p in some), bootstrap_samples=0).values["role/f1/related_body"]
+        return evaluate(some, labeler.label((p.page_id, p.texts) for p in some), bootstrap_samples=0).values[
+            "role/f1/related_body"
+        ]
 
     assert related(unseen) - related(shuffled) > 0.2
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("pages-encoder", 1e-6)])
-def test_the_same_seed_gives_the_same_answers(make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float) -> None:
-    few = (
-        [
-            "encoder.epochs=2",
-        ]
-        if name == "pages-encoder"
-        else ["baseline.max_iterations=5"]
-    )
+def test_the_same_seed_gives_the_same_answers(
+    make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float
+) -> None:
+    few = ["encoder.epochs=2"] if name == "pages-encoder" else ["baseline.max_iterations=5"]
     config = make_config(name, *few)
     by_file, _ = read_corpus(config, tmp_path)
     parts = parts_of(split_corpus(config, by_file), by_file)
     first, second, other = (
-        [segment["scores"]["main"] for record in label_unseen(of, parts, [], tmp_path / str(i)) for segment in record["segments"]]
+        [
+            segment["scores"]["main"]
+            for record in label_unseen(of, parts, [], tmp_path / str(i))
+            for segment in record["segments"]
+        ]
         for i, of in enumerate((config, config, replace(config, seed=config.seed + 1)))
     )
     assert first == (second if tolerance == 0 else pytest.approx(second, abs=tolerance))
@@ -136,7 +145,9 @@ def test_the_same_seed_gives_the_same_answers(make_config: ConfigMaker, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "tolerance"), [("demo-baseline", 0.0), ("pages-encoder", 1e-6)])
-def test_the_same_seed_gives_the_same_metrics(make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float) -> None:
+def test_the_same_seed_gives_the_same_metrics(
+    make_config: ConfigMaker, tmp_path: Path, name: str, tolerance: float
+) -> None:
     outcomes = [fit(make_config(name, f"output={tmp_path / run}")) for run in ("first", "second")]
     first, second = ({k: v for k, v in o.metrics.items() if not k.startswith("cost/")} for o in outcomes)
     assert first.keys() == second.keys()
@@ -170,13 +181,18 @@ def test_loose_texts_teach_topics_the_pages_lack(make_config: ConfigMaker, tmp_p
         f"{sentence(rng, t)},{t}" for t in WORDS for _ in range(20)
     ]
     (tmp_path / "texts.csv").write_text("text,topic\n" + "\n".join(rows) + "\n,empty\n", encoding="utf-8")
-    config = make_config(name, f"topics.path=csv:{tmp_path / 'texts.csv'}", "corpus.on_bad_page=quarantine", "decoding.weights=[0.5]")
+    config = make_config(
+        name, f"topics.path=csv:{tmp_path / 'texts.csv'}", "corpus.on_bad_page=quarantine", "decoding.weights=[0.5]"
+    )
     outcome = fit(config)
     labeler = Labeler.load(outcome.output / "bundle")
     assert labeler.topics == ("business", "daily", "sport")
     assert (outcome.output / "quarantine-topics.jsonl").is_file()
     page = make_page("unseen", 3, related=0)
-    texts = [f"{' '.join(rng.choices(words, k=14)).capitalize()}. {s.text}" if s.role == "main" else s.text for s in page.segments]
+    texts = [
+        f"{' '.join(rng.choices(words, k=14)).capitalize()}. {s.text}" if s.role == "main" else s.text
+        for s in page.segments
+    ]
     record = next(labeler.label([("page", texts)]))
     topics = {s["topic"] for s in record["stories"] if s["role"] == "main"}
     assert topics <= set(labeler.topics)
@@ -190,7 +206,9 @@ def test_topics_of_known_stories_lose_nothing_to_their_borders(model: Trained) -
     _, labeler = model
     pages = [make_page(f"fresh{n}", n) for n in range(24)]
     known = list(label_known_stories(labeler, pages))
-    assert [[s["story"] for s in record["segments"]] for record in known] == [[s.story for s in page.segments] for page in pages]
+    assert [[s["story"] for s in record["segments"]] for record in known] == [
+        [s.story for s in page.segments] for page in pages
+    ]
     found, end_to_end = (
         evaluate(pages, records, bootstrap_samples=0).only("topic").values
         for records in (known, labeler.label((p.page_id, p.texts) for p in pages))
@@ -215,7 +233,9 @@ def test_topic_texts_that_hold_test_stories_are_left_out(
     few = ("baseline.max_iterations=5", "baseline.second_reading=0")
     test_sites = read_json(fit(make_config("demo-baseline", *few)).output / "split.json")["parts"]["test"]["sites"]
     copied = [" ".join(s.text for s in page.segments if s.role == "main") for page in pages if page.site in test_sites]
-    (tmp_path / "t.csv").write_text("text,topic\n" + "\n".join(f"{text},sport" for text in [*copied, "A short text of its own"]))
+    (tmp_path / "t.csv").write_text(
+        "text,topic\n" + "\n".join(f"{text},sport" for text in [*copied, "A short text of its own"])
+    )
     fit(make_config("demo-baseline", *few, f"topics.path=csv:{tmp_path / 't.csv'}"))
     told = " ".join(capsys.readouterr().err.split())
     assert f"{len(copied)} topic texts share a passage with validation or test pages and are left out" in told
@@ -231,11 +251,20 @@ def test_a_saved_split_is_part_of_what_a_run_is(make_config: ConfigMaker, tmp_pa
 
 def test_a_fold_and_a_saved_split_are_trained_on(make_config: ConfigMaker, tmp_path: Path) -> None:
     few = ("baseline.max_iterations=5", "corpus.folds=3")
-    first, second = (fit(make_config("pages-baseline", *few, f"corpus.fold={i}", f"output={tmp_path / str(i)}")) for i in range(2))
+    first, second = (
+        fit(make_config("pages-baseline", *few, f"corpus.fold={i}", f"output={tmp_path / str(i)}")) for i in range(2)
+    )
     parts = [read_json(outcome.output / "split.json") for outcome in (first, second)]
     assert not set(parts[0]["parts"]["test"]["sites"]) & set(parts[1]["parts"]["test"]["sites"])
     assert parts[1]["made_by"]["fold"] == 1
-    again = fit(make_config("pages-baseline", few[0], f"corpus.split_path={second.output / 'split.json'}", f"output={tmp_path / 'again'}"))
+    again = fit(
+        make_config(
+            "pages-baseline",
+            few[0],
+            f"corpus.split_path={second.output / 'split.json'}",
+            f"output={tmp_path / 'again'}",
+        )
+    )
     assert again.split_sha256 == second.split_sha256 != first.split_sha256
     assert again.metrics["test/role/macro_f1"] == second.metrics["test/role/macro_f1"]
 
@@ -277,7 +306,9 @@ def test_what_was_trained_before_a_kill_is_not_trained_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "configs").glob("*.yaml"))])
-def test_every_shipped_config_learns_more_than_the_commonest_role(make_config: ConfigMaker, name: str, pages: list[Page]) -> None:
+def test_every_shipped_config_learns_more_than_the_commonest_role(
+    make_config: ConfigMaker, name: str, pages: list[Page]
+) -> None:
     outcome = fit(make_config(name))
     majority = evaluate(pages, majority_records(pages, pages), bootstrap_samples=0).values["role/macro_f1"]
     assert outcome.metrics["test/role/macro_f1"] > 1.5 * majority
@@ -285,13 +316,17 @@ def test_every_shipped_config_learns_more_than_the_commonest_role(make_config: C
     assert Labeler.load(outcome.output / "bundle").version == outcome.version
 
 
-@pytest.mark.parametrize("overrides", [(), ("baseline.neighbour_words=0",), ("baseline.numbers=false", "baseline.neighbours_before=0")])
+@pytest.mark.parametrize(
+    "overrides", [(), ("baseline.neighbour_words=0",), ("baseline.numbers=false", "baseline.neighbours_before=0")]
+)
 def test_the_first_reading_is_the_linear_model_of_its_features(
     make_config: ConfigMaker, pages: list[Page], overrides: tuple[str, ...]
 ) -> None:
     from train.models.baseline.family import BaselineFamily
 
-    config = make_config("pages-baseline", "baseline.max_iterations=20", "baseline.second_reading=0", *overrides).baseline
+    config = make_config(
+        "pages-baseline", "baseline.max_iterations=20", "baseline.second_reading=0", *overrides
+    ).baseline
     assert config is not None
     family = BaselineFamily(config, 13)
     family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
@@ -303,7 +338,9 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo-baseline", "pages-encoder"])
-def test_composed_pages_are_learnt_from_without_their_topics(make_config: ConfigMaker, name: str, tmp_path: Path) -> None:
+def test_composed_pages_are_learnt_from_without_their_topics(
+    make_config: ConfigMaker, name: str, tmp_path: Path
+) -> None:
     from train.corpus.build import build
 
     outcome = fit(make_config(name, "corpus.composed=8"))
@@ -329,7 +366,9 @@ def test_every_family_learns_from_other_corpora_as_its_config_says(
     write_pages(tmp_path / "bare.jsonl", bare)
     write_pages(tmp_path / "others.jsonl", others)
     learnt, left_out = (
-        make_config(name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.also=[{tmp_path / 'others.jsonl'}]", setting)
+        make_config(
+            name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.also=[{tmp_path / 'others.jsonl'}]", setting
+        )
         for setting in (say, none)
     )
     outcome = fit(learnt)
@@ -337,8 +376,12 @@ def test_every_family_learns_from_other_corpora_as_its_config_says(
     parts = parts_of(split_corpus(left_out, by_file), by_file)
     records = (
         Labeler.load(outcome.output / "bundle").label((p.page_id, p.texts) for p in pages[-12:]),
-        label_unseen(left_out, {**parts, "test": pages[-12:]}, [], tmp_path / "work"),  # what it is compared with needs no bundle
+        label_unseen(
+            left_out, {**parts, "test": pages[-12:]}, [], tmp_path / "work"
+        ),  # what it is compared with needs no bundle
     )
-    with_others, without = (sum(s["scores"]["related"] for record in some for s in record["segments"]) for some in records)
+    with_others, without = (
+        sum(s["scores"]["related"] for record in some for s in record["segments"]) for some in records
+    )
     assert with_others > 2 * without
     assert "others.jsonl" in (outcome.output / "bundle" / CARD).read_text()

@@ -59,7 +59,9 @@ def _changed(before: dict[str, torch.Tensor], module: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize("fine_tune", ["page", "top", "all"])
-def test_what_learns_is_what_the_config_says(make_config: ConfigMaker, tmp_path: Path, pages: list[Page], fine_tune: str) -> None:
+def test_what_learns_is_what_the_config_says(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page], fine_tune: str
+) -> None:
     family = _family(make_config, tmp_path, "encoder.layers=null", "encoder.page_layers=0")  # two layers read segments
     tuning, examples = _learning(family, pages[:6], fine_tune=fine_tune)
     before, network = _weights(family.segment_reader), _weights(tuning.network)
@@ -70,7 +72,9 @@ def test_what_learns_is_what_the_config_says(make_config: ConfigMaker, tmp_path:
     assert _changed(network, tuning.network) == network.keys()
 
 
-def test_layers_that_read_the_page_learn_from_the_first(family: EncoderFamily, tmp_path: Path, pages: list[Page]) -> None:
+def test_layers_that_read_the_page_learn_from_the_first(
+    family: EncoderFamily, tmp_path: Path, pages: list[Page]
+) -> None:
     tuning, examples = _learning(family, pages[:6])
     before = _weights(tuning.network)
     list(tuning.train(examples, 1, tmp_path / "checkpoint"))
@@ -78,12 +82,22 @@ def test_layers_that_read_the_page_learn_from_the_first(family: EncoderFamily, t
     assert not tuning.network.training
 
 
-def test_rates_fall_layer_by_layer_towards_the_tokens(make_config: ConfigMaker, tmp_path: Path, pages: list[Page]) -> None:
+def test_rates_fall_layer_by_layer_towards_the_tokens(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page]
+) -> None:
     family = _family(make_config, tmp_path, "encoder.layers=null", "encoder.page_layers=0")
-    settings = {"fine_tune": "all", "fine_tune_rate": 0.004, "fine_tune_page_rate": 0.01, "warmup": 0.3, "batch_chunks": 1}
+    settings = {
+        "fine_tune": "all",
+        "fine_tune_rate": 0.004,
+        "fine_tune_page_rate": 0.01,
+        "warmup": 0.3,
+        "batch_chunks": 1,
+    }
     tuning, examples = _learning(family, pages[:6], **settings)
     seen: list[list[float]] = []
-    handle = register_optimizer_step_pre_hook(lambda optimizer, *_: seen.append([group["lr"] for group in optimizer.param_groups]))
+    handle = register_optimizer_step_pre_hook(
+        lambda optimizer, *_: seen.append([group["lr"] for group in optimizer.param_groups])
+    )
     list(tuning.train(examples, 1, tmp_path / "checkpoint"))
     handle.remove()
     rates = np.array(seen)
@@ -94,7 +108,9 @@ def test_rates_fall_layer_by_layer_towards_the_tokens(make_config: ConfigMaker, 
 
 
 @pytest.mark.parametrize("fine_tune", ["page", "top"])
-def test_a_killed_training_ends_as_one_that_was_not(make_config: ConfigMaker, tmp_path: Path, pages: list[Page], fine_tune: str) -> None:
+def test_a_killed_training_ends_as_one_that_was_not(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page], fine_tune: str
+) -> None:
     learnt = []
     for name, killed in (("whole", False), ("killed", True)):
         # Dropout draws: what is drawn after a kill must be what would have been drawn.
@@ -102,7 +118,9 @@ def test_a_killed_training_ends_as_one_that_was_not(make_config: ConfigMaker, tm
         checkpoint = tmp_path / name / "checkpoint.safetensors"
         if killed:
             assert next(islice(tuning.train(examples, 7, checkpoint), 1, None))[0] == 2
-            tuning, examples = _learning(_family(make_config, tmp_path / name), pages[:6], fine_tune=fine_tune, dropout=0.3)
+            tuning, examples = _learning(
+                _family(make_config, tmp_path / name), pages[:6], fine_tune=fine_tune, dropout=0.3
+            )
             assert [epoch for epoch, _ in tuning.train(examples, 7, checkpoint)] == [3]
         else:
             assert [epoch for epoch, _ in tuning.train(examples, 7, checkpoint)] == [1, 2, 3]
@@ -161,7 +179,9 @@ def test_padding_changes_no_answer(family: EncoderFamily, pages: list[Page]) -> 
     assert torch.allclose(padded, alone, atol=1e-5)
 
 
-def test_exported_networks_read_short_and_long_pages_as_torch_does(family: EncoderFamily, pages: list[Page], tmp_path: Path) -> None:
+def test_exported_networks_read_short_and_long_pages_as_torch_does(
+    family: EncoderFamily, pages: list[Page], tmp_path: Path
+) -> None:
     import onnxruntime
 
     from train.models.onnx_export import export_page
@@ -178,7 +198,9 @@ def test_exported_networks_read_short_and_long_pages_as_torch_does(family: Encod
         assert np.allclose(found, expected, atol=1e-4)
 
 
-def test_a_family_whose_segment_layers_learn_tells_topics_and_roles(make_config: ConfigMaker, tmp_path: Path, pages: list[Page]) -> None:
+def test_a_family_whose_segment_layers_learn_tells_topics_and_roles(
+    make_config: ConfigMaker, tmp_path: Path, pages: list[Page]
+) -> None:
     """What is exported is what was scored, with vectors and topics of the layers as they ended."""
     overrides = ["encoder.fine_tune=top", "encoder.fine_tune_rate=0.001"]
     family = family_of(make_config("pages-encoder", *overrides), tmp_path / "work")
@@ -208,7 +230,9 @@ def test_chunks_of_an_epoch_hold_each_segment_once() -> None:
     )
 
 
-def test_architectures_without_one_stack_of_layers_are_refused(backbone: Path, tmp_path: Path, make_config: ConfigMaker) -> None:
+def test_architectures_without_one_stack_of_layers_are_refused(
+    backbone: Path, tmp_path: Path, make_config: ConfigMaker
+) -> None:
     from transformers import AlbertConfig, AlbertModel, AutoTokenizer
 
     from train.common.errors import InputError
@@ -226,10 +250,14 @@ def test_architectures_without_one_stack_of_layers_are_refused(backbone: Path, t
     family = _family(make_config, tmp_path, f"encoder.backbone={tmp_path / 'albert'}")
     with pytest.raises(InputError, match=r"cannot read a page[\s\S]*encoder\.page_layers to 0"):
         family._network([TrainingExample(*(np.zeros((2, 16), np.float32) for _ in range(5)))])
-    alone = _family(make_config, tmp_path, f"encoder.backbone={tmp_path / 'albert'}", "encoder.page_layers=0", "encoder.layers=2")
+    alone = _family(
+        make_config, tmp_path, f"encoder.backbone={tmp_path / 'albert'}", "encoder.page_layers=0", "encoder.layers=2"
+    )
     network = PageNetwork(16, width=4, depth=1, dropout=0.0)
     with pytest.raises(InputError, match=r"cannot learn one by one[\s\S]*encoder\.fine_tune to page"):
-        FineTuning(replace(alone.config, fine_tune="top"), network, alone.segment_reader, alone.tokenizer, alone.plan, CPU)
+        FineTuning(
+            replace(alone.config, fine_tune="top"), network, alone.segment_reader, alone.tokenizer, alone.plan, CPU
+        )
 
 
 def test_a_text_that_spells_out_the_tokens_around_texts_tells_no_topic_by_them(

@@ -31,7 +31,10 @@ def test_products_are_those_of_the_matrix(around: bool, numbers: bool) -> None:
     features, rng = _features(around=around, numbers=numbers), np.random.default_rng(1)
     whole = features.csr()
     assert features.shape == whole.shape
-    right, left = rng.normal(size=(whole.shape[1], 3)).astype(np.float32), rng.normal(size=(whole.shape[0], 3)).astype(np.float32)
+    right, left = (
+        rng.normal(size=(whole.shape[1], 3)).astype(np.float32),
+        rng.normal(size=(whole.shape[0], 3)).astype(np.float32),
+    )
     assert np.allclose(features.dot(right), whole @ right, atol=1e-5)
     assert np.allclose(features.transposed_dot(left), whole.T @ left, atol=1e-5)
 
@@ -63,9 +66,15 @@ def test_weights_are_those_of_scikit_learn() -> None:
     features = _features()
     rng = np.random.default_rng(4)
     labels, weights = rng.integers(0, 3, features.shape[0]), rng.choice([0.1, 1.0], features.shape[0])
-    ours, theirs = fit_parts(features, labels, 1.0, 500, 13, weights), fit_linear(features.csr(), labels, 1.0, 500, 13, weights)
+    ours, theirs = (
+        fit_parts(features, labels, 1.0, 500, 13, weights),
+        fit_linear(features.csr(), labels, 1.0, 500, 13, weights),
+    )
     assert np.allclose(ours.predict_proba(features.csr()), theirs.predict_proba(features.csr()), atol=2e-3)
-    plain, ones = fit_parts(features, labels, 1.0, 50, 13), fit_parts(features, labels, 1.0, 50, 13, np.ones(features.shape[0]))
+    plain, ones = (
+        fit_parts(features, labels, 1.0, 50, 13),
+        fit_parts(features, labels, 1.0, 50, 13, np.ones(features.shape[0])),
+    )
     assert np.allclose(plain.coef_, ones.coef_)
     assert not np.allclose(plain.coef_, fit_parts(features, labels, 1.0, 50, 13, weights).coef_, atol=1e-2)
 

@@ -29,7 +29,8 @@ SITE_OF_LENGTH = dict(zip(LENGTHS, SITES, strict=True))
 
 def _config(*overrides: str) -> BaselineConfig:
     config = load_config(
-        ROOT / "configs/pages-baseline.yaml", ["baseline.min_df=1", "baseline.max_words=50", "baseline.max_chars=50", *overrides]
+        ROOT / "configs/pages-baseline.yaml",
+        ["baseline.min_df=1", "baseline.max_words=50", "baseline.max_chars=50", *overrides],
     )
     assert config.baseline is not None
     return config.baseline
@@ -44,7 +45,9 @@ class Memory:
 
     def fit(self, features: Features, labels: np.ndarray, *settings: Any) -> Any:
         sites = {SITE_OF_LENGTH[length] for length in features.lengths}
-        model = SimpleNamespace(sites=sites, labels=labels, weights=settings[-1], lengths=list(features.lengths), n_iter_=np.array([1]))
+        model = SimpleNamespace(
+            sites=sites, labels=labels, weights=settings[-1], lengths=list(features.lengths), n_iter_=np.array([1])
+        )
         self.fitted.append(model)
         return model
 
@@ -84,7 +87,9 @@ def _expected() -> np.ndarray:
 
 def test_no_site_is_answered_by_a_model_that_was_fitted_with_it(memory: Memory) -> None:
     total, rng = sum(LENGTHS), np.random.default_rng(0)
-    features = Features(sp.eye(total, format="csr"), sp.eye(total, format="csr"), None, np.arange(total), None, LENGTHS, [])
+    features = Features(
+        sp.eye(total, format="csr"), sp.eye(total, format="csr"), None, np.arange(total), None, LENGTHS, []
+    )
     states, weights = rng.integers(0, 4, total), rng.random(total)
     family = BaselineFamily(_config(), 13)
     found = family._out_of_fold(features, states, weights, SITES)
@@ -105,7 +110,9 @@ def test_no_site_is_answered_by_a_model_that_was_fitted_with_it(memory: Memory) 
 
 def test_two_sites_are_two_folds_and_one_is_read_by_its_own_model(memory: Memory) -> None:
     total = sum(LENGTHS[:3])
-    features = Features(sp.eye(total, format="csr"), sp.eye(total, format="csr"), None, np.arange(total), None, LENGTHS[:3], [])
+    features = Features(
+        sp.eye(total, format="csr"), sp.eye(total, format="csr"), None, np.arange(total), None, LENGTHS[:3], []
+    )
     family, states = BaselineFamily(_config(), 13), np.zeros(total, np.int64)
     family._out_of_fold(features, states, None, SITES[:3])
     assert sorted(map(str, memory.asked)) == sorted(map(str, [({"a"}, {"b"}), ({"b"}, {"a"})]))
@@ -140,7 +147,9 @@ def test_the_second_reading_learns_from_those_answers_and_other_corpora_weigh_as
         assert (labels == states).all()
         assert not any(seen & asked for seen, asked in memory.asked)
         whole = memory.fitted[0]
-        assert (whole.sites, len(whole.labels)) == (set(SITES), len(states)), "pages to be labelled are read by a model of all"
+        assert (whole.sites, len(whole.labels)) == (set(SITES), len(states)), (
+            "pages to be labelled are read by a model of all"
+        )
         assert family.reader().linear is whole
         for found in (weights, whole.weights):
             assert found is None if expected is None else (found == expected).all()
@@ -162,13 +171,18 @@ def test_other_corpora_without_weight_are_not_learnt_from(memory: Memory, monkey
 def test_the_config_says_how_strong_and_how_long_the_first_reading_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[Any, ...]] = []
 
-    def fit_parts(features: Features, labels: np.ndarray, c: float, iterations: int, seed: int, weights: np.ndarray | None) -> Any:
+    def fit_parts(
+        features: Features, labels: np.ndarray, c: float, iterations: int, seed: int, weights: np.ndarray | None
+    ) -> Any:
         told.append((c, iterations, seed))
         return SimpleNamespace(n_iter_=np.array([1]))
 
     monkeypatch.setattr(baseline, "fit_parts", fit_parts)
     config = _config(
-        "baseline.regularisation=0.5", "baseline.max_iterations=7", "baseline.topic_regularisation=9.0", "baseline.second_reading=0"
+        "baseline.regularisation=0.5",
+        "baseline.max_iterations=7",
+        "baseline.topic_regularisation=9.0",
+        "baseline.second_reading=0",
     )
     BaselineFamily(config, 21).fit(TrainingPages(_pages()), lambda metrics, step: None)
     assert told == [(0.5, 7, 21)]
@@ -182,12 +196,19 @@ def test_topics_are_fitted_on_stories_with_their_own_strength(monkeypatch: pytes
 
     monkeypatch.setattr(baseline, "fit_linear", fit_linear)
     stories = [
-        Page("p", "a", (Segment("goal and match", "main", 0, "sport"), Segment("shares and bank", "related", 1, "business"))),
+        Page(
+            "p",
+            "a",
+            (Segment("goal and match", "main", 0, "sport"), Segment("shares and bank", "related", 1, "business")),
+        ),
         Page("q", "b", (Segment("goal and cup", "main", 0, "sport"), Segment("home", "boilerplate"))),
     ]
     loose = [Page("t", "", (Segment("painting and opera", None, 0, "art"),))]
     config = _config(
-        "baseline.regularisation=0.5", "baseline.topic_regularisation=9.0", "baseline.max_iterations=7", "baseline.second_reading=0"
+        "baseline.regularisation=0.5",
+        "baseline.topic_regularisation=9.0",
+        "baseline.max_iterations=7",
+        "baseline.second_reading=0",
     )
     family = BaselineFamily(config, 21)
     family.fit(TrainingPages(stories, (), cast(Sequence[Page], loose)), lambda metrics, step: None)

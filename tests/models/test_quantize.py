@@ -29,7 +29,10 @@ def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(
     assert "int8.json" not in manifest["files"]
     assert (found["kept"], 0 < found["agreement"] <= 1, found["pages"] > 5) == (True, True, True)
     small, exact = Labeler.load(bundle), Labeler.load(bundle, precision="float32")
-    ours, theirs = (np.concatenate([s.local for s in labeler.score([page.texts for page in pages[:9]])]) for labeler in (small, exact))
+    ours, theirs = (
+        np.concatenate([s.local for s in labeler.score([page.texts for page in pages[:9]])])
+        for labeler in (small, exact)
+    )
     assert 0 < np.abs(ours - theirs).max() < 0.2
     among = list(small.label(PAGES.items()))
     alone = [next(small.label([page])) for page in PAGES.items()]
@@ -39,7 +42,11 @@ def test_int8_weights_that_gain_answer_and_float32_stays_at_hand(
 @pytest.mark.slow
 @pytest.mark.parametrize(("limit", "value"), [("LEAST_SPEED", 1e6), ("MOST_LOST", -1.0), ("LEAST_AGREEMENT", 1.1)])
 def test_int8_weights_that_do_not_gain_are_left_out(
-    make_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limit: str, value: float
+    make_config: ConfigMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limit: str,
+    value: float,
 ) -> None:
     for name, easy in (("LEAST_SPEED", 0.0), ("LEAST_AGREEMENT", 0.0), ("MOST_LOST", 1.0)):
         monkeypatch.setattr(quantize, name, value if name == limit else easy)

@@ -15,12 +15,16 @@ from train.corpus.page import Page, Segment
 from train.models import quantize
 from train.models.quantize import Int8, judge, keep_int8
 
-PAGES = [Page(f"p{i}", "a.example", tuple(Segment(f" page {i} segment {k} ", "main", 0) for k in range(20))) for i in range(50)]
+PAGES = [
+    Page(f"p{i}", "a.example", tuple(Segment(f" page {i} segment {k} ", "main", 0) for k in range(20)))
+    for i in range(50)
+]
 """1,000 segments."""
 
 
 class Told:
-    """A reader that says main, but boilerplate of its first `odd` segments; its macro-F1 stands in the column of a third state."""
+    """A reader that says main, but boilerplate of its first `odd` segments; its macro-F1 stands in the column of a
+    third state."""
 
     topics: tuple[str, ...] = ()
 
@@ -130,4 +134,10 @@ def test_a_network_that_is_not_kept_is_removed_and_what_was_found_is_written(
     assert keep_int8(tmp_path, "model.onnx", cast(Any, load), cast(Any, "exact"), PAGES) is kept
     assert (tmp_path / "model.int8.onnx").is_file() is kept
     assert (tmp_path / "model.onnx").is_file()
-    assert read_json(tmp_path / "int8.json") == {"kept": kept, "pages": 50, "macro_f1_change": 0.0, "agreement": 1.0, "speed": 1.2}
+    assert read_json(tmp_path / "int8.json") == {
+        "kept": kept,
+        "pages": 50,
+        "macro_f1_change": 0.0,
+        "agreement": 1.0,
+        "speed": 1.2,
+    }

@@ -55,15 +55,19 @@ def _encoder(make_config: ConfigMaker, *overrides: str) -> EncoderConfig:
 def _example(n: int, seed: int = 0, weight: float = 1.0) -> TrainingExample:
     rng = np.random.default_rng(seed)
     return TrainingExample(
-        np.array([f"text {i}" for i in range(n)], object), rng.normal(size=(n, WIDTH)).astype(np.float32), rng.normal(size=(n, len(COUNTED_NAMES))).astype(np.float32), rng.integers(0, 4, n),
+        np.array([f"text {i}" for i in range(n)], object),
+        rng.normal(size=(n, WIDTH)).astype(np.float32),
+        rng.normal(size=(n, len(COUNTED_NAMES))).astype(np.float32),
+        rng.integers(0, 4, n),
         np.full(n, weight, np.float32),
-    )  # fmt: skip
+    )
 
 
 def _small(make_config: ConfigMaker, folder: Path, *overrides: str) -> EncoderFamily:
     """A family without a backbone: vectors are told."""
     config = _encoder(
-        make_config, *(f"encoder.{setting}" for setting in ("width=4", "device=cpu", "dropout=0.0", "page_layers=0", *overrides))
+        make_config,
+        *(f"encoder.{setting}" for setting in ("width=4", "device=cpu", "dropout=0.0", "page_layers=0", *overrides)),
     )
     family = EncoderFamily(config, 13, folder)
     family.segment_reader = cast(Any, SimpleNamespace(width=WIDTH))
@@ -110,9 +114,16 @@ def test_short_segments_weigh_as_the_config_says_and_others_one(make_config: Con
     family.store = VectorStore(tmp_path / "store")
     texts = ["one", "one two", "one, two: three", "one two three four", "- | -"]
     family.store.read(texts, lambda some: np.array([[len(text)] * WIDTH for text in some], np.float32))
-    page = Page("p", "a", tuple(Segment(text, role, story) for text, role, story in zip(
-        texts, ("main", "boilerplate", "related", "related", "boilerplate"), (0, None, 1, 1, None), strict=True,
-    )))  # fmt: skip
+    page = Page(
+        "p",
+        "a",
+        tuple(
+            Segment(text, role, story)
+            for text, role, story in zip(
+                texts, ("main", "boilerplate", "related", "related", "boilerplate"), (0, None, 1, 1, None), strict=True
+            )
+        ),
+    )
     example = family._example(page)
     assert example.weights.tolist() == pytest.approx([0.3, 0.3, 1.0, 1.0, 0.3])
     assert example.states.tolist() == [0, 1, 2, 3, 1]
@@ -150,9 +161,9 @@ def test_other_corpora_are_learnt_from_in_the_first_epochs_alone(
 
     monkeypatch.setattr(encoders, "batches", heard)
     list(family._train(_network(), plain, others))
-    assert [[any(example is other for other in others) for example in epoch] for epoch in shown] == [[False] * 3 + [True]] * 2 + [
-        [False] * 3
-    ] * 3
+    assert [[any(example is other for other in others) for example in epoch] for epoch in shown] == [
+        [False] * 3 + [True]
+    ] * 2 + [[False] * 3] * 3
     assert family._whole_epochs(plain, others) == pytest.approx(2 + 3 * 15 / 18)
     assert family._whole_epochs(plain, []) == 5
 

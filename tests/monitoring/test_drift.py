@@ -43,7 +43,9 @@ def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _written(folder: Path, pages: list[Page]) -> str:
-    write_pages(folder / "new.jsonl", [replace(page, segments=tuple(Segment(text) for text in page.texts)) for page in pages])
+    write_pages(
+        folder / "new.jsonl", [replace(page, segments=tuple(Segment(text) for text in page.texts)) for page in pages]
+    )
     return str(folder / "new.jsonl")
 
 
@@ -59,11 +61,15 @@ def test_pages_of_new_sites_of_the_same_kind_are_no_shift(model: Path, tmp_path:
 @pytest.mark.parametrize(
     ("feature", "change"),
     [
-        ("words a segment", lambda page: replace(page, segments=tuple(s for s in page.segments for _ in range(3) if len(s.text) < 60))),
+        (
+            "words a segment",
+            lambda page: replace(page, segments=tuple(s for s in page.segments for _ in range(3) if len(s.text) < 60)),
+        ),
         (
             "unknown words",
             lambda page: replace(
-                page, segments=tuple(replace(s, text=s.text.translate(str.maketrans("aeo", "øåü"))) for s in page.segments)
+                page,
+                segments=tuple(replace(s, text=s.text.translate(str.maketrans("aeo", "øåü"))) for s in page.segments),
             ),
         ),
         ("segments a page", lambda page: replace(page, segments=page.segments * 8)),
@@ -82,7 +88,12 @@ def test_shifted_pages_are_flagged(model: Path, tmp_path: Path, feature: str, ch
 
 def test_few_pages_and_bundles_without_a_profile_are_refused(model: Path, tmp_path: Path) -> None:
     done = train(
-        "drift", "--model", str(model), _written(tmp_path, [make_page("a", n) for n in range(5)]), "--output", str(tmp_path / "d.html")
+        "drift",
+        "--model",
+        str(model),
+        _written(tmp_path, [make_page("a", n) for n in range(5)]),
+        "--output",
+        str(tmp_path / "d.html"),
     )
     assert (done.returncode, "fewer prove nothing" in done.stderr) == (2, True)
     with pytest.raises(InputError, match="no reference profile"):
@@ -122,11 +133,14 @@ def _largest_index(drawn: int) -> float:
 
 @pytest.mark.parametrize("new", [1, 2, 3, 4, 7, 14, 60])
 def test_the_usual_index_is_scaled_to_the_numbers_of_sites_that_are_compared(new: int) -> None:
-    """An index of a new site's pages beside R reference sites falls as 1/new + 1/R: of the samples no more than half the sites are drawn."""
+    """An index of a new site's pages beside R reference sites falls as 1/new + 1/R: of the samples no more than half
+    the sites are drawn."""
     drawn = min(new, 3)
     expected = _largest_index(drawn) * (1 / new + 1 / 7) / (1 / drawn + 1 / (7 - drawn))
     (shift,) = compare(_roles(SITES, range(7)), _roles([[1, 1, 1]] * (20 * new), list(range(new)) * 20), resamples=600)
-    assert shift.usual == pytest.approx(expected, rel=1e-9), "each of at most 35 ways is drawn more often than once in a hundred"
+    assert shift.usual == pytest.approx(expected, rel=1e-9), (
+        "each of at most 35 ways is drawn more often than once in a hundred"
+    )
 
 
 def test_a_sample_has_as_many_pages_a_site_as_the_new_pages() -> None:
@@ -136,7 +150,9 @@ def test_a_sample_has_as_many_pages_a_site_as_the_new_pages() -> None:
     expected = max(_index([30, 30, 0], _summed(draw)) for draw in draws) * (1 / 20 + 1 / 6) / (1 / 3 + 1 / 3)
     (one_page,) = compare(reference, _roles([[1, 1, 0]] * 20, range(20)), resamples=200)
     assert one_page.usual == pytest.approx(expected)
-    (two_pages,) = compare(reference, _roles([[1, 1, 0]] * 40, [site for site in range(20) for _ in range(2)]), resamples=200)
+    (two_pages,) = compare(
+        reference, _roles([[1, 1, 0]] * 40, [site for site in range(20) for _ in range(2)]), resamples=200
+    )
     assert two_pages.usual == pytest.approx(0)
 
 
@@ -151,7 +167,9 @@ def test_a_sample_has_as_many_pages_a_site_as_the_new_pages() -> None:
     ],
     ids=["equal", "one has most", "none known", "some known", "fewer than one site's"],
 )
-def test_unequal_and_unknown_sites_count_as_fewer_equal_ones(sites: list[int], usual_pages: float, expected: tuple[float, float]) -> None:
+def test_unequal_and_unknown_sites_count_as_fewer_equal_ones(
+    sites: list[int], usual_pages: float, expected: tuple[float, float]
+) -> None:
     assert drift._effective_sites(np.array(sites), usual_pages) == pytest.approx(expected)
 
 
@@ -214,20 +232,29 @@ KINDS: dict[str, tuple[Sizes, Sizes, bool]] = {
 def _drawn(rng: np.random.Generator, sizes: Sizes, *, known: bool = True) -> Profile:
     """Pages of 40 segments whose sites differ much in how many of them are of which role."""
     counts = [rng.multinomial(40, rng.dirichlet([1.5, 1.5, 3]), size=size) for size in sizes]
-    return _roles(np.concatenate(counts).tolist(), np.repeat(np.arange(len(sizes)), sizes).tolist() if known else [-1] * sum(sizes))
+    return _roles(
+        np.concatenate(counts).tolist(),
+        np.repeat(np.arange(len(sizes)), sizes).tolist() if known else [-1] * sum(sizes),
+    )
 
 
 def _calibration(kind: str, *, trials: int, resamples: int) -> tuple[int, float]:
     """How often unshifted pages are called shifted, and how far below what is usual their mean index is."""
     reference, new, known = KINDS[kind]
     rng = np.random.default_rng(7)
-    shifts = [compare(_drawn(rng, reference), _drawn(rng, new, known=known), seed=trial, resamples=resamples)[0] for trial in range(trials)]
-    return sum(shift.shifted for shift in shifts), float(np.mean([s.psi for s in shifts]) / np.mean([s.usual for s in shifts]))
+    shifts = [
+        compare(_drawn(rng, reference), _drawn(rng, new, known=known), seed=trial, resamples=resamples)[0]
+        for trial in range(trials)
+    ]
+    return sum(shift.shifted for shift in shifts), float(
+        np.mean([s.psi for s in shifts]) / np.mean([s.usual for s in shifts])
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_usual_pages_are_seldom_called_shifted_and_their_bound_is_no_wider_than_it_must_be(kind: str) -> None:
-    """Sites differ much from each other here: a threshold for independent segments would call nearly every sample shifted."""
+    """Sites differ much from each other here: a threshold for independent segments would call nearly every sample
+    shifted."""
     alarms, mean = _calibration(kind, trials=20, resamples=80)
     assert alarms <= 2
     assert 0.12 < mean < 0.4, "an index of two degrees of freedom is above 4.6 times its mean in one case of a hundred"
@@ -243,9 +270,13 @@ def test_of_many_usual_samples_one_in_a_hundred_is_called_shifted(kind: str) -> 
 
 @pytest.mark.slow
 def test_pages_of_more_sites_than_were_guessed_are_seldom_called_shifted() -> None:
-    """Of no known site, 200 pages count as ten sites of the reference's size, though each may be of a site of its own."""
+    """Of no known site, 200 pages count as ten sites of the reference's size, though each may be of a site of its
+    own."""
     rng = np.random.default_rng(7)
-    found = [compare(_drawn(rng, [20] * 20), _drawn(rng, [1] * 200, known=False), seed=trial, resamples=100) for trial in range(30)]
+    found = [
+        compare(_drawn(rng, [20] * 20), _drawn(rng, [1] * 200, known=False), seed=trial, resamples=100)
+        for trial in range(30)
+    ]
     assert sum(shift.shifted for (shift,) in found) == 0
 
 
@@ -275,11 +306,16 @@ def test_a_thinned_reference_of_many_sites_can_be_compared() -> None:
     record = {"segments": [{"text": "a few words", "role": "main", "confidence": 0.5}], "stories": []}
     many = thinned(profile([(f"s{i}", record) for i in range(2_600)], NO_WORDS, ()))
     assert len(many.sites) == 2_000
-    assert not any(shift.shifted for shift in compare(many, profile([("one", record)] * 40, NO_WORDS, (), many), resamples=20))
+    assert not any(
+        shift.shifted for shift in compare(many, profile([("one", record)] * 40, NO_WORDS, (), many), resamples=20)
+    )
 
 
 def test_a_profile_survives_its_file_and_thinning_keeps_every_site(tmp_path: Path) -> None:
-    record = {"segments": [{"text": "a few words", "role": "main", "confidence": 0.5}], "stories": [{"story": 0, "topic": "sport"}]}
+    record = {
+        "segments": [{"text": "a few words", "role": "main", "confidence": 0.5}],
+        "stories": [{"story": 0, "topic": "sport"}],
+    }
     found = profile([(f"s{i // 10}", record) for i in range(500)], NO_WORDS, ("business", "sport"))
     found.write(tmp_path / "profile.json")
     json.loads((tmp_path / "profile.json").read_text())
@@ -287,7 +323,9 @@ def test_a_profile_survives_its_file_and_thinning_keeps_every_site(tmp_path: Pat
     assert all((again.counts[name] == rows).all() for name, rows in found.counts.items())
     assert again.sites.tolist() == found.sites.tolist()
     assert found.counts["topic of the main story"].sum(axis=0).tolist() == [0, 500, 0]
-    assert {name: tuple(row) for name, row in again.borders.items()} == {name: tuple(row) for name, row in found.borders.items()}
+    assert {name: tuple(row) for name, row in again.borders.items()} == {
+        name: tuple(row) for name, row in found.borders.items()
+    }
     assert found.counts["unknown words"].sum(axis=0)[-2] == 500
     few = thinned(found, 100)
     assert len(few.sites) == 100
@@ -305,7 +343,12 @@ def test_a_profile_counts_what_each_page_shows() -> None:
     words = known_words([["Ferry sails", "again"], ["the ferry", "SAILS on"], ["alone"]])
     assert len(words) == 2, "words of two pages or more: ferry and sails"
     pages = [
-        ("a", _record(("Ferry sails home", "main", 0.96), ("Menu", "boilerplate", 0.4), topics=[(1, "business"), (0, "sport")])),
+        (
+            "a",
+            _record(
+                ("Ferry sails home", "main", 0.96), ("Menu", "boilerplate", 0.4), topics=[(1, "business"), (0, "sport")]
+            ),
+        ),
         ("b", _record(("one two three four five six", "main", 0.99), ("ferry", "main", 0.6), topics=[(0, "business")])),
         ("", _record(("Menu", "boilerplate", 0.55), ("More on this", "related", 0.85))),
         ("a", _record()),
@@ -331,7 +374,9 @@ def test_a_profile_counts_what_each_page_shows() -> None:
     values("words of the main story", 3, 7, 0, 0)
     unknown = [np.flatnonzero(row).tolist() for row in found.counts["unknown words"]]
     borders = found.borders["unknown words"]
-    assert unknown[:3] == [[int(np.searchsorted(borders, value, side="right"))] for value in (1 - 2 / 4, 1 - 1 / 7, 1.0)]
+    assert unknown[:3] == [
+        [int(np.searchsorted(borders, value, side="right"))] for value in (1 - 2 / 4, 1 - 1 / 7, 1.0)
+    ]
     assert unknown[3] == [], "a page without words tells nothing of them"
 
 
@@ -340,7 +385,9 @@ def test_a_page_feature_has_a_fifth_of_the_reference_in_each_bin_and_none_outsid
     found = profile(pages, NO_WORDS, ())
     assert found.counts["segments a page"].sum(axis=0).tolist() == [0, 20, 20, 20, 20, 20, 0]
     new = profile([("n", _record()), ("n", _record(*[("some words", "main", 0.9)] * 500))], NO_WORDS, (), found)
-    assert new.counts["segments a page"].sum(axis=0).tolist() == [1, 0, 0, 0, 0, 0, 1], "what the reference has never seen"
+    assert new.counts["segments a page"].sum(axis=0).tolist() == [1, 0, 0, 0, 0, 0, 1], (
+        "what the reference has never seen"
+    )
     assert new.borders == found.borders
 
 
@@ -357,7 +404,9 @@ class _Ahead:
 def test_new_pages_are_labelled_and_compared_with_the_bundles_reference_site_by_site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = [(f"r{n % 8}", _record(*[("some words", "main", 0.9)] * (2 + n % 3), topics=[(0, "sport")])) for n in range(24)]
+    reference = [
+        (f"r{n % 8}", _record(*[("some words", "main", 0.9)] * (2 + n % 3), topics=[(0, "sport")])) for n in range(24)
+    ]
     written = write_reference(tmp_path, [["some words"], ["some words"]], reference, ("sport",))
     assert sorted(path.name for path in written) == ["known-words.npy", "profile.json"]
     assert read_reference(tmp_path)[1].tolist() == known_words([["some words"]] * 2).tolist()
@@ -379,7 +428,9 @@ def test_new_pages_are_labelled_and_compared_with_the_bundles_reference_site_by_
     assert known.sites.tolist() == [n % 8 for n in range(24)]
     assert new.sites.tolist() == [{"a": 0, "b": 1, "": -1, "c": 2}[site] for site in sites]
     assert new.counts["role"].tolist() == [[2 + i % 3, 0, 0] for i in range(25)]
-    assert new.counts["unknown words"].tolist() == known.counts["unknown words"][:1].tolist() * 25, "every word is known"
+    assert new.counts["unknown words"].tolist() == known.counts["unknown words"][:1].tolist() * 25, (
+        "every word is known"
+    )
 
 
 def test_the_command_fails_where_pages_have_shifted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

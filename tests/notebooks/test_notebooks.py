@@ -15,11 +15,15 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")
-def test_notebooks_run_top_to_bottom(path: Path, corpus: Path, runs_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_run_top_to_bottom(
+    path: Path, corpus: Path, runs_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     client = mlflow.MlflowClient(tracking_uri=runs_store)
-    run = client.search_runs([str(client.get_experiment_by_name("newsparts").experiment_id)], "tags.family = 'baseline'")[0]
+    run = client.search_runs(
+        [str(client.get_experiment_by_name("newsparts").experiment_id)], "tags.family = 'baseline'"
+    )[0]
     monkeypatch.setenv("NEWSPARTS_CORPUS", str(corpus))
     monkeypatch.setenv("NEWSPARTS_RUN", run.data.params["output"])
     monkeypatch.setenv("NEWSPARTS_MODEL", f"models:/{run.outputs.model_outputs[0].model_id}")
@@ -28,7 +32,9 @@ def test_notebooks_run_top_to_bottom(path: Path, corpus: Path, runs_store: str, 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(path, as_version=4)
     (tmp_path / "notebooks").mkdir()
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path / "notebooks")}}).execute()
+    NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path / "notebooks")}}
+    ).execute()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

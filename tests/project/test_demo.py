@@ -20,12 +20,21 @@ from train.registry.behaviour import Behaviour
 from train.registry.versions import version_of
 from train.training.outcome import Outcome, read_outcome
 
-STEPS = ["corpus", "check", "split", "train and evaluate", "register the better one", "export", "label configs/demo-page.txt"]
+STEPS = [
+    "corpus",
+    "check",
+    "split",
+    "train and evaluate",
+    "register the better one",
+    "export",
+    "label configs/demo-page.txt",
+]
 
 
 @pytest.fixture
 def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> demo.Size:
-    """A tenth of the pages, a tiny backbone, a gate that lets weak models pass; behavioural tests have tests of their own."""
+    """A tenth of the pages, a tiny backbone, a gate that lets weak models pass; behavioural tests have tests of their
+    own."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(promotion, "behaviour", lambda bundle: Behaviour(frozenset({"test_a"}), frozenset()))
     weak = ["evaluation.bootstrap_samples=20", "evaluation.learning_curve=[]"]
@@ -85,7 +94,9 @@ def test_the_demo_tells_and_does_every_step_and_a_second_run_trains_nothing(
     assert (version := version_of("champion")) is not None
     assert version.version == champion.version
 
-    changed = replace(size, overrides={**size.overrides, "encoder": [*size.overrides["encoder"], "encoder.learning_rate=0.001"]})
+    changed = replace(
+        size, overrides={**size.overrides, "encoder": [*size.overrides["encoder"], "encoder.learning_rate=0.001"]}
+    )
     with pytest.raises(_Stopped):
         _run(changed)
     assert trained == ["demo-encoder"], "what its config did not change is not trained again"

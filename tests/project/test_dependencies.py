@@ -1,4 +1,5 @@
-"""What CI installs is what the constraints say, every file of it has a hash, and each package is in the table of licences."""
+"""What CI installs is what the constraints say, every file of it has a hash, and each package is in the table of
+licences."""
 
 from __future__ import annotations
 
@@ -32,6 +33,10 @@ def test_everything_that_we_ask_for_is_locked() -> None:
 
 def test_the_table_of_licences_has_every_package_of_the_lock() -> None:
     table = (ROOT / ".ci/dependencies.md").read_text(encoding="utf-8")
-    listed = {(name, version) for name, version in re.findall(r"^\| (\S+) \| (\S+) \|", table, re.MULTILINE) if name != "package"}
+    listed = {
+        (name, version)
+        for name, version in re.findall(r"^\| (\S+) \| (\S+) \|", table, re.MULTILINE)
+        if name != "package"
+    }
     missing = set(PINS.items()) - listed
     assert not missing, "make audit"

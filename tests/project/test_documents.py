@@ -53,7 +53,12 @@ def test_every_target_that_the_readme_names_is_in_the_makefile() -> None:
 
 def test_paths_and_targets_are_found_where_they_stand() -> None:
     assert PATH.findall("`tests/a/test_b.py`, (train/c/), configs/tune/*.yaml. ../tests/no and outputs/train/no") == [
-        "tests/a/test_b.py", "train/c", "configs/tune/*.yaml",
-    ]  # fmt: skip
-    said = "```bash\nmake demo # x\n  make show  # or make nothing\n```\nOne `make ui` and `HF_HUB_OFFLINE=0 make train\nCONFIG=x`;\nmake makes, `make` makes, they `make a` make none.\n"
+        "tests/a/test_b.py",
+        "train/c",
+        "configs/tune/*.yaml",
+    ]
+    said = (
+        "```bash\nmake demo # x\n  make show  # or make nothing\n```\nOne `make ui` and `HF_HUB_OFFLINE=0 make "
+        "train\nCONFIG=x`;\nmake makes, `make` makes, they `make a` make none.\n"
+    )
     assert _targets_named(said) == ["demo", "show", "ui", "train", "a"]

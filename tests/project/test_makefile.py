@@ -25,7 +25,8 @@ GIVEN = {
     "label-studio": "CORPUS=pages.jsonl MODEL=outputs/x",
     "train": 'CONFIG=configs/pages-baseline.yaml SET="seed=7 corpus.path=x"',
     "crossval": "CONFIG=configs/pages-baseline.yaml SLICE=lang FOLDS=3",
-    "tune": "CONFIG=configs/pages-baseline.yaml N=3 SPACE=configs/tune/baseline.yaml METRIC=role/macro_f1 SAMPLER=random WORKERS=2 STORAGE=sqlite:///x",
+    "tune": "CONFIG=configs/pages-baseline.yaml N=3 SPACE=configs/tune/baseline.yaml METRIC=role/macro_f1 "
+    "SAMPLER=random WORKERS=2 STORAGE=sqlite:///x",
     "ablate": 'CONFIG=configs/ablations/baseline.yaml ROW="a row" FOLDS=2',
     "transfer": 'CONFIG=configs/pages-baseline.yaml CORPORA="a=a.jsonl b=b.jsonl" FOLDS=2',
     "curve": 'CONFIG=configs/pages-baseline.yaml SITES="10 20" GOAL="text/f1=0.9" FOLDS=2',
@@ -41,7 +42,7 @@ GIVEN = {
     "drift": 'CORPUS=pages.jsonl COLUMNS="a=b"',
     "bench": 'SECTIONS="growth cost" MODEL=outputs/x',
     "server": "STORE=postgresql://x PORT=5001",
-}  # fmt: skip
+}
 """What each target is given here; those that are not named need nothing."""
 
 
@@ -52,9 +53,15 @@ def _recipe(target: str) -> str:
 
 def _make(*words: str) -> subprocess.CompletedProcess[str]:
     """`make`, without setting anything up."""
-    ready = [word for target in (".venv/.ready", ".venv/.bench", ".venv/.beside", ".venv/.spark") for word in ("-o", target)]
+    ready = [
+        word for target in (".venv/.ready", ".venv/.bench", ".venv/.beside", ".venv/.spark") for word in ("-o", target)
+    ]
     return subprocess.run(
-        ["make", "--no-print-directory", *ready, *words], cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+        ["make", "--no-print-directory", *ready, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin"},
     )
 
 
@@ -96,7 +103,9 @@ def test_a_target_that_lacks_a_variable_says_which(target: str) -> None:
 
 def test_a_variable_of_the_environment_promotes_nothing() -> None:
     environment = {"PATH": "/usr/bin:/bin", "FORCE": "by chance", "VERSION": "9", "DRY": "1"}
-    done = subprocess.run(["make", "-n", "-o", ".venv/.ready", "promote"], cwd=ROOT, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        ["make", "-n", "-o", ".venv/.ready", "promote"], cwd=ROOT, capture_output=True, text=True, env=environment
+    )
     assert (done.returncode, "-m train promote" in done.stdout) == (0, True), done.stderr
     assert not {"--force", "--version", "--dry-run"} & set(shlex.split(done.stdout))
 

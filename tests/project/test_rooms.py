@@ -1,4 +1,5 @@
-"""The house: a room of `train/` imports only rooms before it, no two modules import each other, and nothing happens on import."""
+"""The house: a room of `train/` imports only rooms before it, no two modules import each other, and nothing happens on
+import."""
 
 from __future__ import annotations
 
@@ -11,9 +12,24 @@ from pathlib import Path
 from tests.helpers.paths import ROOT
 
 ROOMS = (
-    "common", "runtime", "config", "corpus", "evaluation", "annotation", "models", "export", "tracking", "inference", "monitoring", "reports",
-    "training", "registry", "studies", "bench", "cli",
-)  # fmt: skip
+    "common",
+    "runtime",
+    "config",
+    "corpus",
+    "evaluation",
+    "annotation",
+    "models",
+    "export",
+    "tracking",
+    "inference",
+    "monitoring",
+    "reports",
+    "training",
+    "registry",
+    "studies",
+    "bench",
+    "cli",
+)
 """From the first to the last."""
 
 
@@ -58,7 +74,9 @@ def test_a_room_imports_only_rooms_before_it() -> None:
         if _room(module) in place and _room(other) in place and place[_room(other)] > place[_room(module)]
     ]
     assert back == [], "move what is needed to an earlier room"
-    assert [module for module, others in imports().items() if others & {"train.demo", "train.__main__"}] == ["train.cli.training"]
+    assert [module for module, others in imports().items() if others & {"train.demo", "train.__main__"}] == [
+        "train.cli.training"
+    ]
 
 
 def test_no_modules_import_each_other() -> None:
@@ -71,13 +89,15 @@ def test_no_modules_import_each_other() -> None:
 
 
 def test_nothing_happens_on_import() -> None:
-    """No module sets a variable of the environment, changes a stream, or loads what takes seconds only some verbs need."""
+    """No module sets a variable of the environment, changes a stream, or loads what takes seconds only some verbs
+    need."""
     code = (
         "import os, sys\n"
         "before = dict(os.environ), sys.stdout.errors\n"
         "import train.cli.app\n"
         "assert (dict(os.environ), sys.stdout.errors) == before\n"
-        "print(sorted({'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'optuna', 'matplotlib', 'pandas'} & set(sys.modules)))"
+        "print(sorted({'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'optuna', 'matplotlib', 'pandas'} & "
+        "set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,7 +10,9 @@ from tests.helpers import survival_rows
 from tests.helpers.survival_rows import add_row, render
 
 
-def test_what_was_told_is_in_the_table_with_each_fault_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_told_is_in_the_table_with_each_fault_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(survival_rows, "ROOT", tmp_path)
     monkeypatch.setattr(survival_rows, "SLOW", True)
     add_row("SIGKILL", "compose", "25 kills", 66.04)

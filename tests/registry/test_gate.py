@@ -51,13 +51,19 @@ def _contestant(folder: Path, **changes: Any) -> Contestant:
     named = {name: changes.pop(name) for name in list(changes) if name in told}
     labeler = cast(Labeler, SimpleNamespace(**{**told, **named}))
     usual: dict[str, Any] = {
-        "version": "1", "bundle": folder, "corpus_sha256": "c", "split_sha256": "s", "signature": {"in": "segments"}, "behaviour": Behaviour(TESTS, frozenset()),
-    }  # fmt: skip
+        "version": "1",
+        "bundle": folder,
+        "corpus_sha256": "c",
+        "split_sha256": "s",
+        "signature": {"in": "segments"},
+        "behaviour": Behaviour(TESTS, frozenset()),
+    }
     return Contestant(labeler=labeler, **{**usual, **changes})
 
 
 def _label(pages: list[Page]) -> Callable[[Any], list[Any]]:
-    """Records of pages by what a contestant's labeler says of itself: every so many segments wrong, spread over all sites."""
+    """Records of pages by what a contestant's labeler says of itself: every so many segments wrong, spread over all
+    sites."""
 
     def label(labeler: Any) -> list[Any]:
         records = []
@@ -102,7 +108,15 @@ def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_pat
     ]
     assert [verdict.rule for verdict in verdicts] == [*rules, "behaviour"]
     first = judge(new, None, pages, gate, _label(pages))
-    assert [verdict.rule for verdict in first] == ["good-enough", "every-role", "calibration", "test-sites", "latency", "size", "behaviour"]
+    assert [verdict.rule for verdict in first] == [
+        "good-enough",
+        "every-role",
+        "calibration",
+        "test-sites",
+        "latency",
+        "size",
+        "behaviour",
+    ]
     assert _refusing(first) == set()
 
 
@@ -129,8 +143,12 @@ def test_each_rule_refuses(gate: Gate, pages: list[Page], tmp_path: Path, change
     assert found <= {rule, *also}
 
 
-@pytest.mark.parametrize(("changes", "rule"), [({"corpus_sha256": "d"}, "same-pages"), ({"split_sha256": "t"}, "same-pages")])
-def test_other_pages_are_no_comparison(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "rule"), [({"corpus_sha256": "d"}, "same-pages"), ({"split_sha256": "t"}, "same-pages")]
+)
+def test_other_pages_are_no_comparison(
+    gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str
+) -> None:
     verdicts = judge(_contestant(tmp_path, **changes), _contestant(tmp_path, wrong=0.2), pages, gate, _label(pages))
     assert _refusing(verdicts) == {rule}
     assert "better" not in {verdict.rule for verdict in verdicts}, (
@@ -146,7 +164,9 @@ def test_other_pages_are_no_comparison(gate: Gate, pages: list[Page], tmp_path: 
         ({"sure": 0.5}, "calibration"),
     ],
 )
-def test_the_first_model_must_be_good_enough(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
+def test_the_first_model_must_be_good_enough(
+    gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str
+) -> None:
     assert rule in _refusing(judge(_contestant(tmp_path, **changes), None, pages, gate, _label(pages)))
 
 
@@ -173,7 +193,10 @@ def test_classes_that_no_page_has_are_not_judged(gate: Gate, pages: list[Page], 
 
 def test_what_does_not_apply_to_the_champion_is_not_lost(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
     skipped = Behaviour(TESTS - {"test_0"}, frozenset())
-    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8, behaviour=skipped), _contestant(tmp_path, behaviour=_failing(1))
+    champion, new = (
+        _contestant(tmp_path, wrong=0.2, sure=0.8, behaviour=skipped),
+        _contestant(tmp_path, behaviour=_failing(1)),
+    )
     assert _refusing(judge(new, champion, pages, gate, _label(pages))) == set()
 
 
@@ -198,13 +221,16 @@ WEAK = ("baseline.neighbours_before=0", "baseline.neighbours_after=0", "baseline
 
 @pytest.fixture(scope="module")
 def registered(corpus: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with two runs of the same pages, the second weak; registered in this order, and the first once more, as versions 1 to 3."""
+    """A store with two runs of the same pages, the second weak; registered in this order, and the first once more, as
+    versions 1 to 3."""
     folder = tmp_path_factory.mktemp("registered")
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         on = ("tracking.enabled=true", "tracking.experiment=test")
-        strong, weak = (toy_baseline(corpus, folder / name, *on, *more) for name, more in (("strong", ()), ("weak", WEAK)))
+        strong, weak = (
+            toy_baseline(corpus, folder / name, *on, *more) for name, more in (("strong", ()), ("weak", WEAK))
+        )
         made = [registry.register_outcome(outcome).version for outcome in (strong, weak)]
         tags = {"corpus.sha256": strong.corpus_sha256, "split.sha256": strong.split_sha256}
         made.append(registry.register(str(strong.model_uri), bundle_version="once more", tags=tags).version)
@@ -223,7 +249,9 @@ def runs(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return path
 
 
-def test_promote_and_roll_back(runs: Path, registered: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promote_and_roll_back(
+    runs: Path, registered: Path, pages: list[Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
@@ -317,7 +345,8 @@ def test_other_labels_and_unreadable_champions_do_not_pass(
     monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
     gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
     relabelled = [
-        page.with_segments(tuple(replace(s, role="boilerplate", story=None) for s in page.segments)) for page in read_pages(corpus)
+        page.with_segments(tuple(replace(s, role="boilerplate", story=None) for s in page.segments))
+        for page in read_pages(corpus)
     ]
     write_pages(tmp_path / "other.jsonl", relabelled)
     with pytest.raises(InputError, match="another corpus"):

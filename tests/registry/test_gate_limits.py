@@ -27,9 +27,21 @@ from train.runtime import Labeler
 STEP = 1 / 1024
 """Exact in binary, as are the limits: what meets a limit meets it to the last bit."""
 LIMITS = Gate(
-    least_gain=0.125, confidence=0.9, max_role_fall=0.25, max_topic_fall=0.5, max_ece_rise=0.125, max_page_ms=100.0, max_size_mb=8.0,
-    least_behaviour=0.75, least_role_f1=0.25, least_role_macro_f1=0.5, max_ece=0.25, least_sites=2, seed=1, samples=400,
-)  # fmt: skip
+    least_gain=0.125,
+    confidence=0.9,
+    max_role_fall=0.25,
+    max_topic_fall=0.5,
+    max_ece_rise=0.125,
+    max_page_ms=100.0,
+    max_size_mb=8.0,
+    least_behaviour=0.75,
+    least_role_f1=0.25,
+    least_role_macro_f1=0.5,
+    max_ece=0.25,
+    least_sites=2,
+    seed=1,
+    samples=400,
+)
 
 
 @dataclass
@@ -48,12 +60,22 @@ class Found:
 
     gains: dict[str, float] = field(
         default_factory=lambda: {
-            "role/macro_f1": 0.125, "role/f1/main": -0.25, "role/f1/related": 0.5, "role/f1/boilerplate": 0.0, "topic/f1/sport": -0.5, "topic/f1/business": 0.0,
+            "role/macro_f1": 0.125,
+            "role/f1/main": -0.25,
+            "role/f1/related": 0.5,
+            "role/f1/boilerplate": 0.0,
+            "topic/f1/sport": -0.5,
+            "topic/f1/business": 0.0,
         }
-    )  # fmt: skip
+    )
     low: float = STEP
     values: dict[str, float] = field(
-        default_factory=lambda: {"role/macro_f1": 0.5, "role/f1/main": 0.25, "role/f1/related": 0.5, "role/f1/boilerplate": 1.0}
+        default_factory=lambda: {
+            "role/macro_f1": 0.5,
+            "role/f1/main": 0.25,
+            "role/f1/related": 0.5,
+            "role/f1/boilerplate": 1.0,
+        }
     )
     ece: tuple[float, float] = (0.25, 0.125)
     milliseconds: float = 100.0
@@ -77,7 +99,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Found:
     monkeypatch.setattr(gates, "gain", gain)
     monkeypatch.setattr(gates, "evaluate", evaluate)
     monkeypatch.setattr(gates, "reliability", lambda pages, records: {"ece": made.ece[records == "champion"]})
-    monkeypatch.setattr(gates, "scored_classes", lambda pages: (["main", "related", "boilerplate"], ["sport", "business"]))
+    monkeypatch.setattr(
+        gates, "scored_classes", lambda pages: (["main", "related", "boilerplate"], ["sport", "business"])
+    )
     monkeypatch.setattr(gates, "page_milliseconds", lambda labeler: made.milliseconds if labeler.name == "new" else 0.0)
     monkeypatch.setattr(gates, "size_mb", lambda bundle: made.megabytes if bundle.name == "new" else 0.0)
     return made
@@ -87,16 +111,27 @@ def _contestant(name: str, **changes: Any) -> Contestant:
     tests = frozenset("abcd")
     behaved = Behaviour(tests - {"a"}, frozenset("a")) if name == "new" else Behaviour(frozenset("bcd"), frozenset())
     usual: dict[str, Any] = {
-        "version": name, "bundle": Path(name), "labeler": cast(Labeler, SimpleNamespace(name=name, topics=("sport", "business"))),
-        "corpus_sha256": "c", "split_sha256": "s", "signature": {"in": "x"}, "behaviour": behaved,
-    }  # fmt: skip
+        "version": name,
+        "bundle": Path(name),
+        "labeler": cast(Labeler, SimpleNamespace(name=name, topics=("sport", "business"))),
+        "corpus_sha256": "c",
+        "split_sha256": "s",
+        "signature": {"in": "x"},
+        "behaviour": behaved,
+    }
     return Contestant(**{**usual, **changes})
 
 
-def _refusals(*, first: bool = False, gate: Gate = LIMITS, new: Contestant | None = None, pages: list[Page] | None = None) -> set[str]:
+def _refusals(
+    *, first: bool = False, gate: Gate = LIMITS, new: Contestant | None = None, pages: list[Page] | None = None
+) -> set[str]:
     champion = None if first else _contestant("champion")
     verdicts = judge(
-        new or _contestant("new"), champion, two_sites() if pages is None else pages, gate, lambda labeler: cast(Any, labeler.name)
+        new or _contestant("new"),
+        champion,
+        two_sites() if pages is None else pages,
+        gate,
+        lambda labeler: cast(Any, labeler.name),
     )
     return {verdict.rule for verdict in verdicts if not verdict.passed}
 
@@ -131,7 +166,9 @@ def _beyond(**changes: Any) -> Callable[[Found], None]:
         (_beyond(megabytes=8.0 + STEP), "size"),
     ],
 )
-def test_what_is_beyond_a_limit_is_refused_by_its_rule_alone(found: Found, beyond: Callable[[Found], None], rule: str) -> None:
+def test_what_is_beyond_a_limit_is_refused_by_its_rule_alone(
+    found: Found, beyond: Callable[[Found], None], rule: str
+) -> None:
     beyond(found)
     assert _refusals() == {rule}
 
@@ -177,7 +214,9 @@ def test_sites_are_counted_and_not_pages(found: Found) -> None:
         (Behaviour(frozenset(), frozenset()), {"behaviour"}),
     ],
 )
-def test_three_of_four_tests_pass_and_none_that_the_champion_passes_is_lost(found: Found, behaved: Behaviour, refused: set[str]) -> None:
+def test_three_of_four_tests_pass_and_none_that_the_champion_passes_is_lost(
+    found: Found, behaved: Behaviour, refused: set[str]
+) -> None:
     assert _refusals(new=_contestant("new", behaviour=behaved)) == refused
 
 
@@ -192,7 +231,9 @@ def test_three_of_four_tests_pass_and_none_that_the_champion_passes_is_lost(foun
         ({"corpus_sha256": "d", "signature": {"in": "y"}}, {"same-pages", "signature"}),
     ],
 )
-def test_callers_of_the_champion_find_what_they_send_and_read(found: Found, changes: dict[str, Any], refused: set[str]) -> None:
+def test_callers_of_the_champion_find_what_they_send_and_read(
+    found: Found, changes: dict[str, Any], refused: set[str]
+) -> None:
     assert _refusals(new=_contestant("new", **changes)) == refused
     if "same-pages" in refused:
         assert found.asked == [], "nothing is compared on pages that the champion may have learnt from"
@@ -211,7 +252,9 @@ def test_what_neither_of_them_names_is_not_the_same(found: Found, unnamed: str) 
     assert verdicts[0].rule == "same-pages"
 
 
-def test_a_gain_has_an_interval_over_sites_however_many_pages_they_have(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_gain_has_an_interval_over_sites_however_many_pages_they_have(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Better on the nine pages of one site, worse on the one page of the other: of two sites that proves nothing."""
     monkeypatch.setattr(gates, "page_milliseconds", lambda labeler: 0.0)
     pages = two_sites()
@@ -229,7 +272,9 @@ def test_a_gain_has_an_interval_over_sites_however_many_pages_they_have(monkeypa
     assert better.found.startswith("+0.")
 
 
-def test_a_page_takes_the_median_of_what_is_timed_and_the_first_runs_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_takes_the_median_of_what_is_timed_and_the_first_runs_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Three runs that warm up, then so many fast ones and fewer slow ones."""
     took = iter([9.0, 9.0, 9.0, *[0.25] * 13, *[4.0] * 12])
     now = [0.0]
@@ -268,7 +313,9 @@ def pytest_says(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return told
 
 
-def test_behaviour_is_what_passes_and_what_fails_and_not_what_is_skipped(pytest_says: dict[str, Any], tmp_path: Path) -> None:
+def test_behaviour_is_what_passes_and_what_fails_and_not_what_is_skipped(
+    pytest_says: dict[str, Any], tmp_path: Path
+) -> None:
     assert behaviour.behaviour(tmp_path) == Behaviour(frozenset({"test_one"}), frozenset({"test_two"}))
     words = pytest_says["command"]
     assert words[words.index("--model") + 1] == str(tmp_path.resolve())
@@ -278,10 +325,18 @@ def test_behaviour_is_what_passes_and_what_fails_and_not_what_is_skipped(pytest_
 
 @pytest.mark.parametrize(
     ("code", "report"),
-    [(2, REPORT.format(more="")), (5, REPORT.format(more="")), (0, None), (0, "<testsuites/>"), (1, REPORT.format(more='<testcase name="x"><error>y</error></testcase>'))],
+    [
+        (2, REPORT.format(more="")),
+        (5, REPORT.format(more="")),
+        (0, None),
+        (0, "<testsuites/>"),
+        (1, REPORT.format(more='<testcase name="x"><error>y</error></testcase>')),
+    ],
     ids=["interrupted", "no tests", "no report", "an empty report", "an error"],
-)  # fmt: skip
-def test_tests_that_do_not_run_prove_no_behaviour(pytest_says: dict[str, Any], tmp_path: Path, code: int, report: str | None) -> None:
+)
+def test_tests_that_do_not_run_prove_no_behaviour(
+    pytest_says: dict[str, Any], tmp_path: Path, code: int, report: str | None
+) -> None:
     pytest_says |= {"code": code, "report": report}
     with pytest.raises(InputError, match="do not run"):
         behaviour.behaviour(tmp_path)
@@ -303,7 +358,10 @@ def test_the_shipped_gate_asks_for_95_percent_and_for_some_sites() -> None:
 
 def test_a_verdict_is_told_with_what_was_found_and_what_was_wanted(found: Found) -> None:
     verdicts = {
-        v.rule: v for v in judge(_contestant("new"), _contestant("champion"), two_sites(), LIMITS, lambda labeler: cast(Any, labeler.name))
+        v.rule: v
+        for v in judge(
+            _contestant("new"), _contestant("champion"), two_sites(), LIMITS, lambda labeler: cast(Any, labeler.name)
+        )
     }
     assert verdicts["better"] == Verdict(
         "better", True, "+0.125 (+0.001 to +1.000) role macro-F1", "+0.125 or more, and the interval above 0"

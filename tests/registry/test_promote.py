@@ -53,7 +53,9 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
 
     def contestant(found: Any) -> Any:
         if found.version in made.broken:
-            raise InputError("it is broken", expected="a sound one", remedy="train again", rule=made.broken[found.version])
+            raise InputError(
+                "it is broken", expected="a sound one", remedy="train again", rule=made.broken[found.version]
+            )
         return SimpleNamespace(version=found.version, labeler=None)
 
     def pages(found: Any, corpus: str | None) -> list[Page]:
@@ -80,7 +82,9 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(promotion, "_test_pages", pages)
     monkeypatch.setattr(promotion, "judge", judge)
     monkeypatch.setattr(promotion, "promote", promote)
-    monkeypatch.setattr(promotion, "refuse", lambda number, verdicts: made.done.append(("refuse", number, [v.rule for v in verdicts])))
+    monkeypatch.setattr(
+        promotion, "refuse", lambda number, verdicts: made.done.append(("refuse", number, [v.rule for v in verdicts]))
+    )
     return made
 
 
@@ -95,7 +99,11 @@ def test_a_version_that_passes_is_promoted_over_the_champion_it_was_judged_again
 def test_the_first_version_is_judged_against_none(scene: Scene) -> None:
     scene.champion = None
     assert promotion.run(GATE, which="3", corpus="here.jsonl") == Decision("3", None, [PASS], True, True)
-    assert scene.done == [("read pages", "3", "here.jsonl"), ("judge", "3", None), ("promote", "3", None, ["better"], None)]
+    assert scene.done == [
+        ("read pages", "3", "here.jsonl"),
+        ("judge", "3", None),
+        ("promote", "3", None, ["better"], None),
+    ]
 
 
 @pytest.mark.parametrize("verdicts", [[REFUSED], [PASS, REFUSED], [REFUSED, PASS]])
@@ -112,8 +120,12 @@ def test_what_is_forced_is_promoted_with_why_and_with_what_was_refused(scene: Sc
     assert scene.done[2:] == [("promote", "2", "1", ["size"], "it must")]
 
 
-@pytest.mark.parametrize(("verdicts", "forced", "passed"), [([PASS], None, True), ([REFUSED], None, False), ([REFUSED], "it must", True)])
-def test_a_dry_run_judges_and_changes_nothing(scene: Scene, verdicts: list[Verdict], forced: str | None, passed: bool) -> None:
+@pytest.mark.parametrize(
+    ("verdicts", "forced", "passed"), [([PASS], None, True), ([REFUSED], None, False), ([REFUSED], "it must", True)]
+)
+def test_a_dry_run_judges_and_changes_nothing(
+    scene: Scene, verdicts: list[Verdict], forced: str | None, passed: bool
+) -> None:
     scene.verdicts = verdicts
     assert promotion.run(GATE, dry=True, forced=forced) == Decision("2", "1", verdicts, passed, False)
     assert [what[0] for what in scene.done] == ["read pages", "judge"]
@@ -148,14 +160,19 @@ def test_who_is_overtaken_all_the_time_is_told(scene: Scene) -> None:
 def test_a_champion_that_cannot_be_read_refuses_what_is_not_forced(scene: Scene, rule: str) -> None:
     scene.broken = {"1": rule}
     found = promotion.run(GATE)
-    assert [(verdict.rule, verdict.passed) for verdict in found.verdicts] == [("champion-readable", False), ("better", True)]
+    assert [(verdict.rule, verdict.passed) for verdict in found.verdicts] == [
+        ("champion-readable", False),
+        ("better", True),
+    ]
     assert (found.passed, found.promoted, found.champion) == (False, False, "1")
     assert ("judge", "2", None) in scene.done
     assert promotion.run(GATE, forced="it is gone").promoted
     assert scene.done[-1] == ("promote", "2", "1", ["champion-readable", "better"], "it is gone")
 
 
-@pytest.mark.parametrize("broken", [{"1": "no-mlflow"}, {"2": "bad-bundle"}], ids=["the store is away", "the version itself"])
+@pytest.mark.parametrize(
+    "broken", [{"1": "no-mlflow"}, {"2": "bad-bundle"}], ids=["the store is away", "the version itself"]
+)
 def test_other_things_that_cannot_be_read_are_errors(scene: Scene, broken: dict[str, str]) -> None:
     scene.broken = broken
     with pytest.raises(InputError, match="it is broken"):
@@ -172,7 +189,9 @@ def test_pages_that_cannot_be_read_are_an_error_and_a_refusal_where_it_is_forced
     assert scene.done[-1] == ("promote", "2", "1", ["test-pages"], "it must")
 
 
-def test_a_contestant_is_its_versions_own_bundle_and_names_its_corpus_and_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_contestant_is_its_versions_own_bundle_and_names_its_corpus_and_split(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import mlflow
 
     folders = {"models:/newsparts/7": tmp_path / "seven"}
@@ -180,7 +199,9 @@ def test_a_contestant_is_its_versions_own_bundle_and_names_its_corpus_and_split(
     monkeypatch.setattr(promotion, "load_labeler", lambda folder: f"labeler of {Path(folder).name}")
     monkeypatch.setattr(promotion, "behaviour", lambda bundle: f"behaviour of {bundle.name}")
     signature = SimpleNamespace(to_dict=lambda: {"inputs": "x"})
-    monkeypatch.setattr(mlflow.models, "get_model_info", lambda uri: SimpleNamespace(signature=signature if uri in folders else None))
+    monkeypatch.setattr(
+        mlflow.models, "get_model_info", lambda uri: SimpleNamespace(signature=signature if uri in folders else None)
+    )
     tags = {"corpus.sha256": "c", "split.sha256": "s"}
     found = promotion._contestant(SimpleNamespace(version=7, tags=tags))
     assert (found.version, found.bundle, found.labeler, found.behaviour) == (
@@ -199,10 +220,14 @@ def test_test_pages_are_those_of_the_run_that_made_the_version(monkeypatch: pyte
 
     fetched: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        mlflow.artifacts, "download_artifacts", lambda run_id, artifact_path, dst_path: fetched.append((run_id, artifact_path))
+        mlflow.artifacts,
+        "download_artifacts",
+        lambda run_id, artifact_path, dst_path: fetched.append((run_id, artifact_path)),
     )
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(promotion, "part_of_run", lambda folder, part, corpus, sha256: asked.append((part, corpus, sha256)) or ["page"])
+    monkeypatch.setattr(
+        promotion, "part_of_run", lambda folder, part, corpus, sha256: asked.append((part, corpus, sha256)) or ["page"]
+    )
     registered = SimpleNamespace(version="7", run_id="r7", source="models:/m-7", tags={"corpus.sha256": "c"})
     assert promotion._test_pages(registered, "here.jsonl") == cast(list[Page], ["page"])
     assert fetched == [("r7", "config.yaml"), ("r7", "split.json")]

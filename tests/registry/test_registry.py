@@ -1,4 +1,5 @@
-"""The registry's lock and what moves under it: one client at a time looks, and moves an alias, and lets go whatever comes of it."""
+"""The registry's lock and what moves under it: one client at a time looks, and moves an alias, and lets go whatever
+comes of it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,17 @@ from train.registry import lock
 from train.registry import versions as registry
 from train.registry.lock import LOCK
 from train.registry.verdict import Verdict
-from train.registry.versions import HISTORY, ChampionMoved, promote, refuse, register, register_outcome, rollback, version, version_of
+from train.registry.versions import (
+    HISTORY,
+    ChampionMoved,
+    promote,
+    refuse,
+    register,
+    register_outcome,
+    rollback,
+    version,
+    version_of,
+)
 from train.training.outcome import Outcome
 
 VERDICTS = [Verdict("better", True, "+0.100", "+0.010 or more"), Verdict("size", False, "9 | 9 MB", "5 MB")]
@@ -89,7 +100,9 @@ def registered(client: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
-def test_all_that_is_looked_at_and_moved_is_under_the_lock(registered: Registry, act: Callable[[Registry], Any]) -> None:
+def test_all_that_is_looked_at_and_moved_is_under_the_lock(
+    registered: Registry, act: Callable[[Registry], Any]
+) -> None:
     act(registered)
     assert registered.asked[0] == f"create {LOCK}", "the lock first, then a look"
     assert registered.asked[-2:] == [f"look at {LOCK}", f"delete {LOCK}"], "and it is let go last"
@@ -119,8 +132,12 @@ def test_who_finds_the_lock_taken_waits_and_changes_nothing_meanwhile(
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
-@pytest.mark.parametrize("error", [MlflowException("the store broke"), KeyboardInterrupt()], ids=["an error", "a signal"])
-def test_the_lock_is_let_go_when_moving_fails(registered: Registry, act: Callable[[Registry], Any], error: BaseException) -> None:
+@pytest.mark.parametrize(
+    "error", [MlflowException("the store broke"), KeyboardInterrupt()], ids=["an error", "a signal"]
+)
+def test_the_lock_is_let_go_when_moving_fails(
+    registered: Registry, act: Callable[[Registry], Any], error: BaseException
+) -> None:
     def fails() -> None:
         raise error
 
@@ -130,7 +147,9 @@ def test_the_lock_is_let_go_when_moving_fails(registered: Registry, act: Callabl
     assert LOCK not in registered.models
 
 
-def test_the_champion_is_looked_at_once_the_lock_is_held(client: Registry, clock: Callable[[Callable[[], None]], None]) -> None:
+def test_the_champion_is_looked_at_once_the_lock_is_held(
+    client: Registry, clock: Callable[[Callable[[], None]], None]
+) -> None:
     """Who waits for another's promotion must see it."""
     _serving(client, "1")
     client.models[LOCK] = {"owner": me(), "token": "another's"}
@@ -150,7 +169,8 @@ def test_the_champion_is_looked_at_once_the_lock_is_held(client: Registry, clock
 
 
 @pytest.mark.parametrize(
-    ("present", "against", "moved"), [(None, None, True), ("1", "1", True), ("1", None, False), (None, "1", False), ("3", "1", False)]
+    ("present", "against", "moved"),
+    [(None, None, True), ("1", "1", True), ("1", None, False), (None, "1", False), ("3", "1", False)],
 )
 def test_a_version_serves_where_the_champion_is_the_one_it_was_judged_against(
     client: Registry, present: str | None, against: str | None, moved: bool
@@ -178,8 +198,12 @@ def test_a_lock_that_others_take_all_the_time_is_told_and_nothing_is_changed(
     assert LOCK in client.models, "it is another's"
 
 
-def test_the_lock_of_a_process_that_is_gone_is_taken_at_once(client: Registry, clock: Callable[[Callable[[], None]], None]) -> None:
-    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+def test_the_lock_of_a_process_that_is_gone_is_taken_at_once(
+    client: Registry, clock: Callable[[Callable[[], None]], None]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
     client.models[LOCK] = {"owner": f"{platform.node()} {done.stdout.strip()}", "token": "its"}
     waited: list[int] = []
     clock(lambda: waited.append(1))
@@ -189,7 +213,9 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_at_once(client: Registry, c
 
 
 @pytest.mark.parametrize(
-    "owner", [f"elsewhere {os.getpid()}", f"{platform.node()} {os.getpid()}"], ids=["of another machine", "of a living process"]
+    "owner",
+    [f"elsewhere {os.getpid()}", f"{platform.node()} {os.getpid()}"],
+    ids=["of another machine", "of a living process"],
 )
 def test_a_lock_that_is_seen_for_a_minute_is_taken_over_and_not_before(
     client: Registry, clock: Callable[[Callable[[], None]], None], owner: str
@@ -235,7 +261,9 @@ def test_a_promotion_says_why_on_the_version_and_moves_the_alias_before_the_hist
     assert "| size | **refused** |" in told.description
     assert told.description.startswith("promoted ")
     assert "Forced: yyy" in told.description
-    assert client.asked.index("move champion to 2") < client.asked.index(f"set {HISTORY}"), "a kill between the two loses nothing"
+    assert client.asked.index("move champion to 2") < client.asked.index(f"set {HISTORY}"), (
+        "a kill between the two loses nothing"
+    )
     refuse("3", VERDICTS)
     assert client.versions["3"].tags["gate"] == "refused"
     assert "gate.forced" not in client.versions["3"].tags
@@ -252,7 +280,14 @@ def test_a_promotion_says_why_on_the_version_and_moves_the_alias_before_the_hist
         ((), "3", "2", ["3", "2"]),
         (("1", "2", "3"), "3", "4", ["1", "2", "3", "4"]),
     ],
-    ids=["the first", "the second", "once more", "after an alias moved by hand", "before there was a history", "the fourth"],
+    ids=[
+        "the first",
+        "the second",
+        "once more",
+        "after an alias moved by hand",
+        "before there was a history",
+        "the fourth",
+    ],
 )
 def test_history_has_each_version_once_the_present_one_last(
     client: Registry, served: tuple[str, ...], champion: str | None, new: str, expected: list[str]
@@ -275,10 +310,22 @@ def test_history_has_each_version_once_the_present_one_last(
         (("1", "2"), "2", ("1",), None),
         ((), None, (), None),
     ],
-    ids=["the last", "not the last", "the one before was deleted", "moved by hand", "only one", "none is left", "none serves"],
+    ids=[
+        "the last",
+        "not the last",
+        "the one before was deleted",
+        "moved by hand",
+        "only one",
+        "none is left",
+        "none serves",
+    ],
 )
 def test_what_served_before_the_champion_and_is_still_there_serves_again(
-    client: Registry, served: tuple[str, ...], champion: str | None, deleted: tuple[str, ...], expected: tuple[str, str, list[str]] | None
+    client: Registry,
+    served: tuple[str, ...],
+    champion: str | None,
+    deleted: tuple[str, ...],
+    expected: tuple[str, str, list[str]] | None,
 ) -> None:
     client.models[MODEL][HISTORY] = json.dumps(served)
     if champion is not None:
@@ -305,7 +352,12 @@ def test_a_bundle_is_registered_once_and_the_alias_follows(registered: Registry)
     outcome = Outcome(Path("x"), {}, "run", "models:/m-2", "w", "c", "s")
     new = register_outcome(outcome)
     assert (new.version, new.was_new, registered.aliases["challenger"]) == ("5", True, "5")
-    assert registered.versions["5"].tags == {"bundle.version": "w", "corpus.sha256": "c", "split.sha256": "s", "run": "run"}
+    assert registered.versions["5"].tags == {
+        "bundle.version": "w",
+        "corpus.sha256": "c",
+        "split.sha256": "s",
+        "run": "run",
+    }
     assert registered.versions["5"].source == "models:/m-2"
 
 

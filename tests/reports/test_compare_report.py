@@ -24,18 +24,33 @@ def _scores(macro: float, interval: tuple[float, float], leak: float, leaks: tup
 @pytest.fixture
 def compared() -> Compared:
     """Three runs: the second is surely better and leaks surely less, the third is perhaps worse."""
-    scores = [_scores(value, (value - 0.1, value + 0.1), leak, (0, 1)) for value, leak in ((0.5, 0.2), (0.75, 0.125), (0.25, 0.2))]
+    scores = [
+        _scores(value, (value - 0.1, value + 0.1), leak, (0, 1))
+        for value, leak in ((0.5, 0.2), (0.75, 0.125), (0.25, 0.2))
+    ]
     gains = [_scores(0.25, (0.125, 0.375), -0.075, (-0.1, -0.05)), _scores(-0.25, (-0.5, 0.0), 0.0, (0.0, 0.0))]
-    costs: list[dict[str, float]] = [{"cost/train_s": 20.0, "size/mb": 2.0}, {"cost/train_s": 50.0}, {"cost/train_s": 5.0, "size/mb": 1.0}]
+    costs: list[dict[str, float]] = [
+        {"cost/train_s": 20.0, "size/mb": 2.0},
+        {"cost/train_s": 50.0},
+        {"cost/train_s": 5.0, "size/mb": 1.0},
+    ]
     alike = Change("same words", "main", ("main", "related", "main"))
     other = Change("other words", "related", ("main", "related", "related"))
-    return Compared(["a", "b", "c"], costs, ["run a", "run b", "run c"], scores, gains, {"p1": [other, alike], "p0": [alike]}, 9, 3)
+    return Compared(
+        ["a", "b", "c"], costs, ["run a", "run b", "run c"], scores, gains, {"p1": [other, alike], "p0": [alike]}, 9, 3
+    )
 
 
 def test_every_run_stands_beside_the_first_and_less_it(compared: Compared) -> None:
     assert heading(compared) == ["", "a", "b", "less a", "c", "less a"]
     by_name = {line[0]: line[1:] for line in rows(compared)}
-    assert by_name["role macro-F1"] == ["0.500", "0.750", "+0.250 (+0.125 to +0.375) ●", "0.250", "-0.250 (-0.500 to +0.000)"]
+    assert by_name["role macro-F1"] == [
+        "0.500",
+        "0.750",
+        "+0.250 (+0.125 to +0.375) ●",
+        "0.250",
+        "-0.250 (-0.500 to +0.000)",
+    ]
     assert by_name["leak"] == ["0.200", "0.125", "-0.075 (-0.100 to -0.050) ●", "0.200", "+0.000 (+0.000 to +0.000)"]
     assert by_name["training s"] == ["20", "50", "2.50 times", "5.0", "0.25 times"]
     assert by_name["model MB"] == ["2.0", "-", "", "1.0", "0.50 times"]
@@ -46,7 +61,9 @@ def test_every_run_stands_beside_the_first_and_less_it(compared: Compared) -> No
     ]
 
 
-def test_the_page_shows_what_is_read_differently_and_by_whom(compared: Compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_what_is_read_differently_and_by_whom(
+    compared: Compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_comparison(tmp_path / "compare.html", compared)
     text = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert told_by(text, "summary") == [
@@ -84,7 +101,19 @@ def test_the_drift_page_names_what_is_shifted_and_gives_the_numbers_of_all(tmp_p
     text = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert "<b>Shifted: role.</b>" in text
     assert "1,234 pages of 56 sites of new.jsonl, beside the unseen pages baseline v was tested on" in text
-    assert told_by(text, "td") == ["", "role", "0.500", "0.250", "0.375", "shifted", "confidence", "0.062", "0.750", "0.125", ""]
+    assert told_by(text, "td") == [
+        "",
+        "role",
+        "0.500",
+        "0.250",
+        "0.375",
+        "shifted",
+        "confidence",
+        "0.062",
+        "0.750",
+        "0.125",
+        "",
+    ]
     assert "role, x, y: reference 50%, 50%; new pages 25%, 75%" in text
     write_drift_page(tmp_path / "drift.html", shifts[1:], model="m", corpus="c", pages=1, sites=1)
     text = (tmp_path / "drift.html").read_text(encoding="utf-8")

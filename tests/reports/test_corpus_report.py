@@ -22,7 +22,15 @@ def _report(tmp_path: Path, pages: list[Page]) -> str:
 
 def test_the_report_shows_what_is_in_the_corpus(pages: list[Page], tmp_path: Path) -> None:
     html = _report(tmp_path, pages)
-    for heading in ("Findings", "Pages and sites", "Segments", "Topics", "Duplicates", "Label conflicts", "20 random pages"):
+    for heading in (
+        "Findings",
+        "Pages and sites",
+        "Segments",
+        "Topics",
+        "Duplicates",
+        "Label conflicts",
+        "20 random pages",
+    ):
         assert f"<h2>{heading}" in html
     assert html.count("<details") == SAMPLE
     assert html.count("<svg") == 10
@@ -34,9 +42,19 @@ def test_the_report_shows_what_is_in_the_corpus(pages: list[Page], tmp_path: Pat
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     evil = [
-        Page(f"{EVIL}{i}", f"{EVIL}.example", (Segment(EVIL, "main", 0, EVIL), Segment("$x^2$ \\frac", "boilerplate"), Segment("b\x00\u202e", "related", 1)), EVIL, EVIL)
+        Page(
+            f"{EVIL}{i}",
+            f"{EVIL}.example",
+            (
+                Segment(EVIL, "main", 0, EVIL),
+                Segment("$x^2$ \\frac", "boilerplate"),
+                Segment("b\x00\u202e", "related", 1),
+            ),
+            EVIL,
+            EVIL,
+        )
         for i in range(3)
-    ]  # fmt: skip
+    ]
     tags = tags_of(_report(tmp_path, evil))
     assert not [tag for tag, _ in tags if tag in ("script", "img", "iframe", "link", "object")]
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
@@ -47,8 +65,20 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 def test_conflicts_and_copies_are_counted() -> None:
     seen = CorpusStatistics()
-    seen.page(Page("a", "a.example", (Segment("Bridge closed for good", "main", 0), Segment("Read more here now", "boilerplate"))))
-    seen.page(Page("b", "b.example", (Segment("BRIDGE closed  for good", "related", 1), Segment("Read more here now", "boilerplate"))))
+    seen.page(
+        Page(
+            "a",
+            "a.example",
+            (Segment("Bridge closed for good", "main", 0), Segment("Read more here now", "boilerplate")),
+        )
+    )
+    seen.page(
+        Page(
+            "b",
+            "b.example",
+            (Segment("BRIDGE closed  for good", "related", 1), Segment("Read more here now", "boilerplate")),
+        )
+    )
     assert seen.conflicts() == [("Bridge closed for good", 2, {"main": 1, "related": 1}, True)]
     assert {role: copies for role, _, copies, _ in seen.repeats()} == {"main": 0, "related": 1, "boilerplate": 1}
 

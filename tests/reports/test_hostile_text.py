@@ -1,4 +1,5 @@
-"""Texts that try to be code: whatever pages, runs and corpora are called, what we write has the tags and attributes it is made of."""
+"""Texts that try to be code: whatever pages, runs and corpora are called, what we write has the tags and attributes it
+is made of."""
 
 from __future__ import annotations
 
@@ -53,7 +54,11 @@ def _pages(called: Spelling) -> list[Page]:
     for n in range(10):
         page = make_page(f"site{n % 5}", n)
         segments = tuple(
-            replace(s, text=f"{called(i)} {s.text}", topic=None if s.topic is None else called(["sport", "business"].index(s.topic)))
+            replace(
+                s,
+                text=f"{called(i)} {s.text}",
+                topic=None if s.topic is None else called(["sport", "business"].index(s.topic)),
+            )
             for i, s in enumerate(page.segments)
         )
         pages.append(
@@ -88,7 +93,14 @@ def _compared(pages: list[Page], records: list[dict[str, Any]], called: Spelling
     changes = {page.page_id: [Change(page.segments[0].text, "main", ("main", "related"))] for page in pages}
     names = [called(0), called(1)]
     return Compared(
-        names, [costs, costs], [None, None], scores, [gain(pages, others, records, bootstrap_samples=20)], changes, len(pages), 5
+        names,
+        [costs, costs],
+        [None, None],
+        scores,
+        [gain(pages, others, records, bootstrap_samples=20)],
+        changes,
+        len(pages),
+        5,
     )
 
 
@@ -110,13 +122,18 @@ def _error_browser(folder: Path, called: Spelling) -> Path:
     pages = _pages(called)
     records = _records(pages, called)
     answers = answers_of(pages, records)
-    write_error_browser(folder / "x.html", errors_of(pages, records, answers), pages, records, None, scored=len(answers.gold))
+    write_error_browser(
+        folder / "x.html", errors_of(pages, records, answers), pages, records, None, scored=len(answers.gold)
+    )
     return folder / "x.html"
 
 
 def _page_view(folder: Path, called: Spelling) -> Path:
     pages = _pages(called)
-    views = [View(r, p, [[(called(3), 1.0)] for _ in p.segments]) for p, r in zip(pages, _records(pages, called), strict=True)]
+    views = [
+        View(r, p, [[(called(3), 1.0)] for _ in p.segments])
+        for p, r in zip(pages, _records(pages, called), strict=True)
+    ]
     write_view(folder / "x.html", called(0), views, note=called(1))
     return folder / "x.html"
 
@@ -136,7 +153,9 @@ def _compare_report(folder: Path, called: Spelling) -> Path:
 
 
 def _drift_report(folder: Path, called: Spelling) -> Path:
-    shifts = [Shift(called(i), 0.3, 0.2, 0.1, True, (called(i), called(i + 1)), (0.5, 0.5), (0.1, 0.9)) for i in range(5)]
+    shifts = [
+        Shift(called(i), 0.3, 0.2, 0.1, True, (called(i), called(i + 1)), (0.5, 0.5), (0.1, 0.9)) for i in range(5)
+    ]
     write_drift_page(folder / "x.html", shifts, model=called(0), corpus=called(1), pages=1, sites=1)
     return folder / "x.html"
 
@@ -148,9 +167,13 @@ def _run_report(folder: Path, called: Spelling) -> Path:
 
 
 WRITERS: dict[str, Callable[[Path, Spelling], Path]] = {
-    "errors": _error_browser, "pages": _page_view, "corpus": _corpus_report, "compare": _compare_report, "drift": _drift_report,
+    "errors": _error_browser,
+    "pages": _page_view,
+    "corpus": _corpus_report,
+    "compare": _compare_report,
+    "drift": _drift_report,
     "report": _run_report,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module", params=WRITERS)
@@ -211,7 +234,15 @@ def test_a_cell_a_link_a_listing_and_a_title_keep_their_text_as_text(tmp_path: P
 
 @pytest.mark.parametrize(
     "address",
-    ["javascript:alert(1)", "data:text/html,x", "//a.example", "https://a.example/ x", "ftp://a.example", " https://a.example", None],
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//a.example",
+        "https://a.example/ x",
+        "ftp://a.example",
+        " https://a.example",
+        None,
+    ],
 )
 def test_an_address_that_is_none_of_the_web_is_no_link(address: str | None) -> None:
     assert link(address, "a page") == "a page"

@@ -19,7 +19,9 @@ def _pages(site: str, lang: str | None, count: int) -> list[Page]:
 
 
 def _scores(f1: float, pages: int, sites: int) -> Evaluation:
-    return Evaluation({"role/macro_f1": f1, "role/main_words_f1": f1}, {"role/macro_f1": (f1 - 0.1, f1 + 0.1)}, pages, sites, 0.9)
+    return Evaluation(
+        {"role/macro_f1": f1, "role/main_words_f1": f1}, {"role/macro_f1": (f1 - 0.1, f1 + 0.1)}, pages, sites, 0.9
+    )
 
 
 @pytest.fixture
@@ -33,11 +35,29 @@ def facts() -> Facts:
         "calibration": {"thresholds": {"main": 0.5, "related": 0.75, "boilerplate": 2.0}},
         "test": {"before": {"ece": 0.25}, "after": {"ece": 0.125, "brier": 0.0625, "coverage": {"50%": 0.875}}},
     }
-    languages = {"en": _scores(0.7, LEAST_PAGES, 2), "es": _scores(0.3, LEAST_PAGES - 1, 1), "it": _scores(0.6, LEAST_PAGES + 1, 3)}
+    languages = {
+        "en": _scores(0.7, LEAST_PAGES, 2),
+        "es": _scores(0.3, LEAST_PAGES - 1, 1),
+        "it": _scores(0.6, LEAST_PAGES + 1, 3),
+    }
     config = load_config(ROOT / "configs" / "pages-baseline.yaml", [])
     return Facts(
-        config, "newsparts", "1", parts, "c" * 64, "s" * 64, (), _scores(0.8, 5, 2), languages, certainty, {}, 1.0, ("numpy",), {}, "2026-01-02"
-    )  # fmt: skip
+        config,
+        "newsparts",
+        "1",
+        parts,
+        "c" * 64,
+        "s" * 64,
+        (),
+        _scores(0.8, 5, 2),
+        languages,
+        certainty,
+        {},
+        1.0,
+        ("numpy",),
+        {},
+        "2026-01-02",
+    )
 
 
 def test_languages_that_were_trained_on_are_told_and_no_others(facts: Facts) -> None:

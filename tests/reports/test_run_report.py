@@ -70,7 +70,9 @@ def test_both_families_leave_the_same_pages_and_figures(request: pytest.FixtureR
         root = ElementTree.parse(path).getroot()
         assert len(root.attrib["aria-label"]) > 20, f"{path.name} tells in words what it shows"
     told = json.loads((output / "slices.json").read_text())
-    assert {"dimension", "value", "segments", "pages", "sites", "macro_f1", "low", "high", "few"} <= set(told["slices"][0])
+    assert {"dimension", "value", "segments", "pages", "sites", "macro_f1", "low", "high", "few"} <= set(
+        told["slices"][0]
+    )
     steps = {line for text in (output / "steps.jsonl").read_text().splitlines() for line in json.loads(text)}
     expected = (
         {"learning_curve/validation/role/macro_f1"}
@@ -118,18 +120,25 @@ def test_errors_are_all_there_the_most_confident_first(pages: list[Page]) -> Non
         assert (error["read_as"], error["confidence"]) == (answer["role"], round(answer["confidence"], 4))
 
 
-def test_a_label_that_confident_learning_doubts_is_marked_on_its_segment_alone(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_that_confident_learning_doubts_is_marked_on_its_segment_alone(
+    pages: list[Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
     records = answered(pages)
     answers = answers_of(pages, records)
     every = [(e["page_id"], e["segment"]) for e in errors_of(pages, records, answers)]
     doubted = set(every[::5])
-    monkeypatch.setattr(error_browser, "label_errors", lambda *_: [SimpleNamespace(page_id=p, segment=i) for p, i in doubted])
+    monkeypatch.setattr(
+        error_browser, "label_errors", lambda *_: [SimpleNamespace(page_id=p, segment=i) for p, i in doubted]
+    )
     assert {(e["page_id"], e["segment"]) for e in errors_of(pages, records, answers) if e["doubtful"]} == doubted
 
 
 def _sites(pages: list[Page]) -> list[Page]:
     """The pages, their sites called by what would be code where it was not escaped."""
-    return [replace(page, site=f'{page.site}" onmouseover="y' if i % 2 else f"<i>{page.site}") for i, page in enumerate(pages)]
+    return [
+        replace(page, site=f'{page.site}" onmouseover="y' if i % 2 else f"<i>{page.site}")
+        for i, page in enumerate(pages)
+    ]
 
 
 @pytest.fixture
@@ -147,14 +156,20 @@ def browsed(pages: list[Page], tmp_path: Path) -> tuple[list[dict[str, Any]], st
 
 def test_every_error_says_to_the_filters_what_it_is(browsed: tuple[list[dict[str, Any]], str]) -> None:
     errors, text = browsed
-    told = [{k: v for k, v in attributes.items() if k.startswith("data-")} for tag, attributes in tags_of(text) if tag == "article"]
+    told = [
+        {k: v for k, v in attributes.items() if k.startswith("data-")}
+        for tag, attributes in tags_of(text)
+        if tag == "article"
+    ]
     assert told == [
         {
             "data-pair": f"{e['labelled']} read as {e['read_as']}",
             "data-site": e["site"],
             "data-sure": f"{e['confidence']:.4f}",
             "data-doubt": "1" if e["doubtful"] else "0",
-            "data-slices": "\n".join(f"{name.removeprefix('slice: ')}: {value}" for name, value in e.items() if name.startswith("slice: ")),
+            "data-slices": "\n".join(
+                f"{name.removeprefix('slice: ')}: {value}" for name, value in e.items() if name.startswith("slice: ")
+            ),
         }
         for e in errors
     ]
@@ -167,10 +182,16 @@ def test_every_choice_of_a_filter_says_how_many_errors_it_leaves(browsed: tuple[
     labels = told_by(text, "option")
     pairs = Counter(f"{e['labelled']} read as {e['read_as']}" for e in errors)
     sites = Counter(e["site"] for e in errors)
-    slices = Counter(f"{name.removeprefix('slice: ')}: {value}" for e in errors for name, value in e.items() if name.startswith("slice: "))
+    slices = Counter(
+        f"{name.removeprefix('slice: ')}: {value}"
+        for e in errors
+        for name, value in e.items()
+        if name.startswith("slice: ")
+    )
     assert dict(zip(values, labels, strict=True)) == {
-        "": "all", **{value: f"{value} ({n:,})" for value, n in (pairs + sites + slices).items()},
-    }  # fmt: skip
+        "": "all",
+        **{value: f"{value} ({n:,})" for value, n in (pairs + sites + slices).items()},
+    }
     assert values.count("") == 3
     for known in (pairs, sites):
         numbers = [known[str(value)] for value in values if value in known]
@@ -181,7 +202,11 @@ def test_an_error_stands_among_its_neighbours(browsed: tuple[list[dict[str, Any]
     errors, text = browsed
     by_id = {page.page_id: page for page in pages}
     for error, tags in zip(errors, after_each(text, "article"), strict=True):
-        classes = [str(attributes["class"]) for tag, attributes in tags if tag == "div" and "seg " in str(attributes.get("class"))]
+        classes = [
+            str(attributes["class"])
+            for tag, attributes in tags
+            if tag == "div" and "seg " in str(attributes.get("class"))
+        ]
         i, n = error["segment"], len(by_id[error["page_id"]].segments)
         assert len(classes) == min(n, i + 4) - max(0, i - 3), "three to each side, as far as the page goes"
         assert ["chosen" in c for c in classes] == [k == min(i, 3) for k in range(len(classes))]
@@ -222,7 +247,12 @@ def test_stories_are_boxed_named_once_and_go_on_behind_what_stands_between(pages
     boxes = [attributes for tag, attributes in tags_of(shown) if tag == "section"]
     names = ["main story · sport 0.70", "related story 1", "related story 2 · <b> 0.70", "main story, continued"]
     assert [box["aria-label"] for box in boxes] == names
-    assert [box["class"] for box in boxes] == ["story role-main", "story role-related", "story role-related", "story role-main"]
+    assert [box["class"] for box in boxes] == [
+        "story role-main",
+        "story role-related",
+        "story role-related",
+        "story role-main",
+    ]
     assert told_by(shown, "h3") == names
     assert "8 segments, 3 stories" in shown
 
@@ -231,16 +261,23 @@ def test_a_tip_tells_the_scores_the_label_and_the_story_of_its_segment(pages: li
     page, record = pages[0], answered(pages)[0]
     place = next(i for i, s in enumerate(page.segments) if s.role == "related")
     tip = segment_html(
-        View(record, page, [[(f"feature {i}", i - 2.0)] for i in range(len(page.segments))]), place, record["segments"][place]
+        View(record, page, [[(f"feature {i}", i - 2.0)] for i in range(len(page.segments))]),
+        place,
+        record["segments"][place],
     )
     answer, gold = record["segments"][place], page.segments[place]
-    expected = {**{role: f"{answer['scores'][role]:.3f}" for role in ROLES}, "labelled": f"related, story {gold.story}, {gold.topic}"}
+    expected = {
+        **{role: f"{answer['scores'][role]:.3f}" for role in ROLES},
+        "labelled": f"related, story {gold.story}, {gold.topic}",
+    }
     expected |= {} if answer["story"] is None else {"story": str(answer["story"])}
     expected[f"why: feature {place}"] = f"{place - 2.0:+.2f}"
     assert dict(zip(told_by(tip, "dt"), told_by(tip, "dd"), strict=True)) == expected
 
 
-def test_a_view_shows_so_many_pages_and_says_so(pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_shows_so_many_pages_and_says_so(
+    pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(page_view, "MOST_PAGES", 3)
     views = [View(record, page) for page, record in zip(pages, answered(pages), strict=True)]
     for n, cut in ((3, False), (4, True)):
@@ -260,7 +297,15 @@ def test_odd_test_parts_leave_a_report_too(case: str, pages: list[Page], tmp_pat
     elif case == "short":
         some = [page.with_segments(tuple(replace(s, text="a b") for s in page.segments)) for page in some]
     elif case == "odd keys":
-        odd = {"k" * 300: "a", "a b": 1, "a-b": 2, "language": "x", "html": "<p>" * 10_000, "list": ["a"], "empty": None}
+        odd = {
+            "k" * 300: "a",
+            "a b": 1,
+            "a-b": 2,
+            "language": "x",
+            "html": "<p>" * 10_000,
+            "list": ["a"],
+            "empty": None,
+        }
         some = [replace(page, extra={} if i % 2 else odd) for i, page in enumerate(pages[:12])]
     records = answered(some)
     if case == "sure of an absent role":
@@ -289,8 +334,14 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     evil = []
     for n in range(8):
         page = make_page(f"evil{n}", n)
-        segments = tuple(replace(s, text=f"{EVIL} {s.text} \ud800", topic=EVIL if s.topic else None) for s in page.segments)
-        evil.append(replace(page, page_id=f"{EVIL}{n}", site=f'{EVIL}"{n}', lang=EVIL, url="javascript:alert(1)", segments=segments))
+        segments = tuple(
+            replace(s, text=f"{EVIL} {s.text} \ud800", topic=EVIL if s.topic else None) for s in page.segments
+        )
+        evil.append(
+            replace(
+                page, page_id=f"{EVIL}{n}", site=f'{EVIL}"{n}', lang=EVIL, url="javascript:alert(1)", segments=segments
+            )
+        )
     records = answered(evil)
     for record in records:
         for story in record["stories"]:
@@ -298,7 +349,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     answers = answers_of(evil, records)
     why = [[(EVIL, 1.0)] for _ in evil[0].segments]
     write_view(tmp_path / "view.html", EVIL, [View(r, p, why) for p, r in zip(evil, records, strict=True)])
-    write_error_browser(tmp_path / "errors.html", errors_of(evil, records, answers), evil, records, None, scored=len(answers.gold))
+    write_error_browser(
+        tmp_path / "errors.html", errors_of(evil, records, answers), evil, records, None, scored=len(answers.gold)
+    )
     for name, scripts in (("view.html", 0), ("errors.html", 1)):
         tags = tags_of((tmp_path / name).read_text(encoding="utf-8"))
         assert sum(tag == "script" for tag, _ in tags) == scripts
@@ -322,7 +375,11 @@ def test_show_writes_a_page_with_labels_beside_answers(baseline: Path, pages: li
 
 
 def test_what_is_learnt_step_by_step_is_drawn_where_there_are_two_steps() -> None:
-    points = {"train/loss": [(1, 2.0), (30, 0.5)], "learning_curve/validation/f1": [(4, 0.25), (9, 0.75)], "train/once": [(1, 1.0)]}
+    points = {
+        "train/loss": [(1, 2.0), (30, 0.5)],
+        "learning_curve/validation/f1": [(4, 0.25), (9, 0.75)],
+        "train/once": [(1, 1.0)],
+    }
     found = training_figures(points)
     assert {name: drawing.alternative for name, drawing in found.items()} == {
         "train/loss": "train/loss: from 2 at 1 to 0.5 at 30",
@@ -338,17 +395,25 @@ def test_what_is_learnt_step_by_step_is_drawn_where_there_are_two_steps() -> Non
         ([(0.6, 0.601, 10)], "0.1% below", "neither over- nor underconfident"),
     ],
 )
-def test_a_report_says_how_far_confidence_lies_from_what_is_right(bins: list[tuple[float, float, int]], lean: str, word: str) -> None:
+def test_a_report_says_how_far_confidence_lies_from_what_is_right(
+    bins: list[tuple[float, float, int]], lean: str, word: str
+) -> None:
     told = run_report._sureness({"after": {"bins": bins, "coverage": {"50%": 0.875}}})
     assert f"is {lean} the share that is right: it is {word}. The surest half is right in 87.5% of cases." in told
 
 
-def test_a_view_of_a_run_has_a_page_of_each_of_the_worst_sites(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_of_a_run_has_a_page_of_each_of_the_worst_sites(
+    pages: list[Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_report, "SHOWN_VIEWS", 3)
     records = answered(pages)
     sites = site_slices(answers_of(pages, records))
     parts = {"train": [], "validation": [], "test": pages}
     told = Told("t", {}, parts, records, evaluate(pages, records, bootstrap_samples=0), {}, {}, {}, None, 20, 0)
     views = run_report._views(told, sites)
-    assert [view.record["page_id"] for view in views] == [f"{site.value.removesuffix('.example')}-0" for site in sites[:3]]
-    assert [view.gold for view in views] == [next(page for page in pages if page.site == site.value) for site in sites[:3]]
+    assert [view.record["page_id"] for view in views] == [
+        f"{site.value.removesuffix('.example')}-0" for site in sites[:3]
+    ]
+    assert [view.gold for view in views] == [
+        next(page for page in pages if page.site == site.value) for site in sites[:3]
+    ]

@@ -1,4 +1,5 @@
-"""Signs of a caption: what they see, that they stay at the ends of a text, and that older bundles are read as they were made."""
+"""Signs of a caption: what they see, that they stay at the ends of a text, and that older bundles are read as they were
+made."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def test_only_the_ends_of_a_text_are_read() -> None:
 
 
 def test_a_quick_look_misses_nothing_that_a_sign_would_find() -> None:
-    """Words and letters that must be there are looked for first; letters of any case, and of none, make no difference."""
+    """Words and letters that must be there are looked for first; letters of any case, and of none, make no
+    difference."""
     rng = random.Random(5)
     parts = [part for words, letters, _ in _SIGNS.values() for part in (*words.split(), *letters)]
     parts += [
@@ -76,7 +78,8 @@ def test_a_quick_look_misses_nothing_that_a_sign_would_find() -> None:
     joints = ["", " ", "  ", "-", ".", "/", "_", "\n", "\u00a0", "e"]
     for _ in range(20_000):
         text = "".join(
-            rng.choice(parts).upper() if rng.random() < 0.2 else rng.choice(parts) + rng.choice(joints) for _ in range(rng.randrange(1, 5))
+            rng.choice(parts).upper() if rng.random() < 0.2 else rng.choice(parts) + rng.choice(joints)
+            for _ in range(rng.randrange(1, 5))
         )
         ends = f"{text[:END_CHARS]} {text[-END_CHARS:]}"
         expected = [re.search(sign, ends, re.IGNORECASE) is not None for _, _, sign in _SIGNS.values()]
@@ -93,13 +96,18 @@ def test_counted_are_the_numbers_and_then_the_captions() -> None:
     assert counted([]).shape == (0, len(COUNTED_NAMES))
 
 
-def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Its network has an input of fewer numbers: it would refuse more."""
     given: list[np.ndarray] = []
 
     class Session:
         def get_inputs(self) -> list[Any]:
-            return [SimpleNamespace(name="vectors", shape=[1, "n", 4]), SimpleNamespace(name="numbers", shape=[1, "n", len(NUMBER_NAMES)])]
+            return [
+                SimpleNamespace(name="vectors", shape=[1, "n", 4]),
+                SimpleNamespace(name="numbers", shape=[1, "n", len(NUMBER_NAMES)]),
+            ]
 
         def get_outputs(self) -> list[Any]:
             return [SimpleNamespace(name="states")]
@@ -148,4 +156,6 @@ def test_a_text_has_its_signs_wherever_it_stands(make_config: Callable[..., Conf
     read = [["Ferries stay in port", "Photo: Ana Lind", "Ferries stay in port"], [], ["Photo: Ana Lind"]]
     _, found = family.reader().read(read)
     first = len(NUMBER_NAMES)
-    assert np.array_equal(found[:, first : first + len(CAPTION_NAMES)], captions([text for page in read for text in page]))
+    assert np.array_equal(
+        found[:, first : first + len(CAPTION_NAMES)], captions([text for page in read for text in page])
+    )

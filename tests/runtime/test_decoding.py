@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.runtime.decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, Decoder, read_stories, role_scores, softmax, states_of
+from train.runtime.decoding import (
+    BEGINS,
+    BOILERPLATE,
+    GOES_ON,
+    MAIN,
+    STATES,
+    Decoder,
+    read_stories,
+    role_scores,
+    softmax,
+    states_of,
+)
 from train.runtime.text import ROLES
 
 
@@ -21,7 +32,8 @@ def _random_decoder(rng: np.random.Generator, weight: float, prior_weight: float
 
 
 def _by_all_paths(decoder: Decoder, local: np.ndarray) -> np.ndarray:
-    """Each state's share of the sum over all paths: local scores without their share of the prior, times the weighted chain."""
+    """Each state's share of the sum over all paths: local scores without their share of the prior, times the weighted
+    chain."""
     total = np.zeros_like(local)
     for path in product(range(4), repeat=len(local)):
         chain = np.exp(decoder.log_start)[path[0]]
@@ -48,7 +60,9 @@ def test_the_posterior_is_the_sum_over_all_paths(weight: float, prior_weight: fl
     found = decoder.posterior(local)
     assert np.abs(found - expected).max() < 1e-9
     # Roles in their own order: related is told by two states.
-    by_role = np.stack([expected[:, MAIN], expected[:, BEGINS] + expected[:, GOES_ON], expected[:, BOILERPLATE]], axis=1)
+    by_role = np.stack(
+        [expected[:, MAIN], expected[:, BEGINS] + expected[:, GOES_ON], expected[:, BOILERPLATE]], axis=1
+    )
     assert np.abs(role_scores(found) - by_role).max() < 1e-9
     best = by_role[np.arange(n), read_stories(found)[0]]
     assert (best >= by_role.max(axis=1) - 1e-9).all()
@@ -79,7 +93,9 @@ def test_the_prior_is_divided_out_of_one_segment_by_hand() -> None:
     local = np.full((1, 4), 0.25)
     assert Decoder(*uniform, prior, 1.0, 1.0).posterior(local)[0] == pytest.approx(np.array([2, 4, 8, 8]) / 22)
     assert Decoder(*uniform, prior, 1.0, 0.0).posterior(local)[0] == pytest.approx([0.25] * 4)
-    assert Decoder(*uniform, prior, 0.5, 1.0).posterior(local)[0] == pytest.approx(np.sqrt([2, 4, 8, 8]) / np.sqrt([2, 4, 8, 8]).sum())
+    assert Decoder(*uniform, prior, 0.5, 1.0).posterior(local)[0] == pytest.approx(
+        np.sqrt([2, 4, 8, 8]) / np.sqrt([2, 4, 8, 8]).sum()
+    )
 
 
 def test_starts_transitions_and_shares_are_counted_page_by_page() -> None:
@@ -126,11 +142,27 @@ def test_the_first_related_segment_begins_a_story_whatever_it_says() -> None:
 
 def test_a_story_goes_on_across_boilerplate_and_main() -> None:
     posterior = np.vstack(
-        [_rows((0.8, 0.1)), BOILERPLATE_ROW, _rows((0.2, 0.7)), MAIN_ROW, _rows((0.2, 0.7)), BOILERPLATE_ROW, _rows((0.7, 0.2))]
+        [
+            _rows((0.8, 0.1)),
+            BOILERPLATE_ROW,
+            _rows((0.2, 0.7)),
+            MAIN_ROW,
+            _rows((0.2, 0.7)),
+            BOILERPLATE_ROW,
+            _rows((0.7, 0.2)),
+        ]
     )
     roles, stories = read_stories(posterior)
     assert stories == [1, None, 1, 0, 1, None, 2]
-    assert [ROLES[role] for role in roles] == ["related", "boilerplate", "related", "main", "related", "boilerplate", "related"]
+    assert [ROLES[role] for role in roles] == [
+        "related",
+        "boilerplate",
+        "related",
+        "main",
+        "related",
+        "boilerplate",
+        "related",
+    ]
 
 
 def test_related_wins_by_the_sum_of_its_two_states() -> None:
@@ -143,8 +175,14 @@ def test_a_story_number_that_is_new_on_the_page_begins_and_a_known_one_goes_on()
     roles = ["related", "related", "boilerplate", "related", "main", "related", "related"]
     states = states_of(roles, [3, 3, None, 1, 0, 3, 1])
     assert [STATES[state] for state in states] == [
-        "related-begins", "related-goes-on", "boilerplate", "related-begins", "main", "related-goes-on", "related-goes-on",
-    ]  # fmt: skip
+        "related-begins",
+        "related-goes-on",
+        "boilerplate",
+        "related-begins",
+        "main",
+        "related-goes-on",
+        "related-goes-on",
+    ]
 
 
 def test_softmax_by_hand() -> None:

@@ -29,7 +29,9 @@ def test_a_longer_segment_keeps_its_head_and_its_tail() -> None:
     assert headed.ids(["w0 w1 w2"], _tokenizer()) == [[1, 4, 5, 2]]
 
 
-def test_every_segment_has_the_vector_of_its_own_text_and_the_numbers_of_its_own_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_segment_has_the_vector_of_its_own_text_and_the_numbers_of_its_own_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(encoder, "BATCH_TOKENS", 12)
     embedded: list[list[int]] = []
 

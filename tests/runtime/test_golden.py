@@ -15,8 +15,20 @@ from train.runtime import BundleError, golden
 RECORD: dict[str, Any] = {
     "page_id": "p",
     "segments": [
-        {"text": "Bridge reopens", "role": "main", "confidence": 0.75, "scores": {"main": 0.75, "related": 0.25}, "story": 0},
-        {"text": "Log in", "role": "boilerplate", "confidence": 0.5, "scores": {"main": 0.5, "related": 0.5}, "story": None},
+        {
+            "text": "Bridge reopens",
+            "role": "main",
+            "confidence": 0.75,
+            "scores": {"main": 0.75, "related": 0.25},
+            "story": 0,
+        },
+        {
+            "text": "Log in",
+            "role": "boilerplate",
+            "confidence": 0.5,
+            "scores": {"main": 0.5, "related": 0.5},
+            "story": None,
+        },
     ],
     "stories": [{"story": 0, "role": "main", "topic": "sport", "confidence": 0.5, "segments": [0]}],
 }
@@ -67,16 +79,30 @@ def test_numbers_may_differ_by_a_thousandth(folder: Path, by: float, told: bool,
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        (lambda record: record["segments"][1].update(role="related"), "page 'p', segments/1/role: 'related', exported as 'boilerplate'"),
+        (
+            lambda record: record["segments"][1].update(role="related"),
+            "page 'p', segments/1/role: 'related', exported as 'boilerplate'",
+        ),
         (lambda record: record["segments"][0].update(story=1), "page 'p', segments/0/story: 1, exported as 0"),
-        (lambda record: record["stories"][0].update(topic="business"), "page 'p', stories/0/topic: 'business', exported as 'sport'"),
-        (lambda record: record["stories"][0]["segments"].append(1), "page 'p', stories/0/segments: [0, 1], exported as [0]"),
+        (
+            lambda record: record["stories"][0].update(topic="business"),
+            "page 'p', stories/0/topic: 'business', exported as 'sport'",
+        ),
+        (
+            lambda record: record["stories"][0]["segments"].append(1),
+            "page 'p', stories/0/segments: [0, 1], exported as [0]",
+        ),
         (lambda record: record["stories"].pop(), "page 'p', stories: []"),
         (lambda record: record["segments"][0].update(unsure=True), "page 'p', segments/0: "),
-        (lambda record: record["segments"][1].update(confidence=None), "page 'p', segments/1/confidence: None, exported as 0.5"),
+        (
+            lambda record: record["segments"][1].update(confidence=None),
+            "page 'p', segments/1/confidence: None, exported as 0.5",
+        ),
     ],
 )
-def test_labels_stories_and_topics_must_be_equal(folder: Path, change: Callable[[dict[str, Any]], None], where: str) -> None:
+def test_labels_stories_and_topics_must_be_equal(
+    folder: Path, change: Callable[[dict[str, Any]], None], where: str
+) -> None:
     (line,) = golden.differences(_changed(change), folder)
     assert line.startswith(where)
 

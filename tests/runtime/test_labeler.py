@@ -48,7 +48,8 @@ def test_each_role_has_the_scores_of_its_own_states() -> None:
 
 
 def test_the_chain_reads_first_and_the_temperature_divides_once_after_it() -> None:
-    """Local scores 6 : 1 : 1 : 1 times starts 6 : 4 : 5 : 4 are 36 : 4 : 9 for main, boilerplate and related; their square roots 6 : 2 : 3."""
+    """Local scores 6 : 1 : 1 : 1 times starts 6 : 4 : 5 : 4 are 36 : 4 : 9 for main, boilerplate and related; their
+    square roots 6 : 2 : 3."""
     start = np.log(np.array([6, 4, 5, 4]) / 19)
     decoder = Decoder(start, np.log(np.full((4, 4), 0.25)), np.log(np.full(4, 0.25)), 1.0, 0.0)
     reader = Told({"a": np.array([6, 1, 1, 1]) / 9})
@@ -79,14 +80,22 @@ def test_topics_have_their_own_temperature_once_and_roles_theirs() -> None:
     record = next(labeler.label([("p", ["a", "b"])]))
     assert record["segments"][0]["scores"]["main"] == pytest.approx(0.64)
     assert record["stories"] == [
-        {"story": 0, "role": "main", "topic": "business", "confidence": pytest.approx(6 / 9, abs=1e-6), "segments": [0, 1]}
+        {
+            "story": 0,
+            "role": "main",
+            "topic": "business",
+            "confidence": pytest.approx(6 / 9, abs=1e-6),
+            "segments": [0, 1],
+        }
     ]
     assert labeler.story_topics([["a", "b"]], [[0, 0]])[0][0] == pytest.approx([6 / 9, 3 / 9])
     assert next(labeler.read([("p", ["a", "b"])])).topics[0] == pytest.approx([0.8, 0.2]), "a reading is not calibrated"
 
 
 def test_without_topics_a_story_is_as_sure_as_its_segments_on_average() -> None:
-    reader = Told({"a": [36 / 49, 4 / 49, 9 / 49, 0], "b": [0.5, 0.0, 0.25, 0.25], "c": [0, 0, 1, 0], "d": [0, 0.75, 0.25, 0]})
+    reader = Told(
+        {"a": [36 / 49, 4 / 49, 9 / 49, 0], "b": [0.5, 0.0, 0.25, 0.25], "c": [0, 0, 1, 0], "d": [0, 0.75, 0.25, 0]}
+    )
     record = next(_labeler(reader, calibration=Calibration(role_temperature=2.0)).label([("p", ["a", "c", "b", "d"])]))
     main, related = record["stories"]
     assert (main["story"], main["role"], main["topic"], main["segments"]) == (0, "main", None, [0, 2])
@@ -96,13 +105,17 @@ def test_without_topics_a_story_is_as_sure_as_its_segments_on_average() -> None:
 
 
 def test_an_answer_is_unsure_below_the_threshold_of_its_own_role_after_calibration() -> None:
-    reader = Told({"a": [36 / 49, 4 / 49, 9 / 49, 0], "b": [4 / 49, 36 / 49, 9 / 49, 0], "c": [4 / 49, 9 / 49, 36 / 49, 0]})
+    reader = Told(
+        {"a": [36 / 49, 4 / 49, 9 / 49, 0], "b": [4 / 49, 36 / 49, 9 / 49, 0], "c": [4 / 49, 9 / 49, 36 / 49, 0]}
+    )
     calibration = Calibration(2.0, 1.0, {"main": 0.6, "boilerplate": 0.5})
     segments = next(_labeler(reader, calibration=calibration).label([("p", ["a", "b", "c"])], unsure=True))["segments"]
     assert {s["role"]: s["unsure"] for s in segments} == {"main": True, "boilerplate": False, "related": False}
     assert {s["confidence"] for s in segments} == {0.545455}
     at_it = Calibration(2.0, 1.0, {"main": 0.545455})
-    assert next(_labeler(reader, calibration=at_it).label([("p", ["a"])], unsure=True))["segments"][0]["unsure"] is False
+    assert (
+        next(_labeler(reader, calibration=at_it).label([("p", ["a"])], unsure=True))["segments"][0]["unsure"] is False
+    )
 
 
 def test_records_come_page_by_page_in_order_with_the_texts_as_they_came() -> None:

@@ -18,7 +18,9 @@ from train.runtime.text import clean
 
 KINDS = [("word", (1, 1)), ("word", (1, 2)), ("char_wb", (2, 4)), ("char_wb", (1, 3)), ("char_wb", (4, 5))]
 TEXTS = st.lists(
-    st.text(st.one_of(st.characters(exclude_categories=[]), st.sampled_from("aAbB_ İΣß'-.1\n")), max_size=30), min_size=1, max_size=8
+    st.text(st.one_of(st.characters(exclude_categories=[]), st.sampled_from("aAbB_ İΣß'-.1\n")), max_size=30),
+    min_size=1,
+    max_size=8,
 )
 PAGE = [clean(s.text) for n in range(6) for s in make_page(f"site{n}", n).segments]
 
@@ -42,7 +44,9 @@ def test_any_text_has_the_rows_of_scikit_learn(analyzer: str, ngram_range: tuple
 
 
 @pytest.mark.parametrize(("analyzer", "ngram_range"), KINDS)
-def test_batches_and_unknown_terms_change_nothing(analyzer: str, ngram_range: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_and_unknown_terms_change_nothing(
+    analyzer: str, ngram_range: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reference = _reference(analyzer, ngram_range).fit(PAGE[::2])
     expected = reference.transform([*PAGE, "", "a", "new words"])
     monkeypatch.setattr(reading, "BATCH_CHARS", 100)
@@ -89,7 +93,9 @@ def test_a_vocabulary_without_terms_counts_nothing() -> None:
     assert Vectoriser.of(reference).transform(["some words", ""]).shape == (2, 0)
 
 
-@pytest.mark.parametrize("setting", [{"analyzer": "char"}, {"ngram_range": (1, 3)}, {"lowercase": False}, {"norm": "l1"}])
+@pytest.mark.parametrize(
+    "setting", [{"analyzer": "char"}, {"ngram_range": (1, 3)}, {"lowercase": False}, {"norm": "l1"}]
+)
 def test_another_kind_of_vectoriser_is_refused(setting: dict[str, object]) -> None:
     fitted = TfidfVectorizer(**{"sublinear_tf": True, **setting}).fit(PAGE)
     with pytest.raises(ValueError, match="another kind"):

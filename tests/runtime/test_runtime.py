@@ -22,7 +22,10 @@ TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
 
 @pytest.mark.parametrize("module", ["train.runtime", "train.runtime.baseline", "train.runtime.encoder"])
 def test_reading_needs_no_training_library(module: str) -> None:
-    code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'onnxruntime'}}))"
+    code = (
+        f"import sys, {module}; print(sorted(set(sys.modules) & "
+        f"{{'torch', 'transformers', 'mlflow', 'sklearn', 'datasets', 'onnxruntime'}}))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -141,7 +144,9 @@ def test_all_questions_at_once_give_what_a_walk_gives(leaves: int, monkeypatch: 
 def test_broken_trees_are_refused_when_they_are_loaded() -> None:
     there_and_back, nothing = np.array([1, 0]), np.zeros(2)
     with pytest.raises(ValueError, match="circle"):
-        Trees(np.zeros(1), np.zeros(2, int), nothing, there_and_back, there_and_back, nothing, np.zeros((1, 1), int), 1, 3)
+        Trees(
+            np.zeros(1), np.zeros(2, int), nothing, there_and_back, there_and_back, nothing, np.zeros((1, 1), int), 1, 3
+        )
     own = np.array([0, 1])
     with pytest.raises(ValueError, match="no trees"):
         Trees(np.zeros(1), np.zeros(2, int), nothing, own, own, nothing, np.zeros((0, 1), int), 1, 3)
@@ -172,7 +177,9 @@ def test_shape_counts_what_it_says(texts: list[str]) -> None:
         found = dict(zip(SHAPE_NAMES, row.tolist(), strict=True))
         assert found["log_words"] == pytest.approx(np.log1p(len(words)) / 6, abs=1e-6)
         assert found["digit_share"] == pytest.approx(sum(c.isdigit() for c in text) / max(len(text), 1), abs=1e-6)
-        assert found["capital_word_share"] == pytest.approx(sum(w[0].isupper() for w in words) / max(len(words), 1), abs=1e-6)
+        assert found["capital_word_share"] == pytest.approx(
+            sum(w[0].isupper() for w in words) / max(len(words), 1), abs=1e-6
+        )
         assert found["has_bracket"] == any(c in text for c in "[]{}<>")
 
 
@@ -199,10 +206,15 @@ def test_place_is_what_it_says(page: list[str]) -> None:
 
 
 def test_likeness_counts_shared_telling_words() -> None:
-    long = [" ".join([first, *(f"word{n:03}" for n in range(i, i + 20))]) for i, first in enumerate(["northern", "southern", "western"])]
+    long = [
+        " ".join([first, *(f"word{n:03}" for n in range(i, i + 20))])
+        for i, first in enumerate(["northern", "southern", "western"])
+    ]
     rows = likeness([long[0], "northern western easterly", long[1], long[2]])
     names = dict(zip(LIKENESS_NAMES, rows[1].tolist(), strict=True))
-    assert names == pytest.approx({"like_before": 1 / 3, "like_last": 1 / 3, "like_next": 1 / 3, "like_after": 1 / 3, "like_first": 1 / 3})
+    assert names == pytest.approx(
+        {"like_before": 1 / 3, "like_last": 1 / 3, "like_next": 1 / 3, "like_after": 1 / 3, "like_first": 1 / 3}
+    )
     assert rows[0, LIKENESS_NAMES.index("like_first")] == 0, "a segment is not compared with itself"
     assert rows[3, LIKENESS_NAMES.index("like_after")] == 0
 

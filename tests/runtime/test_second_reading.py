@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from train.runtime import baseline
-from train.runtime.baseline import BATCH_SEGMENTS, CONTEXT, NEAR, SHAPES, WIDE, all_states, coefficients, page_context, second_features
+from train.runtime.baseline import (
+    BATCH_SEGMENTS,
+    CONTEXT,
+    NEAR,
+    SHAPES,
+    WIDE,
+    all_states,
+    coefficients,
+    page_context,
+    second_features,
+)
 from train.runtime.decoding import softmax
 
 
@@ -68,7 +78,9 @@ def test_the_second_reading_is_told_of_its_own_page_alone(lengths: list[int], re
             around = [at(own, i + offset) for offset in range(-reach, reach + 1) if offset]
             shapes = [at(told[:, :SHAPES], i + offset) for offset in (-2, -1, 1, 2)]
             before, after = np.log1p(own[:i].sum(axis=0)), np.log1p(own[i + 1 :].sum(axis=0))
-            expected.append(np.concatenate([np.log(np.clip(own[i], 1e-4, 1)), told[i], *around, before, after, where[i], *shapes]))
+            expected.append(
+                np.concatenate([np.log(np.clip(own[i], 1e-4, 1)), told[i], *around, before, after, where[i], *shapes])
+            )
     assert found.dtype == np.float32
     assert len(found) == total
     if total:

@@ -1,4 +1,5 @@
-"""A model beside extractors: the same pages, the same gold text, the same rules for all; nothing that was learnt from is compared."""
+"""A model beside extractors: the same pages, the same gold text, the same rules for all; nothing that was learnt from
+is compared."""
 
 from __future__ import annotations
 
@@ -40,8 +41,10 @@ def benchmark(folder: Path, *sites: str) -> str:
     """A benchmark in the layout of aeb: a page a site."""
     (folder / "html").mkdir(parents=True)
     page = (
-        '<html lang="en-GB"><head><title>Ferry sails again | Harbour Post</title></head><body><nav><a>Home</a> <a>Sport</a></nav>'
-        f"<h1>Ferry sails again</h1><p>{BODY}</p><p>{TWO}</p><p>All rights reserved by the publisher of this page.</p></body></html>"
+        '<html lang="en-GB"><head><title>Ferry sails again | Harbour Post</title></head><body><nav><a>Home</a> '
+        "<a>Sport</a></nav>"
+        f"<h1>Ferry sails again</h1><p>{BODY}</p><p>{TWO}</p><p>All rights reserved by the publisher of this "
+        "page.</p></body></html>"
     )
     truth: dict[str, Any] = {}
     for i, site in enumerate(sites):
@@ -59,7 +62,13 @@ def records(path: Path, *main: list[str]) -> Path:
     jsonl.write(
         path,
         [
-            {"page_id": f"p{i}", "segments": [{"text": "Home", "role": "boilerplate"}, *({"text": text, "role": "main"} for text in texts)]}
+            {
+                "page_id": f"p{i}",
+                "segments": [
+                    {"text": "Home", "role": "boilerplate"},
+                    *({"text": text, "role": "main"} for text in texts),
+                ],
+            }
             for i, texts in enumerate(main)
         ],
     )
@@ -96,13 +105,21 @@ def contenders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     def stumbles(html: str, lang: str) -> str:
         raise RecursionError("too deep")
 
-    makers = {"all of it": lambda _: all_of_it, "half": lambda _: lambda html, lang: BODY, "stumbles": lambda _: stumbles}
+    makers = {
+        "all of it": lambda _: all_of_it,
+        "half": lambda _: lambda html, lang: BODY,
+        "stumbles": lambda _: stumbles,
+    }
     found = [Extractor(name, "numpy", "numpy", maker) for name, maker in makers.items()]
-    monkeypatch.setattr(module, "EXTRACTORS", (*found, Extractor("absent", "no-such-package", "nothing", lambda _: stumbles)))
+    monkeypatch.setattr(
+        module, "EXTRACTORS", (*found, Extractor("absent", "no-such-package", "nothing", lambda _: stumbles))
+    )
     return given
 
 
-def test_all_are_scored_alike_and_the_headline_counts_for_nobody(contenders: list[tuple[str, str]], tmp_path: Path) -> None:
+def test_all_are_scored_alike_and_the_headline_counts_for_nobody(
+    contenders: list[tuple[str, str]], tmp_path: Path
+) -> None:
     sites = ["a.example", "b.example", "c.example"]
     ours = OfRecords(
         records(
@@ -113,10 +130,21 @@ def test_all_are_scored_alike_and_the_headline_counts_for_nobody(contenders: lis
         ),
         corpus_of(tmp_path / "c.jsonl", *sites),
     )
-    table = beside(benchmark(tmp_path / "aeb", *sites, "d.example"), ours, tmp_path / "out", variables={"CORPUS": "aeb:x"}, samples=50)
+    table = beside(
+        benchmark(tmp_path / "aeb", *sites, "d.example"),
+        ours,
+        tmp_path / "out",
+        variables={"CORPUS": "aeb:x"},
+        samples=50,
+    )
     found = read_json(tmp_path / "out" / "scores.json")
     scores = {row["name"].split(" numpy")[0].split(" 2.")[0]: row for row in found["contenders"]}
-    assert (found["n_pages"], found["n_sites"], found["left_out"], found["not_installed"]) == (3, 3, {"without a record": 1}, ["absent"])
+    assert (found["n_pages"], found["n_sites"], found["left_out"], found["not_installed"]) == (
+        3,
+        3,
+        {"without a record": 1},
+        ["absent"],
+    )
     assert scores["all of it"]["text/f1"] == 1
     assert scores["half"]["text/precision"] == 1
     assert scores["half"]["text/recall"] == pytest.approx(text_events(f"{BODY}\n{TWO}", BODY)[2])
@@ -141,7 +169,11 @@ def test_all_are_scored_alike_and_the_headline_counts_for_nobody(contenders: lis
 
 EVENTS = np.array(
     [
-        [[0.25, 1, 0.5, 1], [0.75, 1, 0.75, 1], [0.0, 0, 0.0, 1]],  # the small site's page: precision and recall of three contenders
+        [
+            [0.25, 1, 0.5, 1],
+            [0.75, 1, 0.75, 1],
+            [0.0, 0, 0.0, 1],
+        ],  # the small site's page: precision and recall of three contenders
         *([[0.75, 1, 0.5, 1], [0.5, 1, 0.25, 1], [0.5, 1, 1.0, 1]] for _ in range(9)),  # the large site's
     ]
 )
@@ -181,9 +213,13 @@ def test_the_table_has_the_best_on_top_and_ours_less_each() -> None:
     rows = [
         {**row, "name": name, "reads": reads, "failed": failed}
         for row, name, reads, failed in zip(
-            module._scores(EVENTS, [SMALL, *[LARGE] * 9], 1_000, 0.9, seed=3), ("ours", "x", "y"), ("flat text", "HTML", "HTML"), (0, 4, 0), strict=True
+            module._scores(EVENTS, [SMALL, *[LARGE] * 9], 1_000, 0.9, seed=3),
+            ("ours", "x", "y"),
+            ("flat text", "HTML", "HTML"),
+            (0, 4, 0),
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in module._table(rows).splitlines()[2:]]
     assert [line[0] for line in lines] == ["y", "ours", "x"]
     ours, x, y = lines[1], lines[2], lines[0]
@@ -203,7 +239,9 @@ def test_pages_of_one_language(contenders: list[tuple[str, str]], tmp_path: Path
     assert (found["n_pages"], found["left_out"]) == (1, {"not in de": 1})
 
 
-def test_sites_that_a_model_learnt_from_are_left_out(contenders: list[tuple[str, str]], run: Path, tmp_path: Path) -> None:
+def test_sites_that_a_model_learnt_from_are_left_out(
+    contenders: list[tuple[str, str]], run: Path, tmp_path: Path
+) -> None:
     parts = read_json(run / "split.json")["parts"]
     known, tested = parts["train"]["sites"][0], parts["test"]["sites"][0]
     corpus = benchmark(tmp_path / "aeb", known, tested, parts["validation"]["sites"][0], "unheard-of.example")
@@ -218,9 +256,15 @@ def test_sites_that_a_model_learnt_from_are_left_out(contenders: list[tuple[str,
 
 
 @pytest.mark.parametrize("weight", [0, 1])
-def test_what_was_learnt_from_counts_corpora_that_joined_and_sites_by_their_address(tmp_path: Path, weight: int) -> None:
+def test_what_was_learnt_from_counts_corpora_that_joined_and_sites_by_their_address(
+    tmp_path: Path, weight: int
+) -> None:
     run = tmp_path / "run"
-    parts = {"train": {"sites": ["www.a.example"]}, "validation": {"sites": ["b.example"]}, "test": {"sites": ["c.example"]}}
+    parts = {
+        "train": {"sites": ["www.a.example"]},
+        "validation": {"sites": ["b.example"]},
+        "test": {"sites": ["c.example"]},
+    }
     write_json(run / "split.json", {"parts": parts})
     also = tmp_path / "also.jsonl"
     write_pages(also, [make_page("c", 1), make_page("d", 1)])
@@ -235,7 +279,9 @@ def test_the_table_tells_of_a_model_that_does_not_say_what_it_learnt_from(
 ) -> None:
     assert OfModel(str(run / "bundle")).unknown is None
     alone = shutil.copytree(run / "bundle", tmp_path / "elsewhere" / "bundle")
-    table = beside(benchmark(tmp_path / "aeb", "a.example", ""), OfModel(str(alone)), tmp_path / "out", variables={}, samples=10)
+    table = beside(
+        benchmark(tmp_path / "aeb", "a.example", ""), OfModel(str(alone)), tmp_path / "out", variables={}, samples=10
+    )
     assert "2 pages of 2 sites, sites that the model learnt from may be among them, not installed" in table.read_text()
 
 
@@ -243,10 +289,18 @@ def test_an_address_says_more_than_an_id(tmp_path: Path) -> None:
     """Benchmarks count their pages: an equal id may be of another corpus' page."""
     path = tmp_path / "c.jsonl"
     told = {"page0": "https://www.b.example/9", "x": "https://www.a.example/0", "page1": None}
-    write_pages(path, [Page(name, "s.example", (Segment("y", "main", 0),), "en", None, url) for name, url in told.items()])
-    jsonl.write(tmp_path / "r.jsonl", [{"page_id": name, "segments": [{"text": f"of {name}", "role": "main"}]} for name in told])
+    write_pages(
+        path, [Page(name, "s.example", (Segment("y", "main", 0),), "en", None, url) for name, url in told.items()]
+    )
+    jsonl.write(
+        tmp_path / "r.jsonl", [{"page_id": name, "segments": [{"text": f"of {name}", "role": "main"}]} for name in told]
+    )
     ours = OfRecords(tmp_path / "r.jsonl", str(path))
-    assert [ours._id("page0", url) for url in ("https://www.a.example/0", "https://www.z.example/1", None)] == ["x", None, "page0"]
+    assert [ours._id("page0", url) for url in ("https://www.a.example/0", "https://www.z.example/1", None)] == [
+        "x",
+        None,
+        "page0",
+    ]
     assert ours._id("page1", "https://www.z.example/1") == "page1"
 
 
@@ -280,7 +334,10 @@ def test_bad_calls_are_told(contenders: list[tuple[str, str]], tmp_path: Path, a
 
 def test_lines_that_name_the_page_are_left_out_whole_lines_only() -> None:
     titles = frozenset([("ferry", "sails", "again")])
-    assert without_titles("Ferry sails again!\nFerry sails again, says council\nMore", titles) == "Ferry sails again, says council\nMore"
+    assert (
+        without_titles("Ferry sails again!\nFerry sails again, says council\nMore", titles)
+        == "Ferry sails again, says council\nMore"
+    )
 
 
 def test_events_add_up_to_the_scores_of_evaluate() -> None:
@@ -290,7 +347,9 @@ def test_events_add_up_to_the_scores_of_evaluate() -> None:
 
 def test_an_extractor_whose_requirements_are_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = Extractor("sound", "numpy", "numpy", lambda _: lambda html, lang: "")
-    monkeypatch.setattr(module, "EXTRACTORS", (Extractor("broken", "numpy", "no_such_module", lambda _: lambda html, lang: ""), sound))
+    monkeypatch.setattr(
+        module, "EXTRACTORS", (Extractor("broken", "numpy", "no_such_module", lambda _: lambda html, lang: ""), sound)
+    )
     assert list(module._loaded()) == [sound]
 
 
@@ -299,7 +358,9 @@ def test_goose_reads_a_page_that_declares_another_encoding() -> None:
     if goose.version is None:
         need("every extractor")
     body = "".join(f"<p>{BODY} {TWO} “Löyly”, she said, and that was that for the day.</p>" for _ in range(5))
-    found = goose.load()(f'<html><head><meta charset="iso-8859-1"></head><body><article>{body}</article></body></html>', "en")
+    found = goose.load()(
+        f'<html><head><meta charset="iso-8859-1"></head><body><article>{body}</article></body></html>', "en"
+    )
     assert "“Löyly”" in found
 
 
@@ -309,14 +370,17 @@ def test_every_extractor_that_is_installed_finds_the_story(extractor: Extractor)
     if extractor.version is None:
         need("every extractor")
     paragraphs = [
-        f"Paragraph {i}: the council of the harbour town said on Monday that the night ferry would sail again, and that the fares "
-        f"of the crossing would stay as they are for the whole of the {season}, which a spokeswoman of the company said she was glad of."
+        f"Paragraph {i}: the council of the harbour town said on Monday that the night ferry would sail again, and "
+        "that the fares "
+        f"of the crossing would stay as they are for the whole of the {season}, which a spokeswoman of the company "
+        "said she was glad of."
         for i, season in enumerate(["spring", "summer", "autumn", "winter", "year", "decade"])
     ]
     body = "".join(f"<p>{text}</p>" for text in paragraphs)
     menu = "".join(f'<li><a href="/{i}">Section {i}</a></li>' for i in range(30))
     html = (
-        f'<html lang="en"><head><title>Ferry sails again</title></head><body><nav><ul>{menu}</ul></nav><main><article><h1>Ferry sails again</h1>'
+        '<html lang="en"><head><title>Ferry sails '
+        f"again</title></head><body><nav><ul>{menu}</ul></nav><main><article><h1>Ferry sails again</h1>"
         f"{body}</article></main><footer><ul>{menu}</ul></footer></body></html>"
     )
     found = extractor.load()(html, "en")

@@ -28,7 +28,9 @@ def runs(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> list[Pa
     folder = tmp_path_factory.mktemp("compared")
     hostile = "<script>alert(1)</script> [b]not bold[/b] "
     corpus = folder / "pages.jsonl"
-    write_pages(corpus, [page.with_segments(tuple(replace(s, text=hostile + s.text) for s in page.segments)) for page in pages])
+    write_pages(
+        corpus, [page.with_segments(tuple(replace(s, text=hostile + s.text) for s in page.segments)) for page in pages]
+    )
     made = [shrunk("demo-baseline", corpus, corpus, folder, *QUICK, *changes) for changes in ((), ALONE)]
     return [fit(replace(config, output=str(folder / f"[b]run-{i}"))).output for i, config in enumerate(made)]
 

@@ -39,7 +39,9 @@ def pages() -> list[Page]:
 def config(pages: list[Page], tmp_path: Path) -> Config:
     corpus = tmp_path / "two.jsonl"
     write_pages(corpus, pages)
-    return shrunk("demo-baseline", corpus, corpus, tmp_path, f"evaluation.confidence={SURE}", "evaluation.bootstrap_samples=400")
+    return shrunk(
+        "demo-baseline", corpus, corpus, tmp_path, f"evaluation.confidence={SURE}", "evaluation.bootstrap_samples=400"
+    )
 
 
 def _require_over_sites(scores: Evaluation, *, of_small: float, of_large: float) -> None:
@@ -57,7 +59,8 @@ def _outcome(folder: Path, **changes: str) -> Outcome:
 
 @pytest.fixture
 def runs(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Folders of runs that nobody trained: the first right on the large site, the second on the small one, the third on both."""
+    """Folders of runs that nobody trained: the first right on the large site, the second on the small one, the third on
+    both."""
     right = {"large": LARGE, "small": SMALL, "both": ""}
     monkeypatch.setattr(compare, "read_outcome", _outcome)
 
@@ -83,13 +86,19 @@ def test_runs_are_compared_over_sites_each_with_the_first(runs: list[Path], page
     assert less_small.intervals[MACRO] == pytest.approx((-1.0, 1.0))
     assert less_both.values[MACRO] == pytest.approx(1 - large.values[MACRO])
     assert less_both.intervals[MACRO] == pytest.approx((0.0, 1.0))
-    assert {page: len(changes) for page, changes in found.changes.items()} == {page.page_id: len(page.segments) for page in pages}
+    assert {page: len(changes) for page, changes in found.changes.items()} == {
+        page.page_id: len(page.segments) for page in pages
+    }
     first = pages[0].segments[0]
-    assert found.changes[pages[0].page_id][0] == Change(first.text, str(first.role), ("main", "boilerplate", "boilerplate"))
+    assert found.changes[pages[0].page_id][0] == Change(
+        first.text, str(first.role), ("main", "boilerplate", "boilerplate")
+    )
     assert compare_runs(runs[:1] * 2, samples=10).changes == {}
 
 
-def test_the_page_with_most_changes_comes_first(runs: list[Path], pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_with_most_changes_comes_first(
+    runs: list[Path], pages: list[Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Alike everywhere but on so many segments of each page."""
     changed = {page.page_id: n % 4 for n, page in enumerate(pages)}
 
@@ -102,17 +111,27 @@ def test_the_page_with_most_changes_comes_first(runs: list[Path], pages: list[Pa
 
     monkeypatch.setattr(compare, "label_pages", label)
     found = compare_runs(runs[:2], samples=10)
-    assert {page: len(changes) for page, changes in found.changes.items()} == {page: n for page, n in changed.items() if n}
+    assert {page: len(changes) for page, changes in found.changes.items()} == {
+        page: n for page, n in changed.items() if n
+    }
     assert [len(changes) for changes in found.changes.values()] == [3, 3, 2, 2, 1, 1, 1]
 
 
 def test_runs_that_are_called_alike_are_told_apart_by_their_folders(runs: list[Path]) -> None:
-    assert compare_runs([Path("a/large"), Path("b/large"), Path("c/small")], samples=5).names == ["a/large", "b/large", "small"]
+    assert compare_runs([Path("a/large"), Path("b/large"), Path("c/small")], samples=5).names == [
+        "a/large",
+        "b/large",
+        "small",
+    ]
 
 
 @pytest.mark.parametrize("changes", [{"corpus_sha256": "d"}, {"split_sha256": "t"}])
-def test_runs_of_another_corpus_or_split_are_refused(runs: list[Path], monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]) -> None:
-    monkeypatch.setattr(compare, "read_outcome", lambda folder: _outcome(folder, **(changes if folder.name == "both" else {})))
+def test_runs_of_another_corpus_or_split_are_refused(
+    runs: list[Path], monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
+) -> None:
+    monkeypatch.setattr(
+        compare, "read_outcome", lambda folder: _outcome(folder, **(changes if folder.name == "both" else {}))
+    )
     assert compare_runs(runs[:2], samples=5)
     with pytest.raises(InputError) as caught:
         compare_runs(runs, samples=5)
@@ -121,10 +140,14 @@ def test_runs_of_another_corpus_or_split_are_refused(runs: list[Path], monkeypat
         compare_runs(runs[:1])
 
 
-def test_points_of_a_curve_have_intervals_over_sites(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_points_of_a_curve_have_intervals_over_sites(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked: list[str] = []
 
-    def label(config: Config, pages: list[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Any) -> list[dict[str, Any]]:
+    def label(
+        config: Config, pages: list[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Any
+    ) -> list[dict[str, Any]]:
         asked.append(work.name)
         return read_as(pages, right_on={"sites-1": SMALL, "sites-2": LARGE}.get(work.name, ""))
 
@@ -148,18 +171,23 @@ def test_pairs_of_corpora_have_intervals_over_the_tested_ones_sites(
     monkeypatch.setattr(
         transfer,
         "_pair",
-        lambda config, pages, digests, trained, tested, *_: read_as(pages[tested], right_on=right.get((trained, tested), "")),
+        lambda config, pages, digests, trained, tested, *_: read_as(
+            pages[tested], right_on=right.get((trained, tested), "")
+        ),
     )
     path = str(config.corpus.path)
     cells = {
-        (cell.trained_on, cell.tested_on): cell.scores for cell in transfer.transfer(config, "x", {"a": path, "b": path}, tmp_path / "t")
+        (cell.trained_on, cell.tested_on): cell.scores
+        for cell in transfer.transfer(config, "x", {"a": path, "b": path}, tmp_path / "t")
     }
     assert list(cells) == [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b"), ("all", "a"), ("all", "b")]
     for pair, scores in cells.items():
         _require_over_sites(scores, of_small=float(pair != ("b", "a")), of_large=float(pair != ("a", "b")))
 
 
-def test_rows_of_an_ablation_are_less_the_first_over_sites(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_rows_of_an_ablation_are_less_the_first_over_sites(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     right = {"whole": LARGE, "less": SMALL, "more": ""}
     plan = tmp_path / "plan.yaml"
     plan.write_text(f"base: {ROOT}/configs/demo-baseline.yaml\nrows: {{whole: [], less: [seed=1], more: [seed=2]}}\n")
@@ -220,13 +248,17 @@ def test_a_part_is_its_pages_of_all_corpora_and_can_be_read_again(pages: list[Pa
     assert [page.page_id for page in part] == [page.page_id for page in part] == [pages[1].page_id, pages[9].page_id]
 
 
-def test_leaks_are_looked_for_across_the_parts_of_the_saved_split(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaks_are_looked_for_across_the_parts_of_the_saved_split(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Config] = []
     monkeypatch.setattr(leaks, "stream_corpus", lambda config: {"path": two_sites()})
     fact = SimpleNamespace(page_id="large-3")
     split = SimpleNamespace(parts={"train": [], "validation": [], "test": [fact]})
     monkeypatch.setattr(leaks, "split_corpus", lambda config, corpora: asked.append(config) or split)
-    monkeypatch.setattr(leaks, "find_leaks", lambda parts: {part: [page.page_id for page in pages] for part, pages in parts.items()})
+    monkeypatch.setattr(
+        leaks, "find_leaks", lambda parts: {part: [page.page_id for page in pages] for part, pages in parts.items()}
+    )
     by_time = replace(config, corpus=replace(config.corpus, split_by="time"))
     report, found, parts = leaks.look(by_time, Path("run/split.json"))
     assert report == {"train": [], "validation": [], "test": ["large-3"]}

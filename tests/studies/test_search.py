@@ -12,10 +12,19 @@ from optuna.trial import TrialState
 
 from train.common.signals import Interrupted
 from train.studies.search import workers as search
-from train.studies.search.workers import DRAWN, OWNER, STARTUP, NumberedSampler, ended, open_study, place_of, take_over, work
+from train.studies.search.workers import (
+    DRAWN,
+    OWNER,
+    STARTUP,
+    NumberedSampler,
+    ended,
+    open_study,
+    place_of,
+    take_over,
+    work,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")
-
 Open = Callable[[], Any]
 
 
@@ -46,12 +55,17 @@ def undisturbed(tmp_path: Path) -> list[tuple[float, float]]:
 def _gone() -> str:
     """A process of this machine that is no more."""
     found = subprocess.run(
-        [sys.executable, "-c", "from train.common.signals import me; print(me())"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "from train.common.signals import me; print(me())"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return found.stdout.strip()
 
 
-def test_a_worker_killed_before_it_put_its_name_is_not_waited_for(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+def test_a_worker_killed_before_it_put_its_name_is_not_waited_for(
+    opened: Open, undisturbed: list[tuple[float, float]]
+) -> None:
     study = opened()
     work(study, 1, _objective, [])
     study.ask()
@@ -70,7 +84,9 @@ def test_two_that_take_over_the_same_trial_count_it_once(opened: Open, undisturb
         search.RetryHeartbeatStaleTrialCallback()(study, found)  # as another worker does that looked at the same moment
     work(opened(), 4, _objective, [])
     assert _tried(study) == undisturbed
-    assert len([trial for trial in study.trials if trial.state == TrialState.COMPLETE]) == 4, "the second one is not trained"
+    assert len([trial for trial in study.trials if trial.state == TrialState.COMPLETE]) == 4, (
+        "the second one is not trained"
+    )
 
 
 def test_a_kill_between_two_draws_changes_neither(opened: Open, undisturbed: list[tuple[float, float]]) -> None:

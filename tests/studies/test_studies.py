@@ -56,7 +56,8 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, set[str]]]:
 
 PLAN = (
     f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n"
-    "  segment alone: [baseline.second_reading=0, baseline.neighbours_before=0, baseline.neighbours_after=0, baseline.numbers=false,"
+    "  segment alone: [baseline.second_reading=0, baseline.neighbours_before=0, baseline.neighbours_after=0, "
+    "baseline.numbers=false,"
     " 'decoding.weights=[0.0]']\n"
 )
 
@@ -64,11 +65,19 @@ PLAN = (
 @pytest.mark.slow
 def test_an_ablation_shows_what_the_place_of_a_segment_is_worth(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
-    whole, alone, majority, _ = ablate(tmp_path / "plan.yaml", [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
+    whole, alone, majority, _ = ablate(
+        tmp_path / "plan.yaml", [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2
+    )
     assert alone.gain is not None
     low, high = alone.gain.intervals["role/macro_f1"]
-    assert low <= alone.gain.values["role/macro_f1"] <= high < 0, "on these pages only the place tells related bodies from the story"
-    assert majority.scores.values["role/macro_f1"] < alone.scores.values["role/macro_f1"] < whole.scores.values["role/macro_f1"]
+    assert low <= alone.gain.values["role/macro_f1"] <= high < 0, (
+        "on these pages only the place tells related bodies from the story"
+    )
+    assert (
+        majority.scores.values["role/macro_f1"]
+        < alone.scores.values["role/macro_f1"]
+        < whole.scores.values["role/macro_f1"]
+    )
 
 
 def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
@@ -102,7 +111,14 @@ def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "base: a.yaml", "base: a.yaml\nrows: {a: b}", "base: a.yaml\nrows: {a: [b]}", "base: a\nrows: {hand rule: []}"]
+    "text",
+    [
+        "",
+        "base: a.yaml",
+        "base: a.yaml\nrows: {a: b}",
+        "base: a.yaml\nrows: {a: [b]}",
+        "base: a\nrows: {hand rule: []}",
+    ],
 )
 def test_a_bad_plan_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(text)
@@ -132,18 +148,26 @@ def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
         write_pages(Path(paths[name]), pages)
     config = make_config("pages-baseline", *FEW)
     cells = transfer(config, "pages-baseline", paths, tmp_path / "out", count=2)
-    assert [(c.trained_on, c.tested_on) for c in cells] == [(a, b) for a in ("ours", "theirs", "all") for b in ("ours", "theirs")]
+    assert [(c.trained_on, c.tested_on) for c in cells] == [
+        (a, b) for a in ("ours", "theirs", "all") for b in ("ours", "theirs")
+    ]
     assert len(spy) == 2 + 1 + 1 + 2 + 2 + 2
     for sites in spy:
         assert not (sites["train"] | sites["validation"]) & sites["test"]
         assert not sites["train"] & sites["validation"], "what decides is not learnt from"
-    from_theirs = next(s for s in spy if "sitea.example" in s["test"] and "siteg.example" in s["train"] and "siteb.example" in s["test"])
+    from_theirs = next(
+        s
+        for s in spy
+        if "sitea.example" in s["test"] and "siteg.example" in s["train"] and "siteb.example" in s["test"]
+    )
     assert "copycat.example" not in from_theirs["train"] | from_theirs["validation"]
     assert "sitef.example" not in from_theirs["train"] | from_theirs["validation"]
     assert {c.tested_on: c.scores.n_pages for c in cells} == {"ours": len(ours), "theirs": len(theirs)}
 
     before = len(spy)
-    assert [c.scores for c in transfer(config, "pages-baseline", paths, tmp_path / "out", count=2)] == [c.scores for c in cells]
+    assert [c.scores for c in transfer(config, "pages-baseline", paths, tmp_path / "out", count=2)] == [
+        c.scores for c in cells
+    ]
     assert len(spy) == before
     with pytest.raises(InputError, match="two or more"):
         transfer(config, "pages-baseline", {"ours": paths["ours"]}, tmp_path / "out")
@@ -193,7 +217,9 @@ def test_what_a_killed_pair_left_is_not_taken_for_anothers(
 
 
 @pytest.mark.usefixtures("spy")
-def test_a_row_killed_between_records_and_state_is_done_again(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_killed_between_records_and_state_is_done_again(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n")
     first = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
@@ -250,14 +276,24 @@ def test_a_power_law_is_found_again() -> None:
 
 def test_gain_is_paired_by_site(pages: list[Page]) -> None:
     """Where both models err alike, their difference is sure though each score is not."""
-    right = [{"page_id": p.page_id, "segments": [{"role": s.role, "story": s.story} for s in p.segments], "stories": []} for p in pages]
+    right = [
+        {"page_id": p.page_id, "segments": [{"role": s.role, "story": s.story} for s in p.segments], "stories": []}
+        for p in pages
+    ]
     hard = sorted({p.site for p in pages})[::2]
     spoilt = [
         {**record, "segments": [{"role": "boilerplate", "story": None}] * len(p.segments)} if p.site in hard else record
         for p, record in zip(pages, right, strict=True)
     ]
     one_worse = [
-        {**record, "segments": [{"role": "boilerplate", "story": None}, *record["segments"][1:-2], *[{"role": "main", "story": 0}] * 2]}
+        {
+            **record,
+            "segments": [
+                {"role": "boilerplate", "story": None},
+                *record["segments"][1:-2],
+                *[{"role": "main", "story": 0}] * 2,
+            ],
+        }
         for record in spoilt
     ]
     difference = gain(pages, spoilt, one_worse, bootstrap_samples=200)
@@ -270,19 +306,33 @@ def test_gain_is_paired_by_site(pages: list[Page]) -> None:
 
 
 def test_the_hand_rule_reads_an_obvious_page() -> None:
-    long = "Officials said the new bridge would open to traffic in the spring, after two years of work on its foundations and towers."
+    long = (
+        "Officials said the new bridge would open to traffic in the spring, after two years of work on its "
+        "foundations and towers."
+    )
     rows = [
-        ("Home", "boilerplate"), ("Bridge to open in the spring", "main"), (long, "main"), ("Share", "boilerplate"), (long, "main"),
-        ("Related articles", "boilerplate"), ("Tunnel closed for repairs until next week", "related"), ("About us", "boilerplate"),
-    ]  # fmt: skip
+        ("Home", "boilerplate"),
+        ("Bridge to open in the spring", "main"),
+        (long, "main"),
+        ("Share", "boilerplate"),
+        (long, "main"),
+        ("Related articles", "boilerplate"),
+        ("Tunnel closed for repairs until next week", "related"),
+        ("About us", "boilerplate"),
+    ]
     page = Page("p", "s.example", tuple(Segment(text, role) for text, role in rows))
     record = rule_records([page])[0]
     assert [s["role"] for s in record["segments"]] == [role for _, role in rows]
     assert [s["story"] for s in record["segments"]] == [None, 0, 0, None, 0, None, 1, None]
-    assert rule_records([Page("q", "s.example", (Segment("Home", "boilerplate"),))])[0]["segments"][0]["role"] == "boilerplate"
+    assert (
+        rule_records([Page("q", "s.example", (Segment("Home", "boilerplate"),))])[0]["segments"][0]["role"]
+        == "boilerplate"
+    )
 
 
 def test_figures_say_in_words_what_they_show() -> None:
-    text = growth([10, 20], {"text F1": [(0.7, 0.9, 0.8), (0.8, 0.95, 0.9)]}, "Scores & sites", along="sites", up="score").svg
+    text = growth(
+        [10, 20], {"text F1": [(0.7, 0.9, 0.8), (0.8, 0.95, 0.9)]}, "Scores & sites", along="sites", up="score"
+    ).svg
     assert 'aria-label="Scores &amp; sites: text F1 from 0.800 to 0.900"' in text
     assert "<svg" in reliability({"before": [(0.5, 0.4, 10)], "after": [(0.45, 0.4, 10)]}, "Roles").html

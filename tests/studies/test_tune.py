@@ -29,7 +29,6 @@ from train.training.scoring import score
 
 BASE = ROOT / "configs/pages-baseline.yaml"
 SPACE = "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
-
 Search = Callable[..., Tuned]
 
 
@@ -40,12 +39,26 @@ def search(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sea
     space = tmp_path / "space.yaml"
     space.write_text(SPACE)
     small = [
-        f"corpus.path={corpus}", "baseline.max_words=500", "baseline.max_chars=500", "baseline.neighbour_words=500", "baseline.max_iterations=5",
-        "evaluation.bootstrap_samples=20", "tracking.enabled=false",
-    ]  # fmt: skip
+        f"corpus.path={corpus}",
+        "baseline.max_words=500",
+        "baseline.max_chars=500",
+        "baseline.neighbour_words=500",
+        "baseline.max_iterations=5",
+        "evaluation.bootstrap_samples=20",
+        "tracking.enabled=false",
+    ]
 
-    def run(n: int, *overrides: str, metric: str = "role/macro_f1", output: str = "tune", sampler: str = "tpe", workers: int = 1) -> Tuned:
-        return tune(Searched(BASE, [*small, *overrides], space, tmp_path / output, n, 2, metric, sampler), workers=workers)
+    def run(
+        n: int,
+        *overrides: str,
+        metric: str = "role/macro_f1",
+        output: str = "tune",
+        sampler: str = "tpe",
+        workers: int = 1,
+    ) -> Tuned:
+        return tune(
+            Searched(BASE, [*small, *overrides], space, tmp_path / output, n, 2, metric, sampler), workers=workers
+        )
 
     return run
 
@@ -53,7 +66,9 @@ def search(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sea
 def test_a_search_finds_settings_and_leaves_a_config_that_trains(search: Search, tmp_path: Path) -> None:
     found = search(4)
     assert [trial["number"] for trial in found.trials] == [0, 1, 2, 3]
-    assert found.trials[0]["values"] == {"baseline.regularisation": 1.0, "baseline.neighbour_words": 500}, "first the config as it is"
+    assert found.trials[0]["values"] == {"baseline.regularisation": 1.0, "baseline.neighbour_words": 500}, (
+        "first the config as it is"
+    )
     assert found.start == found.trials[0]["score"]
     complete = [trial for trial in found.trials if trial["state"] == "complete"]
     assert found.best == max(trial["score"] for trial in complete)
@@ -75,7 +90,9 @@ def test_a_search_goes_on_where_it_stopped(search: Search, monkeypatch: pytest.M
     assert more.trials[3]["values"] != more.trials[2]["values"], "a sampler that starts anew draws the same again"
 
 
-def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_was_killed_is_asked_again_and_keeps_its_folds(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = 0
 
     def killed(*arguments: Any) -> Any:
@@ -152,14 +169,18 @@ def test_a_trial_is_scored_on_the_pages_of_all_its_folds(
     assert found.trials[0]["score"] == value
 
 
-def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_trial_opens_the_test_part(
+    search: Search, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = load_config(BASE, [f"corpus.path={corpus}"])
     unseen = {fact.page_id for fact in split_corpus(config, read_corpus(config, tmp_path)[0]).parts["test"]}
     assert unseen
     seen: set[str] = set()
 
     def spy(config: Any, parts: dict[str, list[Page]], texts: Any, work: Path) -> Any:
-        assert {page.page_id for page in parts["apart"]} == unseen, "what joins the training pages must know what to stay apart from"
+        assert {page.page_id for page in parts["apart"]} == unseen, (
+            "what joins the training pages must know what to stay apart from"
+        )
         seen.update(page.page_id for part, pages in parts.items() if part != "apart" for page in pages)
         return guessed(config, parts, texts, work)
 
@@ -168,7 +189,8 @@ def test_no_trial_opens_the_test_part(search: Search, corpus: Path, tmp_path: Pa
     assert seen
     assert not seen & unseen
 
-    # Other labels on the test pages change no score of any trial. The split is saved: it looks at labels to balance roles.
+    # Other labels on the test pages change no score of any trial. The split is saved: it looks at labels to balance
+    # roles.
     pages = list(read_pages(corpus))
     split = tmp_path / "split.json"
     split.write_text(json.dumps(split_corpus(config, {"path": pages}).to_json()))
@@ -198,14 +220,18 @@ def test_every_trial_is_a_nested_run(search: Search, store: Path) -> None:
 
     search(2, "tracking.enabled=true")
     search(3, "tracking.enabled=true")
-    runs = mlflow.MlflowClient(f"sqlite:///{store}").search_runs([mlflow.get_experiment_by_name("newsparts").experiment_id])
+    runs = mlflow.MlflowClient(f"sqlite:///{store}").search_runs(
+        [mlflow.get_experiment_by_name("newsparts").experiment_id]
+    )
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     assert len(parents) == 1, "a search that goes on is the same run"
     assert len(children) == 3
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert parents[0].data.metrics["tune/best/role/macro_f1"] == max(run.data.metrics["tune/role/macro_f1"] for run in children)
+    assert parents[0].data.metrics["tune/best/role/macro_f1"] == max(
+        run.data.metrics["tune/role/macro_f1"] for run in children
+    )
 
 
 @pytest.mark.parametrize(

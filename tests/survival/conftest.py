@@ -18,7 +18,8 @@ from train.training.recipe import fit
 
 @pytest.fixture(scope="session")
 def made(once: Once, corpus: Path, backbone: Path, mlflow_template: Path) -> Path:
-    """A folder with all that the commands need: corpus, configs, a store, a baseline that was trained and registered; tests copy it."""
+    """A folder with all that the commands need: corpus, configs, a store, a baseline that was trained and registered;
+    tests copy it."""
 
     def make(folder: Path) -> None:
         shutil.copyfile(mlflow_template, folder / "mlflow.db")
@@ -27,7 +28,9 @@ def made(once: Once, corpus: Path, backbone: Path, mlflow_template: Path) -> Pat
         for name, more in (("demo-baseline", ()), ("demo-encoder", ())):
             config = shrunk(name, Path("pages.jsonl"), backbone, Path("out"), *ON, *more)
             (folder / f"{name}.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        (folder / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
+        (folder / "space.yaml").write_text(
+            "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8"
+        )
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")

@@ -1,4 +1,5 @@
-"""Training on two devices (torchrun's processes, gloo) learns what one process learns; a killed worker costs time alone."""
+"""Training on two devices (torchrun's processes, gloo) learns what one process learns; a killed worker costs time
+alone."""
 
 from __future__ import annotations
 
@@ -24,7 +25,13 @@ from train.corpus.page import Page
 from train.tracking.step_log import StepLog
 from train.training.recipe import fit
 
-ON = ("tracking.enabled=true", "tracking.experiment=test", "encoder.threads=1", "encoder.dropout=0.0", "encoder.device=cpu")
+ON = (
+    "tracking.enabled=true",
+    "tracking.experiment=test",
+    "encoder.threads=1",
+    "encoder.dropout=0.0",
+    "encoder.device=cpu",
+)
 LONG = "encoder.fine_tune_epochs=30"
 TOLERANCE = 1e-3
 
@@ -40,14 +47,20 @@ def _training(
     """A run in a process of its own that has written a checkpoint; all below it, and the two of them that train."""
     (folder / "two.yaml").write_text(config.to_yaml(), encoding="utf-8")
     with log.open("wb") as file:
-        running = subprocess.Popen([sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=folder, stdout=file, stderr=file)
+        running = subprocess.Popen(
+            [sys.executable, "-m", "train", "fit", "--config", "two.yaml"], cwd=folder, stdout=file, stderr=file
+        )
     try:
         deadline = time.monotonic() + 120
         while not (Path(config.output) / "work/checkpoint.safetensors").is_file():
             assert running.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.02)
-        below = [p for p in psutil.Process(running.pid).children(recursive=True) if "train.models.encoder.worker" in command_line_of(p)]
+        below = [
+            p
+            for p in psutil.Process(running.pid).children(recursive=True)
+            if "train.models.encoder.worker" in command_line_of(p)
+        ]
         workers = [p for p in below if "torch.distributed.run" not in command_line_of(p)]
         assert len(workers) == 2
         assert len(below) == 3
@@ -68,7 +81,8 @@ def _runs(store: Path) -> list[Any]:
 
 
 def _same(one: Path, other: Path) -> float:
-    """The largest difference between two trainings' losses, having checked that all of them, and the weights, are near."""
+    """The largest difference between two trainings' losses, having checked that all of them, and the weights, are
+    near."""
     curves = _curve(one), _curve(other)
     assert curves[0].keys() == curves[1].keys()
     assert len(curves[0]) > 20
@@ -105,7 +119,9 @@ def test_two_devices_learn_what_one_learns_though_a_worker_is_killed(
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_no_worker_behind_and_goes_on(corpus: Path, backbone: Path, store: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_worker_behind_and_goes_on(
+    corpus: Path, backbone: Path, store: Path, tmp_path: Path
+) -> None:
     config = shrunk("demo-encoder", corpus, backbone, tmp_path, *ON, LONG, "encoder.devices=2")
     with _training(tmp_path, config, tmp_path / "log.txt") as (running, below, _):
         running.kill()

@@ -32,7 +32,9 @@ def _run(name: str, folder: Path, *, limit: int | None = None) -> subprocess.Com
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     command = [sys.executable, "-m", "train", *CASES[name].words]
-    return subprocess.run(command, cwd=folder, env=run_environment(folder), capture_output=True, text=True, preexec_fn=limited)
+    return subprocess.run(
+        command, cwd=folder, env=run_environment(folder), capture_output=True, text=True, preexec_fn=limited
+    )
 
 
 def _whole(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -57,9 +59,7 @@ def _quick(name: str) -> Any:
 
 @pytest.mark.parametrize("name", map(_quick, COMMANDS if SLOW else ("fit, baseline", "label", "export")))
 def test_files_that_may_not_grow_end_a_command_clearly_and_it_goes_on_when_they_may(
-    name: str,
-    made: Path,
-    tmp_path: Path,
+    name: str, made: Path, tmp_path: Path
 ) -> None:
     started = time.monotonic()
     ready(made, tmp_path / "undisturbed")
@@ -75,7 +75,9 @@ def test_files_that_may_not_grow_end_a_command_clearly_and_it_goes_on_when_they_
             refused += 1
             done = _whole(name, folder)
         assert done.returncode == 0, done.stderr[-3000:]
-        for kept in (folder / "out").glob("*/unsent.jsonl"):  # MLflow's own file may not grow: what it was not told is kept, and said
+        for kept in (folder / "out").glob(
+            "*/unsent.jsonl"
+        ):  # MLflow's own file may not grow: what it was not told is kept, and said
             assert "make send" in done.stderr
             words = [sys.executable, "-m", "train", "send", "--model", str(kept.parent)]
             subprocess.run(words, cwd=folder, env=run_environment(folder), check=True, capture_output=True)
@@ -83,7 +85,12 @@ def test_files_that_may_not_grow_end_a_command_clearly_and_it_goes_on_when_they_
         assert not list(folder.rglob("*.part"))
         shutil.rmtree(folder)
     assert refused, "no limit was met"
-    add_row("files that may not grow (RLIMIT_FSIZE)", name, f"{len(LIMITS)} limits, {refused} refused clearly", time.monotonic() - started)
+    add_row(
+        "files that may not grow (RLIMIT_FSIZE)",
+        name,
+        f"{len(LIMITS)} limits, {refused} refused clearly",
+        time.monotonic() - started,
+    )
 
 
 @pytest.mark.slow
@@ -100,14 +107,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of half a megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
         pytest.skip(reason("mounts"))
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_labelling_clearly_and_with_room_it_goes_on(made: Path, tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_ends_labelling_clearly_and_with_room_it_goes_on(
+    made: Path, tmp_path: Path, small_disk: Path
+) -> None:
     work = tmp_path / "work"
     ready(made, work)
     (small_disk / "labels").mkdir()
@@ -136,7 +147,9 @@ def closed(tmp_path: Path) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         return
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=512k", "tmpfs", str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=512k", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
         pytest.skip(reason("mounts"))
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -166,4 +179,6 @@ def test_causes_are_found_in_the_chain() -> None:
     assert found.rule == "disk-full"
     assert "/disk/file" in str(found)
     assert refusal_of_the_disk(ValueError("something else")) is None
-    assert refusal_of_the_disk(RestException({"error_code": "PERMISSION_DENIED", "message": "Permission denied"})) is None
+    assert (
+        refusal_of_the_disk(RestException({"error_code": "PERMISSION_DENIED", "message": "Permission denied"})) is None
+    )

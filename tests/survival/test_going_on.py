@@ -1,4 +1,5 @@
-"""Work that was begun is gone on with by the same work alone: another config, corpus, split or code begins anew and finds nothing."""
+"""Work that was begun is gone on with by the same work alone: another config, corpus, split or code begins anew and
+finds nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +88,9 @@ def killed_in_training(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         def fit(self, pages: Any, log: StepLog) -> None:
             marker = read_json(self.work.parent / "unfinished.json")
             kept = sorted(path.name for path in self.work.iterdir()) if self.work.is_dir() else []
-            found.append({"kept": kept, "run": marker["run_id"], "steps": [step for step, _ in log.read().get("loss", ())]})
+            found.append(
+                {"kept": kept, "run": marker["run_id"], "steps": [step for step, _ in log.read().get("loss", ())]}
+            )
             self.work.mkdir(parents=True, exist_ok=True)
             (self.work / f"checkpoint-{len(found)}").write_text("half a model")
             log({"loss": 1.0}, len(found))
@@ -119,8 +122,15 @@ def test_a_run_goes_on_with_its_own_work_and_steps_in_its_own_mlflow_run(
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     runs = {run.info.run_id: run for run in client.search_runs([client.get_experiment_by_name("test").experiment_id])}
     assert set(runs) == {first["run"], other["run"], anew["run"]}
-    assert {run_id for run_id, run in runs.items() if run.data.tags.get("resumed") == "true"} == {first["run"], other["run"]}
-    assert {run_id: run.data.params["seed"] for run_id, run in runs.items()} == {first["run"]: "13", other["run"]: "99", anew["run"]: "13"}
+    assert {run_id for run_id, run in runs.items() if run.data.tags.get("resumed") == "true"} == {
+        first["run"],
+        other["run"],
+    }
+    assert {run_id: run.data.params["seed"] for run_id, run in runs.items()} == {
+        first["run"]: "13",
+        other["run"]: "99",
+        anew["run"]: "13",
+    }
 
 
 def test_another_corpus_in_the_same_place_is_other_work(
@@ -142,7 +152,10 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(
     known = fingerprint.run_fingerprint(base, "corpus")
     assert fingerprint.run_fingerprint(config(f"corpus.split_path={split}"), "corpus") == known
     assert (
-        fingerprint.run_fingerprint(config(f"corpus.split_path={split}", "tracking.enabled=true", "tracking.run_name=x"), "corpus") == known
+        fingerprint.run_fingerprint(
+            config(f"corpus.split_path={split}", "tracking.enabled=true", "tracking.run_name=x"), "corpus"
+        )
+        == known
     )
     others = [fingerprint.run_fingerprint(base, "another corpus")]
     changes = [
@@ -153,14 +166,18 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(
         "calibration.precision=0.5",
         "evaluation.confidence=0.9",
     ]
-    others += [fingerprint.run_fingerprint(config(f"corpus.split_path={split}", change), "corpus") for change in changes]
+    others += [
+        fingerprint.run_fingerprint(config(f"corpus.split_path={split}", change), "corpus") for change in changes
+    ]
     split.write_text('{"other": 1}')
     others.append(fingerprint.run_fingerprint(base, "corpus"))
     split.write_text("{}")
     for name, value in (
-        ("code_sha256", lambda: "other"), ("also_sha256", lambda config: "other"), ("topics_sha256", lambda config: "other"),
+        ("code_sha256", lambda: "other"),
+        ("also_sha256", lambda config: "other"),
+        ("topics_sha256", lambda config: "other"),
         ("environment", lambda: {"version.torch": "0"}),
-    ):  # fmt: skip
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(fingerprint, name, value)
             others.append(fingerprint.run_fingerprint(base, "corpus"))
@@ -183,8 +200,14 @@ def test_a_backbone_is_known_by_its_content(corpus: Path, tmp_path: Path, monkey
 
 def _outcome(output: Path, **changes: Any) -> Outcome:
     told: dict[str, Any] = {
-        "metrics": {"x": 0.5}, "run_id": "r", "model_uri": None, "version": "v1", "corpus_sha256": "c", "split_sha256": "s", **changes,
-    }  # fmt: skip
+        "metrics": {"x": 0.5},
+        "run_id": "r",
+        "model_uri": None,
+        "version": "v1",
+        "corpus_sha256": "c",
+        "split_sha256": "s",
+        **changes,
+    }
     return Outcome(output, **told)
 
 
@@ -202,10 +225,16 @@ def test_what_a_finished_run_leaves_is_its_outcome_and_no_work(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "taken"),
     [
-        ("nothing", True), ("its model is in the store", True), ("another config", False), ("another corpus", False), ("no outcome", False),
-        ("another bundle", False), ("no bundle", False), ("its model is gone", False),
+        ("nothing", True),
+        ("its model is in the store", True),
+        ("another config", False),
+        ("another corpus", False),
+        ("no outcome", False),
+        ("another bundle", False),
+        ("no bundle", False),
+        ("its model is gone", False),
     ],
-)  # fmt: skip
+)
 def test_a_finished_run_is_taken_while_it_is_of_this_config_and_whole(
     config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, change: str, taken: bool
 ) -> None:
@@ -214,7 +243,9 @@ def test_a_finished_run_is_taken_while_it_is_of_this_config_and_whole(
     corpus = ["corpus"]
     monkeypatch.setattr(recipe, "corpus_sha256", lambda config: corpus[0])
     version: list[str | None] = ["v1"]
-    monkeypatch.setattr(recipe, "bundle_version", lambda folder: version[0] if folder == output / "bundle" else "elsewhere")
+    monkeypatch.setattr(
+        recipe, "bundle_version", lambda folder: version[0] if folder == output / "bundle" else "elsewhere"
+    )
     monkeypatch.setattr(recipe, "has_model", lambda uri: uri == "models:/m-there")
     uri = {"its model is in the store": "models:/m-there", "its model is gone": "models:/m-gone"}.get(change)
     told = _outcome(output, model_uri=uri)
@@ -249,11 +280,15 @@ def test_folds_are_kept_for_the_same_work_alone(
         """How many models a cross-validation trained; every page has one record of them."""
         before = len(folds)
         found = [
-            record for fold in label_folds(config(*overrides), pages, corpus, count=count, work=work, lesson=lesson) for record in fold
+            record
+            for fold in label_folds(config(*overrides), pages, corpus, count=count, work=work, lesson=lesson)
+            for record in fold
         ]
         assert sorted(record["page_id"] for record in found) == sorted(page.page_id for page in pages)
         if len(folds) > before:
-            assert {record["made"] for record in found} == set(range(before + 1, len(folds) + 1)), "no record of other work"
+            assert {record["made"] for record in found} == set(range(before + 1, len(folds) + 1)), (
+                "no record of other work"
+            )
         return len(folds) - before
 
     assert made() == 2
@@ -281,7 +316,9 @@ def test_a_fold_that_was_not_ended_is_made_again_and_those_before_it_are_not(
     assert [len(fold) for fold in whole] == [len(ids) for ids in folds]
 
 
-def test_a_page_in_two_files_and_a_single_fold_are_refused(config: Callable[..., Config], pages: list[Page], tmp_path: Path) -> None:
+def test_a_page_in_two_files_and_a_single_fold_are_refused(
+    config: Callable[..., Config], pages: list[Page], tmp_path: Path
+) -> None:
     for given, count, rule in (([*pages, pages[0]], 2, "duplicate-page"), (pages, 1, "bad-folds")):
         with pytest.raises(InputError) as caught:
             next(iter(label_folds(config(), given, "c", count=count, work=tmp_path / "folds")))
@@ -296,7 +333,9 @@ def test_records_come_in_the_order_of_the_pages(
     assert [record["page_id"] for record in found] == [page.page_id for page in pages]
 
 
-def test_a_search_is_known_by_all_that_its_trials_depend_on(pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_is_known_by_all_that_its_trials_depend_on(
+    pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     named: list[str] = []
     monkeypatch.setattr(tune, "open_study", lambda storage, name, **more: named.append(name))
     corpus, space, other_space = tmp_path / "corpus.jsonl", tmp_path / "space.yaml", tmp_path / "other.yaml"
@@ -304,17 +343,34 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on(pages: list[Page], t
     space.write_text("baseline.regularisation: {low: 0.1, high: 10.0}\n")
     other_space.write_text("baseline.regularisation: {low: 0.1, high: 9.0}\n")
     usual = tune.Search(
-        ROOT / "configs/demo-baseline.yaml", [f"corpus.path={corpus}"], space, tmp_path / "out", 5, 2, "role/macro_f1", "tpe"
+        ROOT / "configs/demo-baseline.yaml",
+        [f"corpus.path={corpus}"],
+        space,
+        tmp_path / "out",
+        5,
+        2,
+        "role/macro_f1",
+        "tpe",
     )
-    same = [usual, replace(usual, n=9), replace(usual, output=tmp_path / "elsewhere"), replace(usual, storage="sqlite:///x.db")]
+    same = [
+        usual,
+        replace(usual, n=9),
+        replace(usual, output=tmp_path / "elsewhere"),
+        replace(usual, storage="sqlite:///x.db"),
+    ]
     others = [
-        replace(usual, overrides=[*usual.overrides, "seed=1"]), replace(usual, space_path=other_space), replace(usual, folds=3),
-        replace(usual, metric="text/f1"), replace(usual, sampler="random"),
-    ]  # fmt: skip
+        replace(usual, overrides=[*usual.overrides, "seed=1"]),
+        replace(usual, space_path=other_space),
+        replace(usual, folds=3),
+        replace(usual, metric="text/f1"),
+        replace(usual, sampler="random"),
+    ]
     for search in (*same, *others):
         tune._Searching(search)
     first = pages[0].segments[4]
-    reworded = pages[0].with_segments(tuple(replace(s, text=s.text + " Indeed.") if s is first else s for s in pages[0].segments))
+    reworded = pages[0].with_segments(
+        tuple(replace(s, text=s.text + " Indeed.") if s is first else s for s in pages[0].segments)
+    )
     write_pages(corpus, [reworded, *pages[1:]])
     tune._Searching(usual)
     for name in ("also_sha256", "topics_sha256", "code_sha256"):
@@ -324,7 +380,9 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on(pages: list[Page], t
     assert len(set(named)) == 1 + len(others) + 1 + 3
 
 
-def test_a_search_that_goes_on_goes_on_in_its_run(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_goes_on_goes_on_in_its_run(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The study knows its MLflow run; another study has one of its own."""
     asked: list[str | None] = []
 

@@ -24,15 +24,15 @@ MOST = KILLS + 10
 """Kills when those before came too late: a command that is given again may be quicker than the first time."""
 IN_A_ROW = 3
 """Kills before a command is let run to its end, at most."""
-
-
 QUICK = ("export", ("fit, baseline", signal.SIGTERM))
 """The case of each matrix that is quick."""
 LIMIT_S = 5 if SLOW else 60
 """For ending when asked to: told, where other work goes on beside it."""
 
 
-@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(CASES)])
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(CASES)]
+)
 def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: str, made: Path, tmp_path: Path) -> None:
     case, rng = CASES[name], random.Random(name)
     started = time.monotonic()
@@ -67,20 +67,29 @@ def test_a_command_killed_at_any_moment_ends_as_if_nothing_had_happened(name: st
     )
 
 
-SIGNALS = [(name, number) for name in ("fit, baseline", "fit, encoder", "tune") for number in (signal.SIGTERM, signal.SIGINT)]
+SIGNALS = [
+    (name, number) for name in ("fit, baseline", "fit, encoder", "tune") for number in (signal.SIGTERM, signal.SIGINT)
+]
 
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [pytest.param(*case, id=f"{case[0]}-{case[1].name}", marks=() if case in QUICK else pytest.mark.slow) for case in SIGNALS],
+    [
+        pytest.param(*case, id=f"{case[0]}-{case[1].name}", marks=() if case in QUICK else pytest.mark.slow)
+        for case in SIGNALS
+    ],
 )
-def test_a_signal_ends_a_command_cleanly_and_soon(name: str, number: signal.Signals, made: Path, tmp_path: Path) -> None:
+def test_a_signal_ends_a_command_cleanly_and_soon(
+    name: str, number: signal.Signals, made: Path, tmp_path: Path
+) -> None:
     case, rng = CASES[name], random.Random(f"{name} {number}")
     ready(made, tmp_path)
     before = {run.info.run_id for run in runs_of(tmp_path)}
     running = start(case, tmp_path)
     deadline = time.monotonic() + 120
-    while not (met := [run for run in runs_of(tmp_path) if run.info.run_id not in before]) and time.monotonic() < deadline:
+    while (
+        not (met := [run for run in runs_of(tmp_path) if run.info.run_id not in before]) and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
     assert met
     time.sleep(rng.uniform(0, 2))
@@ -98,7 +107,15 @@ def test_a_signal_ends_a_command_cleanly_and_soon(name: str, number: signal.Sign
     add_row(f"{number.name} while at work", name, f"ended after {took:.1f} s, run KILLED", took)
 
 
-SCORES = {"f1": 0.5, "sites": 3, "corpus": "a1", "intervals": {"f1": [0.25, 0.75]}, "bins": [[0.5, 0.25, 7]], "none": None, "few": True}
+SCORES = {
+    "f1": 0.5,
+    "sites": 3,
+    "corpus": "a1",
+    "intervals": {"f1": [0.25, 0.75]},
+    "bins": [[0.5, 0.25, 7]],
+    "none": None,
+    "few": True,
+}
 
 
 def test_scores_that_are_a_little_apart_are_near() -> None:
@@ -109,12 +126,23 @@ def test_scores_that_are_a_little_apart_are_near() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"f1": 0.55}, {"f1": "0.5"}, {"f1": None}, {"sites": 4}, {"sites": 3.0}, {"corpus": "b2"}, {"intervals": {"f1": [0.25, 0.7]}},
-        {"intervals": {"f1": [0.25]}}, {"intervals": {}}, {"bins": [[0.5, 0.25, 8]]}, {"bins": []}, {"none": 0.0},
-        {"few": False}, {"more": 1},
+        {"f1": 0.55},
+        {"f1": "0.5"},
+        {"f1": None},
+        {"sites": 4},
+        {"sites": 3.0},
+        {"corpus": "b2"},
+        {"intervals": {"f1": [0.25, 0.7]}},
+        {"intervals": {"f1": [0.25]}},
+        {"intervals": {}},
+        {"bins": [[0.5, 0.25, 8]]},
+        {"bins": []},
+        {"none": 0.0},
+        {"few": False},
+        {"more": 1},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_other_scores_counts_intervals_and_names_are_not_near(change: dict[str, Any]) -> None:
     assert not near(SCORES, {**SCORES, **change})
     assert not near({**SCORES, **change}, SCORES)

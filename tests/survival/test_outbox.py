@@ -86,7 +86,9 @@ def test_a_run_that_could_not_be_made_gets_its_name_later(tmp_path: Path) -> Non
     assert later.names == {"mine": "real"}
 
 
-def test_what_is_put_as_the_store_comes_back_goes_to_the_run_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_put_as_the_store_comes_back_goes_to_the_run_it_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.0)
     store = _Store()
     store.away = True
@@ -138,7 +140,9 @@ def _during_training(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -
     monkeypatch.setattr(BaselineFamily, "fit", fitted)
 
 
-def test_a_store_that_goes_while_training_costs_nothing(corpus: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_goes_while_training_costs_nothing(
+    corpus: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     away = [False]
@@ -174,7 +178,9 @@ def test_a_store_that_goes_while_training_costs_nothing(corpus: Path, store: Pat
 
 
 @pytest.mark.slow
-def test_a_server_that_goes_while_training_costs_nothing(make_config: ConfigMaker, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_goes_while_training_costs_nothing(
+    make_config: ConfigMaker, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     config = make_config("demo-baseline", *ON, *QUICK)
@@ -198,7 +204,11 @@ def test_a_server_that_goes_while_training_costs_nothing(make_config: ConfigMake
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/role/macro_f1"] == outcome.metrics["test/role/macro_f1"]
     assert "report.html" in run.data.tags["mlflow.note.content"]
-    assert {file.path for file in mlflow.MlflowClient().list_artifacts(outcome.run_id)} >= {"report.html", "errors.html", "test.json"}
+    assert {file.path for file in mlflow.MlflowClient().list_artifacts(outcome.run_id)} >= {
+        "report.html",
+        "errors.html",
+        "test.json",
+    }
     assert register_outcome(read_outcome(outcome.output)).was_new
     assert version_of("challenger") is not None
     assert not (outcome.output / UNSENT).exists()
@@ -260,6 +270,8 @@ def test_another_runs_unsent_things_are_not_overwritten(make_config: ConfigMaker
     config = make_config("demo-baseline", *ON)
     folder = Path(config.output)
     folder.mkdir()
-    (folder / UNSENT).write_text(json.dumps({"op": "end", "run": "0" * 32, "time": 1, "status": "FINISHED"}) + "\n", encoding="utf-8")
+    (folder / UNSENT).write_text(
+        json.dumps({"op": "end", "run": "0" * 32, "time": 1, "status": "FINISHED"}) + "\n", encoding="utf-8"
+    )
     with pytest.raises(InputError, match="make send"):
         fit(config)

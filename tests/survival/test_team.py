@@ -82,7 +82,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shutil.chown(home, "postgres")
 
     def as_postgres(*words: str) -> None:
-        subprocess.run(words, check=True, cwd="/", stdout=subprocess.DEVNULL, user="postgres", group="postgres", extra_groups=[])
+        subprocess.run(
+            words, check=True, cwd="/", stdout=subprocess.DEVNULL, user="postgres", group="postgres", extra_groups=[]
+        )
 
     as_postgres(str(programs / "initdb"), "-D", str(home / "data"), "-A", "trust", "-U", "postgres")
     start = ("-D", str(home / "data"), "-o", f"-p {port} -k {home} -h 127.0.0.1", "-l", str(home / "log"))
@@ -111,17 +113,23 @@ def test_two_engineers_at_once_lose_no_update(
     server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     turns = 12 if SLOW else 3
-    (tmp_path / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
+    (tmp_path / "space.yaml").write_text(
+        "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8"
+    )
     storage = _another(database) if database.startswith("postgresql") else ""
     try:
         running = []
         for engineer in range(2):
             on = ("tracking.enabled=true", "tracking.experiment=newsparts")
-            config = make_config("demo-baseline", *on, f"seed={engineer}", f"output={tmp_path / f'engineer-{engineer}'}")
+            config = make_config(
+                "demo-baseline", *on, f"seed={engineer}", f"output={tmp_path / f'engineer-{engineer}'}"
+            )
             (tmp_path / f"{engineer}.yaml").write_text(config.to_yaml(), encoding="utf-8")
             words = [sys.executable, "-c", ENGINEER, str(tmp_path / f"{engineer}.yaml"), str(turns), storage]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            running.append(subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            running.append(
+                subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
         told = []
         for one in running:
             out, errors = one.communicate(timeout=400)
@@ -182,7 +190,9 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
     assert json.dumps(history()) == f'["{one}"]'
 
     # The lock of a client that was killed does not last.
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
     client = registry._client()
     client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "token": "its"})
     promote(two, verdicts, against=one)
@@ -196,7 +206,9 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
 
 
 @pytest.mark.slow
-def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_teams_server_asks_for_a_password(
+    make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import requests
 
     from train.tracking.runs import tracked_run
@@ -214,7 +226,9 @@ def test_the_teams_server_asks_for_a_password(make_config: ConfigMaker, tmp_path
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", secret.read_text())
         (tmp_path / "note.txt").write_text("through the server")
-        with tracked_run(make_config("demo-baseline", "tracking.enabled=true"), resume=None, fallback_name="x", folder=tmp_path) as tracker:
+        with tracked_run(
+            make_config("demo-baseline", "tracking.enabled=true"), resume=None, fallback_name="x", folder=tmp_path
+        ) as tracker:
             tracker.file(tmp_path / "note.txt")
         run = mlflow.MlflowClient().get_run(str(tracker.run_id))
         assert run.info.status == "FINISHED"
@@ -231,11 +245,18 @@ def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, data
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     started = time.monotonic()
-    (tmp_path / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
+    (tmp_path / "space.yaml").write_text(
+        "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8"
+    )
     small = [
-        f"corpus.path={corpus}", "baseline.max_words=500", "baseline.max_chars=500", "baseline.neighbour_words=500", "baseline.max_iterations=5",
-        "evaluation.bootstrap_samples=20", "tracking.enabled=false",
-    ]  # fmt: skip
+        f"corpus.path={corpus}",
+        "baseline.max_words=500",
+        "baseline.max_chars=500",
+        "baseline.neighbour_words=500",
+        "baseline.max_iterations=5",
+        "evaluation.bootstrap_samples=20",
+        "tracking.enabled=false",
+    ]
 
     def words(output: str, *more: str) -> list[str]:
         search = [
@@ -250,11 +271,23 @@ def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, data
             "--sampler",
             "random",
         ]
-        return [sys.executable, "-m", "train", "tune", "--config", str(ROOT / "configs/pages-baseline.yaml"), *small, *search, *more]
+        return [
+            sys.executable,
+            "-m",
+            "train",
+            "tune",
+            "--config",
+            str(ROOT / "configs/pages-baseline.yaml"),
+            *small,
+            *search,
+            *more,
+        ]
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(words("alone"), env=environment, check=True, capture_output=True)
-    leader = subprocess.Popen(words("crowd", "--workers", "2", "--storage", database), env=environment, stderr=subprocess.PIPE, text=True)
+    leader = subprocess.Popen(
+        words("crowd", "--workers", "2", "--storage", database), env=environment, stderr=subprocess.PIPE, text=True
+    )
     victim: int | None = None
     deadline = time.monotonic() + 120
     while victim is None and time.monotonic() < deadline and leader.poll() is None:
@@ -263,7 +296,9 @@ def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, data
         except (IntegrityError, ProgrammingError):
             names = []  # the leader makes the database's tables in this very moment
         for name in names:
-            for trial in optuna.load_study(study_name=name, storage=database).get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+            for trial in optuna.load_study(study_name=name, storage=database).get_trials(
+                states=(optuna.trial.TrialState.RUNNING,)
+            ):
                 pid = int(str(trial.user_attrs.get("owner", "x 0")).rpartition(" ")[2])
                 if pid and pid != leader.pid and psutil.pid_exists(pid):
                     victim = pid
@@ -274,7 +309,9 @@ def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, data
     assert leader.returncode == 0, errors[-3000:]
 
     def tried(output: str) -> list[tuple[str, float]]:
-        return sorted((str(trial["values"]), trial["score"]) for trial in read_json(tmp_path / output / "trials.json")["trials"])
+        return sorted(
+            (str(trial["values"]), trial["score"]) for trial in read_json(tmp_path / output / "trials.json")["trials"]
+        )
 
     assert tried("crowd") == tried("alone")
     add_row(

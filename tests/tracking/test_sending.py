@@ -1,4 +1,5 @@
-"""What a run tells its store, entry by entry: how each is sent, what is kept for later, and what is nobody's fault but ours."""
+"""What a run tells its store, entry by entry: how each is sent, what is kept for later, and what is nobody's fault but
+ours."""
 
 from __future__ import annotations
 
@@ -59,7 +60,9 @@ def test_metrics_params_and_tags_are_sent_as_one_batch_each(client: _Client) -> 
 
 
 def test_a_run_is_made_when_it_was_begun_and_ended_when_it_ended(client: _Client) -> None:
-    assert send({"op": "run", "run": "ours", "time": 7, "experiment": "e", "tags": {"a": "b"}, "name": "n"}) == {"ours": "made"}
+    assert send({"op": "run", "run": "ours", "time": 7, "experiment": "e", "tags": {"a": "b"}, "name": "n"}) == {
+        "ours": "made"
+    }
     assert send({"op": "end", "run": "r", "time": 9, "status": "KILLED"}) == {}
     assert client.asked == [
         ("create_run", ("e",), {"start_time": 7, "tags": {"a": "b"}, "run_name": "n"}),
@@ -70,7 +73,16 @@ def test_a_run_is_made_when_it_was_begun_and_ended_when_it_ended(client: _Client
 def test_a_file_goes_into_its_folder_and_a_note_links_to_it(client: _Client, tmp_path: Path) -> None:
     (tmp_path / "x.svg").write_text("x")
     send({"op": "file", "run": "r", "time": 7, "path": str(tmp_path / "x.svg"), "folder": "figures"})
-    send({"op": "note", "run": "r", "time": 7, "experiment": "e", "text": "Good.", "links": {"x": "figures/x.svg", "y": "y.html"}})
+    send(
+        {
+            "op": "note",
+            "run": "r",
+            "time": 7,
+            "experiment": "e",
+            "text": "Good.",
+            "links": {"x": "figures/x.svg", "y": "y.html"},
+        }
+    )
     assert client.asked[0] == ("log_artifact", ("r", str(tmp_path / "x.svg"), "figures"), {})
     links = f"[x]({artifact_page('e', 'r', 'figures/x.svg')}) · [y]({artifact_page('e', 'r', 'y.html')})"
     assert client.asked[1] == ("set_tag", ("r", NOTE, f"Good. {links}"), {})
@@ -104,7 +116,14 @@ def test_a_model_is_logged_in_its_run_which_goes_on_whatever_happens(
 
     monkeypatch.setattr(flavor, "log_bundle", log)
     data = {"dataset_name": "newsparts-test", "dataset_digest": "d"}
-    entry = {"op": "model", "run": "r", "time": 7, "bundle": str(tmp_path), "metrics": {"test/f1": 0.5}, "dataset": data}
+    entry = {
+        "op": "model",
+        "run": "r",
+        "time": 7,
+        "bundle": str(tmp_path),
+        "metrics": {"test/f1": 0.5},
+        "dataset": data,
+    }
     if fails:
         with pytest.raises(Away):
             send(entry)
@@ -148,7 +167,9 @@ def test_a_file_that_is_gone_before_it_was_sent_is_told(client: _Client, tmp_pat
     assert client.asked == []
 
 
-def test_a_store_that_stays_away_is_asked_after_longer_and_longer_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_stays_away_is_asked_after_longer_and_longer_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now, asked = [100.0], list[float]()
     monkeypatch.setattr(outbox_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
@@ -202,7 +223,9 @@ def put(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Entry]:
 
 
 CONFIG: Any = SimpleNamespace(
-    tracking=SimpleNamespace(enabled=True, run_name=None), family="baseline", flat=lambda: {"seed": 1, "corpus.columns.a[b]": None}
+    tracking=SimpleNamespace(enabled=True, run_name=None),
+    family="baseline",
+    flat=lambda: {"seed": 1, "corpus.columns.a[b]": None},
 )
 
 
@@ -238,12 +261,16 @@ def test_a_run_ends_as_its_block_does(
 
 
 @pytest.mark.parametrize("resume", [None, "r"])
-def test_a_new_run_says_its_settings_and_a_resumed_one_that_it_is_one(put: list[Entry], tmp_path: Path, resume: str | None) -> None:
+def test_a_new_run_says_its_settings_and_a_resumed_one_that_it_is_one(
+    put: list[Entry], tmp_path: Path, resume: str | None
+) -> None:
     with tracking.tracked_run(CONFIG, resume=resume, fallback_name="x", folder=tmp_path):
         pass
     params = [entry["params"] for entry in put if entry["op"] == "params"]
     assert params == ([{"seed": "1", "corpus.columns.a_b_": "None"}] if resume is None else [])
-    assert [entry["tags"] for entry in put if "resumed" in entry.get("tags", {})] == ([] if resume is None else [{"resumed": "true"}])
+    assert [entry["tags"] for entry in put if "resumed" in entry.get("tags", {})] == (
+        [] if resume is None else [{"resumed": "true"}]
+    )
     (owner,) = (entry["tags"] for entry in put if "pid" in entry.get("tags", {}))
     assert owner["family"] == "baseline"
 
@@ -268,7 +295,12 @@ def test_runs_whose_process_is_gone_are_closed_and_no_others(monkeypatch: pytest
     class Runs:
         def search_runs(self, experiments: list[str], query: str, max_results: int) -> list[Any]:
             assert (experiments, query) == (["e"], "attributes.status = 'RUNNING'")
-            told = {"dead": ("here", "1"), "resumed": ("here", "2"), "alive": ("here", "3"), "elsewhere": ("there", "1")}
+            told = {
+                "dead": ("here", "1"),
+                "resumed": ("here", "2"),
+                "alive": ("here", "3"),
+                "elsewhere": ("there", "1"),
+            }
             return [
                 SimpleNamespace(info=SimpleNamespace(run_id=run), data=SimpleNamespace(tags={"host": host, "pid": pid}))
                 for run, (host, pid) in told.items()

@@ -37,7 +37,9 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
     import mlflow
 
     config = make_config("demo-baseline", *ON, "evaluation.learning_curve=[0.5]", "baseline.second_reading=0")
-    outcome = fit(config, name="demo-baseline", overrides=["seed=13", f"output={store}", "tracking.enabled=true", "baseline.c=2"])
+    outcome = fit(
+        config, name="demo-baseline", overrides=["seed=13", f"output={store}", "tracking.enabled=true", "baseline.c=2"]
+    )
     client = mlflow.MlflowClient()
     run = client.get_run(str(outcome.run_id))
     assert run.info.status == "FINISHED"
@@ -54,9 +56,21 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
         "cost/peak_memory_mb",
         "size/mb",
     } <= set(run.data.metrics)
-    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {"newsparts-train", "newsparts-validation", "newsparts-test"}
+    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {
+        "newsparts-train",
+        "newsparts-validation",
+        "newsparts-test",
+    }
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"config.yaml", "split.json", "test.json", "validation.json", "decoding.json", "calibration.json", "slices.json"} <= artifacts
+    assert {
+        "config.yaml",
+        "split.json",
+        "test.json",
+        "validation.json",
+        "decoding.json",
+        "calibration.json",
+        "slices.json",
+    } <= artifacts
     assert {"report.html", "errors.html", "pages.html", "MODEL_CARD.md", "figures"} <= artifacts
     assert run.info.run_name == "demo-baseline, seed=13 c=2", "the name says what changed in the model"
     note = run.data.tags["mlflow.note.content"]
@@ -75,7 +89,9 @@ def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: 
 def test_names_of_topics_and_columns_that_mlflow_does_not_take(make_config: ConfigMaker, store: Path) -> None:
     import mlflow
 
-    outcome = fit(make_config("demo-baseline", *ON, *QUICK, "topics.mapping=iptc", "corpus.columns={'my [text]': text}"))
+    outcome = fit(
+        make_config("demo-baseline", *ON, *QUICK, "topics.mapping=iptc", "corpus.columns={'my [text]': text}")
+    )
     run = mlflow.MlflowClient().get_run(str(outcome.run_id))
     assert "test/topic/f1/economy_ business and finance" in run.data.metrics
     assert run.data.params["corpus.columns.my _text_"] == "text"
@@ -95,7 +111,9 @@ def test_folds_are_children_of_their_cross_validation(
     assert parent.data.tags["mlflow.note.content"].startswith("2 folds by site. Role macro-F1")
 
 
-def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(
+    make_config: ConfigMaker, store: Path, tmp_path: Path
+) -> None:
     import mlflow
 
     with tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x", folder=tmp_path) as tracker:
@@ -112,7 +130,10 @@ def test_a_page_is_added_to_a_run_once_and_to_no_deleted_one(make_config: Config
     assert note.startswith("Result. [report](#/experiments/")
     assert "second ([comparison](" in note
     assert "first" not in note
-    assert len(read_json(Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="errors.json")))["data"]) == 1
+    assert (
+        len(read_json(Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="errors.json")))["data"])
+        == 1
+    )
     client.delete_run(run_id)
     assert not attach(run_id, page, "comparison", "third")
     assert not attach("0" * 32, page, "comparison", "fourth")
@@ -133,25 +154,34 @@ def test_an_experiment_that_another_process_makes_first_is_taken(store: Path, mo
     monkeypatch.setattr(mlflow, "get_experiment_by_name", too_early)
     assert connect("made-at-once") == made[0]
     tags = mlflow.get_experiment(made[0]).tags
-    assert tags["mlflow.experiment.primaryMetric.name"] == "test/role/macro_f1", "what the other process did not set is added"
+    assert tags["mlflow.experiment.primaryMetric.name"] == "test/role/macro_f1", (
+        "what the other process did not set is added"
+    )
 
 
 def test_an_exception_ends_the_run_as_failed(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x", folder=tmp_path):
+    with (
+        pytest.raises(RuntimeError),
+        tracked_run(make_config("demo-baseline", *ON), resume=None, fallback_name="x", folder=tmp_path),
+    ):
         raise RuntimeError("broken")
     (run,) = _runs()
     assert run.info.status == "FAILED"
     assert "broken" in run.data.tags["ended_by"]
 
 
-def test_a_run_whose_process_is_gone_is_closed_by_the_next(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+def test_a_run_whose_process_is_gone_is_closed_by_the_next(
+    make_config: ConfigMaker, store: Path, tmp_path: Path
+) -> None:
     import mlflow
 
     config = make_config("demo-baseline", *ON)
     with tracked_run(config, resume=None, fallback_name="dead", folder=tmp_path) as tracker:
         dead = str(tracker.run_id)
     client = mlflow.MlflowClient()
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
     client.update_run(dead, status="RUNNING")
     client.set_tag(dead, "pid", gone.stdout.strip())
     with tracked_run(config, resume=None, fallback_name="alive", folder=tmp_path):
@@ -172,7 +202,10 @@ def test_a_child_run_says_whose_it_is_as_it_is_made(
         with tracked_run(config, resume=None, fallback_name="child", folder=tmp_path, parent=parent):
             pass
     assert told[0]["op"] == "run"
-    assert told[0]["tags"].items() >= {"host": platform.node(), "pid": str(os.getpid()), "mlflow.parentRunId": parent.run_id}.items()
+    assert (
+        told[0]["tags"].items()
+        >= {"host": platform.node(), "pid": str(os.getpid()), "mlflow.parentRunId": parent.run_id}.items()
+    )
 
 
 def _start(config: Config, tmp_path: Path, store: Path) -> subprocess.Popen[str]:
@@ -180,7 +213,9 @@ def _start(config: Config, tmp_path: Path, store: Path) -> subprocess.Popen[str]
     path.write_text(config.to_yaml(), encoding="utf-8")
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{store}", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "train", "fit", "--config", str(path)]
-    return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
 
 
 def _wait_for_a_network(config: Config, process: subprocess.Popen[str]) -> Path:
@@ -219,7 +254,9 @@ def test_a_killed_run_goes_on_in_the_same_mlflow_run(make_config: ConfigMaker, s
 
 
 @pytest.mark.slow
-def test_a_signal_ends_the_run_as_killed_and_keeps_the_trained_network(make_config: ConfigMaker, store: Path, tmp_path: Path) -> None:
+def test_a_signal_ends_the_run_as_killed_and_keeps_the_trained_network(
+    make_config: ConfigMaker, store: Path, tmp_path: Path
+) -> None:
     config = make_config("demo-encoder", *ON, "encoder.fine_tune_epochs=500")
     process = _start(config, tmp_path, store)
     first = _wait_for_a_network(config, process)

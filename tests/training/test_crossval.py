@@ -11,7 +11,9 @@ from train.corpus.page import Page
 from train.training.crossval import label_folds
 
 
-def test_a_run_killed_while_it_wrote_its_marker_goes_on(make_config: ConfigMaker, pages: list[Page], tmp_path: Path) -> None:
+def test_a_run_killed_while_it_wrote_its_marker_goes_on(
+    make_config: ConfigMaker, pages: list[Page], tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     work.mkdir()
     (work / ".state.json.host.999999.part").write_text('"half')

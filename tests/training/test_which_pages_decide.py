@@ -43,9 +43,14 @@ class Guess:
         self.draw = draw
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        drawn = [[np.random.default_rng([zlib.crc32(text.encode()), self.draw]).dirichlet([0.4] * 6) for text in page] for page in pages]
+        drawn = [
+            [np.random.default_rng([zlib.crc32(text.encode()), self.draw]).dirichlet([0.4] * 6) for text in page]
+            for page in pages
+        ]
         rows = [np.array(page).reshape(-1, 6) for page in drawn]
-        return [page[:, :4] / page[:, :4].sum(axis=1, keepdims=True) for page in rows], [np.log(page[:, 4:] + 1e-3) for page in rows]
+        return [page[:, :4] / page[:, :4].sum(axis=1, keepdims=True) for page in rows], [
+            np.log(page[:, 4:] + 1e-3) for page in rows
+        ]
 
 
 @dataclass
@@ -111,7 +116,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     calibrate, role_macro_f1 = selection.calibrate, learning_curve.role_macro_f1
 
-    def heard_calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float) -> Calibration:
+    def heard_calibrate(
+        labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float
+    ) -> Calibration:
         told.calibrated.append(ids(pages))
         return calibrate(labeler, pages, readings, precision=precision)
 
@@ -156,7 +163,9 @@ def _parts(output: Path) -> dict[str, list[str]]:
     return {part: parts[part]["page_ids"] for part in PARTS}
 
 
-def test_a_run_learns_from_training_pages_and_chooses_by_validation_pages(run: tuple[Outcome, Labeler], seen: Seen) -> None:
+def test_a_run_learns_from_training_pages_and_chooses_by_validation_pages(
+    run: tuple[Outcome, Labeler], seen: Seen
+) -> None:
     parts = _parts(run[0].output)
     assert sum(map(len, parts.values())) == len({page_id for part in parts.values() for page_id in part}) == 36
     assert min(map(len, parts.values())) > 2
@@ -176,10 +185,14 @@ def test_the_learning_curve_learns_from_fewer_training_sites_and_is_read_on_vali
     (fewer,) = seen.families[1].shown
     assert set(ids(fewer.train)) < set(parts["train"])
     assert ids(fewer.validation) == parts["validation"]
-    assert len({page.site for page in fewer.train}) == round(0.4 * len({page_id.split("-")[0] for page_id in parts["train"]}))
+    assert len({page.site for page in fewer.train}) == round(
+        0.4 * len({page_id.split("-")[0] for page_id in parts["train"]})
+    )
 
 
-def test_metrics_of_a_part_are_scores_of_its_pages(run: tuple[Outcome, Labeler], few: list[Page], config: Config) -> None:
+def test_metrics_of_a_part_are_scores_of_its_pages(
+    run: tuple[Outcome, Labeler], few: list[Page], config: Config
+) -> None:
     outcome, labeler = run
     found: dict[str, float] = {}
     for part, named in _parts(outcome.output).items():
@@ -195,7 +208,9 @@ def test_metrics_of_a_part_are_scores_of_its_pages(run: tuple[Outcome, Labeler],
     assert found["validation"] != found["test"], "guesses differ, or the parts could not be told apart"
 
 
-def test_before_is_without_the_temperature_and_after_with_it_on_each_part(run: tuple[Outcome, Labeler], few: list[Page]) -> None:
+def test_before_is_without_the_temperature_and_after_with_it_on_each_part(
+    run: tuple[Outcome, Labeler], few: list[Page]
+) -> None:
     outcome, labeler = run
     certainty = read_json(outcome.output / "calibration.json")
     assert labeler.calibration.role_temperature > 1.1, "a guess is too sure of itself"
@@ -204,7 +219,9 @@ def test_before_is_without_the_temperature_and_after_with_it_on_each_part(run: t
         if part == "train":
             continue
         own = [page for page in few if page.page_id in named]
-        before, after = (reliability(own, list(some.label((page.page_id, page.texts) for page in own))) for some in (cold, labeler))
+        before, after = (
+            reliability(own, list(some.label((page.page_id, page.texts) for page in own))) for some in (cold, labeler)
+        )
         assert before["ece"] > after["ece"] + 0.02
         for name in ("ece", "brier"):
             assert certainty[part]["before"][name] == pytest.approx(before[name], abs=1e-3)
@@ -224,11 +241,15 @@ def test_an_unseen_page_is_labelled_by_what_training_and_validation_pages_chose(
     assert (train, validation, seen.calibrated) == (ids(few[:15]), ids(few[15:24]), [ids(few[15:24])])
     assert [record["page_id"] for record in records] == ids(few[24:])
     reader = seen.families[0].reading
-    labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, reader.topics, chosen.calibration)
+    labeler = Labeler(
+        reader, chosen.decoder, "newsparts", "out-of-fold", config.family, reader.topics, chosen.calibration
+    )
     assert records == list(labeler.label((page.page_id, page.texts) for page in few[24:]))
 
 
-def test_every_fold_is_labelled_by_a_model_that_saw_none_of_its_sites(config: Config, seen: Seen, few: list[Page], tmp_path: Path) -> None:
+def test_every_fold_is_labelled_by_a_model_that_saw_none_of_its_sites(
+    config: Config, seen: Seen, few: list[Page], tmp_path: Path
+) -> None:
     labelled = list(label_folds(config, few, "corpus", count=3, work=tmp_path / "folds"))
     site = {page.page_id: page.site for page in few}
     assert sorted(record["page_id"] for fold in labelled for record in fold) == sorted(site)
@@ -249,12 +270,18 @@ def test_every_fold_is_labelled_by_a_model_that_saw_none_of_its_sites(config: Co
         assert len(family.shown) == 1
 
 
-def test_a_cross_validation_is_scored_on_every_page_by_its_own_record(config: Config, seen: Seen, few: list[Page], tmp_path: Path) -> None:
+def test_a_cross_validation_is_scored_on_every_page_by_its_own_record(
+    config: Config, seen: Seen, few: list[Page], tmp_path: Path
+) -> None:
     found = cross_validate(config, "guess", tmp_path / "crossval", count=3, slice_by="site")
     assert [record["page_id"] for record in found.records] == ids(few)
-    again = evaluate(few, found.records, bootstrap_samples=50, confidence=config.evaluation.confidence, seed=config.seed)
+    again = evaluate(
+        few, found.records, bootstrap_samples=50, confidence=config.evaluation.confidence, seed=config.seed
+    )
     assert (found.whole.values, found.whole.intervals) == (again.values, again.intervals)
     assert found.reliability["ece"] == reliability(few, found.records)["ece"]
     one = few[0].site
     alone = [(page, record) for page, record in zip(few, found.records, strict=True) if page.site == one]
-    assert found.slices[one].values == evaluate([p for p, _ in alone], [r for _, r in alone], bootstrap_samples=0).values
+    assert (
+        found.slices[one].values == evaluate([p for p, _ in alone], [r for _, r in alone], bootstrap_samples=0).values
+    )

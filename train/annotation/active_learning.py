@@ -21,8 +21,6 @@ from train.runtime.text import word_count
 
 SITE_DISCOUNT = 0.5
 """Each page that was picked of a site halves what another one of it is worth."""
-
-
 NEAR = 0.5
 
 
@@ -65,9 +63,12 @@ def suggest(corpus: str, labeler: Labeler, *, count: int) -> list[Suggestion]:
     scored = [(record["page_id"], _uncertainty(record)) for record in labeler.label(unlabelled())]
     if not scored:
         raise InputError(
-            "no unlabelled page", expected="pages without roles", remedy="name the corpus of pages to choose from", path=corpus,
+            "no unlabelled page",
+            expected="pages without roles",
+            remedy="name the corpus of pages to choose from",
+            path=corpus,
             rule="empty-corpus",
-        )  # fmt: skip
+        )
     return list(_spread([Suggestion(page_id, sites[page_id], value) for page_id, value in scored], prints, count))
 
 
@@ -103,7 +104,9 @@ def _spread(candidates: list[Suggestion], prints: Mapping[str, np.ndarray], coun
             yield best
 
 
-def write_suggestions(folder: Path, corpus: str, labeler: Labeler, suggestions: Sequence[Suggestion]) -> tuple[Path, int]:
+def write_suggestions(
+    folder: Path, corpus: str, labeler: Labeler, suggestions: Sequence[Suggestion]
+) -> tuple[Path, int]:
     """Writes the pages as `tasks.json` and `interface.xml` for Label Studio, the model's answers as pre-annotations.
 
     Returns:

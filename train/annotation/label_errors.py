@@ -17,8 +17,6 @@ from train.runtime.text import ROLES, word_count
 
 MIN_WORDS = 3
 """As for scores: a menu label of a word or two is not worth an annotator's look."""
-
-
 CONTEXT = 2
 
 
@@ -65,13 +63,15 @@ def label_errors(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) ->
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    where = [(p, i) for p, page in enumerate(pages) for i, s in enumerate(page.segments) if word_count(s.text) >= MIN_WORDS]
+    where = [
+        (p, i) for p, page in enumerate(pages) for i, s in enumerate(page.segments) if word_count(s.text) >= MIN_WORDS
+    ]
     given = np.array([ROLES.index(str(pages[p].segments[i].role)) for p, i in where])
     rows = np.array([[records[p]["segments"][i]["scores"][role] for role in ROLES] for p, i in where])
     if not len(rows) or len(np.unique(given)) < 2:
         raise InputError(
             "labels of fewer than two roles", expected="labelled pages", remedy="check the corpus", rule="one-class"
-        )  # fmt: skip
+        )
     rows /= rows.sum(axis=1, keepdims=True)
     present = np.unique(given)
     chosen = np.maximum(rows[:, present], 1e-9)  # a model may be quite sure of a role that no label has
@@ -87,15 +87,28 @@ def label_errors(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) ->
         texts = page.texts
         found.append(
             LabelError(
-                page.page_id, page.site, i, texts[i], ROLES[given[k]], ROLES[best], round(float(quality[k]), 6), round(float(rows[k, best]), 6),
-                tuple(texts[max(0, i - CONTEXT) : i]), tuple(texts[i + 1 : i + 1 + CONTEXT]),
+                page.page_id,
+                page.site,
+                i,
+                texts[i],
+                ROLES[given[k]],
+                ROLES[best],
+                round(float(quality[k]), 6),
+                round(float(rows[k, best]), 6),
+                tuple(texts[max(0, i - CONTEXT) : i]),
+                tuple(texts[i + 1 : i + 1 + CONTEXT]),
             )
-        )  # fmt: skip
+        )
     return found
 
 
 def write_label_errors(
-    folder: Path, pages: Sequence[Page], records: Sequence[Mapping[str, Any]], errors: Sequence[LabelError], *, most: int
+    folder: Path,
+    pages: Sequence[Page],
+    records: Sequence[Mapping[str, Any]],
+    errors: Sequence[LabelError],
+    *,
+    most: int,
 ) -> tuple[Path, Path, int]:
     """Writes what was found: `label-errors.jsonl`, and `tasks.json` and `interface.xml` for Label Studio.
 
@@ -115,7 +128,9 @@ def write_label_errors(
         wanted.setdefault(error.page_id, []).append(error)
     by_id = {page.page_id: (page, record) for page, record in zip(pages, records, strict=True)}
     tasks = (
-        label_studio.task(*by_id[page_id], suspects="; ".join(f"{e.segment}: {e.given}, perhaps {e.suggested}" for e in found))
+        label_studio.task(
+            *by_id[page_id], suspects="; ".join(f"{e.segment}: {e.given}, perhaps {e.suggested}" for e in found)
+        )
         for page_id, found in wanted.items()
     )
     count = label_studio.write_tasks(folder / "tasks.json", tasks)

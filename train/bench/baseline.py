@@ -1,4 +1,5 @@
-"""The baseline beside a plain scikit-learn pipeline with the same features, beside fastText, and beside extractors that read HTML."""
+"""The baseline beside a plain scikit-learn pipeline with the same features, beside fastText, and beside extractors that
+read HTML."""
 
 from __future__ import annotations
 
@@ -34,14 +35,18 @@ from train.runtime.text import clean
 
 
 class PlainPipeline:
-    """The first reading as one would write it with scikit-learn alone: three vectorisers, neighbours' rows stacked, logistic regression."""
+    """The first reading as one would write it with scikit-learn alone: three vectorisers, neighbours' rows stacked,
+    logistic regression."""
 
     def __init__(self, config: BaselineConfig) -> None:
         self.config = config
         common: dict[str, Any] = {"min_df": config.min_df, "sublinear_tf": True, "dtype": np.float32}
         self.words = TfidfVectorizer(ngram_range=(1, 2), max_features=config.max_words, **common)
         self.chars = TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(config.char_ngrams[0], config.char_ngrams[1]), max_features=config.max_chars, **common
+            analyzer="char_wb",
+            ngram_range=(config.char_ngrams[0], config.char_ngrams[1]),
+            max_features=config.max_chars,
+            **common,
         )
         self.around = TfidfVectorizer(max_features=config.neighbour_words, **common)
         self.scaler = StandardScaler()
@@ -63,7 +68,9 @@ class PlainPipeline:
         return sp.hstack(blocks, format="csr", dtype=np.float32)
 
     def fit(self, pages: Sequence[Sequence[str]], states: np.ndarray) -> None:
-        self.linear = fit_linear(self.features(pages, fit=True), states, self.config.regularisation, self.config.max_iterations, 13)
+        self.linear = fit_linear(
+            self.features(pages, fit=True), states, self.config.regularisation, self.config.max_iterations, 13
+        )
 
     def states(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
         """State probabilities of all segments."""
@@ -79,7 +86,9 @@ def _score(states: np.ndarray, pages: Sequence[Page]) -> str:
 
 def run(corpus: Path, rounds: int) -> list[Row]:
     """Training, labelling, and labelling page by page."""
-    config = load_config(Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.second_reading=0"]).baseline
+    config = load_config(
+        Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.second_reading=0"]
+    ).baseline
     assert config is not None
     parts = split_pages(corpus)
     train, test = ([page.without_topics() for page in found] for found in (parts["train"][::2], parts["test"]))
@@ -142,7 +151,9 @@ def _extractors(reader: Any, pages: Sequence[Page], rounds: int) -> list[Row]:
         import trafilatura
 
         contenders["trafilatura (HTML)"] = lambda: [trafilatura.extract(text) for text in documents]
-    contenders["baseline, two readings (text)"] = lambda: [next(labeler.label([(page.page_id, page.texts)])) for page in pages]
+    contenders["baseline, two readings (text)"] = lambda: [
+        next(labeler.label([(page.page_id, page.texts)])) for page in pages
+    ]
     if importlib.util.find_spec("readability") is not None:
         from readability import Document
 
@@ -158,6 +169,7 @@ def _extractors(reader: Any, pages: Sequence[Page], rounds: int) -> list[Row]:
 def _as_html(page: Page) -> str:
     """A page as bare HTML: far less mark-up than real pages have, which is in the extractors' favour."""
     body = "\n".join(
-        f"<p>{html.escape(s.text)}</p>" if len(s.text) > 80 else f"<div><a href='#'>{html.escape(s.text)}</a></div>" for s in page.segments
+        f"<p>{html.escape(s.text)}</p>" if len(s.text) > 80 else f"<div><a href='#'>{html.escape(s.text)}</a></div>"
+        for s in page.segments
     )
     return f"<!DOCTYPE html><html><head><title>{html.escape(page.page_id)}</title></head><body>{body}</body></html>"

@@ -35,7 +35,8 @@ def int8_engine(bundle: Path, manifest: dict[str, Any], threads: int) -> Encoder
 
 
 def torch_engine(model: Path, kind: torch.dtype, threads: int) -> Encoder:
-    """A run's encoder whose segments are read by torch, which is nearly all of the work; pages are read by the bundle's own network.
+    """A run's encoder whose segments are read by torch, which is nearly all of the work; pages are read by the bundle's
+    own network.
 
     Args:
         model: A run's output folder.
@@ -83,16 +84,23 @@ def labelling(corpus: Path, model: Path, rounds: int, threads: int) -> list[Row]
     test = split_pages(corpus)["test"]
     scored = test[:: max(1, len(test) // 40)]
     base = role_macro_f1(engines["torch float32"], scored)
-    changes = {name: f"{100 * (role_macro_f1(engine, scored) - base):+.2f} points of role macro-F1" for name, engine in engines.items()}
+    changes = {
+        name: f"{100 * (role_macro_f1(engine, scored) - base):+.2f} points of role macro-F1"
+        for name, engine in engines.items()
+    }
     rows = []
     pages = [[clean(text) for text in page.texts] for page in test[:16]]
     segments = sum(map(len, pages))
     together = {name: _reading(engine, [pages]) for name, engine in engines.items()}
-    rows += compare(f"labelling 16 pages at once, {threads} threads", together, segments, "segments/s", rounds=rounds, notes=changes)
+    rows += compare(
+        f"labelling 16 pages at once, {threads} threads", together, segments, "segments/s", rounds=rounds, notes=changes
+    )
     alone = {name: _reading(engine, [[page] for page in pages[:6]]) for name, engine in engines.items()}
     latencies = {name: _latency(engine, pages) for name, engine in engines.items()}
     few = sum(map(len, pages[:6]))
-    rows += compare(f"labelling a page at a time, {threads} threads", alone, few, "segments/s", rounds=rounds, notes=latencies)
+    rows += compare(
+        f"labelling a page at a time, {threads} threads", alone, few, "segments/s", rounds=rounds, notes=latencies
+    )
     return rows
 
 

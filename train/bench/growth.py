@@ -1,7 +1,8 @@
-"""What the steps of the data's way, the baseline's training and its labelling cost as a corpus grows. Each measurement is a process of its own.
+"""What the steps of the data's way, the baseline's training and its labelling cost as a corpus grows. Each measurement
+is a process of its own.
 
-Memory is the process' peak (resident set); time is the step's alone, imports not counted. Slopes are those of a straight line
-through the logarithms: 1.0 grows with the corpus, 2.0 with its square.
+Memory is the process' peak (resident set); time is the step's alone, imports not counted. Slopes are those of a
+straight line through the logarithms: 1.0 grows with the corpus, 2.0 with its square.
 """
 
 from __future__ import annotations
@@ -123,8 +124,6 @@ STEPS = {
     "train": _train,
     "label": _label,
 }
-
-
 HOLD_PAGES, IN_MEMORY = ("train",), 200_000
 """Steps that hold all pages in memory are measured up to so many segments."""
 
@@ -144,15 +143,25 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
 
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
-        raise InputError(f"step {unknown[0]!r}", expected=f"one of {', '.join(STEPS)}", remedy="name one of them", rule="no-step")
+        raise InputError(
+            f"step {unknown[0]!r}", expected=f"one of {', '.join(STEPS)}", remedy="name one of them", rule="no-step"
+        )
     found = []
-    corpora = [build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path for size in sizes]
+    corpora = [
+        build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path
+        for size in sizes
+    ]
     wanted = [
-        (step, corpus) for corpus, size in zip(corpora, sizes, strict=True) for step in steps if size <= IN_MEMORY or step not in HOLD_PAGES
+        (step, corpus)
+        for corpus, size in zip(corpora, sizes, strict=True)
+        for step in steps
+        if size <= IN_MEMORY or step not in HOLD_PAGES
     ]
     for step, corpus in track(wanted, "measuring", total=len(wanted)):
         command = [sys.executable, "-m", "train.bench.growth", step, str(corpus)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "true"})
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "true"}
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
         found.append(Measurement(**json.loads(done.stdout.splitlines()[-1])))
@@ -178,7 +187,8 @@ def slope(rows: Sequence[Measurement], value: Callable[[Measurement], float]) ->
 
 
 def table(rows: Sequence[Measurement]) -> str:
-    """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added; below it the verdict."""
+    """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added; below
+    it the verdict."""
     sizes = sorted({row.segments for row in rows})
     lines = [
         "| step | " + " | ".join(f"{n:,} segments" for n in sizes) + " | segments/s at the largest | slope of time |",
@@ -186,7 +196,10 @@ def table(rows: Sequence[Measurement]) -> str:
     ]
     for step in dict.fromkeys(row.step for row in rows):
         own = sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
-        said = {row.segments: f"{row.seconds:,.1f} s, {row.peak_mb:,.0f} MB ({row.peak_mb - row.imported_mb:+,.0f})" for row in own}
+        said = {
+            row.segments: f"{row.seconds:,.1f} s, {row.peak_mb:,.0f} MB ({row.peak_mb - row.imported_mb:+,.0f})"
+            for row in own
+        }
         cells = [said.get(size, "-") for size in sizes]
         speed = own[-1].segments / own[-1].seconds
         lines.append(f"| {step} | {' | '.join(cells)} | {speed:,.0f} | {slope(own, lambda row: row.seconds):.2f} |")
@@ -195,8 +208,12 @@ def table(rows: Sequence[Measurement]) -> str:
 
 
 def verdict(rows: Sequence[Measurement]) -> str:
-    """The largest slope of time, and labelling's peak memory at its largest corpus beside its smallest; empty when nothing was measured twice."""
-    by_step = {step: sorted((row for row in rows if row.step == step), key=lambda row: row.segments) for step in {row.step for row in rows}}
+    """The largest slope of time, and labelling's peak memory at its largest corpus beside its smallest; empty when
+    nothing was measured twice."""
+    by_step = {
+        step: sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
+        for step in {row.step for row in rows}
+    }
     slopes = {step: slope(own, lambda row: row.seconds) for step, own in by_step.items() if len(own) > 1}
     if not slopes:
         return ""
@@ -205,7 +222,8 @@ def verdict(rows: Sequence[Measurement]) -> str:
     if "label" in slopes:
         own = by_step["label"]
         said.append(
-            f"label's peak memory {own[-1].peak_mb / own[0].peak_mb:.2f} times as large for {own[-1].segments / own[0].segments:,.0f} times the segments"
+            f"label's peak memory {own[-1].peak_mb / own[0].peak_mb:.2f} times as large for "
+            f"{own[-1].segments / own[0].segments:,.0f} times the segments"
         )
     return "; ".join(said) + "."
 

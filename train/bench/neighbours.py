@@ -1,6 +1,8 @@
-"""The encoder beside other work on the same cores: how much longer it takes there, its waiting threads asleep as shipped, and spinning.
+"""The encoder beside other work on the same cores: how much longer it takes there, its waiting threads asleep as
+shipped, and spinning.
 
-Each way of waiting is a process of its own: OpenMP asks for it once. With as many busy loops as cores, a fair share makes work take twice as long.
+Each way of waiting is a process of its own: OpenMP asks for it once. With as many busy loops as cores, a fair share
+makes work take twice as long.
 """
 
 from __future__ import annotations
@@ -55,10 +57,16 @@ def main(corpus: Path, model: Path, rounds: int, waiting: str) -> list[Row]:
     if WAITING[waiting] == "ACTIVE":
         _let_sessions_spin()
     parts = split_pages(corpus)
-    learnt, asked = parts["train"][:LEARNT_PAGES], [[clean(text) for text in page.texts] for page in parts["test"][:LABELLED_PAGES]]
+    learnt, asked = (
+        parts["train"][:LEARNT_PAGES],
+        [[clean(text) for text in page.texts] for page in parts["test"][:LABELLED_PAGES]],
+    )
     engine = Encoder.load(model / "bundle", read_manifest(model / "bundle"), threads=THREADS)
     rows = _beside(
-        f"training, threads {waiting}", lambda: _train(TrainingPages(learnt)), sum(len(page.segments) for page in learnt), rounds
+        f"training, threads {waiting}",
+        lambda: _train(TrainingPages(learnt)),
+        sum(len(page.segments) for page in learnt),
+        rounds,
     )
     return rows + _beside(f"labelling, threads {waiting}", lambda: engine.states(asked), sum(map(len, asked)), rounds)
 
@@ -68,7 +76,9 @@ def _beside(what: str, work: Callable[[], object], segments: int, rounds: int) -
         with _busy():
             work()
 
-    rows = compare(what, {"alone": work, f"beside {LOOPS} busy loops": disturbed}, segments, "segments/s", rounds=rounds)
+    rows = compare(
+        what, {"alone": work, f"beside {LOOPS} busy loops": disturbed}, segments, "segments/s", rounds=rounds
+    )
     return [replace(row, note=f"{1 / row.ratio:.2f} times as long as alone") for row in rows]
 
 

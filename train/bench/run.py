@@ -1,4 +1,5 @@
-"""Runs the sections of `make bench`, each comparison in a fresh process with its threads pinned, and writes what they found."""
+"""Runs the sections of `make bench`, each comparison in a fresh process with its threads pinned, and writes what they
+found."""
 
 from __future__ import annotations
 
@@ -49,12 +50,20 @@ def report(
 
     unknown = [name for name in sections if name not in SECTIONS]
     if unknown:
-        raise InputError(f"section {unknown[0]!r}", expected=f"one of {', '.join(SECTIONS)}", remedy="name one of them", rule="no-section")
+        raise InputError(
+            f"section {unknown[0]!r}",
+            expected=f"one of {', '.join(SECTIONS)}",
+            remedy="name one of them",
+            rule="no-section",
+        )
     if OF_ENCODER & set(sections or SECTIONS) and not (model / "bundle" / SEGMENT_FILES[0]).is_file():
         raise InputError(
-            "no trained encoder", expected="a run's output folder", remedy="run make demo first, or name one: MODEL=outputs/…",
-            path=model, rule="no-model",
-        )  # fmt: skip
+            "no trained encoder",
+            expected="a run's output folder",
+            remedy="run make demo first, or name one: MODEL=outputs/…",
+            path=model,
+            rule="no-model",
+        )
     for section in sections or SECTIONS:
         if section == "growth":
             found = growth.growth(folder, sizes or growth.SIZES, steps or tuple(growth.STEPS))
@@ -71,7 +80,11 @@ def report(
                 about |= {"threads": neighbours.THREADS}
             else:
                 count = rounds if section == "baseline" else max(2, rounds // 2)
-                rows = [row for threads in COMPARED[section] for row in _isolated(section, corpus.path, model, count, threads)]
+                rows = [
+                    row
+                    for threads in COMPARED[section]
+                    for row in _isolated(section, corpus.path, model, count, threads)
+                ]
                 about |= {"threads": " and ".join(map(str, COMPARED[section])), "rounds": count}
             text, plain = table(rows), {"machine": about, "rows": [asdict(row) for row in rows]}
         note = ", ".join(f"{name} {value}" for name, value in about.items())

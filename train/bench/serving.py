@@ -76,13 +76,17 @@ def server(command: Sequence[str], health: str, *, environment: Mapping[str, str
         RuntimeError: It does not answer in time.
     """
     with tempfile.TemporaryFile() as log:
-        running = subprocess.Popen(command, env={**os.environ, **environment}, cwd=cwd, stdout=log, stderr=log, start_new_session=True)
+        running = subprocess.Popen(
+            command, env={**os.environ, **environment}, cwd=cwd, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             deadline = time.monotonic() + STARTING_S
             while not _answers(health):
                 if running.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
-                    raise RuntimeError(f"{' '.join(command)} does not answer: {log.read()[-2000:].decode(errors='replace')}")
+                    raise RuntimeError(
+                        f"{' '.join(command)} does not answer: {log.read()[-2000:].decode(errors='replace')}"
+                    )
                 time.sleep(0.1)
             yield
         finally:
@@ -111,7 +115,9 @@ def post(url: str, value: Any, *, timeout: float = 120) -> Any:
         return json.load(answer)
 
 
-def hammer(pages: Sequence[Page], ask: Callable[[Page], Any], *, clients: int = CLIENTS, seconds: float = SECONDS) -> Load:
+def hammer(
+    pages: Sequence[Page], ask: Callable[[Page], Any], *, clients: int = CLIENTS, seconds: float = SECONDS
+) -> Load:
     """Asks for one page after the other, from many threads; `ask` gives the page's record."""
     found, lock, started = Load(), threading.Lock(), time.perf_counter()
 
@@ -142,7 +148,9 @@ def hammer(pages: Sequence[Page], ask: Callable[[Page], Any], *, clients: int = 
 
 def ask_mlflow(url: str) -> Callable[[Page], Any]:
     """Asks `mlflow models serve`."""
-    return lambda page: post(url, {"dataframe_records": [{"page_id": page.page_id, "segments": page.texts}]})["predictions"][0]
+    return lambda page: post(url, {"dataframe_records": [{"page_id": page.page_id, "segments": page.texts}]})[
+        "predictions"
+    ][0]
 
 
 def ask_service(url: str) -> Callable[[Page], Any]:
@@ -166,7 +174,9 @@ def readme_service(bundle: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "service.py").write_text(readme_block("service.py"), encoding="utf-8")
         command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "warning"]
-        with server(command, f"http://127.0.0.1:{port}/healthz", environment={"BUNDLE": str(bundle.resolve())}, cwd=Path(folder)):
+        with server(
+            command, f"http://127.0.0.1:{port}/healthz", environment={"BUNDLE": str(bundle.resolve())}, cwd=Path(folder)
+        ):
             yield f"http://127.0.0.1:{port}/label"
 
 

@@ -17,14 +17,45 @@ from train.common.signals import Interrupted
 
 VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Data": (
-        data.compose, data.sources, data.check, data.corpus_report, data.topics, data.split, data.leakage, data.label_errors, data.suggest,
+        data.compose,
+        data.sources,
+        data.check,
+        data.corpus_report,
+        data.topics,
+        data.split,
+        data.leakage,
+        data.label_errors,
+        data.suggest,
         data.label_studio,
     ),
-    "Training": (training.demo, training.fit, training.crossval, training.evaluate, training.send, training.ui, training.server),
-    "A model at work": (inference.predict, inference.show, inference.explain, inference.label, inference.serve, inference.drift),
+    "Training": (
+        training.demo,
+        training.fit,
+        training.crossval,
+        training.evaluate,
+        training.send,
+        training.ui,
+        training.server,
+    ),
+    "A model at work": (
+        inference.predict,
+        inference.show,
+        inference.explain,
+        inference.label,
+        inference.serve,
+        inference.drift,
+    ),
     "Models": (models.export, models.register, models.promote, models.rollback),
-    "Studies": (studies.tune, studies.ablate, studies.transfer, studies.curve, studies.compare, studies.beside, studies.bench),
-}  # fmt: skip
+    "Studies": (
+        studies.tune,
+        studies.ablate,
+        studies.transfer,
+        studies.curve,
+        studies.compare,
+        studies.beside,
+        studies.bench,
+    ),
+}
 """Stage -> its verbs, each named after its function."""
 
 
@@ -43,7 +74,8 @@ def application() -> typer.Typer:
 
 
 def main() -> int:
-    """Runs the command line; returns the exit code. Errors of the user's input are told without a traceback, with code 2."""
+    """Runs the command line; returns the exit code. Errors of the user's input are told without a traceback, with code
+    2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # Threads that wait sleep, set before OpenMP is loaded: spinning takes cores from whoever works beside.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -29,15 +29,19 @@ def compose(
 def check(
     corpus: CorpusArgument,
     quarantine: Annotated[Path, typer.Option(help="Where refused pages go.")] = Path("outputs/quarantine.jsonl"),
-    keep: Annotated[Path | None, typer.Option(help="Where to write the kept pages; the suffix names the format.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Where to write the kept pages; the suffix names the format.")
+    ] = None,
     json_: Annotated[
-        Path | None, typer.Option("--json", help="Where to write the report as JSON; - prints it instead of the summary.")
+        Path | None,
+        typer.Option("--json", help="Where to write the report as JSON; - prints it instead of the summary."),
     ] = None,
     columns: ColumnsOption = "",
     roles: RolesOption = "",
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Pages need neither roles nor sites.")] = False,
 ) -> None:
-    """Checks a corpus by named rules, and converts it with --keep. Exit code 2 when pages were refused, 0 on warnings."""
+    """Checks a corpus by named rules, and converts it with --keep. Exit code 2 when pages were refused, 0 on
+    warnings."""
     from train.corpus.column_mapping import Naming
     from train.corpus.quality.check import check_corpus
     from train.reports.terminal import check_view
@@ -52,7 +56,9 @@ def check(
         labelled=not unlabelled,
     )
     if printed:
-        sys.stdout.buffer.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        sys.stdout.buffer.write(
+            json.dumps(report.to_json(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        )
     else:
         out.print(check_view(report))
         if keep is not None:
@@ -76,7 +82,14 @@ def corpus_report(
     from train.reports.corpus_report import corpus_report as write
 
     with waiting("looking at the corpus"):
-        report = write(corpus, output, quarantine=quarantine, naming=Naming.parse(columns, roles), labelled=not unlabelled, seed=seed)
+        report = write(
+            corpus,
+            output,
+            quarantine=quarantine,
+            naming=Naming.parse(columns, roles),
+            labelled=not unlabelled,
+            seed=seed,
+        )
     out.print(f"{output}: {report.kept:,} pages; open it in a browser")
     if report.errors:
         out.print(f"{sum(report.errors.values()):,} pages refused, see {report.quarantine}", style="red")
@@ -94,8 +107,12 @@ def sources() -> None:
 
 
 def topics(
-    texts: Annotated[str, typer.Argument(help="KIND:PATH, e.g. ag-news:train.csv, folders:bbc, newsgroups:20news, dataset:ID.")],
-    mapping: Annotated[str | None, typer.Option(help="A topic mapping: a file, or iptc for the 17 IPTC Media Topics.")] = None,
+    texts: Annotated[
+        str, typer.Argument(help="KIND:PATH, e.g. ag-news:train.csv, folders:bbc, newsgroups:20news, dataset:ID.")
+    ],
+    mapping: Annotated[
+        str | None, typer.Option(help="A topic mapping: a file, or iptc for the 17 IPTC Media Topics.")
+    ] = None,
     quarantine: Annotated[Path, typer.Option(help="Where refused texts go.")] = Path("outputs/quarantine-topics.jsonl"),
     model: Annotated[str | None, typer.Option(help="Name the texts' topics with this model, and score it.")] = None,
 ) -> None:
@@ -110,7 +127,10 @@ def topics(
     pages, refused = read_texts(texts, TopicMapping.load(mapping), quarantine)
     for topic, count in count_topics(pages).most_common():
         out.print(f"{count:8,} {topic}", markup=False)
-    out.print(f"{len(pages) + refused:,} texts in = {len(pages):,} kept + {refused:,} quarantined{f' in {quarantine}' if refused else ''}")
+    out.print(
+        f"{len(pages) + refused:,} texts in = {len(pages):,} kept + {refused:,} "
+        f"quarantined{f' in {quarantine}' if refused else ''}"
+    )
     if model is not None:
         labeler, labelled = load_labeler(model), [as_labelled(page) for page in pages]
         records = label_known_stories(labeler, track(labelled, "reading texts", total=len(labelled)))
@@ -123,9 +143,12 @@ def topics(
 def split(
     config: ConfigOption,
     overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option(help="Where to save the split; give it to runs as corpus.split_path.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to save the split; give it to runs as corpus.split_path.")
+    ] = None,
 ) -> None:
-    """Splits a config's corpus, shows who is in which part and what the parts share, and saves it. With corpus.folds, all folds."""
+    """Splits a config's corpus, shows who is in which part and what the parts share, and saves it. With corpus.folds,
+    all folds."""
     from train.common.files import write_json
     from train.config.schema import load_config
     from train.corpus.loading import corpus_sha256, splits_of, stream_corpus
@@ -144,10 +167,13 @@ def split(
 
 
 def leakage(
-    config: Annotated[Path | None, typer.Option("--config", help="A YAML file as in configs/; or give --model alone.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A YAML file as in configs/; or give --model alone.")
+    ] = None,
     overrides: Overrides = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="A run's output folder: its split is looked at, and scored without leaks.")
+        Path | None,
+        typer.Option("--model", help="A run's output folder: its split is looked at, and scored without leaks."),
     ] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Where to write what leaked, item by item.")] = None,
 ) -> None:
@@ -158,7 +184,9 @@ def leakage(
     from train.studies.leakage_effect import look, scores
 
     if config is None and model is None:
-        raise InputError("neither --config nor --model", expected="one of them", remedy="make leakage CONFIG=… or MODEL=outputs/…")
+        raise InputError(
+            "neither --config nor --model", expected="one of them", remedy="make leakage CONFIG=… or MODEL=outputs/…"
+        )
     loaded = load_config(config or Path(str(model)) / "config.yaml", overrides or ())
     found, split, parts = look(loaded, None if model is None else model / "split.json")
     out.print(leakage_view(found, split.shared_stories()))
@@ -221,15 +249,24 @@ def suggest(
     with waiting("labelling pages"):
         # Read once, and what is refused counted; a crawl is read faster from our own lines than from its HTML.
         pool, quarantine = output / "pages.jsonl.gz", output / "quarantine.jsonl"
-        report = check_corpus(corpus, quarantine=quarantine, keep=pool, naming=Naming.parse(columns, roles), labelled=False)
+        report = check_corpus(
+            corpus, quarantine=quarantine, keep=pool, naming=Naming.parse(columns, roles), labelled=False
+        )
         picked = pick(str(pool), labeler, count=n)
         tasks, count = write_suggestions(output, str(pool), labeler, picked)
     if report.errors:
-        out.print(f"{sum(report.errors.values()):,} of {report.lines:,} pages refused, see {quarantine}", style="yellow", markup=False)
+        out.print(
+            f"{sum(report.errors.values()):,} of {report.lines:,} pages refused, see {quarantine}",
+            style="yellow",
+            markup=False,
+        )
     for suggestion in picked[:10]:
         out.print(f"{suggestion.uncertainty:.3f}  {suggestion.site:30} {suggestion.page_id}", markup=False)
     out.print(f"{tasks}: {count:,} Label Studio tasks of {len({s.site for s in picked}):,} sites, pre-annotated")
-    out.print(f"Label Studio: a project with the interface {output / 'interface.xml'}, import the tasks, label, export as JSON, then")
+    out.print(
+        f"Label Studio: a project with the interface {output / 'interface.xml'}, import the tasks, label, export as "
+        "JSON, then"
+    )
     out.print("  make check CORPUS=label-studio:export.json KEEP=labelled.jsonl", soft_wrap=True)
 
 

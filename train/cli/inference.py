@@ -17,21 +17,28 @@ from train.common.errors import InputError
 
 def serve(
     model: Annotated[str, typer.Option("--model", help="A URI of the registry.")] = "models:/newsparts@champion",
-    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; the server asks nobody for a password.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="127.0.0.1 is this machine alone; the server asks nobody for a password.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="To listen on.")] = 5001,
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
 ) -> None:
-    """Serves a model over HTTP by `mlflow models serve`; POST /invocations takes pages, GET /ping says whether it is well."""
+    """Serves a model over HTTP by `mlflow models serve`; POST /invocations takes pages, GET /ping says whether it is
+    well."""
     from train.inference.resolve import bundle_folder
 
     if ":/" not in model:
         raise InputError(
-            f"a folder, {model}", expected="a URI such as models:/newsparts@champion or models:/m-…", rule="no-uri",
+            f"a folder, {model}",
+            expected="a URI such as models:/newsparts@champion or models:/m-…",
+            rule="no-uri",
             remedy="register the run's model (make register, make promote), or serve a bundle by the README's service",
-        )  # fmt: skip
+        )
     bundle_folder(model)  # a clear error before a server is started
     out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True, markup=False)
-    become_mlflow("models", "serve", "-m", model, "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers))
+    become_mlflow(
+        "models", "serve", "-m", model, "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers)
+    )
 
 
 def label(
@@ -41,15 +48,20 @@ def label(
     columns: ColumnsOption = "",
     pages_a_part: Annotated[int, typer.Option(min=1, help="Pages in a part: what a killed run loses at most.")] = 1000,
 ) -> None:
-    """Labels a corpus of any size into Parquet parts, in order, each page once; run again, it goes on where it stopped."""
+    """Labels a corpus of any size into Parquet parts, in order, each page once; run again, it goes on where it
+    stopped."""
     from train.corpus.column_mapping import Naming
     from train.inference.batch import label_corpus
     from train.inference.resolve import load_labeler
 
-    found = label_corpus(load_labeler(model), corpus, output, naming=Naming.parse(columns, ""), pages_a_part=pages_a_part)
+    found = label_corpus(
+        load_labeler(model), corpus, output, naming=Naming.parse(columns, ""), pages_a_part=pages_a_part
+    )
     known = f", {found.known:,} of them before" if found.known else ""
     refused = f"; {found.refused:,} refused, see {output}/_refused-*.jsonl" if found.refused else ""
-    out.print(f"{output}: {found.labelled:,} of {found.lines:,} pages labelled{known}{refused}", markup=False, soft_wrap=True)
+    out.print(
+        f"{output}: {found.labelled:,} of {found.lines:,} pages labelled{known}{refused}", markup=False, soft_wrap=True
+    )
     if not found.labelled:
         raise typer.Exit(1)
 
@@ -60,7 +72,8 @@ def drift(
     output: Annotated[Path, typer.Option(help="The page to write.")] = Path("outputs/drift.html"),
     columns: ColumnsOption = "",
 ) -> None:
-    """Compares new pages with those the model was tested on; exit code 1 when they have shifted, so that cron can tell."""
+    """Compares new pages with those the model was tested on; exit code 1 when they have shifted, so that cron can
+    tell."""
     from train.corpus.column_mapping import Naming
     from train.corpus.read import Corpus
     from train.monitoring.drift import check_drift
@@ -96,7 +109,10 @@ def show(
     files: Annotated[list[str], typer.Argument(help="As for predict.")],
     svg: Annotated[Path | None, typer.Option(help="Also write the picture as SVG.")] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write the pages as one HTML page, with their labels beside the answers where they have some.")
+        Path | None,
+        typer.Option(
+            help="Write the pages as one HTML page, with their labels beside the answers where they have some."
+        ),
     ] = None,
 ) -> None:
     """Labels pages and prints them with their segments marked."""
@@ -136,11 +152,16 @@ def explain(
     explainer = explainer_of(labeler)
     if explainer is None:
         raise InputError(
-            f"a model of family {labeler.family}", expected="a baseline: its first reading is linear, others are not",
-            remedy="name a baseline, e.g. outputs/pages-baseline", rule="not-explainable",
-        )  # fmt: skip
+            f"a model of family {labeler.family}",
+            expected="a baseline: its first reading is linear, others are not",
+            remedy="name a baseline, e.g. outputs/pages-baseline",
+            rule="not-explainable",
+        )
     if explainer.baseline.second is not None:
-        out.print("The first reading is explained; a second one, by trees, may overrule it (baseline.second_reading).", style="dim")
+        out.print(
+            "The first reading is explained; a second one, by trees, may overrule it (baseline.second_reading).",
+            style="dim",
+        )
     if not files:
         out.print(top_features_view(top_features(explainer.baseline, count)))
     for page_id, texts in read_texts(files or []):

@@ -20,9 +20,12 @@ def register(model: Annotated[Path, typer.Option("--model", help="The output fol
     outcome = read_outcome(model)
     if outcome.model_uri is None:
         raise InputError(
-            "its model is not in MLflow", expected="a run with tracking.enabled=true, told to MLflow to its end", path=model, rule="no-model",
+            "its model is not in MLflow",
+            expected="a run with tracking.enabled=true, told to MLflow to its end",
+            path=model,
+            rule="no-model",
             remedy=f"make send MODEL={model}, where MLflow was away (there is {UNSENT}); else train it again",
-        )  # fmt: skip
+        )
     made = register_outcome(outcome)
     said = "" if made.was_new else ", which it was already"
     out.print(f"{made.uri} is version {made.version}{said}; make promote lets it serve when it passes the gate")
@@ -32,13 +35,19 @@ def promote(
     overrides: Overrides = None,
     version: Annotated[str, typer.Option(help="Alias or number of the version that is to serve.")] = "challenger",
     gate: Annotated[Path, typer.Option(help="What it must show.")] = Path("configs/registry/gate.yaml"),
-    corpus: Annotated[str | None, typer.Option(help="Where the corpus of its run lies now; where its config says by default.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Where the corpus of its run lies now; where its config says by default.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")] = False,
-    force: Annotated[str | None, typer.Option(help="Promote it whatever the gate says; why is kept on the version.")] = None,
+    force: Annotated[
+        str | None, typer.Option(help="Promote it whatever the gate says; why is kept on the version.")
+    ] = None,
 ) -> None:
     """Makes a version the champion when it passes the gate; exit code 1 when it does not."""
     if force is not None and not force.strip():
-        raise InputError("no reason", expected='--force "why"', remedy="say why it is to serve all the same", rule="no-reason")
+        raise InputError(
+            "no reason", expected='--force "why"', remedy="say why it is to serve all the same", rule="no-reason"
+        )
     from train.config.loader import read_settings
     from train.registry.gate import Gate
     from train.registry.promotion import gate_view, run
@@ -57,7 +66,9 @@ def rollback() -> None:
     out.print(f"version {back} is the champion again; version {gone} was")
 
 
-def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")) -> None:
+def export(
+    model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")
+) -> None:
     """Copies a model's bundle to a folder of its own, after checking every file and what it answers on golden pages."""
     from train.export.bundle import copy_bundle, size_mb
     from train.inference.resolve import bundle_folder, load_labeler
@@ -67,11 +78,15 @@ def export(model: ModelOption, output: Annotated[Path, typer.Option(help="The fo
     differences = golden.differences(load_labeler(str(source)), source)
     if differences:
         raise InputError(
-            f"{len(differences)} answers on golden pages are not those of its training, first {differences[0]}", expected="the same answers",
-            remedy="export on a machine like the one it was trained on, or train it again here", path=source, rule="no-parity",
-        )  # fmt: skip
+            f"{len(differences)} answers on golden pages are not those of its training, first {differences[0]}",
+            expected="the same answers",
+            remedy="export on a machine like the one it was trained on, or train it again here",
+            path=source,
+            rule="no-parity",
+        )
     manifest = copy_bundle(source, output)
     out.print(
-        f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r {output}/requirements.txt",
+        f"{output}: {manifest['family']} {manifest['version']}, {size_mb(output):.1f} MB; pip install -r "
+        f"{output}/requirements.txt",
         markup=False,
     )

@@ -21,9 +21,13 @@ def tune(
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/tune/CONFIG by default.")] = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation in each trial.")] = 3,
     metric: Annotated[str, typer.Option(help="The score to maximise, as `evaluate` names it.")] = "role/macro_f1",
-    sampler: Annotated[str, typer.Option(help="tpe models what was tried; random gives the same trials whatever the workers.")] = "tpe",
+    sampler: Annotated[
+        str, typer.Option(help="tpe models what was tried; random gives the same trials whatever the workers.")
+    ] = "tpe",
     workers: Annotated[int, typer.Option(min=1, help="Processes that work on it at once.")] = 1,
-    storage: Annotated[str | None, typer.Option(help="Database URL of the study, for workers on several machines.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL of the study, for workers on several machines.")
+    ] = None,
     lead: Annotated[str | None, typer.Option("--join", hidden=True)] = None,
     worker: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
@@ -49,7 +53,9 @@ def ablate(
     plan: Annotated[Path, typer.Option("--config", help="An ablation as in configs/ablations/*.yaml.")],
     overrides: Overrides = None,
     row: Annotated[str | None, typer.Option(help="Do this row (and the first) alone.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/ablations/CONFIG by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write to; outputs/ablations/CONFIG by default.")
+    ] = None,
     folds: FoldsOption = 5,
 ) -> None:
     """Cross-validates a config without one part after the other; keeps rows that are done."""
@@ -65,7 +71,9 @@ def transfer(
     config: ConfigOption,
     corpora: Annotated[list[str], typer.Option("--corpus", help="NAME=PATH; again for each.")],
     overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/transfer/CONFIG by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write to; outputs/transfer/CONFIG by default.")
+    ] = None,
     folds: FoldsOption = 5,
 ) -> None:
     """Trains on one corpus and tests on another, for every pair and for all together; keeps pairs that are done."""
@@ -84,7 +92,11 @@ def transfer(
 def _pair(text: str) -> tuple[str, str]:
     name, equals, path = text.partition("=")
     if not (name.replace("-", "").replace("_", "").isalnum() and equals and path):
-        raise InputError(f"corpus {text!r}", expected="NAME=PATH, the name of letters, digits, - and _", remedy="aeb=pages-aeb.jsonl.gz")
+        raise InputError(
+            f"corpus {text!r}",
+            expected="NAME=PATH, the name of letters, digits, - and _",
+            remedy="aeb=pages-aeb.jsonl.gz",
+        )
     return name, path
 
 
@@ -92,8 +104,12 @@ def curve(
     config: ConfigOption,
     overrides: Overrides = None,
     sizes: Annotated[list[int] | None, typer.Option("--sites", help="Training sites; again for each; 0: all.")] = None,
-    goals: Annotated[list[str] | None, typer.Option("--goal", help="METRIC=VALUE to read off the fitted curve; again for each.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/curve/CONFIG by default.")] = None,
+    goals: Annotated[
+        list[str] | None, typer.Option("--goal", help="METRIC=VALUE to read off the fitted curve; again for each.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write to; outputs/curve/CONFIG by default.")
+    ] = None,
     folds: FoldsOption = 5,
 ) -> None:
     """Cross-validates with more and more training sites, and says how many would reach a goal."""
@@ -119,7 +135,10 @@ def curve(
             continue
         needed = law.sites_for(goal)
         sites = f"{needed:,.0f}" if needed < 1e6 else "more than a million"
-        out.print(f"{metric}: error falls with sites^-{law.exponent:.2f}; {goal:g} would need {sites} training sites (extrapolated)")
+        out.print(
+            f"{metric}: error falls with sites^-{law.exponent:.2f}; {goal:g} would need {sites} training sites "
+            "(extrapolated)"
+        )
     out.print(f"{folder / 'curve.html'}, {folder / 'curve.json'}")
 
 
@@ -133,19 +152,27 @@ def _goal(text: str) -> tuple[str, float]:
         number = 2.0
     if metric not in KEY_METRICS or not 0 < number < 1:
         raise InputError(
-            f"goal {text!r}", expected=f"METRIC=VALUE, value between 0 and 1, metric one of {', '.join(KEY_METRICS)}", remedy="text/f1=0.95"
+            f"goal {text!r}",
+            expected=f"METRIC=VALUE, value between 0 and 1, metric one of {', '.join(KEY_METRICS)}",
+            remedy="text/f1=0.95",
         )
     return metric, number
 
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Output folders of finished runs of the same corpus and split; the first is the reference.")
+        list[Path],
+        typer.Argument(
+            help="Output folders of finished runs of the same corpus and split; the first is the reference."
+        ),
     ],
-    corpus: Annotated[str | None, typer.Option(help="Where their corpus lies now; where the first one's config says by default.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Where their corpus lies now; where the first one's config says by default.")
+    ] = None,
     output: Annotated[Path, typer.Option("--html", help="The page to write.")] = Path("outputs/compare.html"),
 ) -> None:
-    """Compares runs on their test pages: scores, paired differences with intervals over sites, cost, and what they read differently."""
+    """Compares runs on their test pages: scores, paired differences with intervals over sites, cost, and what they read
+    differently."""
     from train.reports.comparison import compared_view, write_comparison
     from train.studies.comparison import attach_comparison, compare_runs
 
@@ -160,18 +187,28 @@ def compare(
 
 
 def beside(
-    corpus: Annotated[str, typer.Option(help="A benchmark that gives HTML and gold text: aeb:FOLDER, wcxb:FOLDER or cleaneval:FOLDER.")],
-    model: Annotated[str | None, typer.Option(help="Labels the blocks of each page; pages of sites it learnt from are left out.")] = None,
+    corpus: Annotated[
+        str,
+        typer.Option(help="A benchmark that gives HTML and gold text: aeb:FOLDER, wcxb:FOLDER or cleaneval:FOLDER."),
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Labels the blocks of each page; pages of sites it learnt from are left out.")
+    ] = None,
     records: Annotated[
         Path | None, typer.Option(help="In place of a model: records of the same pages, e.g. those of `make crossval`.")
     ] = None,
-    pages: Annotated[str | None, typer.Option(help="The corpus that the records are of, to find pages by their addresses.")] = None,
+    pages: Annotated[
+        str | None, typer.Option(help="The corpus that the records are of, to find pages by their addresses.")
+    ] = None,
     lang: Annotated[str | None, typer.Option(help="Pages of this language alone, e.g. en.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/beside/SOURCE by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write to; outputs/beside/SOURCE by default.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Scores a model's main text beside extractors that read the HTML of the same pages (`make extractors` installs them)."""
+    """Scores a model's main text beside extractors that read the HTML of the same pages (`make extractors` installs
+    them)."""
     from train.studies.extractor_benchmark import OfModel, OfRecords
     from train.studies.extractor_benchmark import beside as run
 
@@ -183,7 +220,13 @@ def beside(
         )
     ours = OfModel(model) if model is not None else OfRecords(cast(Path, records), pages)
     folder = output or Path("outputs/beside") / corpus.partition(":")[0]
-    given = {"CORPUS": corpus, "MODEL": model or "", "RECORDS": str(records or ""), "PAGES": pages or "", "LANGUAGE": lang or ""}
+    given = {
+        "CORPUS": corpus,
+        "MODEL": model or "",
+        "RECORDS": str(records or ""),
+        "PAGES": pages or "",
+        "LANGUAGE": lang or "",
+    }
     table = run(corpus, ours, folder, variables=given, language=lang, samples=samples, seed=seed)
     out.print(table.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     out.print(f"{table}")
@@ -192,10 +235,13 @@ def beside(
 def bench(
     sections: Annotated[
         list[str] | None,
-        typer.Option("--section", help="growth, baseline, labelling, cost, neighbours or serving; again for each (all)."),
+        typer.Option(
+            "--section", help="growth, baseline, labelling, cost, neighbours or serving; again for each (all)."
+        ),
     ] = None,
     sizes: Annotated[
-        list[int] | None, typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000).")
+        list[int] | None,
+        typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000)."),
     ] = None,
     steps: Annotated[list[str] | None, typer.Option("--step", help="What grows; again for each (all).")] = None,
     model: Annotated[Path, typer.Option(help="An encoder's output folder, for labelling, cost and neighbours.")] = Path(

@@ -14,7 +14,9 @@ from train.common.console import track
 from train.common.errors import InputError
 
 
-def demo(short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False) -> None:
+def demo(
+    short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False,
+) -> None:
     """The whole chain on the embedded corpus; redoes only what its inputs changed."""
     from train.demo import FULL, SHORT, run
 
@@ -24,7 +26,9 @@ def demo(short: Annotated[bool, typer.Option("--short", help="A fifth of the pag
 def crossval(
     config: ConfigOption,
     overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/crossval/CONFIG by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write to; outputs/crossval/CONFIG by default.")
+    ] = None,
     folds: Annotated[int, typer.Option(help="How many, by site.")] = 5,
     slice_by: SliceOption = None,
 ) -> None:
@@ -36,10 +40,13 @@ def crossval(
     folder = output or Path("outputs/crossval") / config.stem
     found = cross_validate(load_config(config, overrides or ()), config.stem, folder, count=folds, slice_by=slice_by)
     whole = found.whole
-    out.print(scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, found.slices))
+    out.print(
+        scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, found.slices)
+    )
     sure = found.reliability
     out.print(
-        f"calibrated role probabilities: ECE {sure['ece']:.4f}, Brier {sure['brier']:.4f}, the surest half {sure['coverage']['50%']:.1%} right"
+        f"calibrated role probabilities: ECE {sure['ece']:.4f}, Brier {sure['brier']:.4f}, the surest half "
+        f"{sure['coverage']['50%']:.1%} right"
     )
     out.print(f"{folder / 'crossval.json'}, records in {folder / 'records.jsonl.gz'}")
 
@@ -56,7 +63,10 @@ def fit(config: ConfigOption, overrides: Overrides = None) -> None:
     if outcome.run_id:
         from train.tracking.store import tracking_uri
 
-        out.print(f"mlflow   run {outcome.run_id}, model {outcome.model_uri}, store {tracking_uri()} (make ui)", soft_wrap=True)
+        out.print(
+            f"mlflow   run {outcome.run_id}, model {outcome.model_uri}, store {tracking_uri()} (make ui)",
+            soft_wrap=True,
+        )
 
 
 def evaluate(
@@ -64,11 +74,15 @@ def evaluate(
     corpus: Annotated[str, typer.Option(help="Labelled pages.")],
     json_: Annotated[Path, typer.Option("--json", help="Where to write the scores.")],
     part: Annotated[
-        str | None, typer.Option(help="Score this part alone of the split the model was trained with: train, validation or test.")
+        str | None,
+        typer.Option(help="Score this part alone of the split the model was trained with: train, validation or test."),
     ] = None,
     slice_by: SliceOption = None,
     known_stories: Annotated[
-        bool, typer.Option("--known-stories", help="Score topics alone, of the labelled stories: as if their borders were known.")
+        bool,
+        typer.Option(
+            "--known-stories", help="Score topics alone, of the labelled stories: as if their borders were known."
+        ),
     ] = False,
     samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -86,7 +100,11 @@ def evaluate(
     from train.training.outcome import run_corpus_sha256
     from train.training.scoring import label_pages
 
-    pages = read_pages(corpus) if part is None else part_of_run(Path(model), part, corpus, sha256=run_corpus_sha256(Path(model)))
+    pages = (
+        read_pages(corpus)
+        if part is None
+        else part_of_run(Path(model), part, corpus, sha256=run_corpus_sha256(Path(model)))
+    )
     labeler = load_labeler(model)
     if known_stories:
         records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))
@@ -101,13 +119,21 @@ def evaluate(
     report = whole[""]
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
     sliced = {value: found.to_json() for value, found in slices.items()}
-    write_json(json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), part=part, model=named, slices=sliced))
+    write_json(
+        json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), part=part, model=named, slices=sliced)
+    )
     of = f"{part} part, pages" if part else "pages"
-    out.print(scores_view(f"{labeler.family} {labeler.version}: {report.n_pages:,} {of} of {report.n_sites:,} sites", report, slices))
+    out.print(
+        scores_view(
+            f"{labeler.family} {labeler.version}: {report.n_pages:,} {of} of {report.n_sites:,} sites", report, slices
+        )
+    )
     out.print(f"scores are in {json_}")
 
 
-def send(model: Annotated[Path, typer.Option("--model", help="The output folder of a run while which MLflow was away.")]) -> None:
+def send(
+    model: Annotated[Path, typer.Option("--model", help="The output folder of a run while which MLflow was away.")],
+) -> None:
     """Sends MLflow what it was not told of a run because it was away."""
     from train.training.recipe import send_kept
 
@@ -116,7 +142,9 @@ def send(model: Annotated[Path, typer.Option("--model", help="The output folder 
 
 
 def ui(
-    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; the UI asks nobody for a password.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="127.0.0.1 is this machine alone; the UI asks nobody for a password.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
 ) -> None:
     """Opens MLflow on the runs; of a tracking server, only tells where it shows them."""
@@ -125,23 +153,38 @@ def ui(
     uri = tracking_uri()
     file = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not file.is_file():
-        raise InputError("no runs yet", expected="a store that a run has made", remedy="run make demo first", path=file, rule="no-store")
+        raise InputError(
+            "no runs yet",
+            expected="a store that a run has made",
+            remedy="run make demo first",
+            path=file,
+            rule="no-store",
+        )
     page = runs_page(connect())
     if uri.startswith("http"):
         out.print(f"{uri.rstrip('/')}/{page}", soft_wrap=True, markup=False)
         return
-    out.print(f"MLflow, experiment {EXPERIMENT}: http://{host}:{port}/{page}\nCtrl-C ends it", soft_wrap=True, markup=False)
+    out.print(
+        f"MLflow, experiment {EXPERIMENT}: http://{host}:{port}/{page}\nCtrl-C ends it", soft_wrap=True, markup=False
+    )
     become_mlflow("ui", "--backend-store-uri", uri, "--host", host, "--port", str(port))
 
 
 def server(
-    store: Annotated[str, typer.Option(help="Database URI of the runs, e.g. postgresql://user:password@host/newsparts.")] = "",
-    folder: Annotated[Path, typer.Option(help="For artifacts, accounts and the administrator's password.")] = Path("outputs/server"),
-    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; put a proxy with TLS before it for others.")] = "127.0.0.1",
+    store: Annotated[
+        str, typer.Option(help="Database URI of the runs, e.g. postgresql://user:password@host/newsparts.")
+    ] = "",
+    folder: Annotated[Path, typer.Option(help="For artifacts, accounts and the administrator's password.")] = Path(
+        "outputs/server"
+    ),
+    host: Annotated[
+        str, typer.Option(help="127.0.0.1 is this machine alone; put a proxy with TLS before it for others.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Starts an MLflow server for a team: accounts with passwords, artifacts through the server, bound to this machine unless told otherwise."""
+    """Starts an MLflow server for a team: accounts with passwords, artifacts through the server, bound to this machine
+    unless told otherwise."""
     import secrets
 
     from train.common.files import write_text
@@ -149,24 +192,43 @@ def server(
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept: dict[str, str] = {}
-    for variable, name in (("MLFLOW_AUTH_ADMIN_PASSWORD", "admin-password"), ("MLFLOW_FLASK_SERVER_SECRET_KEY", "secret-key")):
+    for variable, name in (
+        ("MLFLOW_AUTH_ADMIN_PASSWORD", "admin-password"),
+        ("MLFLOW_FLASK_SERVER_SECRET_KEY", "secret-key"),
+    ):
         path = folder / name
         if not path.is_file():
             write_text(path, os.environ.get(variable) or secrets.token_urlsafe(24))
             path.chmod(0o600)
         kept[variable] = path.read_text(encoding="utf-8")
-    accounts = f"[mlflow]\ndefault_permission = EDIT\ndatabase_uri = sqlite:///{folder / 'accounts.db'}\nadmin_username = admin\n"
+    accounts = (
+        "[mlflow]\ndefault_permission = EDIT\ndatabase_uri = "
+        f"sqlite:///{folder / 'accounts.db'}\nadmin_username = admin\n"
+    )
     accounts += "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     write_text(folder / "accounts.ini", accounts)
     os.environ.update(kept, MLFLOW_AUTH_CONFIG_PATH=str(folder / "accounts.ini"))
     out.print(
         f"MLflow for a team: http://{host}:{port}, user admin, first password in {folder / 'admin-password'}\n"
-        f"export MLFLOW_TRACKING_URI=http://{host}:{port} MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=…", soft_wrap=True, markup=False,
-    )  # fmt: skip
+        f"export MLFLOW_TRACKING_URI=http://{host}:{port} MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=…",
+        soft_wrap=True,
+        markup=False,
+    )
     become_mlflow(
-        "server", "--app-name", "basic-auth", "--backend-store-uri", store or f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination",
-        str(folder / "artifacts"), "--host", host, "--port", str(port), "--workers", str(workers),
-    )  # fmt: skip
+        "server",
+        "--app-name",
+        "basic-auth",
+        "--backend-store-uri",
+        store or f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        str(workers),
+    )
 
 
 def become_mlflow(*arguments: str) -> None:
@@ -176,5 +238,10 @@ def become_mlflow(*arguments: str) -> None:
     sys.stdout.flush()
     # MLflow starts uvicorn by its name, which must be found though the environment was not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": tracking_uri(), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "MLFLOW_TRACKING_URI": tracking_uri(),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)

@@ -12,8 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
 _VERSIONS_OF = ("scikit-learn", "torch", "transformers", "datasets", "mlflow", "skops", "onnxruntime", "numpy")
 
 
@@ -21,7 +19,9 @@ def git_state() -> dict[str, str]:
     """`git.sha` and `git.dirty` of the code that runs; empty outside a checkout."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
 
     try:
         return {"git.sha": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
@@ -31,7 +31,10 @@ def git_state() -> dict[str, str]:
 
 def environment() -> dict[str, str]:
     """Versions and the machine, as tags."""
-    tags = {"python": platform.python_version(), "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"}
+    tags = {
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+    }
     for name in _VERSIONS_OF:
         try:
             tags[f"version.{name}"] = version(name)
@@ -41,7 +44,8 @@ def environment() -> dict[str, str]:
 
 
 def cores_each(processes: int) -> int:
-    """Cores for each of several processes that work at once; threads beyond them would wait for each other, spinning."""
+    """Cores for each of several processes that work at once; threads beyond them would wait for each other,
+    spinning."""
     return max(1, len(os.sched_getaffinity(0)) // processes)
 
 

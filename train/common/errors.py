@@ -12,9 +12,11 @@ _FULL = (
     "disk I/O error",
     "No usable temporary directory",
 )
-
-
-_CLOSED = (*map(os.strerror, (errno.EROFS, errno.EACCES, errno.EPERM)), "readonly database", "unable to open database file")
+_CLOSED = (
+    *map(os.strerror, (errno.EROFS, errno.EACCES, errno.EPERM)),
+    "readonly database",
+    "unable to open database file",
+)
 
 
 class InputError(Exception):
@@ -47,7 +49,9 @@ class InputError(Exception):
 
     def at(self, path: Path | str | None, line: int | None) -> InputError:
         """The same error, placed in a file."""
-        placed = InputError(self.found, expected=self.expected, remedy=self.remedy, path=path, line=line, rule=self.rule)
+        placed = InputError(
+            self.found, expected=self.expected, remedy=self.remedy, path=path, line=line, rule=self.rule
+        )
         placed.record = self.record
         return placed
 
@@ -62,7 +66,8 @@ class InputError(Exception):
 
 
 def refusal_of_the_disk(error: BaseException) -> InputError | None:
-    """What to tell a user when an error comes of a disk that is full or may not be written; None when it comes of something else.
+    """What to tell a user when an error comes of a disk that is full or may not be written; None when it comes of
+    something else.
 
     Libraries wrap what the system says (MLflow, Arrow, torch), so the whole chain of causes is looked at.
     """
@@ -78,15 +83,27 @@ def refusal_of_the_disk(error: BaseException) -> InputError | None:
         said = next((words for words in (*_FULL, *_CLOSED) if words in str(one)), None)
         if said in _FULL:
             return InputError(
-                said, expected="room for what is written", path=file, rule="disk-full",
-                remedy="free some, or name a folder elsewhere; then the same command again: it goes on, and what was whole is whole",
-            )  # fmt: skip
+                said,
+                expected="room for what is written",
+                path=file,
+                rule="disk-full",
+                remedy="free some, or name a folder elsewhere; then the same command again: it goes on, and what was "
+                "whole is whole",
+            )
         if said is not None:
             return InputError(
-                said, expected="a path one may read or write", remedy="name another, or mend its rights", path=file, rule="no-rights"
+                said,
+                expected="a path one may read or write",
+                remedy="name another, or mend its rights",
+                path=file,
+                rule="no-rights",
             )
     if isinstance(error, OSError) and file is not None:
         return InputError(
-            error.strerror or str(error), expected="a path one may read or write", remedy="name another", path=file, rule="bad-path"
+            error.strerror or str(error),
+            expected="a path one may read or write",
+            remedy="name another",
+            path=file,
+            rule="bad-path",
         )
     return None

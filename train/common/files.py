@@ -47,7 +47,8 @@ def only_begun(path: Path) -> bool:
 def begin_folder(folder: Path, state: Any) -> None:
     """Makes a folder whose `state.json` tells `state`; what is in it then is of that state.
 
-    What the folder held under another state is deleted, `state.json` last: a kill on the way leaves a folder that still says it is ours.
+    What the folder held under another state is deleted, `state.json` last: a kill on the way leaves a folder that still
+    says it is ours.
 
     Raises:
         InputError: Something is in the folder, and no `state.json`.
@@ -57,7 +58,11 @@ def begin_folder(folder: Path, state: Any) -> None:
         return
     if folder.is_dir() and not marker.is_file() and not only_begun(marker):
         raise InputError(
-            "a folder that is not ours", expected="no folder, or one of an earlier run", remedy="name another", path=folder, rule="not-ours"
+            "a folder that is not ours",
+            expected="no folder, or one of an earlier run",
+            remedy="name another",
+            path=folder,
+            rule="not-ours",
         )
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
@@ -87,9 +92,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError("no such file", expected="a JSON file", remedy="check the path", path=path, rule="no-file") from None
+        raise InputError(
+            "no such file", expected="a JSON file", remedy="check the path", path=path, rule="no-file"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", expected="a JSON file", remedy="write it again", path=path, rule="bad-json") from None
+        raise InputError(
+            f"not JSON: {error}", expected="a JSON file", remedy="write it again", path=path, rule="bad-json"
+        ) from None
 
 
 def sha256_file(path: Path) -> str:
@@ -107,10 +116,17 @@ def sha256_files(paths: Iterable[Path], root: Path) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 that names a file (as `sha256sum` prints it) or a folder (over its files' names and bytes; links are left out)."""
-    return sha256_file(path) if path.is_file() else sha256_files((p for p in path.rglob("*") if p.is_file() and not p.is_symlink()), path)
+    """The sha256 that names a file (as `sha256sum` prints it) or a folder (over its files' names and bytes; links are
+    left out)."""
+    return (
+        sha256_file(path)
+        if path.is_file()
+        else sha256_files((p for p in path.rglob("*") if p.is_file() and not p.is_symlink()), path)
+    )
 
 
 def sha256_json(value: Any) -> str:
     """sha256 of a value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")).hexdigest()
+    return hashlib.sha256(
+        json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    ).hexdigest()

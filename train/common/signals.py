@@ -1,4 +1,5 @@
-"""How processes end: signals that ask for it become an exception, so that everything open is closed; and whether one has."""
+"""How processes end: signals that ask for it become an exception, so that everything open is closed; and whether one
+has."""
 
 from __future__ import annotations
 
@@ -14,8 +15,6 @@ from types import FrameType
 from typing import TypeVar
 
 K = TypeVar("K", bound=Hashable)
-
-
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """Signals that ask a process to end."""
 
@@ -36,7 +35,8 @@ class Interrupted(BaseException):
 def signals_raise() -> Iterator[None]:
     """Within the block, SIGTERM, SIGHUP and SIGINT raise Interrupted (in the main thread; elsewhere nothing changes).
 
-    Python drops what is raised in a finaliser, or in a callback that a C library calls: then it is raised at the end of the block.
+    Python drops what is raised in a finaliser, or in a callback that a C library calls: then it is raised at the end of
+    the block.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -59,7 +59,8 @@ def signals_raise() -> Iterator[None]:
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """Within the block, signals that end the process wait: an exception in the middle of an extension module's import would abort it."""
+    """Within the block, signals that end the process wait: an exception in the middle of an extension module's import
+    would abort it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
@@ -73,7 +74,8 @@ def me() -> str:
 
 
 def gone(owner: str) -> bool:
-    """Whether a process that named itself by `me` was on this machine and is no more; of other machines nobody knows."""
+    """Whether a process that named itself by `me` was on this machine and is no more; of other machines nobody
+    knows."""
     host, _, pid = owner.rpartition(" ")
     return host == platform.node() and not alive(int(pid))
 
@@ -97,6 +99,10 @@ def alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    with suppress(OSError):  # one that has ended and was not waited for, as in containers whose first process waits for none
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] not in ("Z", "X")
+    with suppress(
+        OSError
+    ):  # one that has ended and was not waited for, as in containers whose first process waits for none
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[
+            0
+        ] not in ("Z", "X")
     return pid > 0

@@ -35,22 +35,34 @@ def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = (), *, m
     except (FileNotFoundError, IsADirectoryError):
         shipped = ", ".join(sorted(p.as_posix() for p in path.parent.glob("*.yaml"))) if path.parent.is_dir() else ""
         raise InputError(
-            "no such config", expected="a YAML file", remedy=f"take one of: {shipped or 'configs/*.yaml'}", path=path, rule="no-config"
+            "no such config",
+            expected="a YAML file",
+            remedy=f"take one of: {shipped or 'configs/*.yaml'}",
+            path=path,
+            rule="no-config",
         ) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8: {error.reason}", expected="UTF-8 text", remedy="save it as UTF-8", path=path) from None
+        raise InputError(
+            f"not UTF-8: {error.reason}", expected="UTF-8 text", remedy="save it as UTF-8", path=path
+        ) from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         raise InputError(
-            f"not YAML: {problem}", expected="YAML", remedy="mind indentation and quotes", path=path, line=mark.line + 1 if mark else None
+            f"not YAML: {problem}",
+            expected="YAML",
+            remedy="mind indentation and quotes",
+            path=path,
+            line=mark.line + 1 if mark else None,
         ) from None
     tree = _Tree(path)
     values = tree.read(node, "")
     if not isinstance(values, dict):
-        raise InputError("the file holds no keys", expected="a config as in configs/", remedy="start from a copy of one", path=path)
+        raise InputError(
+            "the file holds no keys", expected="a config as in configs/", remedy="start from a copy of one", path=path
+        )
     if maybe_older:
         older.rename(values, tree.lines, tree.error)
     for override in overrides:
@@ -84,9 +96,12 @@ class _Tree:
             line = key_node.start_mark.line + 1
             if dotted in self.lines:
                 raise InputError(
-                    f"key {dotted!r} again; it was on line {self.lines[dotted]}", expected="every key once", remedy="delete one",
-                    path=self.path, line=line,
-                )  # fmt: skip
+                    f"key {dotted!r} again; it was on line {self.lines[dotted]}",
+                    expected="every key once",
+                    remedy="delete one",
+                    path=self.path,
+                    line=line,
+                )
             self.lines[dotted] = line
             values[key] = self.read(value_node, dotted)
         return values
@@ -95,7 +110,12 @@ class _Tree:
         parents = [dotted] + [dotted.rsplit(".", i)[0] for i in range(1, dotted.count(".") + 1)]
         for key in parents:
             if key in self.from_command_line:
-                return InputError(f"{found} (from {self.from_command_line[key]!r})", expected=expected, remedy=remedy, rule="bad-config")
+                return InputError(
+                    f"{found} (from {self.from_command_line[key]!r})",
+                    expected=expected,
+                    remedy=remedy,
+                    rule="bad-config",
+                )
         line = next((self.lines[key] for key in parents if key in self.lines), None)
         return InputError(found, expected=expected, remedy=remedy, path=self.path, line=line, rule="bad-config")
 
@@ -104,7 +124,10 @@ def _override(values: dict[str, Any], override: str, tree: _Tree, name: Callable
     dotted, equals, raw = override.partition("=")
     if not equals or not dotted:
         raise InputError(
-            f"override {override!r}", expected="key=value", remedy='for example SET="seed=7 corpus.path=my.jsonl"', rule="bad-config"
+            f"override {override!r}",
+            expected="key=value",
+            remedy='for example SET="seed=7 corpus.path=my.jsonl"',
+            rule="bad-config",
         )
     try:
         value = yaml.safe_load(raw)
@@ -124,17 +147,24 @@ def _override(values: dict[str, Any], override: str, tree: _Tree, name: Callable
 def _build(kind: type, values: Any, prefix: str, tree: _Tree) -> Any:
     hints = typing.get_type_hints(kind)
     if not isinstance(values, dict):
-        raise tree.error(prefix, f"{prefix} is {values!r}", f"a section with {', '.join(hints)}", "indent its keys below it")
+        raise tree.error(
+            prefix, f"{prefix} is {values!r}", f"a section with {', '.join(hints)}", "indent its keys below it"
+        )
     dotted = {key: f"{prefix}.{key}" if prefix else str(key) for key in [*values, *hints]}
     for key in values:
         if key not in hints:
             near = difflib.get_close_matches(str(key), list(hints), n=1, cutoff=0.0)
             raise tree.error(
-                dotted[key], f"unknown key {dotted[key]!r}", f"one of {', '.join(hints)}", f"did you mean {dotted[near[0]]!r}?"
+                dotted[key],
+                f"unknown key {dotted[key]!r}",
+                f"one of {', '.join(hints)}",
+                f"did you mean {dotted[near[0]]!r}?",
             )
     for key in hints:
         if key not in values:
-            raise tree.error(prefix, f"key {dotted[key]!r} is missing", "every key of the run", "copy it from a shipped config")
+            raise tree.error(
+                prefix, f"key {dotted[key]!r} is missing", "every key of the run", "copy it from a shipped config"
+            )
     arguments = {key: _value(hints[key], values[key], dotted[key], tree) for key in hints}
     try:
         return kind(**arguments)
@@ -153,11 +183,15 @@ def _value(hint: Any, value: Any, dotted: str, tree: _Tree) -> Any:
     if origin is Literal:
         if value not in arguments:
             near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1, cutoff=0.0)
-            raise tree.error(dotted, f"{dotted} is {value!r}", f"one of {', '.join(arguments)}", f"did you mean {near[0]!r}?")
+            raise tree.error(
+                dotted, f"{dotted} is {value!r}", f"one of {', '.join(arguments)}", f"did you mean {near[0]!r}?"
+            )
         return value
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            raise tree.error(dotted, f"{dotted} is {value!r}", "a mapping of names to names", "write {theirs: ours}, or {}")
+            raise tree.error(
+                dotted, f"{dotted} is {value!r}", "a mapping of names to names", "write {theirs: ours}, or {}"
+            )
         return dict(value)
     if origin is tuple:
         if not isinstance(value, list):

@@ -1,4 +1,5 @@
-"""Configs of older versions: what was renamed is read with a warning, what is gone is refused. Nothing is misread in silence."""
+"""Configs of older versions: what was renamed is read with a warning, what is gone is refused. Nothing is misread in
+silence."""
 
 from __future__ import annotations
 
@@ -10,36 +11,32 @@ from train.common.errors import InputError
 
 Error = Callable[[str, str, str, str], InputError]
 """Makes an error at a dotted key: found, expected, remedy."""
-
-
 RENAMED = {
     "hierarchical": "encoder",
     "encoder.piece_segments": "encoder.chunk_segments",
     "encoder.batch_pieces": "encoder.batch_chunks",
 }
 """Sections and keys, dotted -> their names now; sections first."""
-
-
 FAMILIES_RENAMED = {"hierarchical": "encoder"}
-
-
 OFF = {"encoder.recombined": "pages are not recombined any more: it was worse"}
 """Keys that are passed over where they say no -> why there are none now."""
-
-
 GONE = {"encoder.members": "one network is trained, whose pretrained layers learn: it is as accurate as three were"}
 """Keys that are passed over whatever they say -> why."""
-
-
 PACKED = frozenset(
     {
-        "window_tokens", "overlap", "freeze_embeddings", "batch_windows", "head_learning_rate", "layer_decay", "topic_weight", "checkpoints", "bf16",
+        "window_tokens",
+        "overlap",
+        "freeze_embeddings",
+        "batch_windows",
+        "head_learning_rate",
+        "layer_decay",
+        "topic_weight",
+        "checkpoints",
+        "bf16",
         "fp16",
     }
-)  # fmt: skip
+)
 """Keys of `encoder` when it was another model, one that read packed pages."""
-
-
 START = "start from configs/pages-encoder.yaml"
 
 
@@ -66,13 +63,21 @@ def rename(values: dict[str, Any], lines: dict[str, int], error: Error) -> None:
         if not isinstance(at, dict) or key not in at:
             continue
         if at[key] is not None and at.get(name) is not None:
-            raise error(old, f"{old} beside {new}", f"{new} alone, which {old} is called now", f"keep one of them, as {new}")
+            raise error(
+                old, f"{old} beside {new}", f"{new} alone, which {old} is called now", f"keep one of them, as {new}"
+            )
         _warn(f"{old} is called {new} now, and read as such")
         found = at.pop(key)
         if found is None and name in at:
             continue
         at[name] = found
-        lines.update({new + where.removeprefix(old): line for where, line in lines.items() if where == old or where.startswith(f"{old}.")})
+        lines.update(
+            {
+                new + where.removeprefix(old): line
+                for where, line in lines.items()
+                if where == old or where.startswith(f"{old}.")
+            }
+        )
 
 
 def refuse(values: dict[str, Any], error: Error) -> None:
@@ -83,16 +88,23 @@ def refuse(values: dict[str, Any], error: Error) -> None:
     """
     family = values.get("family")
     if family == "ensemble":
-        raise error("family", "family is ensemble", "baseline or encoder: ensembles are gone", f"{START}: it is as accurate alone")
+        raise error(
+            "family",
+            "family is ensemble",
+            "baseline or encoder: ensembles are gone",
+            f"{START}: it is as accurate alone",
+        )
     if isinstance(family, str) and family in FAMILIES_RENAMED:
         values["family"] = FAMILIES_RENAMED[family]
         _warn(f"family {family} is called {values['family']} now, and read as such")
     encoder = values.get("encoder")
     if isinstance(encoder, Mapping) and (packed := [key for key in encoder if key in PACKED]):
         raise error(
-            f"encoder.{packed[0]}", f"encoder holds {', '.join(packed)}: these are keys of the packed encoder, which is gone",
-            "the keys of the encoder that there is now", START,
-        )  # fmt: skip
+            f"encoder.{packed[0]}",
+            f"encoder holds {', '.join(packed)}: these are keys of the packed encoder, which is gone",
+            "the keys of the encoder that there is now",
+            START,
+        )
     if isinstance(encoder, dict) and (isinstance(encoder.get("layers"), list) or "role_layers" in encoder):
         _one_layer(encoder, error)
     for dotted, why in (GONE | OFF).items():
@@ -111,12 +123,15 @@ def _one_layer(encoder: dict[str, Any], error: Error) -> None:
     read = roles or layers
     if isinstance(read, list) and len(read) != 1:
         raise error(
-            "encoder.layers", f"roles are to be read from layers {read}", "one: how many of the backbone's layers read a segment",
+            "encoder.layers",
+            f"roles are to be read from layers {read}",
+            "one: how many of the backbone's layers read a segment",
             f"set encoder.layers to one of {', '.join(map(str, read)) or '3'}, and delete encoder.role_layers",
-        )  # fmt: skip
+        )
     encoder["layers"] = read[0] if isinstance(read, list) else layers
     _warn(
-        f"encoder.layers is a number now, and read as {encoder['layers']}; encoder.role_layers is gone: topics are read from the same layer"
+        f"encoder.layers is a number now, and read as {encoder['layers']}; encoder.role_layers is gone: topics are "
+        "read from the same layer"
     )
 
 

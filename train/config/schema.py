@@ -43,7 +43,9 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         if self.folds is not None and not 0 <= self.fold < self.folds:
-            raise ValueError(f"corpus.fold is {self.fold}, expected 0 to {self.folds - 1}: corpus.folds is {self.folds}")
+            raise ValueError(
+                f"corpus.fold is {self.fold}, expected 0 to {self.folds - 1}: corpus.folds is {self.folds}"
+            )
         if self.folds is not None and (self.folds < 2 or self.split_path is not None or self.split_by == "time"):
             raise ValueError("corpus.folds needs at least 2 folds, corpus.split_path: null and corpus.split_by: site")
         unknown = sorted(set(self.roles.values()) - set(ROLES))
@@ -90,9 +92,28 @@ class BaselineConfig:
 
     def __post_init__(self) -> None:
         if len(self.char_ngrams) != 2 or not 1 <= self.char_ngrams[0] <= self.char_ngrams[1]:
-            raise ValueError(f"baseline.char_ngrams is {list(self.char_ngrams)}, expected [shortest, longest], e.g. [2, 4]")
-        _positive(self, "baseline", "max_words", "max_chars", "min_df", "regularisation", "max_iterations", "topic_regularisation")
-        _not_negative(self, "baseline", "neighbour_words", "neighbours_before", "neighbours_after", "second_reading", "also_weight")
+            raise ValueError(
+                f"baseline.char_ngrams is {list(self.char_ngrams)}, expected [shortest, longest], e.g. [2, 4]"
+            )
+        _positive(
+            self,
+            "baseline",
+            "max_words",
+            "max_chars",
+            "min_df",
+            "regularisation",
+            "max_iterations",
+            "topic_regularisation",
+        )
+        _not_negative(
+            self,
+            "baseline",
+            "neighbour_words",
+            "neighbours_before",
+            "neighbours_after",
+            "second_reading",
+            "also_weight",
+        )
 
 
 @dataclass(frozen=True)
@@ -134,19 +155,34 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         _positive(
-            self, "encoder", "head_tokens", "width", "depth", "epochs", "batch_chunks", "learning_rate", "topic_regularisation",
-            "fine_tune_epochs", "fine_tune_rate", "fine_tune_page_rate", "devices",
-        )  # fmt: skip
-        _not_negative(self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs", "page_layers")
+            self,
+            "encoder",
+            "head_tokens",
+            "width",
+            "depth",
+            "epochs",
+            "batch_chunks",
+            "learning_rate",
+            "topic_regularisation",
+            "fine_tune_epochs",
+            "fine_tune_rate",
+            "fine_tune_page_rate",
+            "devices",
+        )
+        _not_negative(
+            self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs", "page_layers"
+        )
         if self.layers is not None:
             _positive(self, "encoder", "layers")
         elif self.page_layers:
             raise ValueError(
-                f"encoder.page_layers is {self.page_layers} and encoder.layers null, expected 0: no layer is left above to read pages"
+                f"encoder.page_layers is {self.page_layers} and encoder.layers null, expected 0: no layer is left "
+                "above to read pages"
             )
         if self.devices > 1 and not self.fine_tunes:
             raise ValueError(
-                f"encoder.devices is {self.devices}, expected 1: no pretrained weights learn (encoder.page_layers, encoder.fine_tune)"
+                f"encoder.devices is {self.devices}, expected 1: no pretrained weights learn (encoder.page_layers, "
+                "encoder.fine_tune)"
             )
         for name in ("dropout", "warmup"):
             if not 0 <= getattr(self, name) < 1:
@@ -164,7 +200,10 @@ class DecodingConfig:
 
     def __post_init__(self) -> None:
         if not self.weights or not self.prior_weights:
-            raise ValueError("decoding.weights and decoding.prior_weights need at least one candidate each; [0.0] reads segments alone")
+            raise ValueError(
+                "decoding.weights and decoding.prior_weights need at least one candidate each; [0.0] reads segments "
+                "alone"
+            )
 
 
 @dataclass(frozen=True)
@@ -175,7 +214,9 @@ class CalibrationConfig:
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.precision < 1:
-            raise ValueError(f"calibration.precision is {self.precision}, expected a share of right answers from 0.5 to 1, e.g. 0.95")
+            raise ValueError(
+                f"calibration.precision is {self.precision}, expected a share of right answers from 0.5 to 1, e.g. 0.95"
+            )
 
 
 @dataclass(frozen=True)
@@ -189,9 +230,13 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for share in self.learning_curve:
             if not 0 < share < 1:
-                raise ValueError(f"evaluation.learning_curve has {share}, expected shares of the training sites between 0 and 1")
+                raise ValueError(
+                    f"evaluation.learning_curve has {share}, expected shares of the training sites between 0 and 1"
+                )
         if not 0.5 < self.confidence < 1:
-            raise ValueError(f"evaluation.confidence is {self.confidence}, expected a level between 0.5 and 1, e.g. 0.95")
+            raise ValueError(
+                f"evaluation.confidence is {self.confidence}, expected a level between 0.5 and 1, e.g. 0.95"
+            )
         _positive(self, "evaluation", "bootstrap_samples")
 
 
@@ -222,7 +267,9 @@ class Config:
 
     def __post_init__(self) -> None:
         if getattr(self, self.family) is None:
-            raise ValueError(f"family is {self.family} and the section {self.family} is null; fill it or change the family")
+            raise ValueError(
+                f"family is {self.family} and the section {self.family} is null; fill it or change the family"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as the YAML has them."""

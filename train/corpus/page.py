@@ -101,23 +101,43 @@ def parse_page(record: Any, *, labelled: bool) -> Page:
         InputError: The record breaks the contract; `rule` names how. Path and line are the caller's to add.
     """
     if not isinstance(record, dict):
-        raise _refuse("not-an-object", f"a JSON {type(record).__name__}", "one JSON object a line", "see README, 'Bring your own pages'")
+        raise _refuse(
+            "not-an-object",
+            f"a JSON {type(record).__name__}",
+            "one JSON object a line",
+            "see README, 'Bring your own pages'",
+        )
     page_id = record.get("page_id")
     if not isinstance(page_id, str) or not page_id:
-        raise _refuse("no-page-id", f"page_id is {page_id!r}", "a non-empty string", "give every page an id that is unique in the corpus")
+        raise _refuse(
+            "no-page-id",
+            f"page_id is {page_id!r}",
+            "a non-empty string",
+            "give every page an id that is unique in the corpus",
+        )
     name = f"page {page_id!r}"
     segments = record.get("segments")
     if not isinstance(segments, list) or (labelled and not segments):
         found = "has no segments" if segments in (None, []) else f"has segments of type {type(segments).__name__}"
-        raise _refuse("no-segments", f"{name} {found}", 'a list of {"text": …, "role": …}', "cut the page into segments, or drop it")
+        raise _refuse(
+            "no-segments",
+            f"{name} {found}",
+            'a list of {"text": …, "role": …}',
+            "cut the page into segments, or drop it",
+        )
     site = record.get("site") or ""
     if labelled and (not isinstance(site, str) or not site):
         raise _refuse(
-            "no-site", f"{name} has no site", "the registered domain it comes from", "splits are by site: name it, e.g. 'example.org'"
+            "no-site",
+            f"{name} has no site",
+            "the registered domain it comes from",
+            "splits are by site: name it, e.g. 'example.org'",
         )
     for key in ("lang", "title", "url", "date"):
         if record.get(key) is not None and not isinstance(record[key], str):
-            raise _refuse("bad-key", f"{name}: {key} is {record[key]!r}", "a string or null", f"write {key} as a string")
+            raise _refuse(
+                "bad-key", f"{name}: {key} is {record[key]!r}", "a string or null", f"write {key} as a string"
+            )
     return Page(
         page_id=page_id,
         site=str(site),
@@ -129,14 +149,24 @@ def parse_page(record: Any, *, labelled: bool) -> Page:
 
 def _parse_segment(record: Any, name: str, labelled: bool) -> Segment:
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        raise _refuse("bad-segment", f"{name} has no text", '{"text": "…", "role": …}', "give every segment a string 'text'")
+        raise _refuse(
+            "bad-segment", f"{name} has no text", '{"text": "…", "role": …}', "give every segment a string 'text'"
+        )
     role, story, topic = record.get("role"), record.get("story"), record.get("topic")
     if role not in ROLES and (labelled or role is not None):
         found = "no role" if role is None else f"role {role!r}"
-        raise _refuse("unknown-role", f"{name} has {found}", f"one of {', '.join(ROLES)}", "map your labels onto these three roles")
+        raise _refuse(
+            "unknown-role",
+            f"{name} has {found}",
+            f"one of {', '.join(ROLES)}",
+            "map your labels onto these three roles",
+        )
     if story is not None and (isinstance(story, bool) or not isinstance(story, int) or not 0 <= story < 2**31):
         raise _refuse(
-            "bad-story", f"{name}: story is {story!r}", "an integer from 0, or null", "number the main story 0 and related items 1, 2, …"
+            "bad-story",
+            f"{name}: story is {story!r}",
+            "an integer from 0, or null",
+            "number the main story 0 and related items 1, 2, …",
         )
     if topic is not None and not isinstance(topic, str):
         raise _refuse("bad-topic", f"{name}: topic is {topic!r}", "a string or null", "name topics by strings")

@@ -29,11 +29,19 @@ class Refusal:
     def row(self, line: int) -> bytes:
         """The line of a quarantine file that tells of it: `{"line", "rule", "message", "path", "record"}`."""
         error = self.error
-        told = {"line": line, "rule": error.rule, "message": error.found, "path": str(error.path), "record": self.record}
+        told = {
+            "line": line,
+            "rule": error.rule,
+            "message": error.found,
+            "path": str(error.path),
+            "record": self.record,
+        }
         return json.dumps(told, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def scan(corpus: str | Path, *, labelled: bool | None, naming: Naming | None = None) -> Iterator[tuple[int, Page | Refusal]]:
+def scan(
+    corpus: str | Path, *, labelled: bool | None, naming: Naming | None = None
+) -> Iterator[tuple[int, Page | Refusal]]:
     """Streams a corpus: `(line, page or refusal)` for every page, in order; one page is in memory at a time.
 
     Args:
@@ -96,7 +104,11 @@ def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None
     pages = list(Corpus(path, naming, labelled))
     if not pages:
         raise InputError(
-            "no page in it", expected="at least one page, one JSON object a line", remedy="check the export", path=path, rule="empty-corpus"
+            "no page in it",
+            expected="at least one page, one JSON object a line",
+            remedy="check the export",
+            path=path,
+            rule="empty-corpus",
         )
     return pages
 
@@ -133,8 +145,11 @@ def write_pages(path: Path, pages: Iterable[Page]) -> int:
     name = path.name.lower()
     if not name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
         raise InputError(
-            f"a file named {path.name!r}", expected="a name that ends in .jsonl, .jsonl.gz or .parquet", remedy="name it so", path=path,
+            f"a file named {path.name!r}",
+            expected="a name that ends in .jsonl, .jsonl.gz or .parquet",
+            remedy="name it so",
+            path=path,
             rule="unknown-format",
-        )  # fmt: skip
+        )
     write = parquet.write if name.endswith(".parquet") else jsonl.write
     return write(path, (page.to_json() for page in pages))

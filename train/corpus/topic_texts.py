@@ -45,7 +45,8 @@ class TopicMapping:
 
     @staticmethod
     def load(path: str | None) -> TopicMapping:
-        """Reads a mapping file, `iptc` being the 17 IPTC Media Topics that come with the project; None keeps labels as they are.
+        """Reads a mapping file, `iptc` being the 17 IPTC Media Topics that come with the project; None keeps labels as
+        they are.
 
         Raises:
             InputError: The file is missing, is no such mapping, or gives one label to two topics.
@@ -55,22 +56,33 @@ class TopicMapping:
         path = str(IPTC) if path == "iptc" else path
         try:
             loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            topics = [(str(t["name"]), [str(t["code"]), str(t["name"]), *map(str, t.get("labels") or ())]) for t in loaded["topics"]]
+            topics = [
+                (str(t["name"]), [str(t["code"]), str(t["name"]), *map(str, t.get("labels") or ())])
+                for t in loaded["topics"]
+            ]
         except FileNotFoundError:
-            raise InputError("no such file", expected="a topic mapping", remedy="check topics.mapping", path=path, rule="no-file") from None
+            raise InputError(
+                "no such file", expected="a topic mapping", remedy="check topics.mapping", path=path, rule="no-file"
+            ) from None
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise InputError(
-                f"no topic mapping: {error!r}"[:200], expected="topics: [{code, name, labels: [...]}]",
-                remedy="see train/corpus/iptc-media-topics.yaml", path=path, rule="bad-mapping",
-            ) from None  # fmt: skip
+                f"no topic mapping: {error!r}"[:200],
+                expected="topics: [{code, name, labels: [...]}]",
+                remedy="see train/corpus/iptc-media-topics.yaml",
+                path=path,
+                rule="bad-mapping",
+            ) from None
         names: dict[str, str] = {}
         for name, labels in topics:
             for label in labels:
                 if names.setdefault(label.casefold(), name) != name:
                     raise InputError(
-                        f"the label {label!r} is {names[label.casefold()]!r} and {name!r}", expected="every label once",
-                        remedy="delete one", path=path, rule="bad-mapping",
-                    )  # fmt: skip
+                        f"the label {label!r} is {names[label.casefold()]!r} and {name!r}",
+                        expected="every label once",
+                        remedy="delete one",
+                        path=path,
+                        rule="bad-mapping",
+                    )
         return TopicMapping(names, sha256_file(Path(path)), path)
 
     def name(self, label: str) -> str:
@@ -85,9 +97,11 @@ class TopicMapping:
             return self.names[label.strip().casefold()]
         except KeyError:
             raise InputError(
-                f"the topic {label!r}", expected=f"a code, name or label of {self.path}", remedy="add it to a topic's labels there",
+                f"the topic {label!r}",
+                expected=f"a code, name or label of {self.path}",
+                remedy="add it to a topic's labels there",
                 rule="unknown-topic",
-            ) from None  # fmt: skip
+            ) from None
 
     def page(self, page: Page, path: str) -> Page:
         """The page with its topics named by the mapping.
@@ -102,13 +116,22 @@ class TopicMapping:
             return page.with_segments(tuple(named))
         except InputError as error:
             raise InputError(
-                f"page {page.page_id!r} has {error.found}", expected=error.expected, remedy=error.remedy, path=path, rule=error.rule
+                f"page {page.page_id!r} has {error.found}",
+                expected=error.expected,
+                remedy=error.remedy,
+                path=path,
+                rule=error.rule,
             ) from None
 
 
 def _text_page(text_id: str, topic: str, paragraphs: list[str], mapping: TopicMapping) -> Page:
     if not topic.strip():
-        raise InputError(f"text {text_id!r} has no topic", expected="a topic", remedy="name it, or leave the text out", rule="no-topic")
+        raise InputError(
+            f"text {text_id!r} has no topic",
+            expected="a topic",
+            remedy="name it, or leave the text out",
+            rule="no-topic",
+        )
     segments = [" ".join(p.split()) for p in paragraphs]
     kept = tuple(Segment(text, None, 0, mapping.name(topic)) for text in segments if text)
     if not kept:
@@ -117,7 +140,8 @@ def _text_page(text_id: str, topic: str, paragraphs: list[str], mapping: TopicMa
 
 
 def as_labelled(text: Page) -> Page:
-    """A topic text as a labelled page that is nothing but its story, on a site of its own: so that intervals are over texts."""
+    """A topic text as a labelled page that is nothing but its story, on a site of its own: so that intervals are over
+    texts."""
     return replace(text, site=text.page_id, segments=tuple(replace(segment, role="main") for segment in text.segments))
 
 
@@ -130,7 +154,12 @@ def _ag_news(path: Path) -> Iterator[tuple[int, Any]]:
             if len(row) != 3 or row[0].strip() not in _AG_TOPICS:
                 yield (
                     line,
-                    InputError(f"the row {str(row)[:80]}", expected="class 1-4, title, description", remedy="correct it", rule="bad-row"),
+                    InputError(
+                        f"the row {str(row)[:80]}",
+                        expected="class 1-4, title, description",
+                        remedy="correct it",
+                        rule="bad-row",
+                    ),
                 )
                 continue
             yield line, (f"ag-news-{line}", _AG_TOPICS[row[0].strip()], [row[1], *row[2].split("\\")])
@@ -146,7 +175,12 @@ def _table(path: Path) -> Iterator[tuple[int, Any]]:
             if len(row) != len(header):
                 yield (
                     line,
-                    InputError(f"{len(row)} cells", expected=f"{len(header)}, as in the header", remedy="quote cells", rule="bad-row"),
+                    InputError(
+                        f"{len(row)} cells",
+                        expected=f"{len(header)}, as in the header",
+                        remedy="quote cells",
+                        rule="bad-row",
+                    ),
                 )
             else:
                 yield line, (f"{path.stem}-{line}", row[header.index(topic)], row[header.index(text)].split("\n"))
@@ -161,9 +195,12 @@ def _rows(file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, row
     except csv.Error as error:
         raise InputError(
-            f"the table breaks at line {reader.line_num}: {error}", expected="a whole CSV table", remedy="write it again", path=path,
+            f"the table breaks at line {reader.line_num}: {error}",
+            expected="a whole CSV table",
+            remedy="write it again",
+            path=path,
             rule="broken-csv",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _columns(names: list[str], path: Path) -> tuple[str, str]:
@@ -199,8 +236,17 @@ def _newsgroups(path: Path) -> Iterator[tuple[int, Any]]:
         head, _, body = text.replace("\r\n", "\n").partition("\n\n")
         if not _HEADER.match(head):
             head, body = "", text
-        subject = next((line.partition(":")[2] for line in head.split("\n") if line.casefold().startswith("subject:")), "")
-        yield number, (_name(file, path), file.parent.name, [re.sub(r"^(\s*re:)+", "", subject, flags=re.I), *body.split("\n\n")])
+        subject = next(
+            (line.partition(":")[2] for line in head.split("\n") if line.casefold().startswith("subject:")), ""
+        )
+        yield (
+            number,
+            (
+                _name(file, path),
+                file.parent.name,
+                [re.sub(r"^(\s*re:)+", "", subject, flags=re.I), *body.split("\n\n")],
+            ),
+        )
 
 
 def _topic_files(path: Path) -> Iterator[Path]:
@@ -225,14 +271,23 @@ def _dataset(path: Path) -> Iterator[tuple[int, Any]]:
         raise
     except Exception as error:
         raise InputError(
-            f"the data set cannot be read: {type(error).__name__}: {error}"[:300], expected="a data set of tables",
-            remedy="check the id; a Hub id needs network", path=path, rule="broken-dataset",
-        ) from None  # fmt: skip
+            f"the data set cannot be read: {type(error).__name__}: {error}"[:300],
+            expected="a data set of tables",
+            remedy="check the id; a Hub id needs network",
+            path=path,
+            rule="broken-dataset",
+        ) from None
 
 
 def _topic(value: Any) -> str:
     """A topic's name; a class number without a name, such as -1 for 'unlabelled', is none."""
-    return value if isinstance(value, str) else "" if value is None or isinstance(value, float) or value == -1 else str(value)
+    return (
+        value
+        if isinstance(value, str)
+        else ""
+        if value is None or isinstance(value, float) or value == -1
+        else str(value)
+    )
 
 
 KINDS: dict[str, tuple[Callable[[Path], Iterator[tuple[int, Any]]], bool | None]] = {
@@ -249,14 +304,20 @@ def _locate(named: str) -> tuple[Callable[[Path], Iterator[tuple[int, Any]]], Pa
     kind, colon, rest = named.partition(":")
     if not colon or kind not in KINDS:
         raise InputError(
-            f"topic texts {named!r}", expected=f"KIND:PATH with one of {', '.join(KINDS)}", remedy="e.g. ag-news:train.csv or folders:bbc",
+            f"topic texts {named!r}",
+            expected=f"KIND:PATH with one of {', '.join(KINDS)}",
+            remedy="e.g. ag-news:train.csv or folders:bbc",
             rule="unknown-format",
-        )  # fmt: skip
+        )
     read, folder = KINDS[kind]
     path = Path(rest)
     if folder is not None and not (path.is_dir() if folder else path.is_file()):
         raise InputError(
-            "no such folder" if folder else "no such file", expected=f"what {kind} is", remedy="check it", path=path, rule="no-file"
+            "no such folder" if folder else "no such file",
+            expected=f"what {kind} is",
+            remedy="check it",
+            path=path,
+            rule="no-file",
         )
     return read, path
 
@@ -285,7 +346,10 @@ def scan_texts(named: str, mapping: TopicMapping) -> Iterator[tuple[int, Page | 
             text_id, topic, paragraphs = item
             yield line, _text_page(text_id, topic, paragraphs, mapping)
         except InputError as error:
-            yield line, Refusal(error.at(error.path or path, line), None if isinstance(item, InputError) else list(item))
+            yield (
+                line,
+                Refusal(error.at(error.path or path, line), None if isinstance(item, InputError) else list(item)),
+            )
 
 
 def read_texts(named: str, mapping: TopicMapping, quarantine: Path | None = None) -> tuple[list[Page], int]:
@@ -313,9 +377,12 @@ def read_texts(named: str, mapping: TopicMapping, quarantine: Path | None = None
             aside.write_bytes(b"".join(refused))
     if not pages:
         raise InputError(
-            f"no text in it ({len(refused)} refused)", expected="texts with topics", remedy="check kind and path", path=named,
+            f"no text in it ({len(refused)} refused)",
+            expected="texts with topics",
+            remedy="check kind and path",
+            path=named,
             rule="empty-corpus",
-        )  # fmt: skip
+        )
     return pages, len(refused)
 
 

@@ -26,8 +26,8 @@ class TrainingPages:
         train: Labelled pages like those it will be tested on.
         validation: Labelled pages to stop early by; never learnt from.
         topic_texts: Loose texts as pages of one story, which teach topics alone.
-        also: Labelled pages of other corpora, perhaps with weak labels: a family learns roles from them as its config says, with less
-            say than from `train`.
+        also: Labelled pages of other corpora, perhaps with weak labels: a family learns roles from them as its config
+            says, with less say than from `train`.
     """
 
     train: Sequence[Page]
@@ -44,7 +44,8 @@ def training_pages(config: Config, parts: Mapping[str, Sequence[Page]], topic_te
     """What a config's family is trained on: the training part, and what joins it.
 
     Raises:
-        InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.also` cannot be read.
+        InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.also` cannot be
+            read.
     """
     train = [*parts["train"], *_composed_pages(config, parts)]
     return TrainingPages(train, parts["validation"], topic_texts, _also_pages(config, parts))
@@ -63,18 +64,23 @@ def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list
     if known:
         raise InputError(
             f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} is in the corpus already",
-            expected="a corpus without composed pages", remedy="set corpus.composed to 0", path=config.corpus.path, rule="composed-twice",
-        )  # fmt: skip
+            expected="a corpus without composed pages",
+            remedy="set corpus.composed to 0",
+            path=config.corpus.path,
+            rule="composed-twice",
+        )
     apart = drop_overlapping(made, parts)
     if len(apart) < len(made):
         console.print(
-            f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out", style="yellow"
+            f"{len(made) - len(apart)} composed pages share a passage with validation or test pages and are left out",
+            style="yellow",
         )
     return [page.without_topics() for page in apart]
 
 
 def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The pages of `corpus.also`, without topics, and without those of a site, or with a passage, of the validation and test parts.
+    """The pages of `corpus.also`, without topics, and without those of a site, or with a passage, of the validation and
+    test parts.
 
     Raises:
         InputError: One of the corpora is not there, or holds no page in the wished languages.
@@ -85,13 +91,17 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
         setting = f"{config.family}.{_ALSO[config.family]}"
         console.print(f"corpus.also is given, but nothing is learnt from it: {setting} is 0", style="yellow")
         return []
-    found = _read_also(config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output))
+    found = _read_also(
+        config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output)
+    )
     unseen = {name for page in held_out_pages(parts) for name in site_names(page)}
     others = [page for page in found if not unseen & site_names(page)]
     apart = drop_overlapping(others, parts)
     console.print(
-        f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); left out are "
-        f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test pages"
+        f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); "
+        "left out are "
+        f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test "
+        "pages"
     )
     return apart
 
@@ -112,15 +122,20 @@ def learns_also(config: Config) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _read_also(also: tuple[str, ...], sha256: str, languages: tuple[str, ...], mapping: str | None, output: Path) -> list[Page]:
-    """The pages of `corpus.also`, read once for all folds while `sha256` is the same. Refused ones go to quarantine whatever the config
+def _read_also(
+    also: tuple[str, ...], sha256: str, languages: tuple[str, ...], mapping: str | None, output: Path
+) -> list[Page]:
+    """The pages of `corpus.also`, read once for all folds while `sha256` is the same. Refused ones go to quarantine
+    whatever the config
     says: among pages that nobody labelled by hand there are always some."""
     topics, answer = TopicMapping.load(mapping), []
     for number, path in enumerate(also):
         found: list[Page] = []
         report = check_corpus(path, quarantine=output / f"quarantine-also-{number}.jsonl", on_page=found.append)
         if report.errors:
-            console.print(f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}")
+            console.print(
+                f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}"
+            )
         answer += [
             # They teach roles: topics that the corpus has not would be one family's alone.
             replace(topics.page(page, path).without_topics(), page_id=f"also-{number}/{page.page_id}")

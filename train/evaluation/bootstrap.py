@@ -8,7 +8,8 @@ import numpy as np
 
 
 def resampled(per_site: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Sums of counts `[sites, columns]` over resampled sites, `[samples, columns]`; a seed and a number of sites draw the same sites."""
+    """Sums of counts `[sites, columns]` over resampled sites, `[samples, columns]`; a seed and a number of sites draw
+    the same sites."""
     sites, rng = len(per_site), np.random.default_rng(seed)
     at_once = max(1, 4_000_000 // sites)
     sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]

@@ -13,9 +13,11 @@ from train.runtime.labeler import BATCH_PAGES
 
 
 def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dict[str, Any]]:
-    """Records of labelled pages that take roles and stories as labelled, and ask the model for the stories' topics alone.
+    """Records of labelled pages that take roles and stories as labelled, and ask the model for the stories' topics
+    alone.
 
-    What topics score then is the topic model by itself; what they score less by `label` is lost where stories are cut wrong.
+    What topics score then is the topic model by itself; what they score less by `label` is lost where stories are cut
+    wrong.
 
     Raises:
         InputError: The model knows no topics.
@@ -30,7 +32,9 @@ def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dic
     iterator = iter(pages)
     while batch := list(islice(iterator, BATCH_PAGES)):
         stories = [[segment.story for segment in page.segments] for page in batch]
-        for page, numbers, topics in zip(batch, stories, labeler.story_topics([page.texts for page in batch], stories), strict=True):
+        for page, numbers, topics in zip(
+            batch, stories, labeler.story_topics([page.texts for page in batch], stories), strict=True
+        ):
             answers = []
             for story, row in topics.items():
                 where = [i for i, other in enumerate(numbers) if other == story]

@@ -1,9 +1,9 @@
 """Scores of predictions against labelled pages, with intervals over sites.
 
-Role, word, text, leak and boundary scores are the referee's (../shared/score_pages.py): segments of at least three words
-count for roles; text scores compare 4-gram shingles of the main story as the article-extraction-benchmark does (mean
-over pages of precision and of recall, F1 of the means). Everything is computed from counts that add up over pages, so
-that the bootstrap over sites (Efron & Tibshirani 1993, chapter 8) resamples sums and never rescores a page.
+Role, word, text, leak and boundary scores are the referee's (../shared/score_pages.py): segments of at least three
+words count for roles; text scores compare 4-gram shingles of the main story as the article-extraction-benchmark does
+(mean over pages of precision and of recall, F1 of the means). Everything is computed from counts that add up over
+pages, so that the bootstrap over sites (Efron & Tibshirani 1993, chapter 8) resamples sums and never rescores a page.
 """
 
 from __future__ import annotations
@@ -22,19 +22,11 @@ from train.evaluation.bootstrap import intervals_of, resampled
 from train.runtime.text import ROLES, word_count
 
 _WORD = re.compile(r"\w+")
-
-
 MIN_WORDS = 3
-
-
 BODY_WORDS = 25
-"""A related segment of so many words is a related body, which reads like a main story; a story of fewer words is a teaser,
-whose headline alone often leaves its topic open: topic scores of teasers are reported apart."""
-
-
+"""A related segment of so many words is a related body, which reads like a main story; a story of fewer words is a
+teaser, whose headline alone often leaves its topic open: topic scores of teasers are reported apart."""
 SHINGLE = 4
-
-
 KEY_METRICS = {
     "role/macro_f1": "role macro-F1",
     "role/f1/main": "main",
@@ -45,11 +37,7 @@ KEY_METRICS = {
     "story/boundary_f1": "boundary",
 }
 """What a table of many models shows, and its headings."""
-
-
 TOPIC_METRICS = {"topic/macro_f1": "topic macro-F1", "topic/accuracy": "topic accuracy"}
-
-
 COSTS = {
     "cost/train_s": "training s",
     "cost/segments_per_s": "segments/s",
@@ -87,7 +75,9 @@ class Evaluation:
     def only(self, prefix: str) -> Evaluation:
         """The scores whose names begin so."""
         values = {name: value for name, value in self.values.items() if name.startswith(prefix)}
-        return replace(self, values=values, intervals={name: self.intervals[name] for name in values if name in self.intervals})
+        return replace(
+            self, values=values, intervals={name: self.intervals[name] for name in values if name in self.intervals}
+        )
 
     def to_json(self, **more: Any) -> dict[str, Any]:
         """Contract 5: one flat object; intervals under `intervals`."""
@@ -140,8 +130,9 @@ def gain(
 ) -> Evaluation:
     """How much better records are than other records of the same pages: differences of scores, with paired intervals.
 
-    Both are resampled by the same sites (paired bootstrap; Berg-Kirkpatrick, Burkett & Klein 2012), so that sites which are
-    hard for both do not widen the interval. An interval that holds 0 shows no difference. Arguments as for `evaluate`.
+    Both are resampled by the same sites (paired bootstrap; Berg-Kirkpatrick, Burkett & Klein 2012), so that sites which
+    are hard for both do not widen the interval. An interval that holds 0 shows no difference. Arguments as for
+    `evaluate`.
     """
     columns, ours = _count_by_site(pages, records)
     _, theirs = _count_by_site(pages, other)
@@ -151,7 +142,9 @@ def gain(
         return {name: left[name] - right[name] for name in left}
 
     values = {name: float(value) for name, value in difference(ours.sum(axis=0), theirs.sum(axis=0)).items()}
-    intervals = intervals_of(difference(*(resampled(counts, bootstrap_samples, seed) for counts in (ours, theirs))), confidence)
+    intervals = intervals_of(
+        difference(*(resampled(counts, bootstrap_samples, seed) for counts in (ours, theirs))), confidence
+    )
     return Evaluation(values, intervals, len(pages), len(ours), confidence)
 
 
@@ -160,7 +153,8 @@ Labelled = tuple[list[Page], list[Mapping[str, Any]]]
 
 
 def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Labelled]:
-    """Pages and records by the value of a key of the page: `lang`, `site`, or one that came with the corpus; `none` without it."""
+    """Pages and records by the value of a key of the page: `lang`, `site`, or one that came with the corpus; `none`
+    without it."""
     answer: dict[str, Labelled] = {}
     for page, record in zip(pages, records, strict=True):
         value = getattr(page, key) if key in ("lang", "site") else page.extra.get(key)
@@ -173,7 +167,9 @@ def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: s
 def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]]) -> tuple[_Columns, np.ndarray]:
     """Counts `[sites, columns]`, sites in alphabetical order."""
     if not pages:
-        raise InputError("no page to score", expected="at least one labelled page", remedy="check the corpus and its split")
+        raise InputError(
+            "no page to score", expected="at least one labelled page", remedy="check the corpus and its split"
+        )
     columns = _Columns(tuple(sorted({s.topic for page in pages for s in page.segments if s.topic is not None})))
     by_id = {record["page_id"]: record for record in records}
     rows = []
@@ -213,11 +209,16 @@ class _Columns:
     """
 
     def __init__(self, topics: tuple[str, ...]) -> None:
-        names = [f"{kind}/{role}/{event}" for kind in ("role", "body") for role in ROLES for event in ("tp", "fp", "fn")]
+        names = [
+            f"{kind}/{role}/{event}" for kind in ("role", "body") for role in ROLES for event in ("tp", "fp", "fn")
+        ]
         names += [f"words/{e}" for e in ("tp", "fp", "fn")] + [f"boundary/{e}" for e in ("tp", "fp", "fn", "pages")]
         names += ["leak/n", "leak/hit", *TEXT_EVENTS]
         for kind in _TOPIC_KINDS:
-            names += [f"{kind}/{topic}/{event}" for topic in topics for event in ("tp", "fp", "fn")] + [f"{kind}/n", f"{kind}/right"]
+            names += [f"{kind}/{topic}/{event}" for topic in topics for event in ("tp", "fp", "fn")] + [
+                f"{kind}/n",
+                f"{kind}/right",
+            ]
         self.topics = topics
         self.at = {name: i for i, name in enumerate(names)}
 
@@ -302,7 +303,8 @@ class _Columns:
         answer["story/boundary_f1"] = f1("boundary")
         if self.topics:
             for kind in _TOPIC_KINDS:
-                # A topic that no story of this kind (of this resample) has is no class of its own: its false answers cost the others.
+                # A topic that no story of this kind (of this resample) has is no class of its own: its false answers
+                # cost the others.
                 has = np.stack([c(f"{kind}/{topic}/tp") + c(f"{kind}/{topic}/fn") > 0 for topic in self.topics])
                 found = np.stack([f1(f"{kind}/{topic}") for topic in self.topics])
                 answer[f"{kind}/macro_f1"] = np.where(has, found, 0.0).sum(axis=0) / np.maximum(has.sum(axis=0), 1)
@@ -312,7 +314,8 @@ class _Columns:
 
 
 def scored_classes(pages: Sequence[Page]) -> tuple[list[str], list[str]]:
-    """The roles of segments, and the topics of long stories, that labelled pages have: F1 of others tells of false answers alone."""
+    """The roles of segments, and the topics of long stories, that labelled pages have: F1 of others tells of false
+    answers alone."""
     roles = {segment.role for page in pages for segment in page.segments if word_count(segment.text) >= MIN_WORDS}
     topics = {topic for page in pages for kind, topic, _ in _topic_stories(page) if kind == "topic"}
     return [role for role in ROLES if role in roles], sorted(topics)
@@ -326,7 +329,8 @@ TEXT_EVENTS = ("text/p", "text/p/n", "text/r", "text/r/n")
 
 
 def text_events(gold: str, predicted: str) -> tuple[float, float, float, float]:
-    """Of a page's main text: precision and recall of its shingles, each followed by 1.0 where there is one (there is text), else 0.0."""
+    """Of a page's main text: precision and recall of its shingles, each followed by 1.0 where there is one (there is
+    text), else 0.0."""
     a, b = _shingles(gold), _shingles(predicted)
     shared = (a & b).total()
     return shared / max(b.total(), 1), float(bool(b)), shared / max(a.total(), 1), float(bool(a))
@@ -341,7 +345,9 @@ def text_scores(events: np.ndarray) -> dict[str, np.ndarray]:
 
 def _shingles(text: str) -> Counter[tuple[str, ...]]:
     words = [word.lower() for word in _WORD.findall(text)]
-    return Counter(tuple(words[i : i + SHINGLE]) for i in range(max(len(words) - SHINGLE + 1, 1))) if words else Counter()
+    return (
+        Counter(tuple(words[i : i + SHINGLE]) for i in range(max(len(words) - SHINGLE + 1, 1))) if words else Counter()
+    )
 
 
 def _stories(page: Page) -> dict[int, list[tuple[int, int]]]:
@@ -379,9 +385,15 @@ def without(
             continue
         record = by_id[page.page_id]
         new = {old: i for i, old in enumerate(places)}
-        stories = [{**story, "segments": [new[i] for i in story["segments"] if i in new]} for story in record["stories"]]
+        stories = [
+            {**story, "segments": [new[i] for i in story["segments"] if i in new]} for story in record["stories"]
+        ]
         kept_pages.append(page.with_segments(tuple(page.segments[i] for i in places)))
         kept_records.append(
-            {**record, "segments": [record["segments"][i] for i in places], "stories": [story for story in stories if story["segments"]]}
+            {
+                **record,
+                "segments": [record["segments"][i] for i in places],
+                "stories": [story for story in stories if story["segments"]],
+            }
         )
     return kept_pages, kept_records

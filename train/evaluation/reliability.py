@@ -15,7 +15,9 @@ from train.runtime.text import ROLES, word_count
 BINS = 15
 
 
-def reliability(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], *, temperature: float = 1.0) -> dict[str, Any]:
+def reliability(
+    pages: Sequence[Page], records: Sequence[Mapping[str, Any]], *, temperature: float = 1.0
+) -> dict[str, Any]:
     """How well confidence tells accuracy, over segments of three words or more.
 
     Args:
@@ -24,8 +26,9 @@ def reliability(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], *, 
         temperature: Applied to their scores; that by which they were divided undoes it.
 
     Returns:
-        `ece` (expected calibration error; Naeini, Cooper & Hauskrecht 2015; 15 equal bins), `brier` (sum of squares over roles, mean
-        over segments), `bins` of `[confidence, accuracy, segments]` and `coverage`: accuracy of the surest 10, 20, … 100 %.
+        `ece` (expected calibration error; Naeini, Cooper & Hauskrecht 2015; 15 equal bins), `brier` (sum of squares
+        over roles, mean over segments), `bins` of `[confidence, accuracy, segments]` and `coverage`: accuracy of the
+        surest 10, 20, … 100 %.
     """
     rows = [
         (gold, [answer["scores"][role] for role in ROLES])
@@ -51,5 +54,7 @@ def reliability_of(scores: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
     ece = sum(n * abs(c - a) for c, a, n in bins) / len(gold)
     brier = float(((scores - np.eye(len(ROLES))[gold]) ** 2).sum(axis=1).mean())
     ordered = right[np.argsort(-confidence, kind="stable")]
-    coverage = {f"{share}%": float(ordered[: max(1, len(ordered) * share // 100)].mean()) for share in range(10, 101, 10)}
+    coverage = {
+        f"{share}%": float(ordered[: max(1, len(ordered) * share // 100)].mean()) for share in range(10, 101, 10)
+    }
     return {"ece": ece, "brier": brier, "bins": bins, "coverage": coverage}

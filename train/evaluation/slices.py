@@ -19,25 +19,25 @@ from train.runtime.text import ROLES, word_count
 
 FEW_SITES, FEW_SEGMENTS = 5, 30
 """A slice of fewer sites, or a site of fewer segments, tells little and is marked so."""
-
-
-_LENGTHS = ((3, "3 to 5 words"), (6, "6 to 11 words"), (12, "12 to 24 words"), (25, "25 to 49 words"), (50, "50 words or more"))
-
-
+_LENGTHS = (
+    (3, "3 to 5 words"),
+    (6, "6 to 11 words"),
+    (12, "12 to 24 words"),
+    (25, "25 to 49 words"),
+    (50, "50 words or more"),
+)
 _PLACES = ("first fifth of the page", "second fifth", "middle fifth", "fourth fifth", "last fifth")
-
-
-_SITE_SIZES = ((1, "1 page of the site"), (2, "2 to 4 pages of the site"), (5, "5 to 9 pages of the site"), (10, "10 pages or more"))
-
-
+_SITE_SIZES = (
+    (1, "1 page of the site"),
+    (2, "2 to 4 pages of the site"),
+    (5, "5 to 9 pages of the site"),
+    (10, "10 pages or more"),
+)
 _HEADLINE_WORDS = 12
-
-
 NONE = "none"
-
-
 MOST_VALUES, LONGEST_NAME = 8, 40
-"""A key that came with the corpus is a dimension when its values on the pages are 2 to so many, and it and they are no longer than this."""
+"""A key that came with the corpus is a dimension when its values on the pages are 2 to so many, and it and they are no
+longer than this."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def answers_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> A
         for i, (segment, answer) in enumerate(zip(page.segments, record["segments"], strict=True)):
             words = word_count(segment.text)
             if words >= MIN_WORDS:
-                rows.append((p, i, index[page.site], words, ROLES.index(str(segment.role)), ROLES.index(answer["role"])))
+                rows.append(
+                    (p, i, index[page.site], words, ROLES.index(str(segment.role)), ROLES.index(answer["role"]))
+                )
                 scores.append([answer["scores"][role] for role in ROLES])
     page_of, place, site_of, words_of, gold, predicted = np.array(rows, dtype=int).reshape(-1, 6).T
     return Answers(sites, page_of, place, site_of, words_of, gold, predicted, np.array(scores).reshape(-1, len(ROLES)))
@@ -126,8 +128,11 @@ class Slice:
         return asdict(self)
 
 
-def slices(pages: Sequence[Page], answers: Answers, *, samples: int = 1000, confidence: float = 0.95, seed: int = 0) -> list[Slice]:
-    """Scores by segment length, place on the page, language, size of the site, the related items' shape and place, and keys of the corpus.
+def slices(
+    pages: Sequence[Page], answers: Answers, *, samples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> list[Slice]:
+    """Scores by segment length, place on the page, language, size of the site, the related items' shape and place, and
+    keys of the corpus.
 
     Args:
         pages: Those of `answers`.
@@ -140,7 +145,9 @@ def slices(pages: Sequence[Page], answers: Answers, *, samples: int = 1000, conf
     for dimension, values, order in _dimensions(pages, answers):
         present = [value for value in order if (values == value).any()]
         if len(present) > 1:
-            found += [_slice(dimension, value, answers, values == value, samples, confidence, seed) for value in present]
+            found += [
+                _slice(dimension, value, answers, values == value, samples, confidence, seed) for value in present
+            ]
     return found
 
 
@@ -156,7 +163,9 @@ def slice_values(pages: Sequence[Page], answers: Answers) -> dict[str, np.ndarra
     return {dimension: values for dimension, values, _ in _dimensions(pages, answers) if len(set(values.tolist())) > 1}
 
 
-def _slice(dimension: str, value: str, answers: Answers, chosen: np.ndarray, samples: int, confidence: float, seed: int) -> Slice:
+def _slice(
+    dimension: str, value: str, answers: Answers, chosen: np.ndarray, samples: int, confidence: float, seed: int
+) -> Slice:
     counts = confusion(answers, chosen)
     seen = counts.any(axis=(1, 2))
     counts = counts[seen]
@@ -204,8 +213,16 @@ def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, 
         ("place", np.array(_PLACES, dtype=object)[answers.segment * len(_PLACES) // sizes], _PLACES),
         ("language", of_pages(languages), [lang for lang, _ in Counter(languages).most_common()]),
         ("site size", _ranged(site_sizes, _SITE_SIZES), [name for _, name in _SITE_SIZES]),
-        ("related items", of_pages([_related_shape(page) for page in pages]), (NONE, "headlines", "teasers", "whole bodies")),
-        ("related place", of_pages([_related_place(page) for page in pages]), (NONE, "after the story", "before or amid the story")),
+        (
+            "related items",
+            of_pages([_related_shape(page) for page in pages]),
+            (NONE, "headlines", "teasers", "whole bodies"),
+        ),
+        (
+            "related place",
+            of_pages([_related_place(page) for page in pages]),
+            (NONE, "after the story", "before or amid the story"),
+        ),
     ]
     yield from own
     for key in sorted({key for page in pages for key in page.extra}):
@@ -213,7 +230,11 @@ def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, 
         names = [NONE if value is None else str(value) for value in found]
         plain = all(isinstance(value, str | bool | int | None) for value in found)
         if plain and 2 <= len(set(names)) <= MOST_VALUES and max(map(len, (key, *names))) <= LONGEST_NAME:
-            yield key if key not in {name for name, _, _ in own} else f"{key} (of the corpus)", of_pages(names), sorted(set(names))
+            yield (
+                key if key not in {name for name, _, _ in own} else f"{key} (of the corpus)",
+                of_pages(names),
+                sorted(set(names)),
+            )
 
 
 def _ranged(numbers: np.ndarray, ranges: Sequence[tuple[int, str]]) -> np.ndarray:
@@ -223,7 +244,15 @@ def _ranged(numbers: np.ndarray, ranges: Sequence[tuple[int, str]]) -> np.ndarra
 
 def _related_shape(page: Page) -> str:
     longest = max((word_count(s.text) for s in page.segments if s.role == "related"), default=0)
-    return NONE if not longest else "headlines" if longest < _HEADLINE_WORDS else "teasers" if longest < BODY_WORDS else "whole bodies"
+    return (
+        NONE
+        if not longest
+        else "headlines"
+        if longest < _HEADLINE_WORDS
+        else "teasers"
+        if longest < BODY_WORDS
+        else "whole bodies"
+    )
 
 
 def _related_place(page: Page) -> str:

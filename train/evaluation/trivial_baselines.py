@@ -13,23 +13,24 @@ from train.runtime.page_features import LONG_WORDS
 from train.runtime.text import ROLES, clean, word_count
 
 HEADING = re.compile(
-    r"^(related|more (from|on|in|about|news|stories|like)\b|read (more|next|also)|also read|recommended|most (read|popular|viewed)|popular"
-    r"|trending|latest|top stories|other (news|stories)|you (may|might)( also)? like|don.t miss|up next|editor.?s.? picks?|what to read next"
+    r"^(related|more (from|on|in|about|news|stories|like)\b|read (more|next|also)|also read|recommended|most "
+    r"(read|popular|viewed)|popular"
+    r"|trending|latest|top stories|other (news|stories)|you (may|might)( also)? like|don.t miss|up next|editor.?s.? "
+    r"picks?|what to read next"
     r"|see also|around the web|sponsored|promoted|from the web"
     r"|mehr (zum|zu|aus|von)|das könnte|lesen sie auch|auch interessant|meistgelesen|weitere (artikel|themen))",
     re.IGNORECASE,
 )
-
-
 HEADING_WORDS, HEADLINE_WORDS, GAP = 8, 5, 12
 
 
 def rule_records(pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """What a hand rule says: the run of long text is the story; after the words "Related…", lines of five words or more are related.
+    """What a hand rule says: the run of long text is the story; after the words "Related…", lines of five words or more
+    are related.
 
-    The main story reaches from the first segment of 20 words to the last one that is followed by no gap of more than 12 short
-    segments; short segments inside are boilerplate, the longest line right before it is its headline. Below a short line such as
-    "Related articles" everything of five words or more is related, one story a line.
+    The main story reaches from the first segment of 20 words to the last one that is followed by no gap of more than 12
+    short segments; short segments inside are boilerplate, the longest line right before it is its headline. Below a
+    short line such as "Related articles" everything of five words or more is related, one story a line.
     """
     return [_record(page) for page in pages]
 
@@ -68,11 +69,20 @@ def _record(page: Page) -> dict[str, Any]:
 
 def majority_records(train: Sequence[Page], pages: Sequence[Page]) -> list[dict[str, Any]]:
     """What a model that always answers the commonest role (and topic) of the training segments would say."""
-    role = Counter(s.role for page in train for s in page.segments if word_count(s.text) >= MIN_WORDS).most_common(1)[0][0]
-    topics = Counter(page_topic for page in train for page_topic in {s.topic for s in page.segments if s.topic is not None})
+    role = Counter(s.role for page in train for s in page.segments if word_count(s.text) >= MIN_WORDS).most_common(1)[
+        0
+    ][0]
+    topics = Counter(
+        page_topic for page in train for page_topic in {s.topic for s in page.segments if s.topic is not None}
+    )
     topic = topics.most_common(1)[0][0] if topics else None
     story = {"main": 0, "related": 1}.get(str(role))
     stories = [] if story is None else [{"story": story, "topic": topic}]
     return [
-        {"page_id": page.page_id, "segments": [{"role": role, "story": story} for _ in page.segments], "stories": stories} for page in pages
+        {
+            "page_id": page.page_id,
+            "segments": [{"role": role, "story": story} for _ in page.segments],
+            "stories": stories,
+        }
+        for page in pages
     ]

@@ -36,7 +36,9 @@ def requirements(family: str) -> list[str]:
     return [f"{name}=={version(name)}" for name in _REQUIREMENTS[family]]
 
 
-def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calibration, write: Callable[[Path], dict[str, Any]]) -> Path:
+def write_bundle(
+    folder: Path, family: str, decoder: Decoder, calibration: Calibration, write: Callable[[Path], dict[str, Any]]
+) -> Path:
     """Writes a bundle aside and puts it in place of `folder` when it is whole.
 
     Args:
@@ -60,7 +62,11 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
             shutil.copyfile(path, aside / RUNTIME / path.name)
         (aside / "requirements.txt").write_text("\n".join(requirements(family)) + "\n", encoding="utf-8")
         measured = list(aside.glob(INT8_REPORT))
-        files = {p.relative_to(aside).as_posix(): sha256_file(p) for p in sorted(aside.rglob("*")) if p.is_file() and p not in measured}
+        files = {
+            p.relative_to(aside).as_posix(): sha256_file(p)
+            for p in sorted(aside.rglob("*"))
+            if p.is_file() and p not in measured
+        }
         manifest = {
             "schema": SCHEMA,
             "name": NAME,
@@ -81,7 +87,8 @@ def write_bundle(folder: Path, family: str, decoder: Decoder, calibration: Calib
 
 
 def add_documents(bundle: Path, files: Iterable[Path]) -> None:
-    """Lists files in the bundle's folder as its documents: checked like all others when it is loaded, but no part of its version."""
+    """Lists files in the bundle's folder as its documents: checked like all others when it is loaded, but no part of
+    its version."""
     manifest = read_json(bundle / MANIFEST)
     manifest["documents"] |= {path.relative_to(bundle).as_posix(): sha256_file(path) for path in files}
     write_json(bundle / MANIFEST, manifest)
@@ -119,7 +126,9 @@ def checked_manifest(folder: Path) -> dict[str, Any]:
     try:
         return read_manifest(folder)
     except BundleError as error:
-        raise InputError(str(error), expected="a bundle as `fit` and `export` write it", remedy="see above", rule="bad-bundle") from None
+        raise InputError(
+            str(error), expected="a bundle as `fit` and `export` write it", remedy="see above", rule="bad-bundle"
+        ) from None
 
 
 def size_mb(folder: Path) -> float:

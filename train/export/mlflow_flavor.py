@@ -70,7 +70,9 @@ def signature() -> Any:
     )
     model = Object([prop(name, DataType.string) for name in ("name", "version", "family")])
     return ModelSignature(
-        inputs=Schema([ColSpec(Array(DataType.string), "segments"), ColSpec(DataType.string, "page_id", required=False)]),
+        inputs=Schema(
+            [ColSpec(Array(DataType.string), "segments"), ColSpec(DataType.string, "page_id", required=False)]
+        ),
         outputs=Schema(
             [
                 ColSpec(DataType.string, "page_id"),

@@ -18,7 +18,8 @@ from mlflow.pyfunc import PythonModel
 
 
 class PageLabeler(PythonModel):  # type: ignore[misc]
-    """One row a page: column `segments` (array of strings), optionally `page_id`; answers the record that `predict` prints."""
+    """One row a page: column `segments` (array of strings), optionally `page_id`; answers the record that `predict`
+    prints."""
 
     def load_context(self, context: Any) -> None:
         """Loads the bundle with the bundle's own reading code."""
@@ -26,7 +27,9 @@ class PageLabeler(PythonModel):  # type: ignore[misc]
         package = folder / "newsparts_runtime"
         # A name of its own for each bundle: two versions can be loaded side by side.
         name = f"newsparts_runtime_{abs(hash(str(folder.resolve()))):x}"
-        spec = importlib.util.spec_from_file_location(name, package / "__init__.py", submodule_search_locations=[str(package)])
+        spec = importlib.util.spec_from_file_location(
+            name, package / "__init__.py", submodule_search_locations=[str(package)]
+        )
         if spec is None or spec.loader is None:
             raise ImportError(f"{package} holds no reading code; export the bundle again")
         module = importlib.util.module_from_spec(spec)
@@ -34,7 +37,9 @@ class PageLabeler(PythonModel):  # type: ignore[misc]
         spec.loader.exec_module(module)
         self.labeler = module.Labeler.load(folder)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Labels pages.
 
         Args:

@@ -1,4 +1,5 @@
-"""Many pages: a corpus is labelled into a folder of Parquet parts, in order, each page once; a killed run goes on where it was."""
+"""Many pages: a corpus is labelled into a folder of Parquet parts, in order, each page once; a killed run goes on where
+it was."""
 
 from __future__ import annotations
 
@@ -22,11 +23,7 @@ from train.runtime.text import ROLES
 
 STATE, REPORT = "_state.json", "_report.json"
 """Files beside the parts; readers of Parquet folders pass over names that begin with an underscore."""
-
-
 PAGES_A_PART = 1_000
-
-
 _PROGRESS = b"newsparts.progress"
 
 
@@ -57,8 +54,8 @@ def label_corpus(
     Args:
         labeler: The model.
         corpus: A path or `SOURCE:PATH`; labels in it are not looked at.
-        folder: Gets `part-00000.parquet`, … with the columns of `predict`'s records, `_refused-00000.jsonl`, … with what is no page,
-            and `_report.json` when all is done.
+        folder: Gets `part-00000.parquet`, … with the columns of `predict`'s records, `_refused-00000.jsonl`, … with
+            what is no page, and `_report.json` when all is done.
         naming: How its columns become ours.
         pages_a_part: Pages in a part: what a killed run loses at most.
 
@@ -67,9 +64,13 @@ def label_corpus(
     """
     source, _ = locate(corpus)
     state = {
-        "corpus": str(corpus), "corpus_sha256": digest(corpus), "source": next(name for name, known in SOURCES.items() if known is source),
-        "columns": dict(naming.columns) if naming else {}, "model": labeler.version, "pages_a_part": pages_a_part,
-    }  # fmt: skip
+        "corpus": str(corpus),
+        "corpus_sha256": digest(corpus),
+        "source": next(name for name, known in SOURCES.items() if known is source),
+        "columns": dict(naming.columns) if naming else {},
+        "model": labeler.version,
+        "pages_a_part": pages_a_part,
+    }
     _begin(folder, state)
     done = _done(folder)
     labelled, lines, refused = done[-1] if done else (0, 0, 0)
@@ -91,7 +92,9 @@ def label_corpus(
             _write_part(folder / f"part-{part:05d}.parquet", iter(progress.track(records, task_id=task)), told)
             part += 1
     if not lines:
-        raise InputError("no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus")
+        raise InputError(
+            "no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus"
+        )
     write_json(folder / REPORT, {**state, "lines": lines, "labelled": labelled, "refused": refused, "parts": part})
     return Labelled(folder, lines, labelled, refused, known)
 
@@ -109,13 +112,20 @@ def _begin(folder: Path, state: dict[str, Any]) -> None:
         if differs:
             was, now = found.get(differs[0]), state[differs[0]]
             raise InputError(
-                f"pages labelled with another {differs[0]}: {str(was)[:40]}, now {str(now)[:40]}", expected="the same corpus, columns, model and parts",
-                remedy="name another folder, or delete this one", path=folder, rule="other-labels",
-            )  # fmt: skip
+                f"pages labelled with another {differs[0]}: {str(was)[:40]}, now {str(now)[:40]}",
+                expected="the same corpus, columns, model and parts",
+                remedy="name another folder, or delete this one",
+                path=folder,
+                rule="other-labels",
+            )
         return
     if folder.exists() and (not folder.is_dir() or not only_begun(folder / STATE)):
         raise InputError(
-            "something else is there already", expected="a new folder", remedy="name another folder", path=folder, rule="not-empty"
+            "something else is there already",
+            expected="a new folder",
+            remedy="name another folder",
+            path=folder,
+            rule="not-empty",
         )
     write_json(folder / STATE, state)
 
@@ -162,10 +172,20 @@ def record_schema() -> Any:
     import pyarrow as pa
 
     scores = pa.struct([(role, pa.float64()) for role in ROLES])
-    segment = [("text", pa.string()), ("role", pa.string()), ("confidence", pa.float64()), ("scores", scores), ("story", pa.int64())]
+    segment = [
+        ("text", pa.string()),
+        ("role", pa.string()),
+        ("confidence", pa.float64()),
+        ("scores", scores),
+        ("story", pa.int64()),
+    ]
     story = [
-        ("story", pa.int64()), ("role", pa.string()), ("topic", pa.string()), ("confidence", pa.float64()), ("segments", pa.list_(pa.int64())),
-    ]  # fmt: skip
+        ("story", pa.int64()),
+        ("role", pa.string()),
+        ("topic", pa.string()),
+        ("confidence", pa.float64()),
+        ("segments", pa.list_(pa.int64())),
+    ]
     return pa.schema(
         [
             ("page_id", pa.string()),

@@ -1,7 +1,7 @@
 """Why a TF-IDF baseline says what it says: the features that speak for each state, and those that decided a segment.
 
-The first reading is a linear model, so a feature's contribution is its value times its coefficient, exactly. A second reading
-(`baseline.second_reading`) and the page decoder come after it and are not explained here.
+The first reading is a linear model, so a feature's contribution is its value times its coefficient, exactly. A second
+reading (`baseline.second_reading`) and the page decoder come after it and are not explained here.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class Explainer:
         for i, order in enumerate(np.argsort(-probabilities, axis=1, kind="stable")):
             first, second = int(order[0]), int(order[1])
             row = rows[i]
-            contributions = row.data * (self._coefficients[first, row.indices] - self._coefficients[second, row.indices])
+            contributions = row.data * (
+                self._coefficients[first, row.indices] - self._coefficients[second, row.indices]
+            )
             largest = np.argsort(-np.abs(contributions), kind="stable")[:count]
             features = [(self._names[row.indices[k]], float(contributions[k])) for k in largest]
             features.sort(key=lambda item: -item[1])

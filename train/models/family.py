@@ -27,7 +27,8 @@ class Family(Protocol):
         """The fitted model as the runtime runs it, in the engine it was trained with."""
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
-        """Writes the bundle's weights and returns the family's part of the manifest; `sample` pages check the export."""
+        """Writes the bundle's weights and returns the family's part of the manifest; `sample` pages check the
+        export."""
 
 
 def topics_of(pages: Iterable[Page]) -> tuple[str, ...]:

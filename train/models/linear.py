@@ -25,10 +25,11 @@ def fit_linear(
 def fit_parts(
     features: Features, labels: np.ndarray, c: float, iterations: int, seed: int, weights: np.ndarray | None = None
 ) -> LogisticRegression:
-    """What `fit_linear` finds on `features.csr()`, up to rounding: the same objective, start, solver (L-BFGS-B) and tolerances.
+    """What `fit_linear` finds on `features.csr()`, up to rounding: the same objective, start, solver (L-BFGS-B) and
+    tolerances.
 
-    Products with features in parts take a fraction of the time: repeated texts and neighbours' words are multiplied once, numbers as a dense
-    matrix, and nothing is converted to double precision on the way.
+    Products with features in parts take a fraction of the time: repeated texts and neighbours' words are multiplied
+    once, numbers as a dense matrix, and nothing is converted to double precision on the way.
 
     Args:
         features: Of the training segments.
@@ -53,7 +54,9 @@ def fit_parts(
         logits -= logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         total = odds.sum(axis=1, keepdims=True)
-        value = float((np.log(total[:, 0]) - logits[lines, gold]) @ each) / n + 0.5 * penalty * float(flat[:-k] @ flat[:-k])
+        value = float((np.log(total[:, 0]) - logits[lines, gold]) @ each) / n + 0.5 * penalty * float(
+            flat[:-k] @ flat[:-k]
+        )
         error = odds / total
         error[lines, gold] -= 1
         error *= each[:, None] / n

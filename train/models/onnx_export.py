@@ -21,14 +21,8 @@ from train.runtime.reader import Reader
 from train.runtime.text import clean
 
 PARITY_PAGES = 40
-
-
 MAX_DIFFERENCE = 1e-3
-
-
 MIN_AGREEMENT = 0.999
-
-
 TEXTS = {0: "texts", 1: "length"}
 """Dimensions that vary where tokens are read."""
 
@@ -47,8 +41,8 @@ def export_encoder(
     *,
     int8: bool = False,
 ) -> None:
-    """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; adds the measured `parity`, and whether `int8`, to
-    the manifest.
+    """Writes `segments.onnx` and `page.onnx` into `folder`, which holds the tokenizer already; adds the measured
+    `parity`, and whether `int8`, to the manifest.
 
     Args:
         segments: The lower half, on the CPU.
@@ -60,13 +54,16 @@ def export_encoder(
         int8: Try int8 weights too, and keep them when they gain.
 
     Raises:
-        ParityError: Probabilities differ by more than 1e-3, or fewer than 99.9 % of the labels agree; the numbers are in it.
+        ParityError: Probabilities differ by more than 1e-3, or fewer than 99.9 % of the labels agree; the numbers are
+            in it.
     """
     export_segments(segments, folder / "segments.onnx")
     export_page(page, folder / "page.onnx")
     manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
     if int8 and sample:
-        manifest["int8"] = keep_int8(folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample)
+        manifest["int8"] = keep_int8(
+            folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample
+        )
 
 
 def export_page(page: PageNetwork, path: Path) -> None:
@@ -74,7 +71,13 @@ def export_page(page: PageNetwork, path: Path) -> None:
     n = 2 * BLOCK + 5  # more than a block, so that what cuts a page into blocks is exported
     example = (torch.zeros(1, n, len(page.mean)), torch.zeros(1, n, len(COUNTED_NAMES)))
     of_page = {1: "segments"}
-    _export(PageProbabilities(page).eval(), example, path, dict.fromkeys(("vectors", "numbers"), of_page), {"states": of_page})
+    _export(
+        PageProbabilities(page).eval(),
+        example,
+        path,
+        dict.fromkeys(("vectors", "numbers"), of_page),
+        {"states": of_page},
+    )
 
 
 def export_segments(segments: SegmentReader, path: Path) -> None:
@@ -93,14 +96,21 @@ def _export(
 ) -> None:
     """Traces a module into an ONNX file; `inputs` and `outputs` name its tensors and which of their dimensions vary.
 
-    By torch's older exporter (TorchScript): the newer one (`dynamo=True`, torch 2.13) takes several times as long, its graph is a little
-    slower in ONNX Runtime (log of 2026-11-30), and it takes an LSTM's length for fixed from a process' second export on.
+    By torch's older exporter (TorchScript): the newer one (`dynamo=True`, torch 2.13) takes several times as long, its
+    graph is a little slower in ONNX Runtime (log of 2026-11-30), and it takes an LSTM's length for fixed from a
+    process' second export on.
     """
     with _quietly():
         torch.onnx.export(
-            module, example, path, dynamo=False, input_names=list(inputs), output_names=list(outputs),
-            dynamic_axes={name: dict(axes) for name, axes in {**inputs, **outputs}.items()}, opset_version=18,
-        )  # fmt: skip
+            module,
+            example,
+            path,
+            dynamo=False,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in {**inputs, **outputs}.items()},
+            opset_version=18,
+        )
 
 
 @contextmanager
@@ -129,7 +139,9 @@ def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict
     agreement = float((a.argmax(axis=1) == b.argmax(axis=1)).mean()) if len(a) else 1.0
     if difference > MAX_DIFFERENCE or agreement < MIN_AGREEMENT:
         raise ParityError(
-            f"ONNX differs from torch by up to {difference:.2g} in probability and agrees on {agreement:.2%} of {len(a)} labels; "
-            f"expected at most {MAX_DIFFERENCE:g} and at least {MIN_AGREEMENT:.1%}. Not exported: report this with the versions of torch and onnxruntime."
+            f"ONNX differs from torch by up to {difference:.2g} in probability and agrees on {agreement:.2%} of "
+            f"{len(a)} labels; "
+            f"expected at most {MAX_DIFFERENCE:g} and at least {MIN_AGREEMENT:.1%}. Not exported: report this with "
+            "the versions of torch and onnxruntime."
         )
     return {"segments": len(a), "max_difference": difference, "agreement": agreement}

@@ -1,4 +1,5 @@
-"""int8 weights, kept only when they gain: on this processor in speed, and on validation pages without a loss that matters."""
+"""int8 weights, kept only when they gain: on this processor in speed, and on validation pages without a loss that
+matters."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class Int8:
 def quantized(path: Path) -> Path:
     """Writes an ONNX model's int8 twin beside it: weights by channel, activations as they come.
 
-    Weights have seven bits (`reduce_range`): sums of eight-bit products saturate on processors without VNNI, and a bundle may be served on any.
+    Weights have seven bits (`reduce_range`): sums of eight-bit products saturate on processors without VNNI, and a
+    bundle may be served on any.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -61,7 +63,8 @@ def quantized(path: Path) -> Path:
 
 
 def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact: Reader, pages: Sequence[Page]) -> bool:
-    """Quantizes a bundle's network, judges it, and removes it again when it does not gain; `int8.json` says what was found.
+    """Quantizes a bundle's network, judges it, and removes it again when it does not gain; `int8.json` says what was
+    found.
 
     Args:
         folder: The bundle's, with the float32 network in it.
@@ -76,8 +79,10 @@ def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact:
     if not found.kept:
         target.unlink()
     console.print(
-        f"int8 weights {'kept' if found.kept else 'not kept'}: {found.speed:.2f} times as fast, {100 * found.macro_f1_change:+.2f} points of role "
-        f"macro-F1, {found.agreement:.2%} of the labels agree (wanted: {LEAST_SPEED:g} times, {-100 * MOST_LOST:+.1f} points, {LEAST_AGREEMENT:.0%})"
+        f"int8 weights {'kept' if found.kept else 'not kept'}: {found.speed:.2f} times as fast, "
+        f"{100 * found.macro_f1_change:+.2f} points of role "
+        f"macro-F1, {found.agreement:.2%} of the labels agree (wanted: {LEAST_SPEED:g} times, {-100 * MOST_LOST:+.1f} "
+        f"points, {LEAST_AGREEMENT:.0%})"
     )
     return found.kept
 

@@ -45,7 +45,8 @@ def choose(
     decoding: DecodingConfig,
     calibration: CalibrationConfig,
 ) -> Chosen:
-    """Learns transitions on training pages; chooses how much they count, and calibrates, on validation pages, which are read once."""
+    """Learns transitions on training pages; chooses how much they count, and calibrates, on validation pages, which are
+    read once."""
     states = [page_states(page) for page in train]
     pages = [(page.page_id, page.texts) for page in validation]
     known = _Known(reader, *reader.states([[clean(text) for text in texts] for _, texts in pages]))
@@ -109,7 +110,9 @@ class _Replay:
 
 
 class _StoryReplay(_Replay):
-    def __init__(self, states: list[np.ndarray], logits: list[np.ndarray] | None, topics: tuple[str, ...], reader: StoryReader) -> None:
+    def __init__(
+        self, states: list[np.ndarray], logits: list[np.ndarray] | None, topics: tuple[str, ...], reader: StoryReader
+    ) -> None:
         super().__init__(states, logits, topics)
         self._reader = reader
 

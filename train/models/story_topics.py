@@ -1,8 +1,10 @@
-"""Topics of stories, learnt by logistic regression over the mean vector of each story's segments and the tokens in them.
+"""Topics of stories, learnt by logistic regression over the mean vector of each story's segments and the tokens in
+them.
 
-A network's head that learns topics beside roles sees a story as often as it is on a page, and shares its number of steps with the roles: fitted
-by itself, to its end, the same linear head is 1.5 points of topic macro-F1 better (log, 2026-11-27). Vectors of lower layers keep a text's form
-and blur its words; with the tokens themselves beside them three layers tell topics better than all six do alone (log, 2026-11-30).
+A network's head that learns topics beside roles sees a story as often as it is on a page, and shares its number of
+steps with the roles: fitted by itself, to its end, the same linear head is 1.5 points of topic macro-F1 better (log,
+2026-11-27). Vectors of lower layers keep a text's form and blur its words; with the tokens themselves beside them three
+layers tell topics better than all six do alone (log, 2026-11-30).
 """
 
 from __future__ import annotations
@@ -21,17 +23,17 @@ from train.runtime.text import TOPIC_WORD_LIMIT, clean, spaced_words
 
 ITERATIONS = 1000
 TOKENS_SCALE = 40.0
-"""Mean length of a story's tokens beside its standardised vector, of which every number is about 1: what the penalty weighs them by."""
+"""Mean length of a story's tokens beside its standardised vector, of which every number is about 1: what the penalty
+weighs them by."""
 MIN_STORIES = 2
 """A token of fewer stories tells nothing."""
-
-
 Story = tuple[tuple[str, ...], str]
 """The cleaned segments of a story, and its topic."""
 
 
 def labelled_stories(pages: Iterable[Page]) -> list[Story]:
-    """The stories that have a topic; the same one on several pages counts once. A related segment without a story number is a story of its own."""
+    """The stories that have a topic; the same one on several pages counts once. A related segment without a story
+    number is a story of its own."""
     stories: dict[Story, None] = {}
     for page in pages:
         members: dict[tuple[int, str], list[str]] = {}
@@ -43,7 +45,8 @@ def labelled_stories(pages: Iterable[Page]) -> list[Story]:
 
 
 def story_weights(texts: Sequence[str]) -> np.ndarray:
-    """How much each of a story's segments tells of its topic, `[segments]` of sum 1: by its words, as the labeler weighs what it says."""
+    """How much each of a story's segments tells of its topic, `[segments]` of sum 1: by its words, as the labeler
+    weighs what it says."""
     words = np.clip([spaced_words(text) for text in texts], 1, TOPIC_WORD_LIMIT)
     return np.asarray(words / words.sum())
 
@@ -84,7 +87,8 @@ class TopicWeights:
 
 
 def fit_topics(vectors: np.ndarray, tokens: csr_matrix, labels: np.ndarray, *, c: float, seed: int) -> TopicWeights:
-    """Logistic regression over stories, of which each is a mean of segments; of such a mean it says the mean of what it says of each.
+    """Logistic regression over stories, of which each is a mean of segments; of such a mean it says the mean of what it
+    says of each.
 
     Tokens weigh the more, the fewer stories have them (inverse document frequency, Spärck Jones 1972).
 
@@ -106,7 +110,9 @@ def fit_topics(vectors: np.ndarray, tokens: csr_matrix, labels: np.ndarray, *, c
     over_vectors = weights[:width] / scaler.scale_[:, None]
     over_tokens = weights[width:] * (rarity * scale)[:, None]
     return TopicWeights(
-        over_vectors.T.astype(np.float32), over_tokens.astype(np.float32), (biases - scaler.mean_ @ over_vectors).astype(np.float32)
+        over_vectors.T.astype(np.float32),
+        over_tokens.astype(np.float32),
+        (biases - scaler.mean_ @ over_vectors).astype(np.float32),
     )
 
 

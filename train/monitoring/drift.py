@@ -1,8 +1,8 @@
 """Has what comes in changed? A reference profile is saved with a model, and new pages are compared with it.
 
-Segments of a page, and pages of a site, are alike: a textbook threshold of the population stability index would call every
-small sample shifted. So each feature's index is held against what the reference itself shows between sites: samples of about as
-many sites, drawn from it again and again and compared with the sites that were not drawn.
+Segments of a page, and pages of a site, are alike: a textbook threshold of the population stability index would call
+every small sample shifted. So each feature's index is held against what the reference itself shows between sites:
+samples of about as many sites, drawn from it again and again and compared with the sites that were not drawn.
 """
 
 from __future__ import annotations
@@ -19,19 +19,11 @@ from train.monitoring.profile import Profile, other_profile, profile, read_refer
 
 LEAST_PAGES, LEAST_SITES = 20, 6
 """Fewer new pages, and fewer reference sites, prove nothing."""
-
-
 RESAMPLES = 400
-
-
 FALSE_ALARM = 0.01
 """How often at most an unshifted set of pages is to be called shifted, over all features."""
-
-
 LEAST_INDEX = 0.1
 """Population stability below which a difference does not matter, however sure it is (the usual rule of thumb)."""
-
-
 _SMOOTHING = 0.5
 
 
@@ -68,8 +60,11 @@ def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int =
     """
     if len(new.sites) < LEAST_PAGES:
         raise InputError(
-            f"{len(new.sites)} pages", expected=f"{LEAST_PAGES} or more: fewer prove nothing", remedy="collect more pages", rule="too-few-pages"
-        )  # fmt: skip
+            f"{len(new.sites)} pages",
+            expected=f"{LEAST_PAGES} or more: fewer prove nothing",
+            remedy="collect more pages",
+            rule="too-few-pages",
+        )
     if reference.counts.keys() != new.counts.keys():
         raise other_profile(f"of {', '.join(reference.counts)}")
     usual = _usual(reference, new, seed, resamples)
@@ -80,7 +75,14 @@ def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int =
         shifted = psi > max(LEAST_INDEX, usual[name])
         found.append(
             Shift(
-                name, psi, _jensen_shannon(before, now), usual[name], shifted, list(reference.labels[name]), before.tolist(), now.tolist()
+                name,
+                psi,
+                _jensen_shannon(before, now),
+                usual[name],
+                shifted,
+                list(reference.labels[name]),
+                before.tolist(),
+                now.tolist(),
             )
         )
     return sorted(found, key=lambda shift: -shift.psi)
@@ -89,8 +91,9 @@ def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int =
 def _usual(reference: Profile, new: Profile, seed: int, resamples: int) -> dict[str, float]:
     """The index that unshifted pages like the new ones stay below, feature by feature.
 
-    The reference's sites are parted at random into two sets, as many as the new pages have on one side but no more than half, and
-    compared. An index falls as the sites of both sides grow, so it is scaled to the numbers of sites that are compared in truth.
+    The reference's sites are parted at random into two sets, as many as the new pages have on one side but no more than
+    half, and compared. An index falls as the sites of both sides grow, so it is scaled to the numbers of sites that are
+    compared in truth.
     """
     rng = np.random.default_rng(seed)
     _, place = np.unique(reference.sites, return_inverse=True)
@@ -98,9 +101,11 @@ def _usual(reference: Profile, new: Profile, seed: int, resamples: int) -> dict[
     total = len(by_site)
     if total < LEAST_SITES:
         raise InputError(
-            f"a reference of {total} sites", expected=f"{LEAST_SITES} or more: how much sites differ must be known",
-            remedy="train a model with more validation and test sites", rule="few-sites",
-        )  # fmt: skip
+            f"a reference of {total} sites",
+            expected=f"{LEAST_SITES} or more: how much sites differ must be known",
+            remedy="train a model with more validation and test sites",
+            rule="few-sites",
+        )
     sites, a_site = _effective_sites(new.sites, len(reference.sites) / total)
     drawn_count = int(np.clip(round(sites), 1, total // 2))
     scale = (1 / sites + 1 / total) / (1 / drawn_count + 1 / (total - drawn_count))
@@ -116,7 +121,8 @@ def _usual(reference: Profile, new: Profile, seed: int, resamples: int) -> dict[
 
 
 def _effective_sites(sites: np.ndarray, usual_pages: float) -> tuple[float, float]:
-    """Of how many equally large sites pages may be taken to be, and pages of each; those of no known site are parted as the reference's are."""
+    """Of how many equally large sites pages may be taken to be, and pages of each; those of no known site are parted as
+    the reference's are."""
     unknown = int((sites < 0).sum())
     parted = max(1, round(unknown / usual_pages))
     sizes = np.concatenate([np.bincount(sites[sites >= 0]), np.full(parted, unknown / parted)])
@@ -180,5 +186,12 @@ def check_drift(model: str, pages: Iterable[Page], *, seed: int = 0) -> Drift:
             yield page.page_id, page.texts
 
     # Records come a batch after their pages were taken: by their number, not side by side.
-    new = profile(((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics, reference)
-    return Drift(f"{labeler.family} {labeler.version}", len(new.sites), len(set(filter(None, sites))), compare(reference, new, seed=seed))
+    new = profile(
+        ((sites[i], record) for i, record in enumerate(labeler.label(texts()))), words, labeler.topics, reference
+    )
+    return Drift(
+        f"{labeler.family} {labeler.version}",
+        len(new.sites),
+        len(set(filter(None, sites))),
+        compare(reference, new, seed=seed),
+    )

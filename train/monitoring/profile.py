@@ -20,26 +20,16 @@ from train.runtime.text import ROLES, word_count
 
 PROFILE, WORDS = "profile.json", "known-words.npy"
 """Files of a bundle."""
-
-
 MOST_PAGES = 2_000
 """Reference pages that are kept: more would not sharpen what their sites tell."""
-
-
 _WORD = re.compile(r"[^\W\d_]{2,}")
-
-
 _OF_SEGMENTS: dict[str, tuple[float, ...]] = {
     "words a segment": (2, 3, 6, 12, 25, 50, 100),
     "confidence": (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
 }
 """Feature -> borders of its bins."""
-
-
 _OF_PAGES = ("segments a page", "words of the main story", "unknown words")
 """Features with one value a page: their bins hold a fifth of the reference each, for pages are few."""
-
-
 _FIFTHS = (0.2, 0.4, 0.6, 0.8)
 
 
@@ -74,7 +64,9 @@ class Profile:
 
     def write(self, path: Path) -> None:
         """Writes the profile as JSON."""
-        features = {name: {"bins": list(self.labels[name]), "counts": rows.tolist()} for name, rows in self.counts.items()}
+        features = {
+            name: {"bins": list(self.labels[name]), "counts": rows.tolist()} for name, rows in self.counts.items()
+        }
         borders = {name: list(found) for name, found in self.borders.items()}
         write_text(path, json.dumps({"borders": borders, "sites": self.sites.tolist(), "features": features}) + "\n")
 
@@ -120,18 +112,29 @@ def profile(
         values["words a segment"].append(counts)
         values["confidence"].append([segment["confidence"] for segment in segments])
         values["segments a page"].append([len(segments)])
-        values["words of the main story"].append([sum(n for n, s in zip(counts, segments, strict=True) if s["role"] == "main")])
+        values["words of the main story"].append(
+            [sum(n for n, s in zip(counts, segments, strict=True) if s["role"] == "main")]
+        )
         values["unknown words"].append([1 - float(np.isin(hashes, words).mean())] if len(hashes) else [])
         roles.append(np.bincount([ROLES.index(s["role"]) for s in segments], minlength=len(ROLES)))
         topic = next((story["topic"] for story in record["stories"] if story["story"] == 0), None)
         told.append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
         sites.append(numbers.setdefault(site, len(numbers)) if site else -1)
-    found = {**_OF_SEGMENTS, **{name: _fifths(values[name]) for name in _OF_PAGES}} if reference is None else dict(reference.borders)
-    counted = {name: np.array([_histogram(row, found[name]) for row in rows], np.int64) for name, rows in values.items()}
+    found = (
+        {**_OF_SEGMENTS, **{name: _fifths(values[name]) for name in _OF_PAGES}}
+        if reference is None
+        else dict(reference.borders)
+    )
+    counted = {
+        name: np.array([_histogram(row, found[name]) for row in rows], np.int64) for name, rows in values.items()
+    }
     labels: dict[str, Sequence[str]] = {name: _names(found[name]) for name in values} | {"role": ROLES}
     counted["role"] = np.array(roles, np.int64)
     if topics:
-        labels["topic of the main story"], counted["topic of the main story"] = [*topics, "no main story"], np.array(told)
+        labels["topic of the main story"], counted["topic of the main story"] = (
+            [*topics, "no main story"],
+            np.array(told),
+        )
     return Profile(found, labels, counted, np.array(sites, np.int64))
 
 
@@ -158,16 +161,21 @@ def thinned(reference: Profile, most: int = MOST_PAGES) -> Profile:
         return reference
     kept = np.linspace(0, n - 1, most).astype(np.int64)
     return Profile(
-        reference.borders, reference.labels, {name: rows[kept] for name, rows in reference.counts.items()}, reference.sites[kept]
+        reference.borders,
+        reference.labels,
+        {name: rows[kept] for name, rows in reference.counts.items()},
+        reference.sites[kept],
     )
 
 
 def other_profile(found: str) -> InputError:
     """The error for a reference profile of another version."""
     return InputError(
-        f"a reference profile that this version does not know: {found}", expected="one that this version wrote", remedy="train the model again",
+        f"a reference profile that this version does not know: {found}",
+        expected="one that this version wrote",
+        remedy="train the model again",
         rule="other-profile",
-    )  # fmt: skip
+    )
 
 
 def write_reference(
@@ -199,7 +207,10 @@ def read_reference(bundle: Path) -> tuple[Profile, np.ndarray]:
     """
     if not (bundle / PROFILE).is_file() or not (bundle / WORDS).is_file():
         raise InputError(
-            "no reference profile in the bundle", expected=f"{PROFILE} and {WORDS}", remedy="train the model again with this version",
-            path=bundle, rule="no-profile",
-        )  # fmt: skip
+            "no reference profile in the bundle",
+            expected=f"{PROFILE} and {WORDS}",
+            remedy="train the model again with this version",
+            path=bundle,
+            rule="no-profile",
+        )
     return Profile.read(bundle / PROFILE), np.load(bundle / WORDS, allow_pickle=False)

@@ -44,9 +44,12 @@ def behaviour(bundle: Path) -> Behaviour:
         # A test that errs, and does not fail, found no model to test.
         if done.returncode not in (0, 1) or not cases or any(case.find("error") is not None for case in cases):
             raise InputError(
-                f"the behavioural tests do not run: {(done.stdout + done.stderr)[-300:]}", expected="a checkout with tests/behaviour and pytest",
-                remedy="run it from the repository, in the environment that `make setup` makes", path=ROOT, rule="no-behaviour",
-            )  # fmt: skip
+                f"the behavioural tests do not run: {(done.stdout + done.stderr)[-300:]}",
+                expected="a checkout with tests/behaviour and pytest",
+                remedy="run it from the repository, in the environment that `make setup` makes",
+                path=ROOT,
+                rule="no-behaviour",
+            )
     failed = {str(case.get("name")) for case in cases if case.find("failure") is not None}
     # What is expected to fail is reported as skipped, and is no pass.
     passed = {str(case.get("name")) for case in cases if case.find("skipped") is None} - failed

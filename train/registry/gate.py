@@ -1,4 +1,5 @@
-"""The gate before a model serves: named rules, each with what was found and what was wanted; nothing is promoted on a feeling."""
+"""The gate before a model serves: named rules, each with what was found and what was wanted; nothing is promoted on a
+feeling."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ class Gate:
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence is {self.confidence}, expected between 0 and 1")
         if self.samples < 1 or self.seed < 0:
-            raise ValueError(f"samples is {self.samples} and seed {self.seed}, expected 1 or more samples and a seed from 0")
+            raise ValueError(
+                f"samples is {self.samples} and seed {self.seed}, expected 1 or more samples and a seed from 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,11 @@ class Contestant:
 
 
 def judge(
-    new: Contestant, champion: Contestant | None, pages: Sequence[Page], gate: Gate, label: Callable[[Labeler], list[Any]]
+    new: Contestant,
+    champion: Contestant | None,
+    pages: Sequence[Page],
+    gate: Gate,
+    label: Callable[[Labeler], list[Any]],
 ) -> list[Verdict]:
     """What the gate says of a version.
 
@@ -91,11 +98,21 @@ def judge(
         new.split_sha256,
     )
     names = f"{new.corpus_sha256[:12]}/{new.split_sha256[:12]}"
-    first = Verdict("same-pages", same, names, f"{champion.corpus_sha256[:12]}/{champion.split_sha256[:12]} (corpus/split of the champion)")
+    first = Verdict(
+        "same-pages",
+        same,
+        names,
+        f"{champion.corpus_sha256[:12]}/{champion.split_sha256[:12]} (corpus/split of the champion)",
+    )
     if not same:
         # The champion may have been trained on these very pages: a comparison would flatter it.
         return [first, *_same_contract(new, champion), *verdicts]
-    return [first, *_better(new, champion, pages, records, label(champion.labeler), gate), *_same_contract(new, champion), *verdicts]
+    return [
+        first,
+        *_better(new, champion, pages, records, label(champion.labeler), gate),
+        *_same_contract(new, champion),
+        *verdicts,
+    ]
 
 
 def _better(
@@ -107,7 +124,12 @@ def _better(
     difference, (low, high) = found.values[name], found.intervals[name]
     wanted = f"+{gate.least_gain:.3f} or more, and the interval above 0"
     verdicts = [
-        Verdict("better", difference >= gate.least_gain and low > 0, f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) role macro-F1", wanted)
+        Verdict(
+            "better",
+            difference >= gate.least_gain and low > 0,
+            f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) role macro-F1",
+            wanted,
+        )
     ]
     known_roles, known_topics = scored_classes(pages)
     falls = {role: found.values[f"role/f1/{role}"] for role in known_roles}
@@ -140,8 +162,15 @@ def _minima(new: Contestant, pages: Sequence[Page], records: list[Any], gate: Ga
     worst = min(scored_classes(pages)[0], key=lambda role: values[f"role/f1/{role}"])
     least, ece = values[f"role/f1/{worst}"], reliability(pages, records)["ece"]
     return [
-        Verdict("good-enough", macro >= gate.least_role_macro_f1, f"role macro-F1 {macro:.3f}", f"{gate.least_role_macro_f1:.3f} or more"),
-        Verdict("every-role", least >= gate.least_role_f1, f"{worst} F1 {least:.3f}", f"{gate.least_role_f1:.3f} or more"),
+        Verdict(
+            "good-enough",
+            macro >= gate.least_role_macro_f1,
+            f"role macro-F1 {macro:.3f}",
+            f"{gate.least_role_macro_f1:.3f} or more",
+        ),
+        Verdict(
+            "every-role", least >= gate.least_role_f1, f"{worst} F1 {least:.3f}", f"{gate.least_role_f1:.3f} or more"
+        ),
         Verdict("calibration", ece <= gate.max_ece, f"ECE {ece:.3f}", f"{gate.max_ece:.3f} or less"),
     ]
 
@@ -163,7 +192,10 @@ def _same_contract(new: Contestant, champion: Contestant) -> list[Verdict]:
 def _enough_sites(pages: Sequence[Page], gate: Gate) -> Verdict:
     found = len({page.site for page in pages})
     return Verdict(
-        "test-sites", found >= gate.least_sites, f"{found} sites", f"{gate.least_sites} or more: an interval over few tells nothing"
+        "test-sites",
+        found >= gate.least_sites,
+        f"{found} sites",
+        f"{gate.least_sites} or more: an interval over few tells nothing",
     )
 
 

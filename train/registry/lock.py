@@ -13,9 +13,8 @@ from train.common.signals import gone, me, seen_for
 from train.tracking.store import REGISTERED_MODEL
 
 LOCK = f"{REGISTERED_MODEL}.lock"
-"""A registered model that is there while aliases move: making it is the one thing of MLflow's registry that only one client can do."""
-
-
+"""A registered model that is there while aliases move: making it is the one thing of MLflow's registry that only one
+client can do."""
 LONGEST_LOCK_S = 60.0
 """A lock that is seen longer is of a client that was killed; moving aliases takes a second."""
 
@@ -44,9 +43,11 @@ def locked(client: Any) -> Iterator[None]:
                 raise
         if time.monotonic() > deadline:
             raise InputError(
-                f"the registry is locked by {LOCK}", expected="a lock that is let go within a minute", rule="locked",
+                f"the registry is locked by {LOCK}",
+                expected="a lock that is let go within a minute",
+                rule="locked",
                 remedy="see who moves aliases all the time; or delete that registered model",
-            )  # fmt: skip
+            )
         with suppress(MlflowException):
             _unlock(client, left)
         time.sleep(0.1)

@@ -53,7 +53,9 @@ class Decision:
     promoted: bool
 
 
-def run(gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: bool = False, forced: str | None = None) -> Decision:
+def run(
+    gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: bool = False, forced: str | None = None
+) -> Decision:
     """Judges a version and promotes it when it passes.
 
     Args:
@@ -72,9 +74,11 @@ def run(gate: Gate, *, which: str = CHALLENGER, corpus: str | None = None, dry: 
         except ChampionMoved:
             console.print("another version became champion meanwhile; judging against it", style="yellow")
     raise InputError(
-        f"the champion moved {MOST_JUDGED} times while this version was judged", expected="a champion that stays for a minute", rule="champion-moves",
+        f"the champion moved {MOST_JUDGED} times while this version was judged",
+        expected="a champion that stays for a minute",
+        rule="champion-moves",
         remedy="promote one after the other",
-    )  # fmt: skip
+    )
 
 
 def _run(gate: Gate, which: str, corpus: str | None, *, dry: bool, forced: str | None) -> Decision:
@@ -101,7 +105,9 @@ def _run(gate: Gate, which: str, corpus: str | None, *, dry: bool, forced: str |
             promote(new.version, verdicts, against=None if present is None else str(present.version), forced=forced)
         else:
             refuse(new.version, verdicts)
-    return Decision(new.version, str(present.version) if present is not None else None, verdicts, passed, passed and not dry)
+    return Decision(
+        new.version, str(present.version) if present is not None else None, verdicts, passed, passed and not dry
+    )
 
 
 def _champion(present: Any | None) -> tuple[Contestant | None, list[Verdict]]:
@@ -113,7 +119,11 @@ def _champion(present: Any | None) -> tuple[Contestant | None, list[Verdict]]:
     except InputError as error:
         if error.rule not in ("bad-bundle", "no-model"):
             raise
-        return None, [Verdict("champion-readable", False, f"version {present.version}: {error.found}", "a champion to compare with")]
+        return None, [
+            Verdict(
+                "champion-readable", False, f"version {present.version}: {error.found}", "a champion to compare with"
+            )
+        ]
 
 
 def _contestant(registered: Any) -> Contestant:
@@ -127,9 +137,14 @@ def _contestant(registered: Any) -> Contestant:
         behaved = behaviour(bundle)
     tags = registered.tags
     return Contestant(
-        str(registered.version), bundle, labeler, tags.get("corpus.sha256", ""), tags.get("split.sha256", ""),
-        signature.to_dict() if signature else {}, behaved,
-    )  # fmt: skip
+        str(registered.version),
+        bundle,
+        labeler,
+        tags.get("corpus.sha256", ""),
+        tags.get("split.sha256", ""),
+        signature.to_dict() if signature else {},
+        behaved,
+    )
 
 
 def _test_pages(registered: Any, corpus: str | None) -> list[Page]:
@@ -139,14 +154,19 @@ def _test_pages(registered: Any, corpus: str | None) -> list[Page]:
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            run_id = registered.run_id or mlflow.MlflowClient().get_logged_model(registered.source.removeprefix("models:/")).source_run_id
+            run_id = (
+                registered.run_id
+                or mlflow.MlflowClient().get_logged_model(registered.source.removeprefix("models:/")).source_run_id
+            )
             for name in ("config.yaml", "split.json"):
                 mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
         except (MlflowException, OSError) as error:
             raise InputError(
                 f"version {registered.version} has no run with its config and split: {first_line(error)}",
-                expected="the run that trained it, in the same store", remedy="train it again in this store", rule="no-run",
-            ) from None  # fmt: skip
+                expected="the run that trained it, in the same store",
+                remedy="train it again in this store",
+                rule="no-run",
+            ) from None
         return part_of_run(Path(folder), "test", corpus, sha256=registered.tags.get("corpus.sha256"))
 
 
@@ -154,13 +174,26 @@ def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
     """What the gate said of a version, rule by rule, and what came of it."""
     if not decision.verdicts:
         return Text(f"version {decision.version} is the champion already", "green")
-    against = f"beside the champion, version {decision.champion}" if decision.champion else "no champion to beat: absolute minima"
-    table = Table(title=f"Version {decision.version}, {against}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    against = (
+        f"beside the champion, version {decision.champion}"
+        if decision.champion
+        else "no champion to beat: absolute minima"
+    )
+    table = Table(
+        title=f"Version {decision.version}, {against}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for name in ("rule", "", "found", "wanted"):
         table.add_column(name, header_style="dim", overflow="fold")
     for verdict in decision.verdicts:
         table.add_row(
-            verdict.rule, Text("pass", "green") if verdict.passed else Text("refused", "bold red"), escape(verdict.found), verdict.wanted
+            verdict.rule,
+            Text("pass", "green") if verdict.passed else Text("refused", "bold red"),
+            escape(verdict.found),
+            verdict.wanted,
         )
     refused = sum(not verdict.passed for verdict in decision.verdicts)
     if dry:

@@ -1,4 +1,5 @@
-"""The model registry: a bundle that a run logged becomes a version of `newsparts`, and aliases say which is tried and which serves."""
+"""The model registry: a bundle that a run logged becomes a version of `newsparts`, and aliases say which is tried and
+which serves."""
 
 from __future__ import annotations
 
@@ -21,12 +22,8 @@ if TYPE_CHECKING:
 from train.registry.lock import locked
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-
-
 HISTORY = "champion.history"
 """Tag of the registered model: versions that served, the present one last."""
-
-
 LONGEST_FINDING, LONGEST_REASON = 160, 1000
 """Characters kept of what a rule found and of why it was overruled: MLflow's tags are bounded."""
 
@@ -52,7 +49,9 @@ class ChampionMoved(Exception):
     """Another version became champion since the gate compared with the one before."""
 
 
-def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None = None, alias: str = CHALLENGER) -> Registered:
+def register(
+    model_uri: str, *, bundle_version: str, tags: dict[str, str] | None = None, alias: str = CHALLENGER
+) -> Registered:
     """Registers a logged model and points the alias at it; a bundle that is a version already is not registered again.
 
     Args:
@@ -66,21 +65,27 @@ def register(model_uri: str, *, bundle_version: str, tags: dict[str, str] | None
     """
     if not has_model(model_uri):
         raise InputError(
-            f"the store has no model {model_uri}", expected="the store the run was tracked in", rule="no-model",
+            f"the store has no model {model_uri}",
+            expected="the store the run was tracked in",
+            rule="no-model",
             remedy="set MLFLOW_TRACKING_URI as it was in training, or train it again",
-        )  # fmt: skip
+        )
     client = _client()
     import mlflow
 
     known = None
     with locked(client):
         if _found(lambda client: client.get_registered_model(REGISTERED_MODEL)) is None:
-            client.create_registered_model(REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic.")
+            client.create_registered_model(
+                REGISTERED_MODEL, description="Labels the segments of news pages, and each story's topic."
+            )
         else:
             versions = client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
             known = next((v for v in versions if v.tags.get("bundle.version") == bundle_version), None)
         with redirect_stderr(StringIO()):  # it would say that the model exists, as it should
-            made = known or mlflow.register_model(model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})})
+            made = known or mlflow.register_model(
+                model_uri, REGISTERED_MODEL, tags={"bundle.version": bundle_version, **(tags or {})}
+            )
         client.set_registered_model_alias(REGISTERED_MODEL, alias, made.version)
     return Registered(REGISTERED_MODEL, str(made.version), f"models:/{REGISTERED_MODEL}@{alias}", known is None)
 
@@ -107,9 +112,11 @@ def version(number: str) -> Any:
         found = _found(lambda client: client.get_model_version(REGISTERED_MODEL, number))
     if found is None:
         raise InputError(
-            f"no version or alias {number!r} of {REGISTERED_MODEL}", expected="a registered version", rule="no-version",
+            f"no version or alias {number!r} of {REGISTERED_MODEL}",
+            expected="a registered version",
+            rule="no-version",
             remedy="make register MODEL=outputs/… makes one and calls it challenger; make ui lists them",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -136,7 +143,9 @@ def promote(number: str, verdicts: Sequence[Verdict], *, against: str | None, fo
             served.append(str(before.version))  # the alias was moved by other hands
         # The alias first: history is told from it, and a kill between the two loses nothing.
         client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, number)
-        client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps([*(v for v in served if v != number), number]))
+        client.set_registered_model_tag(
+            REGISTERED_MODEL, HISTORY, json.dumps([*(v for v in served if v != number), number])
+        )
 
 
 def refuse(number: str, verdicts: Sequence[Verdict]) -> None:
@@ -169,9 +178,11 @@ def _roll_back(client: Any) -> tuple[str, str]:
         kept.pop()  # it was deleted
     if not kept:
         raise InputError(
-            f"no version served before version {gone}, or none that is left", expected="a champion before the champion",
-            remedy="make promote VERSION=… makes another one", rule="no-history",
-        )  # fmt: skip
+            f"no version served before version {gone}, or none that is left",
+            expected="a champion before the champion",
+            remedy="make promote VERSION=… makes another one",
+            rule="no-history",
+        )
     client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION, kept[-1])
     client.set_registered_model_tag(REGISTERED_MODEL, HISTORY, json.dumps(kept))
     client.set_model_version_tag(REGISTERED_MODEL, gone, "rolled_back", _now())
@@ -198,15 +209,19 @@ def _found(ask: Callable[[Any], Any]) -> Any | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
             return None
         raise InputError(
-            f"MLflow's registry does not answer: {first_line(error)}", expected="a reachable store",
-            remedy="try again, or mend MLFLOW_TRACKING_URI", rule="no-mlflow",
-        ) from None  # fmt: skip
+            f"MLflow's registry does not answer: {first_line(error)}",
+            expected="a reachable store",
+            remedy="try again, or mend MLFLOW_TRACKING_URI",
+            rule="no-mlflow",
+        ) from None
 
 
 def _note(client: Any, number: str, decision: str, verdicts: Sequence[Verdict], forced: str | None) -> None:
     lines = ["| rule | | found | wanted |", "|---|---|---|---|"]
     short = [replace(v, found=v.found[:LONGEST_FINDING]) for v in verdicts]
-    lines += [f"| {v.rule} | {'pass' if v.passed else '**refused**'} | {plain(v.found)} | {plain(v.wanted)} |" for v in short]
+    lines += [
+        f"| {v.rule} | {'pass' if v.passed else '**refused**'} | {plain(v.found)} | {plain(v.wanted)} |" for v in short
+    ]
     forced = forced[:LONGEST_REASON] if forced else None
     why = f"\n\nForced: {plain(forced)}" if forced else ""
     client.update_model_version(REGISTERED_MODEL, number, "\n".join([f"{decision} {_now()}", "", *lines]) + why)

@@ -1,4 +1,5 @@
-"""`make compare`: runs side by side, as the terminal shows them and as a static page with what they read differently."""
+"""`make compare`: runs side by side, as the terminal shows them and as a static page with what they read
+differently."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def heading(compared: Compared) -> list[str]:
 
 
 def rows(compared: Compared) -> list[list[str]]:
-    """Scores and costs, a line each: of the first run, then of each other and how much it is better; ● marks intervals without 0."""
+    """Scores and costs, a line each: of the first run, then of each other and how much it is better; ● marks intervals
+    without 0."""
     answer = []
     shown = {**KEY_METRICS, **TOPIC_METRICS}
     for metric, name in shown.items():
@@ -108,7 +110,8 @@ def compared_view(compared: Compared) -> RenderableType:
         shown.add_row(*line)
     changed = sum(map(len, compared.changes.values()))
     told = (
-        f"{changed:,} segments of {len(compared.changes):,} pages are not read alike. ● the 95 % interval over sites, paired, holds no 0."
+        f"{changed:,} segments of {len(compared.changes):,} pages are not read alike. ● the 95 % interval over "
+        "sites, paired, holds no 0."
     )
     return Group(shown, Text(told))
 
@@ -123,14 +126,23 @@ def write_comparison(path: Path, compared: Compared) -> None:
         f"<p>{escape(_title(compared))}. ● marks differences whose 95 % interval over sites, paired, holds no 0.</p>",
         table(heading(compared), rows(compared)),
         gallery(
-            *(cost_figure(known, f"Score over {name}", along=name) for metric, name in COSTS.items() if (known := _costs(compared, metric)))
+            *(
+                cost_figure(known, f"Score over {name}", along=name)
+                for metric, name in COSTS.items()
+                if (known := _costs(compared, metric))
+            )
         ),
-        f"<h2>Not read alike: {len(compared.changes):,} pages, the first {min(SHOWN_PAGES, len(compared.changes))}</h2>",
+        f"<h2>Not read alike: {len(compared.changes):,} pages, the first "
+        f"{min(SHOWN_PAGES, len(compared.changes))}</h2>",
     ]
     for page_id, changes in list(compared.changes.items())[:SHOWN_PAGES]:
-        right = ", ".join(f"{name} right in {sum(c.roles[i] == c.gold for c in changes)}" for i, name in enumerate(compared.names))
+        right = ", ".join(
+            f"{name} right in {sum(c.roles[i] == c.gold for c in changes)}" for i, name in enumerate(compared.names)
+        )
         parts.append(f"<details><summary>{escape(page_id)}: {len(changes)} segments, {escape(right)}</summary>")
-        parts.append(table(["labelled", *compared.names, "segment"], [_row(change) for change in changes[:SHOWN_SEGMENTS]]))
+        parts.append(
+            table(["labelled", *compared.names, "segment"], [_row(change) for change in changes[:SHOWN_SEGMENTS]])
+        )
         parts.append("</details>")
     write_page(path, f"Runs compared: {', '.join(compared.names)}", parts)
 
@@ -149,7 +161,8 @@ def verdicts(compared: Compared) -> list[str]:
     """How much better each run than the first is, a sentence each."""
     metric = "role/macro_f1"
     return [
-        f"{name} less {compared.names[0]}: role macro-F1 {_difference(gained, metric)}, paired over {compared.n_sites:,} sites"
+        f"{name} less {compared.names[0]}: role macro-F1 {_difference(gained, metric)}, paired over "
+        f"{compared.n_sites:,} sites"
         for name, gained in zip(compared.names[1:], compared.gains, strict=True)
     ]
 

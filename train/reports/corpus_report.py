@@ -98,7 +98,8 @@ class CorpusStatistics:
         return [(role, n, self._repeats[role], self._repeats[role] / n) for role, n in self.roles.most_common()]
 
     def conflicts(self) -> list[tuple[str, int, dict[str, int], bool]]:
-        """Texts of three words or more that have several roles: `(text, times, times by role, on more than one site)`, the evenest and most frequent first."""
+        """Texts of three words or more that have several roles: `(text, times, times by role, on more than one site)`,
+        the evenest and most frequent first."""
         mixed = [t for t in self._texts.values() if len(t.roles) > 1 and word_count(t.text) >= LEAST_WORDS]
         mixed.sort(key=lambda t: (-(sum(t.roles.values()) - max(t.roles.values())), t.text))
         return [(t.text, sum(t.roles.values()), dict(t.roles.most_common()), len(t.sites) > 1) for t in mixed]
@@ -133,7 +134,8 @@ def corpus_report(
 
 def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
     yield (
-        f"<p><code>{escape(report.path)}</code><br>sha256 <code>{report.sha256}</code><br>{report.lines:,} pages in = {report.kept:,} kept + "
+        f"<p><code>{escape(report.path)}</code><br>sha256 <code>{report.sha256}</code><br>{report.lines:,} pages in = "
+        f"{report.kept:,} kept + "
         f"{sum(report.errors.values()):,} quarantined; {len(seen.sites):,} sites, {report.segments:,} segments</p>"
     )
     yield "<h2>Findings</h2>"
@@ -145,13 +147,20 @@ def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
         figures.bars(seen.sites, f"Pages of each site: the largest of {len(seen.sites):,}", rest=False),
         figures.histogram(list(seen.sites.values()), "Sites by number of pages", along="pages of a site", up="sites"),
         figures.histogram(seen.segments_a_page, "Segments of a page", along="segments", up="pages"),
-        figures.histogram([n + 1 for n in seen.stories_a_page], "Stories of a page, the main story counted", along="stories", up="pages"),
+        figures.histogram(
+            [n + 1 for n in seen.stories_a_page],
+            "Stories of a page, the main story counted",
+            along="stories",
+            up="pages",
+        ),
         figures.bars(seen.languages, "Pages by language"),
         figures.bars(dict(sorted(seen.months.items())[-12:]), "Pages by month: the last 12 there are", ordered=True),
     )
     yield "<h2>Segments</h2>"
     present = [role for role in (*ROLES, _UNLABELLED) if seen.roles[role]]
-    lengths, places = ({role: counts[role] / seen.roles[role] for role in present} for counts in (seen.lengths, seen.places))
+    lengths, places = (
+        {role: counts[role] / seen.roles[role] for role in present} for counts in (seen.lengths, seen.places)
+    )
     yield figures.gallery(
         figures.bars(seen.roles, "Segments by role", coloured=True),
         figures.lines(lengths, LENGTHS, "Length", along="words of a segment", up="share of the role", logarithmic=True),
@@ -159,7 +168,10 @@ def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
     )
     if seen.topics:
         yield "<h2>Topics</h2>" + figures.gallery(figures.bars(seen.topics, "Stories by topic", most=20))
-    yield "<h2>Duplicates</h2><p>Segments whose text stood earlier in the corpus (NFKC, case folded, whitespace collapsed). Menus and phrases repeat rightly; "
+    yield (
+        "<h2>Duplicates</h2><p>Segments whose text stood earlier in the corpus (NFKC, case folded, whitespace "
+        "collapsed). Menus and phrases repeat rightly; "
+    )
     yield "bodies that repeat are copies: <code>make leakage</code> tells whether they cross the split.</p>"
     yield table(("role", "segments", "copies", "share"), seen.repeats())
     yield table(("most repeated text", "times", "mostly", "sites (3 = or more)"), seen.most_repeated())
@@ -167,12 +179,17 @@ def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
     yield f"<h2>{len(seen.sample)} random pages</h2>"
     for page in seen.sample:
         story = page.title or next((s.text for s in page.segments if s.role == "main"), "")
-        head = f"<summary><code>{escape(page.page_id)}</code> {escape(page.site)} <span class=dim>{escape(story[:90])}</span></summary>"
+        head = (
+            f"<summary><code>{escape(page.page_id)}</code> {escape(page.site)} <span "
+            f"class=dim>{escape(story[:90])}</span></summary>"
+        )
         yield f"<details open>{head}{listing(page.to_json()['segments'])}</details>"
 
 
 def _findings(report: CheckReport) -> Iterable[str]:
-    rows: list[tuple[Any, ...]] = [("error", rule, n, "refused", report.examples[rule]) for rule, n in report.errors.most_common()]
+    rows: list[tuple[Any, ...]] = [
+        ("error", rule, n, "refused", report.examples[rule]) for rule, n in report.errors.most_common()
+    ]
     rows += [("warning", rule, n, WARNINGS[rule], report.examples[rule]) for rule, n in report.warnings.most_common()]
     yield table(("", "rule", "found", "what it says", "first"), rows) if rows else "<p>None.</p>"
 
@@ -180,8 +197,10 @@ def _findings(report: CheckReport) -> Iterable[str]:
 def _conflicts(seen: CorpusStatistics) -> Iterable[str]:
     found = seen.conflicts()
     yield (
-        f"<h2>Label conflicts</h2><p>{len(found):,} texts of three words or more stand in more than one role. A headline may rightly be main on its own page and related on "
-        "another; the same words with two roles on one site are worth a look. Those with most segments in the rarer roles come first.</p>"
+        f"<h2>Label conflicts</h2><p>{len(found):,} texts of three words or more stand in more than one role. A "
+        "headline may rightly be main on its own page and related on "
+        "another; the same words with two roles on one site are worth a look. Those with most segments in the rarer "
+        "roles come first.</p>"
     )
     if found:
         rows = [

@@ -16,9 +16,12 @@ def write_drift_page(path: Path, shifts: Sequence[Shift], *, model: str, corpus:
     verdict = f"Shifted: {', '.join(shifted)}." if shifted else "No shift found."
     parts = [
         f'<p class="{"bad" if shifted else ""}"><b>{escape(verdict)}</b></p>',
-        f"<p>{pages:,} pages of {sites:,} sites of {escape(corpus)}, beside the unseen pages {escape(model)} was tested on. A feature is called "
-        f"shifted when its population stability index (PSI) is above {LEAST_INDEX:g} and above what samples of about as many sites of the "
-        "reference show in 99 % of cases, all features together. Few sites make this bound wide: then a shift may hide.</p>",
+        f"<p>{pages:,} pages of {sites:,} sites of {escape(corpus)}, beside the unseen pages {escape(model)} was "
+        "tested on. A feature is called "
+        f"shifted when its population stability index (PSI) is above {LEAST_INDEX:g} and above what samples of about "
+        "as many sites of the "
+        "reference show in 99 % of cases, all features together. Few sites make this bound wide: then a shift may "
+        "hide.</p>",
         table(
             ["feature", "PSI", "usual below", "Jensen-Shannon", ""],
             [[s.feature, s.psi, s.usual, s.js, "shifted" if s.shifted else ""] for s in shifts],

@@ -1,4 +1,5 @@
-"""All errors of a run on one static page: filtered by role pair, site, slice and confidence, each among its neighbours on the page."""
+"""All errors of a run on one static page: filtered by role pair, site, slice and confidence, each among its neighbours
+on the page."""
 
 from __future__ import annotations
 
@@ -85,8 +86,8 @@ SCRIPT = """
 def errors_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answers: Answers) -> list[dict[str, Any]]:
     """Segments that were not read as labelled, the most confident mistake first.
 
-    Each is `{"page_id", "site", "segment", "text", "labelled", "read_as", "confidence", "doubtful"}`, and the value of each slice;
-    `doubtful`: confident learning takes the label for a probable error.
+    Each is `{"page_id", "site", "segment", "text", "labelled", "read_as", "confidence", "doubtful"}`, and the value of
+    each slice; `doubtful`: confident learning takes the label for a probable error.
     """
     values = slice_values(pages, answers)
     wrong = np.flatnonzero(answers.gold != answers.predicted)
@@ -99,11 +100,17 @@ def errors_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answe
         page, i = pages[answers.page[row]], int(answers.segment[row])
         found.append(
             {
-                "page_id": page.page_id, "site": page.site, "segment": i, "text": page.segments[i].text, "labelled": ROLES[answers.gold[row]],
-                "read_as": ROLES[answers.predicted[row]], "confidence": round(float(sure[row]), 4), "doubtful": (page.page_id, i) in doubted,
+                "page_id": page.page_id,
+                "site": page.site,
+                "segment": i,
+                "text": page.segments[i].text,
+                "labelled": ROLES[answers.gold[row]],
+                "read_as": ROLES[answers.predicted[row]],
+                "confidence": round(float(sure[row]), 4),
+                "doubtful": (page.page_id, i) in doubted,
                 **{f"slice: {name}": str(column[row]) for name, column in values.items()},
             }
-        )  # fmt: skip
+        )
     return found
 
 
@@ -116,16 +123,23 @@ def write_error_browser(
     *,
     scored: int,
 ) -> None:
-    """Writes errors as `errors_of` finds them, `MOST` at most, as a page that needs no server; `scored` segments they are of."""
+    """Writes errors as `errors_of` finds them, `MOST` at most, as a page that needs no server; `scored` segments they
+    are of."""
     shown = errors[:MOST]
     wanted = {error["page_id"] for error in shown}
-    views = {page.page_id: view_of(record, page, explainer) for page, record in zip(pages, records, strict=True) if page.page_id in wanted}
+    views = {
+        page.page_id: view_of(record, page, explainer)
+        for page, record in zip(pages, records, strict=True)
+        if page.page_id in wanted
+    }
     cards = [_card(error, views[error["page_id"]]) for error in shown]
     doubtful = sum(error["doubtful"] for error in errors)
     told = (
-        f"{len(errors):,} of {scored:,} segments of {len({e['page_id'] for e in errors}):,} pages are not read as labelled, the most confident mistake first"
+        f"{len(errors):,} of {scored:,} segments of {len({e['page_id'] for e in errors}):,} pages are not read as "
+        "labelled, the most confident mistake first"
         + (f"; the first {MOST:,} are shown" if len(errors) > MOST else "")
-        + f". In {doubtful:,} the model is as sure as where it is right, so that the label may be wrong as well (confident learning: label doubtful). Keys: j next, k previous; point at a segment for its scores."
+        + f". In {doubtful:,} the model is as sure as where it is right, so that the label may be wrong as well "
+        "(confident learning: label doubtful). Keys: j next, k previous; point at a segment for its scores."
     )
     parts = [f"<p>{escape(told)}</p>", _filters(shown), '<p id="none" hidden>No error fits.</p>', *cards]
     write_page(path, "Errors", parts, style=STYLE, script=SCRIPT)
@@ -137,13 +151,20 @@ def _card(error: Mapping[str, Any], view: View) -> str:
     around = range(max(0, i - NEIGHBOURS), min(len(segments), i + NEIGHBOURS + 1))
     pair = _pair(error)
     data = {
-        "pair": pair, "site": error["site"], "sure": f"{error['confidence']:.4f}", "doubt": "1" if error["doubtful"] else "0",
+        "pair": pair,
+        "site": error["site"],
+        "sure": f"{error['confidence']:.4f}",
+        "doubt": "1" if error["doubtful"] else "0",
         "slices": "\n".join(f"{name}: {value}" for name, value in tags.items()),
-    }  # fmt: skip
+    }
     attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
     doubt = '<span class="tag doubt">label doubtful</span>' if error["doubtful"] else ""
     listed = "".join(f'<span class="tag">{escape(name)}: {escape(value)}</span>' for name, value in tags.items())
-    heading = f"{escape(pair)} {error['confidence']:.2f} · {link(view.gold.url if view.gold else None, error['page_id'])} · {escape(error['site'])} · segment {i + 1} of {len(segments)}"
+    heading = (
+        f"{escape(pair)} {error['confidence']:.2f} · "
+        f"{link(view.gold.url if view.gold else None, error['page_id'])} · {escape(error['site'])} · segment {i + 1} "
+        f"of {len(segments)}"
+    )
     rows = "".join(segment_html(view, k, segments[k], chosen=k == i) for k in around)
     return f'<article class="error" tabindex="-1" {attributes}><h2>{heading}</h2><p>{doubt}{listed}</p>{rows}</article>'
 
@@ -156,7 +177,10 @@ def _filters(errors: Sequence[Mapping[str, Any]]) -> str:
     pairs = Counter(map(_pair, errors))
     sites = Counter(str(error["site"]) for error in errors)
     values = Counter(
-        f"{name.removeprefix('slice: ')}: {value}" for error in errors for name, value in error.items() if name.startswith("slice: ")
+        f"{name.removeprefix('slice: ')}: {value}"
+        for error in errors
+        for name, value in error.items()
+        if name.startswith("slice: ")
     )
     by_dimension = sorted(values.items(), key=lambda item: (item[0].partition(":")[0], -item[1]))
     return (
@@ -167,8 +191,8 @@ def _filters(errors: Sequence[Mapping[str, Any]]) -> str:
         + '<label>confidence from<input type="number" name="least" min="0" max="1" step="0.05"></label>'
         + '<label>to<input type="number" name="most" min="0" max="1" step="0.05"></label>'
         + '<label class="row"><input type="checkbox" name="doubt" value="1">label doubtful</label>'
-        + '<button type="reset">all</button><button type="button" id="previous">previous (k)</button><button type="button" id="next">next (j)</button>'
-        + '<output id="count"></output></form>'
+        + '<button type="reset">all</button><button type="button" id="previous">previous (k)</button><button '
+        'type="button" id="next">next (j)</button>' + '<output id="count"></output></form>'
     )
 
 

@@ -1,4 +1,5 @@
-"""Figures in one style, as SVG for HTML: readable on light and dark, told apart by line and hatch as well as by colour."""
+"""Figures in one style, as SVG for HTML: readable on light and dark, told apart by line and hatch as well as by
+colour."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ LINES = {"main": "-", "related": "--", "boilerplate": ":", "unlabelled": "-."}
 _HATCHES = {"main": "", "related": "//", "boilerplate": "..", "unlabelled": "xx"}
 INK = "#808890"
 """Stands for the colour of the page's text, which is another one on dark."""
-_STYLE = "<style>svg.drawn { color: #4a525b } @media (prefers-color-scheme: dark) { svg.drawn { color: #b6bec6 } }</style>"
+_STYLE = (
+    "<style>svg.drawn { color: #4a525b } @media (prefers-color-scheme: dark) { svg.drawn { color: #b6bec6 } }</style>"
+)
 PLAIN = "#4a90c4"
 SERIES = (("#4a90c4", "-"), ("#d08c00", "--"), ("#2e9e5b", ":"), ("#b05fb0", "-."))
 """Colour and line of series that are not roles."""
@@ -61,7 +64,9 @@ def axes_of(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    ink: dict[Any, Any] = {name: INK for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")}
+    ink: dict[Any, Any] = {
+        name: INK for name in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    }
     style: dict[Any, Any] = {
         "font.size": 9,
         "svg.fonttype": "none",
@@ -81,10 +86,14 @@ def drawn(figure: Any, caption: str, alternative: str) -> Drawing:
     """The figure as SVG."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser draws the text, with fonts of its own
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # the browser draws the text, with fonts of its own
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg class="drawn" role="img" aria-label="{escape(alternative)}"', 1)
+    svg = svg[svg.index("<svg") :].replace(
+        "<svg", f'<svg class="drawn" role="img" aria-label="{escape(alternative)}"', 1
+    )
     svg = svg.replace(INK, "currentColor").replace(">", f">{_STYLE}", 1)
     return Drawing(caption, alternative, svg)
 
@@ -102,7 +111,13 @@ def label(name: str) -> str:
 
 
 def bars(
-    counts: Mapping[str, int], caption: str, *, coloured: bool = False, most: int = 12, rest: bool = True, ordered: bool = False
+    counts: Mapping[str, int],
+    caption: str,
+    *,
+    coloured: bool = False,
+    most: int = 12,
+    rest: bool = True,
+    ordered: bool = False,
 ) -> Drawing:
     """Horizontal bars.
 
@@ -131,15 +146,27 @@ def bars(
         axes.margins(x=0.15)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         return drawn(
-            figure, caption, f"{caption}: " + ", ".join(f"{short(name)} {n}" for name, n in zip(names[:8], values[:8], strict=True))
+            figure,
+            caption,
+            f"{caption}: " + ", ".join(f"{short(name)} {n}" for name, n in zip(names[:8], values[:8], strict=True)),
         )
 
 
-def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *, along: str, up: str, logarithmic: bool = False) -> Drawing:
+def lines(
+    heights: Mapping[str, np.ndarray],
+    edges: np.ndarray,
+    caption: str,
+    *,
+    along: str,
+    up: str,
+    logarithmic: bool = False,
+) -> Drawing:
     """Stepped outlines of one histogram a role."""
     with axes_of((5.2, 2.9)) as (figure, axes):
         for name, values in heights.items():
-            axes.stairs(values, edges, label=name, color=COLOURS.get(name, PLAIN), linestyle=LINES.get(name, "-"), linewidth=1.8)
+            axes.stairs(
+                values, edges, label=name, color=COLOURS.get(name, PLAIN), linestyle=LINES.get(name, "-"), linewidth=1.8
+            )
         if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -147,7 +174,9 @@ def lines(heights: Mapping[str, np.ndarray], edges: np.ndarray, caption: str, *,
         axes.set_ylabel(up)
         axes.legend(frameon=False)
         peaks = ", ".join(
-            f"{name} peaks at {edges[int(np.argmax(values))]:.3g}" for name, values in heights.items() if max(values, default=0)
+            f"{name} peaks at {edges[int(np.argmax(values))]:.3g}"
+            for name, values in heights.items()
+            if max(values, default=0)
         )
         return drawn(figure, caption, f"{caption}: {peaks}")
 
@@ -162,11 +191,18 @@ def histogram(values: Sequence[float], caption: str, *, along: str, up: str) -> 
         axes.locator_params(integer=True)
         axes.set_xlabel(along)
         axes.set_ylabel(up)
-        return drawn(figure, caption, f"{caption}: median {np.median(values) if len(values) else 0:.0f}, largest {top:.0f}")
+        return drawn(
+            figure, caption, f"{caption}: median {np.median(values) if len(values) else 0:.0f}, largest {top:.0f}"
+        )
 
 
 def growth(
-    sizes: Sequence[float], values: Mapping[str, Sequence[tuple[float, float, float]]], caption: str, *, along: str, up: str
+    sizes: Sequence[float],
+    values: Mapping[str, Sequence[tuple[float, float, float]]],
+    caption: str,
+    *,
+    along: str,
+    up: str,
 ) -> Drawing:
     """Scores over a size on a logarithmic axis, each with the band of its interval.
 
@@ -179,8 +215,19 @@ def growth(
     """
     with axes_of((5.2, 3.2)) as (figure, axes):
         for (name, rows), (colour, line) in zip(values.items(), SERIES, strict=False):
-            axes.fill_between(sizes, [low for low, _, _ in rows], [high for _, high, _ in rows], color=colour, alpha=0.12, linewidth=0)
-            axes.plot(sizes, [value for _, _, value in rows], line, color=colour, label=name, marker="o", markersize=3.5, linewidth=1.8)
+            axes.fill_between(
+                sizes, [low for low, _, _ in rows], [high for _, high, _ in rows], color=colour, alpha=0.12, linewidth=0
+            )
+            axes.plot(
+                sizes,
+                [value for _, _, value in rows],
+                line,
+                color=colour,
+                label=name,
+                marker="o",
+                markersize=3.5,
+                linewidth=1.8,
+            )
         axes.set_xscale("log")
         axes.set_xticks(list(sizes), [f"{size:.0f}" for size in sizes])
         axes.minorticks_off()
@@ -192,7 +239,8 @@ def growth(
 
 
 def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], caption: str) -> Drawing:
-    """Accuracy over confidence, beside the diagonal of a model that knows how sure it may be; a dot's size is its share of segments.
+    """Accuracy over confidence, beside the diagonal of a model that knows how sure it may be; a dot's size is its share
+    of segments.
 
     Args:
         curves: Name -> `(confidence, accuracy, segments)` of each bin.
@@ -204,14 +252,20 @@ def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], captio
             total = max(1, sum(n for _, _, n in bins))
             axes.plot([c for c, _, _ in bins], [a for _, a, _ in bins], line, color=colour, label=name, linewidth=1.6)
             axes.scatter(
-                [c for c, _, _ in bins], [a for _, a, _ in bins], s=[8 + 300 * n / total for _, _, n in bins], color=colour, alpha=0.5
+                [c for c, _, _ in bins],
+                [a for _, a, _ in bins],
+                s=[8 + 300 * n / total for _, _, n in bins],
+                color=colour,
+                alpha=0.5,
             )
         axes.set_xlim(0.3, 1.01)
         axes.set_ylim(0, 1.05)
         axes.set_xlabel("confidence")
         axes.set_ylabel("share that is right")
         axes.legend(frameon=False, loc="upper left")
-        return drawn(figure, caption, f"{caption}: " + "; ".join(f"{name}, {len(bins)} bins" for name, bins in curves.items()))
+        return drawn(
+            figure, caption, f"{caption}: " + "; ".join(f"{name}, {len(bins)} bins" for name, bins in curves.items())
+        )
 
 
 def shares(series: Mapping[str, Sequence[float]], bins: Sequence[str], caption: str) -> Drawing:

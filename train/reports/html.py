@@ -1,4 +1,5 @@
-"""Static HTML that works offline: one style for light and dark, every text escaped, nothing loaded, no script but our own by its hash."""
+"""Static HTML that works offline: one style for light and dark, every text escaped, nothing loaded, no script but our
+own by its hash."""
 
 from __future__ import annotations
 
@@ -15,10 +16,8 @@ from train.common.files import write_text
 SIGNS = {"main": "█", "related": "▒", "boilerplate": "·", None: "?"}
 """Sign of each role, so that colour is not needed to tell it."""
 SHOWN_CHARS = 600
-
 _UNFIT = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff\\u202a-\\u202e\\u2066-\\u2069]")
 """Controls, halves of characters, and marks that turn the direction of what follows."""
-
 STYLE = """
 :root { color-scheme: light dark; --fg: #1c1f23; --bg: #ffffff; --soft: #f1f3f5; --line: #d5d9de; --dim: #5f6770;
   --main: #1b7f45; --related: #8f5b00; --boilerplate: #626a74; --bad: #b3261e; --link: #0b62b8; }
@@ -51,7 +50,8 @@ def escape(value: Any) -> str:
 
 
 def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = "", script: str = "") -> None:
-    """Writes a page of HTML parts, whole or not at all. Its policy forbids every address, and every script but the one given.
+    """Writes a page of HTML parts, whole or not at all. Its policy forbids every address, and every script but the one
+    given.
 
     Args:
         path: The file.
@@ -60,11 +60,15 @@ def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = "",
         style: CSS of this page, after the common one.
         script: JavaScript of this page, ours: it runs by its hash, which no text of a page can have.
     """
-    allowed = f"; script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" if script else ""
+    allowed = (
+        f"; script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" if script else ""
+    )
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:{allowed}"
     head = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{STYLE}{style}</style></head><body><main>'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}">'
+        '<meta name="viewport" '
+        f'content="width=device-width"><title>{escape(title)}</title><style>{STYLE}{style}</style></head><body><main>'
     )
     end = f"</main>{f'<script>{script}</script>' if script else ''}</body></html>\n"
     write_text(path, "\n".join([head, f"<h1>{escape(title)}</h1>", *parts, end]))
@@ -109,7 +113,8 @@ def listing(segments: Sequence[Mapping[str, Any]]) -> str:
         style = escape(role or "")
         number = "" if story is None else str(story)
         rows.append(
-            f'<span class="{style}">{SIGNS.get(role, "?")}</span><span class="{style}">{escape(role or "unlabelled")}</span>'
+            f'<span class="{style}">{SIGNS.get(role, "?")}</span><span '
+            f'class="{style}">{escape(role or "unlabelled")}</span>'
             f'<span class="{style}">{escape(number)}</span><span class="{style}">{escape(text)}{topical}</span>'
         )
     return f'<div class="page">{"".join(rows)}</div>'

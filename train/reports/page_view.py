@@ -1,4 +1,5 @@
-"""A labelled page as a reader sees it: segments coloured and signed by role, stories boxed with their topic, confidence as shade."""
+"""A labelled page as a reader sees it: segments coloured and signed by role, stories boxed with their topic, confidence
+as shade."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class View:
     Args:
         record: `predict`'s.
         gold: The page with its labels, when it has some.
-        why: For each segment, what decided its first reading: features and how much each speaks for it; None where a model cannot say.
+        why: For each segment, what decided its first reading: features and how much each speaks for it; None where a
+            model cannot say.
     """
 
     record: Mapping[str, Any]
@@ -65,9 +67,13 @@ def write_view(path: Path, title: str, views: Iterable[View], *, note: str = "")
 
 def legend() -> str:
     """What signs, boxes and shades mean."""
-    roles = "".join(f'<span class="role-{role}"><span style="color: var(--role)">{SIGNS[role]}</span> {role}</span>' for role in ROLES)
+    roles = "".join(
+        f'<span class="role-{role}"><span style="color: var(--role)">{SIGNS[role]}</span> {role}</span>'
+        for role in ROLES
+    )
     return (
-        f'<p class="legend">{roles}<span>box: a story</span><span>shade and number: confidence</span><span>✗ labelled otherwise</span></p>'
+        f'<p class="legend">{roles}<span>box: a story</span><span>shade and number: confidence</span><span>✗ '
+        "labelled otherwise</span></p>"
     )
 
 
@@ -85,14 +91,26 @@ def page_html(view: View) -> str:
         else:
             heading = _heading(stories.get(story), story, again=story in seen)
             role = "main" if story == 0 else "related"
-            body.append(f'<section class="story role-{role}" aria-label="{escape(heading)}"><h3>{escape(heading)}</h3>{inner}</section>')
+            body.append(
+                f'<section class="story role-{role}" '
+                f'aria-label="{escape(heading)}"><h3>{escape(heading)}</h3>{inner}</section>'
+            )
             seen.add(story)
-    wrong = sum(s.role != a["role"] for s, a in zip(gold.segments, record["segments"], strict=True)) if labelled and gold is not None else 0
-    told = f"{len(record['segments']):,} segments, {len(stories):,} stories" + (f", {wrong:,} not as labelled" if labelled else "")
+    wrong = (
+        sum(s.role != a["role"] for s, a in zip(gold.segments, record["segments"], strict=True))
+        if labelled and gold is not None
+        else 0
+    )
+    told = f"{len(record['segments']):,} segments, {len(stories):,} stories" + (
+        f", {wrong:,} not as labelled" if labelled else ""
+    )
     model = record["model"]
     by = f"{model['name']} {model['version']} ({model['family']})"
     name = link(None if gold is None else gold.url, str(record["page_id"]))
-    return f'<article class="view"><h2>{name}</h2><p class="dim">{escape(told)}; by {escape(by)}</p>{"".join(body)}</article>'
+    return (
+        f'<article class="view"><h2>{name}</h2><p class="dim">{escape(told)}; by '
+        f"{escape(by)}</p>{''.join(body)}</article>"
+    )
 
 
 def _heading(story: Mapping[str, Any] | None, number: int, *, again: bool) -> str:
@@ -111,7 +129,8 @@ def segment_html(view: View, place: int, segment: Mapping[str, Any], *, chosen: 
     wrong = gold is not None and gold.role is not None and gold.role != role
     mark = f' <span class="gold bad">✗ labelled {escape(gold.role)}</span>' if wrong and gold is not None else ""
     return (
-        f'<div class="seg role-{escape(role)}{" wrong" if wrong else ""}{" chosen" if chosen else ""}" style="--sure: {sure:.3f}" tabindex="0" role="group" '
+        f'<div class="seg role-{escape(role)}{" wrong" if wrong else ""}{" chosen" if chosen else ""}" style="--sure: '
+        f'{sure:.3f}" tabindex="0" role="group" '
         f'aria-label="{escape(role)}, confidence {sure:.2f}">'
         f'<span class="sign" aria-hidden="true">{SIGNS[role]}</span><span class="text">{escape(text)}{mark}</span>'
         f'<span class="sure">{sure:.2f}</span>{_tip(view, place, segment)}</div>'

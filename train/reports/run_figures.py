@@ -1,4 +1,5 @@
-"""Figures of one run and of several: what a model confuses, how sure it is, where it fails, how it learnt, what it costs."""
+"""Figures of one run and of several: what a model confuses, how sure it is, where it fails, how it learnt, what it
+costs."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def confusion_figure(answers: Answers) -> Drawing:
         for side in axes.spines.values():
             side.set_visible(False)
         told = "; ".join(
-            f"{gold}: " + ", ".join(f"{counts[i, j]} read as {role} ({shares[i, j]:.0%})" for j, role in enumerate(ROLES))
+            f"{gold}: "
+            + ", ".join(f"{counts[i, j]} read as {role} ({shares[i, j]:.0%})" for j, role in enumerate(ROLES))
             for i, gold in enumerate(ROLES)
         )
         return drawn(figure, "Segments by labelled role and answer", f"Confusion matrix. {told}")
@@ -56,7 +58,14 @@ def precision_recall_figure(answers: Answers) -> Drawing:
             precision, recall = right / np.arange(1, len(order) + 1), right / is_role.sum()
             average = float((precision * is_role[order]).sum() / is_role.sum())
             points = np.unique(np.linspace(0, len(order) - 1, 400).astype(int))
-            axes.plot(recall[points], precision[points], LINES[role], color=COLOURS[role], linewidth=1.8, label=f"{role}, AP {average:.3f}")
+            axes.plot(
+                recall[points],
+                precision[points],
+                LINES[role],
+                color=COLOURS[role],
+                linewidth=1.8,
+                label=f"{role}, AP {average:.3f}",
+            )
             answered = answers.predicted == r
             hits = int((answered & is_role).sum())
             axes.plot(hits / is_role.sum(), hits / max(1, answered.sum()), "o", color=COLOURS[role], markersize=6)
@@ -82,7 +91,11 @@ def coverage_figure(coverage: Mapping[str, float]) -> Drawing:
         axes.set_xlabel("the surest segments, %")
         axes.set_ylabel("are right, %")
         axes.set_xlim(0, 102)
-        told = ", ".join(f"{share} taken, {value:.1%} right" for share, value in coverage.items() if share in ("10%", "50%", "90%", "100%"))
+        told = ", ".join(
+            f"{share} taken, {value:.1%} right"
+            for share, value in coverage.items()
+            if share in ("10%", "50%", "90%", "100%")
+        )
         return drawn(figure, "Right among the surest", f"Accuracy by coverage: {told}")
 
 
@@ -143,7 +156,9 @@ def cost_figure(runs: Sequence[tuple[str, float, float, float, float]], caption:
         along: Names the cost.
     """
     with axes_of((4.6, 3.2)) as (figure, axes):
-        for (name, cost, score, low, high), (colour, _), sign in zip(runs, cycle(SERIES), cycle("os^Dv<>P*X"), strict=False):
+        for (name, cost, score, low, high), (colour, _), sign in zip(
+            runs, cycle(SERIES), cycle("os^Dv<>P*X"), strict=False
+        ):
             axes.plot([cost, cost], [low, high], color=colour, linewidth=1.6, alpha=0.6)
             axes.plot(cost, score, sign, color=colour, markersize=7, label=label(name))
         axes.set_xscale("log")

@@ -37,9 +37,15 @@ def page_view(record: Mapping[str, Any], *, width: int = 100) -> RenderableType:
         story = "" if segment["story"] is None else str(segment["story"])
         text = " ".join(segment["text"].split())
         lines.add_row(
-            Text(sign, style), Text(segment["role"], style), story, f"{segment['confidence']:.2f}", Text(_short(text, width - 34), style)
+            Text(sign, style),
+            Text(segment["role"], style),
+            story,
+            f"{segment['confidence']:.2f}",
+            Text(_short(text, width - 34), style),
         )
-    stories = Table(title="Stories", title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    stories = Table(
+        title="Stories", title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
     for name in ("story", "role", "topic", "conf.", "segments", "begins"):
         stories.add_column(name, no_wrap=True)
     for story in record["stories"]:
@@ -67,7 +73,12 @@ def check_view(report: CheckReport) -> RenderableType:
         Text("roles: " + ", ".join(f"{role} {count:,}" for role, count in report.roles.most_common())),
     ]
     if report.topics:
-        rows.append(Text("topics (segments): " + ", ".join(f"{topic} {count:,}" for topic, count in report.topics.most_common(12))))
+        rows.append(
+            Text(
+                "topics (segments): "
+                + ", ".join(f"{topic} {count:,}" for topic, count in report.topics.most_common(12))
+            )
+        )
     for rule, count in report.errors.most_common():
         rows.append(Text(f"error   {rule}: {count:,}, first {report.examples[rule]}", "red"))
     for rule, count in report.warnings.most_common():
@@ -89,10 +100,16 @@ def split_view(split: Split) -> RenderableType:
         table.add_row(part, *(f"{count:,}" for count in (sites, pages, segments)), *shares)
     shared = split.shared_stories()
     linked = sum(map(len, split.linked_sites))
-    lines = [Text(f"{linked} sites share stories with others and stay with them, in {len(split.linked_sites)} groups")] if linked else []
+    lines = (
+        [Text(f"{linked} sites share stories with others and stay with them, in {len(split.linked_sites)} groups")]
+        if linked
+        else []
+    )
     lines.append(Text(f"pages of different parts that share a story: {shared}", "green" if shared == 0 else "red"))
     if split.left_out:
-        lines.append(Text(f"{len(split.left_out)} pages are in no part: they are of the wrong days, or have no date", "yellow"))
+        lines.append(
+            Text(f"{len(split.left_out)} pages are in no part: they are of the wrong days, or have no date", "yellow")
+        )
     lines += [Text(f"warning: {warning}", "yellow") for warning in split.warnings()]
     return Group(table, *lines)
 
@@ -103,15 +120,38 @@ def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
     for name in ("from", "into", "role", "exact", "near", "of", "share", "shared phrases"):
         table.add_column(name, justify="left" if name in ("from", "into", "role") else "right")
     for row in report.rows():
-        style = "red" if row["role"] != "boilerplate" and row["share"] > 0.01 else "yellow" if row["exact"] + row["near"] else None
+        style = (
+            "red"
+            if row["role"] != "boilerplate" and row["share"] > 0.01
+            else "yellow"
+            if row["exact"] + row["near"]
+            else None
+        )
         counts = (f"{row[name]:,}" for name in ("exact", "near", "of"))
-        table.add_row(row["from"], row["into"], row["role"], *counts, f"{row['share']:.2%}", f"{row['shared_phrases']:,}", style=style)
+        table.add_row(
+            row["from"],
+            row["into"],
+            row["role"],
+            *counts,
+            f"{row['share']:.2%}",
+            f"{row['shared_phrases']:,}",
+            style=style,
+        )
     lines: list[RenderableType] = [table]
     for (source, into, role, kind), found in sorted(report.examples.items()):
         one, other, text = found[0]
-        lines.append(Text(f"{kind} {role}, {source} {one} -> {into} {other}: {_short(' '.join(text.split()), 70)}", "dim"))
-    lines.append(Text(f"pages of different parts that share a story: {sharing_pages}", "red" if sharing_pages else "green"))
-    lines.append(Text("shared phrases: boilerplate, or fewer than 8 words of any role, on 3 sites or more; rightly shared, and left out"))
+        lines.append(
+            Text(f"{kind} {role}, {source} {one} -> {into} {other}: {_short(' '.join(text.split()), 70)}", "dim")
+        )
+    lines.append(
+        Text(f"pages of different parts that share a story: {sharing_pages}", "red" if sharing_pages else "green")
+    )
+    lines.append(
+        Text(
+            "shared phrases: boilerplate, or fewer than 8 words of any role, on 3 sites or more; rightly shared, and "
+            "left out"
+        )
+    )
     return Group(*lines)
 
 
@@ -144,18 +184,28 @@ def label_errors_view(errors: Sequence[LabelError], pages: Sequence[Page], *, sh
         by_role.add_column(name, justify="left" if name in ("given", "suggested") else "right")
     for (given, suggested), count in Counter((e.given, e.suggested) for e in errors).most_common():
         by_role.add_row(given, suggested, f"{count:,}", f"{count / roles[given]:.1%}")
-    surest = Table(box=None, header_style="dim", pad_edge=False, title=f"The {min(shown, len(errors))} surest", title_justify="left")
+    surest = Table(
+        box=None,
+        header_style="dim",
+        pad_edge=False,
+        title=f"The {min(shown, len(errors))} surest",
+        title_justify="left",
+    )
     for name in ("quality", "given", "suggested", "page", "text"):
         surest.add_column(name, no_wrap=True)
     for error in errors[:shown]:
         text = escape(_short(" ".join(error.text.split()), 60))
-        surest.add_row(f"{error.quality:.3f}", error.given, error.suggested, escape(f"{error.page_id}:{error.segment}"), text)
+        surest.add_row(
+            f"{error.quality:.3f}", error.given, error.suggested, escape(f"{error.page_id}:{error.segment}"), text
+        )
     return Group(by_role, Text(), surest)
 
 
 def with_and_without_view(whole: Mapping[str, float], kept: Mapping[str, float], segments: int) -> RenderableType:
     """Test scores with all segments and without the leaked ones."""
-    table = Table(title=f"Test scores with and without {segments:,} leaked segments", title_justify="left", title_style="bold")
+    table = Table(
+        title=f"Test scores with and without {segments:,} leaked segments", title_justify="left", title_style="bold"
+    )
     for name in ("score", "with", "without", "difference"):
         table.add_column(name, justify="left" if name == "score" else "right")
     for name, value in whole.items():
@@ -187,7 +237,11 @@ def cells(metrics: Mapping[str, float]) -> list[str]:
             row.append("-")
         elif name.startswith("test/"):
             low, high = metrics.get(f"{name}/low"), metrics.get(f"{name}/high")
-            interval = f" ({low:.3f}-{high:.3f})" if low is not None and high is not None and name.endswith("role/macro_f1") else ""
+            interval = (
+                f" ({low:.3f}-{high:.3f})"
+                if low is not None and high is not None and name.endswith("role/macro_f1")
+                else ""
+            )
             row.append(f"{value:.3f}{interval}")
         else:
             row.append(f"{value:,.0f}" if value >= 10 else f"{value:.1f}")
@@ -217,9 +271,13 @@ def _short(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def tuned_view(trials: Sequence[Mapping[str, Any]], importances: Mapping[str, float], metric: str, *, most: int = 10) -> RenderableType:
+def tuned_view(
+    trials: Sequence[Mapping[str, Any]], importances: Mapping[str, float], metric: str, *, most: int = 10
+) -> RenderableType:
     """The best trials of a search, and what mattered."""
-    best = sorted(trials, key=lambda t: (t["state"] == "complete", t["score"] if t["score"] is not None else -1), reverse=True)[:most]
+    best = sorted(
+        trials, key=lambda t: (t["state"] == "complete", t["score"] if t["score"] is not None else -1), reverse=True
+    )[:most]
     keys = list(dict.fromkeys(key for trial in best for key in trial["values"]))
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("trial", metric, "state", *(key.rpartition(".")[2] for key in keys)):
@@ -228,9 +286,14 @@ def tuned_view(trials: Sequence[Mapping[str, Any]], importances: Mapping[str, fl
         score = "-" if trial["score"] is None else f"{trial['score']:.4f}"
         table.add_row(str(trial["number"]), score, trial["state"], *(_value(trial["values"].get(key)) for key in keys))
     counts = Counter(trial["state"] for trial in trials)
-    lines: list[RenderableType] = [table, Text(", ".join(f"{count} {state}" for state, count in counts.most_common()), "dim")]
+    lines: list[RenderableType] = [
+        table,
+        Text(", ".join(f"{count} {state}" for state, count in counts.most_common()), "dim"),
+    ]
     if importances:
-        shares = ", ".join(f"{key} {share:.0%}" for key, share in sorted(importances.items(), key=lambda item: -item[1]))
+        shares = ", ".join(
+            f"{key} {share:.0%}" for key, share in sorted(importances.items(), key=lambda item: -item[1])
+        )
         lines.append(Text(f"share of the score's variance: {shares}", "dim"))
     return Group(*lines)
 
@@ -264,12 +327,18 @@ def why_view(texts: Sequence[str], reasons: Sequence[Reason], *, width: int = 10
 def drift_view(found: Drift) -> RenderableType:
     """What has shifted, feature by feature."""
     table = Table(
-        title=f"{found.pages:,} pages of {found.sites:,} sites beside the reference of {found.model}", title_justify="left", box=None
+        title=f"{found.pages:,} pages of {found.sites:,} sites beside the reference of {found.model}",
+        title_justify="left",
+        box=None,
     )
     for name in ("feature", "PSI", "usual below", "Jensen-Shannon", "", "most changed"):
-        table.add_column(name, header_style="dim", justify="right" if name in ("PSI", "usual below", "Jensen-Shannon") else "left")
+        table.add_column(
+            name, header_style="dim", justify="right" if name in ("PSI", "usual below", "Jensen-Shannon") else "left"
+        )
     for shift in found.shifts:
-        _, name, before, now = max((abs(n - b), name, b, n) for name, b, n in zip(shift.bins, shift.before, shift.now, strict=True))
+        _, name, before, now = max(
+            (abs(n - b), name, b, n) for name, b, n in zip(shift.bins, shift.before, shift.now, strict=True)
+        )
         most = f"{name}: {before:.0%} to {now:.0%}"
         mark = Text("shifted", "bold red") if shift.shifted else Text("")
         table.add_row(shift.feature, f"{shift.psi:.3f}", f"{shift.usual:.3f}", f"{shift.js:.3f}", mark, escape(most))

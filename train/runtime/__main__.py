@@ -1,4 +1,5 @@
-"""A bundle from the shell: `PYTHONPATH=bundle python -m newsparts_runtime page.txt` prints a record a page; `--check` proves it is well."""
+"""A bundle from the shell: `PYTHONPATH=bundle python -m newsparts_runtime page.txt` prints a record a page; `--check`
+proves it is well."""
 
 from __future__ import annotations
 
@@ -16,10 +17,16 @@ from .manifest import BundleError
 
 def main() -> int:
     """Runs the command line; returns the exit code: 0, 1 when a check fails, 2 when something cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m newsparts_runtime", description="Labels pages with the bundle this package lies in.")
+    parser = argparse.ArgumentParser(
+        prog="python -m newsparts_runtime", description="Labels pages with the bundle this package lies in."
+    )
     parser.add_argument("files", nargs="*", help="plain text, a segment a line; - is standard input")
-    parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parents[1], help="another bundle's folder")
-    parser.add_argument("--check", action="store_true", help="label the golden pages and compare with the exported answers")
+    parser.add_argument(
+        "--bundle", type=Path, default=Path(__file__).resolve().parents[1], help="another bundle's folder"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="label the golden pages and compare with the exported answers"
+    )
     wished = parser.parse_args()
     started = time.perf_counter()
     try:
@@ -42,7 +49,10 @@ def main() -> int:
         for line in differences:
             print(line, file=sys.stderr)
         said = f"{len(differences)} answers differ" if differences else f"{count} golden pages are labelled as exported"
-        print(f"{labeler.family} {labeler.version}: {said}, {time.perf_counter() - started:.1f} s with loading", file=sys.stderr)
+        print(
+            f"{labeler.family} {labeler.version}: {said}, {time.perf_counter() - started:.1f} s with loading",
+            file=sys.stderr,
+        )
     return 1 if differences else 0
 
 

@@ -26,7 +26,6 @@ from .trees import Trees
 
 BATCH_SEGMENTS = 20_000
 """Pages are read in batches of about this many segments, so memory stays flat however many pages come."""
-
 SIMILARITY_NAMES = ("to_last_long", "to_next_long", "to_first_long", "to_long_centroid")
 _PARTS = ("words", "chars", "neighbours", "scaler", "linear", "topic_words", "topic_linear")
 
@@ -47,7 +46,8 @@ class Baseline:
         before: How many preceding neighbours are read.
         after: How many following neighbours are read.
         numbers: Whether the first reading is given shape, place, likeness, signs of captions and similarity.
-        captions: Whether signs of captions are among the numbers; bundles made before them say nothing of it, and read without.
+        captions: Whether signs of captions are among the numbers; bundles made before them say nothing of it, and read
+            without.
         reach: How many neighbours to each side the second reading looks at.
         topics: Topic names in the order of the scores.
     """
@@ -74,7 +74,9 @@ class Baseline:
 
         parts = skops.io.load(folder / "model.skops", trusted=[])
         second = Trees.load(folder / "trees.npz") if manifest["baseline"]["reach"] else None
-        return cls(**parts, second=second, **{"captions": False, **manifest["baseline"]}, topics=tuple(manifest["topics"]))
+        return cls(
+            **parts, second=second, **{"captions": False, **manifest["baseline"]}, topics=tuple(manifest["topics"])
+        )
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Stores the parts in `folder` and returns what the manifest must say of them."""
@@ -112,7 +114,8 @@ class Baseline:
             pages: Cleaned segments, page by page.
 
         Returns:
-            Features whose numbers are left out, and shape, place, likeness, signs of captions and similarity, `[segments, numbers]`.
+            Features whose numbers are left out, and shape, place, likeness, signs of captions and similarity,
+            `[segments, numbers]`.
         """
         places: dict[str, int] = {}
         place = np.array([places.setdefault(text, len(places)) for page in pages for text in page], np.int64)
@@ -121,8 +124,12 @@ class Baseline:
         words, *around = transform_each(by_words, distinct)
         chars = self._table("chars").transform([ends(text) for text in distinct])
         signs = [captions(distinct)[place]] if self.captions else []
-        counted = np.hstack([np.concatenate([numbers(page) for page in pages]), *signs, similarity(pages, words[place])])
-        found = Features(words, chars, around[0] if around else None, place, None, [len(page) for page in pages], self.offsets)
+        counted = np.hstack(
+            [np.concatenate([numbers(page) for page in pages]), *signs, similarity(pages, words[place])]
+        )
+        found = Features(
+            words, chars, around[0] if around else None, place, None, [len(page) for page in pages], self.offsets
+        )
         return found, counted
 
     def features(self, pages: Sequence[Sequence[str]]) -> Features:
@@ -130,7 +137,8 @@ class Baseline:
         return self.with_numbers(*self.read(pages))
 
     def with_numbers(self, found: Features, counted: np.ndarray) -> Features:
-        """Features with the numbers of each segment and the shape of its neighbours, scaled, where the model reads them."""
+        """Features with the numbers of each segment and the shape of its neighbours, scaled, where the model reads
+        them."""
         if not self.numbers:
             return found
         scaled = (self.with_neighbours(counted, found.lengths) - self.scaler.mean_) / self.scaler.scale_
@@ -167,7 +175,8 @@ STORY_CHARS = 1_000_000
 """Of a story its topic is read from; what is longer is no news story."""
 SHAPES = len(SHAPE_NAMES)
 ENDS = (200, 100)
-"""Characters read by the character n-grams at a segment's beginning and end: where headlines, credits and calls stand."""
+"""Characters read by the character n-grams at a segment's beginning and end: where headlines, credits and calls
+stand."""
 
 
 def ends(text: str) -> str:
@@ -186,7 +195,8 @@ def coefficients(linear: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_reading(linear: Any, features: Features, known: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """State probabilities `[segments, 4]` by a logistic regression; `known` are its `coefficients`, where they are at hand."""
+    """State probabilities `[segments, 4]` by a logistic regression; `known` are its `coefficients`, where they are at
+    hand."""
     weights, intercepts = known or coefficients(linear)
     return all_states(softmax(features.dot(weights) + intercepts), linear.classes_)
 
@@ -208,8 +218,9 @@ def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[i
         reach: Neighbours to each side.
 
     Returns:
-        float32 `[segments, features]`: own states (log), numbers, neighbours' states, expected number of segments in each
-        state before and after on the page (log), where the main story seems to be, shapes of the nearest neighbours.
+        float32 `[segments, features]`: own states (log), numbers, neighbours' states, expected number of segments in
+        each state before and after on the page (log), where the main story seems to be, shapes of the nearest
+        neighbours.
     """
     around = [shifted(states, offset, lengths) for offset in range(-reach, reach + 1) if offset]
     before, after = np.zeros_like(states), np.zeros_like(states)
@@ -224,8 +235,12 @@ def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[i
             context[where] = page_context(states[where], np.expm1(numbers[where, 0] * 6))
         start += length
     own = np.log(np.clip(states, 1e-4, 1))
-    shapes = [shifted(numbers[:, :SHAPES], offset, lengths) for offset in range(-SHAPES_AROUND, SHAPES_AROUND + 1) if offset]
-    return np.hstack([own, numbers, *around, np.log1p(before), np.log1p(np.maximum(after, 0)), context, *shapes]).astype(np.float32)
+    shapes = [
+        shifted(numbers[:, :SHAPES], offset, lengths) for offset in range(-SHAPES_AROUND, SHAPES_AROUND + 1) if offset
+    ]
+    return np.hstack(
+        [own, numbers, *around, np.log1p(before), np.log1p(np.maximum(after, 0)), context, *shapes]
+    ).astype(np.float32)
 
 
 SHAPES_AROUND = 2
@@ -243,8 +258,9 @@ def page_context(states: np.ndarray, words: np.ndarray) -> np.ndarray:
         words: `[n]` words of each segment.
 
     Returns:
-        `[n, CONTEXT]`: share of the main story's expected words that lie before, all of them (log), mean of main, boilerplate and related
-        over the 9 segments around, of main and related over 31, signed distance to where main is densest (log), segments (log).
+        `[n, CONTEXT]`: share of the main story's expected words that lie before, all of them (log), mean of main,
+        boilerplate and related over the 9 segments around, of main and related over 31, signed distance to where main
+        is densest (log), segments (log).
     """
     n = len(states)
     main_words = states[:, MAIN] * words
@@ -297,11 +313,13 @@ def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarr
 
 
 DENSE = 4_000_000
-"""A page of so many cells, segments by distinct words, is multiplied as a dense matrix; a larger one as a sparse matrix, which takes longer."""
+"""A page of so many cells, segments by distinct words, is multiplied as a dense matrix; a larger one as a sparse
+matrix, which takes longer."""
 
 
 def _dots(own: sp.csr_matrix, last: np.ndarray, following: np.ndarray, long: np.ndarray) -> np.ndarray:
-    """Products of each of a page's rows with its `last` and `following` one, the first long one and the direction of the long ones' mean, `[n, 4]`."""
+    """Products of each of a page's rows with its `last` and `following` one, the first long one and the direction of
+    the long ones' mean, `[n, 4]`."""
     columns, place = np.unique(own.indices, return_inverse=True)
     if own.shape[0] * len(columns) > DENSE:
         centroid = np.asarray(own[long].mean(axis=0)).ravel()
@@ -312,7 +330,9 @@ def _dots(own: sp.csr_matrix, last: np.ndarray, following: np.ndarray, long: np.
     dense[np.repeat(np.arange(own.shape[0]), np.diff(own.indptr)), place] = own.data
     centroid = dense[long].mean(axis=0)
     pairs = [np.einsum("ij,ij->i", dense, dense[other]) for other in (last, following)]
-    return np.stack([*pairs, dense @ dense[long[0]], dense @ (centroid / max(float(np.linalg.norm(centroid)), 1e-9))], axis=1)
+    return np.stack(
+        [*pairs, dense @ dense[long[0]], dense @ (centroid / max(float(np.linalg.norm(centroid)), 1e-9))], axis=1
+    )
 
 
 def _batches(pages: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:

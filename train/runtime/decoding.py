@@ -17,7 +17,9 @@ from .text import ROLES
 
 STATES = ("main", "boilerplate", "related-begins", "related-goes-on")
 MAIN, BOILERPLATE, BEGINS, GOES_ON = range(4)
-_ROLE_OF_STATE = np.array([ROLES.index("main"), ROLES.index("boilerplate"), ROLES.index("related"), ROLES.index("related")])
+_ROLE_OF_STATE = np.array(
+    [ROLES.index("main"), ROLES.index("boilerplate"), ROLES.index("related"), ROLES.index("related")]
+)
 _TINY = 1e-9
 
 
@@ -135,7 +137,8 @@ def read_stories(posterior: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
     """Roles and story numbers of one page.
 
     Story 0 is the main story; related items are numbered 1, 2, … in page order. A related segment starts a new story
-    when none is open or its `begins` posterior is the higher one; else it goes on with the last, also across boilerplate.
+    when none is open or its `begins` posterior is the higher one; else it goes on with the last, also across
+    boilerplate.
 
     Returns:
         `[n]` role indices, and n story numbers (None for boilerplate).

@@ -16,10 +16,9 @@ from .page_features import NUMBER_NAMES, numbers
 BATCH_TOKENS = 1024
 SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
 PAGE_FILE = "page.onnx"
-
 COUNTED_NAMES = (*NUMBER_NAMES, *CAPTION_NAMES)
-"""What the page network is told of a segment beside its vector. New names go to the end: older bundles read the first ones alone."""
-
+"""What the page network is told of a segment beside its vector. New names go to the end: older bundles read the first
+ones alone."""
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Read = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -62,14 +61,15 @@ class Encoder:
     """The encoder behind any engine.
 
     Args:
-        embed: Maps token ids and attention mask, int64 `[batch, length]`, to vectors float32 `[batch, width]`; with topics, to
-            `[batch, width + topics]`, of which the last are topic logits.
-        read: Maps a page's vectors float32 `[n, width]` and numbers float32 `[n, features]` to state probabilities `[n, 4]`.
+        embed: Maps token ids and attention mask, int64 `[batch, length]`, to vectors float32 `[batch, width]`; with
+            topics, to `[batch, width + topics]`, of which the last are topic logits.
+        read: Maps a page's vectors float32 `[n, width]` and numbers float32 `[n, features]` to state probabilities `[n,
+            4]`.
         tokenizer: A `tokenizers.Tokenizer`.
         plan: How segments become tokens.
         topics: Topic names in the order of the scores; empty without topics.
-        page_by_page: Never read two pages in one batch. int8 activations share a scale within a batch, so that its other pages would sway a
-            page's answer.
+        page_by_page: Never read two pages in one batch. int8 activations share a scale within a batch, so that its
+            other pages would sway a page's answer.
     """
 
     embed: Embed
@@ -81,8 +81,12 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
-        """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads` defaults to the cores at hand."""
-        segments, page = (onnx_session(folder / name, threads) for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE))
+        """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads`
+        defaults to the cores at hand."""
+        segments, page = (
+            onnx_session(folder / name, threads)
+            for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE)
+        )
 
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
             return np.asarray(segments.run(None, {"input_ids": ids, "attention_mask": mask})[0])
@@ -91,7 +95,9 @@ class Encoder:
         known = next(int(given.shape[-1]) for given in page.get_inputs() if given.name == "numbers")
 
         def read(vectors: np.ndarray, page_numbers: np.ndarray) -> np.ndarray:
-            return np.asarray(page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None, :, :known]})[0][0])
+            return np.asarray(
+                page.run(None, {"vectors": vectors[None], "numbers": page_numbers[None, :, :known]})[0][0]
+            )
 
         tokenizer, plan = load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"])
         return cls(embed, read, tokenizer, plan, tuple(manifest["topics"]), int8)
@@ -103,7 +109,8 @@ class Encoder:
             pages: Cleaned segments, page by page.
 
         Returns:
-            State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without topics).
+            State probabilities `[n, 4]` page by page, and topic logits `[n, topics]` page by page (None without
+            topics).
         """
         if self.page_by_page and len(pages) > 1:
             return self._one_by_one(pages)
@@ -133,7 +140,8 @@ class Encoder:
 
 
 def counted(texts: Sequence[str]) -> np.ndarray:
-    """What can be counted about the segments of one page, and what tells captions; float32 `[len(texts), len(COUNTED_NAMES)]`."""
+    """What can be counted about the segments of one page, and what tells captions; float32 `[len(texts),
+    len(COUNTED_NAMES)]`."""
     return np.hstack([numbers(texts), captions(texts)])
 
 

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 class Features:
     """A matrix `[segments, features]` that is never built: words, characters, the words of each neighbour, numbers.
 
-    A text that several segments hold is one row of the sparse parts. A neighbour's words are its own row, seen from elsewhere: their product
-    with the coefficients of an offset is computed where they stand, and its few columns are shifted.
+    A text that several segments hold is one row of the sparse parts. A neighbour's words are its own row, seen from
+    elsewhere: their product with the coefficients of an offset is computed where they stand, and its few columns are
+        shifted.
 
     Args:
         words: TF-IDF of words, CSR float32 `[texts, words]`.
@@ -82,7 +83,11 @@ class Features:
     def of_pages(self, kept: Sequence[int] | np.ndarray) -> Features:
         """The rows of some pages, in order."""
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        rows = np.concatenate([np.arange(starts[page], starts[page + 1]) for page in kept]) if len(kept) else np.zeros(0, np.int64)
+        rows = (
+            np.concatenate([np.arange(starts[page], starts[page + 1]) for page in kept])
+            if len(kept)
+            else np.zeros(0, np.int64)
+        )
         texts, place = np.unique(self.place[rows], return_inverse=True)
         return Features(
             self.words[texts],
@@ -100,10 +105,13 @@ class Features:
 
     @cached_property
     def _transposed(self) -> tuple[Any, Any, Any, Any]:
-        """Each part turned over, which makes its product walk along memory; and the matrix that sums segments by text."""
+        """Each part turned over, which makes its product walk along memory; and the matrix that sums segments by
+        text."""
         parts = (None if part is None else part.T.tocsr() for part in (self.words, self.chars, self.around))
         total = len(self.place)
-        gather = sp.csr_matrix((np.ones(total, np.float32), (self.place, np.arange(total))), shape=(self.words.shape[0], total))
+        gather = sp.csr_matrix(
+            (np.ones(total, np.float32), (self.place, np.arange(total))), shape=(self.words.shape[0], total)
+        )
         return (*parts, gather)
 
 
@@ -123,5 +131,7 @@ def shifted(rows: Any, offset: int, lengths: Sequence[int]) -> Any:
         answer = np.zeros_like(rows)
         answer[inside] = rows[source[inside]]
         return answer
-    pick = sp.csr_matrix((np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total))
+    pick = sp.csr_matrix(
+        (np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total)
+    )
     return pick @ rows

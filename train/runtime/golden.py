@@ -53,5 +53,7 @@ def _unlike(found: Any, wanted: Any, where: str) -> list[str]:
     if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
         return [line for key in wanted for line in _unlike(found[key], wanted[key], f"{where}/{key}" if where else key)]
     if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        return [line for i, (a, b) in enumerate(zip(found, wanted, strict=True)) for line in _unlike(a, b, f"{where}/{i}")]
+        return [
+            line for i, (a, b) in enumerate(zip(found, wanted, strict=True)) for line in _unlike(a, b, f"{where}/{i}")
+        ]
     return [] if found == wanted else [f"{where}: {found!r:.80}, exported as {wanted!r:.80}"]

@@ -86,7 +86,8 @@ class Labeler:
         Args:
             folder: The bundle.
             threads: Of an encoder; the cores at hand by default.
-            precision: `float32` passes over the int8 weights that a bundle may have; answers then differ a little from the golden ones.
+            precision: `float32` passes over the int8 weights that a bundle may have; answers then differ a little from
+                the golden ones.
 
         Raises:
             BundleError: Something is missing, changed, outside the folder or of another version.
@@ -98,7 +99,9 @@ class Labeler:
         calibration = Calibration.from_json(manifest.get("calibration"))
         topics = tuple(manifest["topics"])
         known = manifest.get("topic_word_limit", 1)  # older bundles of this schema do not say
-        return cls(reader, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known)
+        return cls(
+            reader, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known
+        )
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
@@ -106,7 +109,10 @@ class Labeler:
 
     def _score(self, cleaned: list[list[str]]) -> list[Scores]:
         local, topics = self.reader.states(cleaned)
-        return [Scores(states, self.decoder.posterior(states), None if topics is None else topics[i]) for i, states in enumerate(local)]
+        return [
+            Scores(states, self.decoder.posterior(states), None if topics is None else topics[i])
+            for i, states in enumerate(local)
+        ]
 
     def label(self, pages: Iterable[tuple[str, Sequence[str]]], *, unsure: bool = False) -> Iterator[dict[str, Any]]:
         """Labels pages, a batch at a time, in the order they come.
@@ -134,10 +140,14 @@ class Labeler:
             scores = self._score(cleaned)
             stories = [read_stories(s.posterior) for s in scores]
             topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
-            for (page_id, _), page, score, (roles, numbers), topic in zip(batch, texts, scores, stories, topics, strict=True):
+            for (page_id, _), page, score, (roles, numbers), topic in zip(
+                batch, texts, scores, stories, topics, strict=True
+            ):
                 yield Reading(page_id, page, score, roles, numbers, topic)
 
-    def story_topics(self, pages: Sequence[Sequence[str]], stories: Sequence[Sequence[int | None]]) -> list[dict[int, np.ndarray]]:
+    def story_topics(
+        self, pages: Sequence[Sequence[str]], stories: Sequence[Sequence[int | None]]
+    ) -> list[dict[int, np.ndarray]]:
         """Topic probabilities of given stories, page by page; empty for a model without topics.
 
         Args:
@@ -149,18 +159,25 @@ class Labeler:
         found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
-    def _topics(self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]) -> list[dict[int, np.ndarray]]:
+    def _topics(
+        self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]
+    ) -> list[dict[int, np.ndarray]]:
         """Topic probabilities of every story, page by page."""
         if not self.topics:
             return [{} for _ in pages]
         segments_of = [_segments_of(page_stories) for page_stories in stories]
         if isinstance(self.reader, StoryReader):
             whole = zip(pages, segments_of, strict=True)
-            texts = ["\n".join(page[i] for i in where) for page, page_stories in whole for where in page_stories.values()]
+            texts = [
+                "\n".join(page[i] for i in where) for page, page_stories in whole for where in page_stories.values()
+            ]
             rows = iter(self.reader.story_topics(texts))
             return [{story: next(rows) for story in page_stories} for page_stories in segments_of]
         return [
-            {story: softmax(np.average(np.asarray(s.topic_logits)[where], axis=0, weights=say[where])) for story, where in page.items()}
+            {
+                story: softmax(np.average(np.asarray(s.topic_logits)[where], axis=0, weights=say[where]))
+                for story, where in page.items()
+            }
             for s, page, say in zip(scores, segments_of, map(self._say, pages), strict=True)
         ]
 
@@ -171,7 +188,9 @@ class Labeler:
     def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
         by_role = self.calibration.roles(role_scores(reading.scores.posterior))
         segments = []
-        for text, role, row, story in zip(reading.texts, reading.roles.tolist(), by_role.round(6).tolist(), reading.stories, strict=True):
+        for text, role, row, story in zip(
+            reading.texts, reading.roles.tolist(), by_role.round(6).tolist(), reading.stories, strict=True
+        ):
             name, confidence = ROLES[role], row[role]
             scores = dict(zip(ROLES, row, strict=True))
             segment = {"text": text, "role": name, "confidence": confidence, "scores": scores, "story": story}

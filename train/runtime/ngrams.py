@@ -1,8 +1,8 @@
 """Word and character n-grams of many texts at once, with numpy instead of a Python loop over each text.
 
-Gives what scikit-learn's `TfidfVectorizer` gives (analyzers `word` and `char_wb`), several times faster: all texts are one array of
-code points, every n-gram is a substring of it, and a substring's hash follows from two prefix sums (Karp & Rabin 1987), so that no
-n-gram is ever a Python string. A vocabulary is looked up by these 64-bit hashes.
+Gives what scikit-learn's `TfidfVectorizer` gives (analyzers `word` and `char_wb`), several times faster: all texts are
+one array of code points, every n-gram is a substring of it, and a substring's hash follows from two prefix sums (Karp &
+Rabin 1987), so that no n-gram is ever a Python string. A vocabulary is looked up by these 64-bit hashes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Grams:
 
 
 class _Powers:
-    """Powers of BASE and of its inverse; both arrays change at once, and only grow: servers label in several threads."""
+    """Powers of BASE and of its inverse; both arrays change at once, and only grow: servers label in several
+    threads."""
 
     def __init__(self) -> None:
         self._both = (np.ones(1, np.uint64), np.ones(1, np.uint64))
@@ -53,7 +54,10 @@ class _Powers:
         if len(both[0]) < size:
             size = max(size, 2 * len(both[0]))
             with np.errstate(over="ignore"):
-                up, down = (np.concatenate([np.ones(1, np.uint64), np.cumprod(np.full(size - 1, f, np.uint64))]) for f in (BASE, INVERSE))
+                up, down = (
+                    np.concatenate([np.ones(1, np.uint64), np.cumprod(np.full(size - 1, f, np.uint64))])
+                    for f in (BASE, INVERSE)
+                )
             both = up, down
             if len(self._both[0]) < size:
                 self._both = both
@@ -70,17 +74,23 @@ class _Text:
         self.codes = code_points(text)
         self._up, self._down = _POWERS.at_least(len(self.codes) + 2)
         # Code point + 1: else a run of zeros would hash like none.
-        self._sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((self.codes.astype(np.uint64) + 1) * self._up[: len(self.codes)])])
+        self._sums = np.concatenate(
+            [np.zeros(1, np.uint64), np.cumsum((self.codes.astype(np.uint64) + 1) * self._up[: len(self.codes)])]
+        )
 
     def hashes(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Of the substrings from `starts` to before `ends`."""
         return np.asarray((self._sums[ends] - self._sums[starts]) * self._down[starts])
 
-    def joined(self, starts: np.ndarray, ends: np.ndarray, next_starts: np.ndarray, next_ends: np.ndarray) -> np.ndarray:
+    def joined(
+        self, starts: np.ndarray, ends: np.ndarray, next_starts: np.ndarray, next_ends: np.ndarray
+    ) -> np.ndarray:
         """Of two substrings with a space between them, wherever they stand."""
         length = ends - starts
         space = np.uint64(SPACE + 1) * self._up[length]
-        return np.asarray(self.hashes(starts, ends) + space + self.hashes(next_starts, next_ends) * self._up[length + 1])
+        return np.asarray(
+            self.hashes(starts, ends) + space + self.hashes(next_starts, next_ends) * self._up[length + 1]
+        )
 
 
 def word_grams(texts: Sequence[str], longest: int) -> Grams:
@@ -105,11 +115,13 @@ def char_grams(texts: Sequence[str], shortest: int, longest: int) -> tuple[Grams
     """Runs of characters within words, a space before and after each word taken as theirs.
 
     Returns:
-        The n-grams of the distinct words (their rows are words), and how often each text has each word, `[texts, words]`.
+        The n-grams of the distinct words (their rows are words), and how often each text has each word, `[texts,
+        words]`.
     """
     text = _Text("".join(f" {' '.join(text.lower().split())} \n" for text in texts))
     spaces = np.flatnonzero(text.codes == SPACE)
-    # Each word from the space before it to the one after it; between two spaces that stand together, or with a line end, is none.
+    # Each word from the space before it to the one after it; between two spaces that stand together, or with a line
+    # end, is none.
     opening, closing = spaces[:-1], spaces[1:] + 1
     inside = (closing - opening > 2) & (text.codes[opening + 1] != NEWLINE) if len(spaces) else np.zeros(0, bool)
     opening, closing = opening[inside], closing[inside]
@@ -184,7 +196,8 @@ class Vectoriser:
 
     @cached_property
     def _buckets(self) -> tuple[np.uint64, np.ndarray, np.ndarray, np.ndarray]:
-        """Terms by the upper bits of their mixed hashes, about four buckets a term: how far to shift, where each bucket begins, hashes, columns."""
+        """Terms by the upper bits of their mixed hashes, about four buckets a term: how far to shift, where each bucket
+        begins, hashes, columns."""
         bits = max(1, (4 * len(self.hashes)).bit_length())
         shift = np.uint64(64 - bits)
         mixed = self.hashes * _MIX
@@ -219,10 +232,13 @@ class Vectoriser:
 
 
 def transform_each(vectorisers: Sequence[Vectoriser], texts: Sequence[str]) -> list[sp.csr_matrix]:
-    """TF-IDF rows of the same texts by several vectorisers of words, or by one of characters: the texts are cut into n-grams once."""
+    """TF-IDF rows of the same texts by several vectorisers of words, or by one of characters: the texts are cut into
+    n-grams once."""
     first = vectorisers[0]
     longest = max(vectoriser.longest for vectoriser in vectorisers)
-    parts: list[list[sp.csr_matrix]] = [[sp.csr_matrix((0, len(v.idf)), dtype=np.float32) for v in vectorisers]] if not texts else []
+    parts: list[list[sp.csr_matrix]] = (
+        [[sp.csr_matrix((0, len(v.idf)), dtype=np.float32) for v in vectorisers]] if not texts else []
+    )
     for batch in batches(texts):
         grams, of_text = grams_of(batch, first.analyzer, first.shortest, longest)
         parts.append([vectoriser.weighted(len(batch), grams, of_text) for vectoriser in vectorisers])

@@ -9,7 +9,8 @@ from typing import Any
 INT8 = ".int8.onnx"
 """Ending of a network's int8 twin."""
 _SLOW = ("SkipLayerNormFusion", "BiasGeluFusion")
-"""What ONNX Runtime (1.23 to 1.32) makes slower on a CPU by fusing: the parts use all lanes of the processor, the wholes do not."""
+"""What ONNX Runtime (1.23 to 1.32) makes slower on a CPU by fusing: the parts use all lanes of the processor, the
+wholes do not."""
 CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -24,7 +25,8 @@ def load_tokenizer(path: Path) -> Any:
 
 
 def cores_at_hand() -> int:
-    """Threads that may work at once: `OMP_NUM_THREADS` where it is set, else the process' cores, or a container's share of them (cgroup v2)."""
+    """Threads that may work at once: `OMP_NUM_THREADS` where it is set, else the process' cores, or a container's share
+    of them (cgroup v2)."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
@@ -37,10 +39,13 @@ def cores_at_hand() -> int:
 
 
 def onnx_session(path: Path, threads: int | None) -> Any:
-    """An ONNX model on the CPU; `threads` defaults to the cores at hand. Idle threads sleep: spinning takes cores from whoever works beside."""
+    """An ONNX model on the CPU; `threads` defaults to the cores at hand. Idle threads sleep: spinning takes cores from
+    whoever works beside."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores_at_hand()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW))
+    return onnxruntime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
+    )

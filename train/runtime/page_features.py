@@ -1,4 +1,5 @@
-"""Numeric features of segments: their surface, their position on the page, their lexical overlap with its running text."""
+"""Numeric features of segments: their surface, their position on the page, their lexical overlap with its running
+text."""
 
 from __future__ import annotations
 
@@ -13,26 +14,35 @@ import numpy as np
 from .text import spaced_words
 
 _SENTENCE_ENDS = frozenset(".!?…\"”'’)")
-
-
 _QUOTE, _BRACKET = re.compile(r'["“”«»]'), re.compile(r"[\[\]{}<>]")
-
-
 SHAPE_NAMES = (
-    "log_words", "log_chars", "word_length", "digit_share", "capital_word_share", "all_capitals",
-    "ends_sentence", "starts_capital", "sentences", "has_colon", "has_bar", "has_quote", "has_bracket",
-)  # fmt: skip
-
-
+    "log_words",
+    "log_chars",
+    "word_length",
+    "digit_share",
+    "capital_word_share",
+    "all_capitals",
+    "ends_sentence",
+    "starts_capital",
+    "sentences",
+    "has_colon",
+    "has_bar",
+    "has_quote",
+    "has_bracket",
+)
 PLACE_NAMES = (
-    "segments_before", "words_before", "log_segments_before", "log_segments_after",
-    "since_long", "until_long", "long_words_before", "is_repeat", "repeats_later", "log_page_words",
-)  # fmt: skip
-
-
+    "segments_before",
+    "words_before",
+    "log_segments_before",
+    "log_segments_after",
+    "since_long",
+    "until_long",
+    "long_words_before",
+    "is_repeat",
+    "repeats_later",
+    "log_page_words",
+)
 LIKENESS_NAMES = ("like_before", "like_last", "like_next", "like_after", "like_first")
-
-
 LONG_WORDS = 20
 """A segment of that many words counts as running text when distances to running text are measured."""
 
@@ -65,7 +75,9 @@ def shape(texts: Sequence[str]) -> np.ndarray:
         [_QUOTE.search(text) is not None for text in texts],
         [_BRACKET.search(text) is not None for text in texts],
     )
-    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1).reshape(len(texts), len(SHAPE_NAMES))
+    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1).reshape(
+        len(texts), len(SHAPE_NAMES)
+    )
 
 
 def _counts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -151,21 +163,20 @@ def place(texts: Sequence[str]) -> np.ndarray:
 
 NEAR = 3
 """So many segments of running text to each side are "last" and "next"."""
-
-
 _TELLING = re.compile(r"\w{5,}")
 """Words of five letters or more tell what a text is about; shorter ones mostly hold it together."""
 
 
 def likeness(texts: Sequence[str]) -> np.ndarray:
-    """How many of a segment's telling words the running text around it uses: where that breaks off, another story begins.
+    """How many of a segment's telling words the running text around it uses: where that breaks off, another story
+    begins.
 
     Args:
         texts: Cleaned segments of one page, in page order.
 
     Returns:
-        float32 `[len(texts), len(LIKENESS_NAMES)]`: the share of the segment's telling words that all running text before it
-        uses, the last three long segments, the next three, all after it, and the page's first long segment.
+        float32 `[len(texts), len(LIKENESS_NAMES)]`: the share of the segment's telling words that all running text
+        before it uses, the last three long segments, the next three, all after it, and the page's first long segment.
     """
     n = len(texts)
     rows = np.zeros((n, len(LIKENESS_NAMES)), dtype=np.float32)
@@ -191,14 +202,21 @@ def likeness(texts: Sequence[str]) -> np.ndarray:
     in_first = np.zeros(len(ids), bool)
     in_first[word[long & (rank == 0)]] = True
     is_first = long & (rank == 0)
-    shared = (before >= 0, (before >= 0) & (before >= rank - NEAR), after < rank + long + NEAR, after < gap, in_first[word] & ~is_first)
+    shared = (
+        before >= 0,
+        (before >= 0) & (before >= rank - NEAR),
+        after < rank + long + NEAR,
+        after < gap,
+        in_first[word] & ~is_first,
+    )
     for column, found in enumerate(shared):
         rows[:, column] = np.bincount(segment[found], minlength=n) / np.maximum(own, 1)
     return rows
 
 
 def numbers(texts: Sequence[str]) -> np.ndarray:
-    """Everything countable about the segments of one page: shape, place, likeness; float32 `[len(texts), len(NUMBER_NAMES)]`."""
+    """Everything countable about the segments of one page: shape, place, likeness; float32 `[len(texts),
+    len(NUMBER_NAMES)]`."""
     return np.hstack([shape(texts), place(texts), likeness(texts)])
 
 

@@ -8,8 +8,6 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 
 FamilyName = Literal["baseline", "encoder"]
-
-
 FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
 """Kinds of models."""
 

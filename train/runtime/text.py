@@ -7,19 +7,11 @@ import unicodedata
 
 ROLES = ("main", "related", "boilerplate")
 """Fixed label order of every score vector in the project."""
-
-
 HEAD_CHARS, TAIL_CHARS = 4000, 1000
 """A longer segment is read by its two ends, which bounds time and memory for hostile pages."""
-
-
 CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]"
 """Characters nobody sees, as a regular expression."""
-
-
 _CONTROL = re.compile(CONTROL)
-
-
 _WORD = re.compile(r"\w+")
 
 

@@ -45,7 +45,10 @@ class Trees:
     def __post_init__(self) -> None:
         nodes = len(self.feature)
         indices = (self.left, self.right, self.roots)
-        inside = all(((i >= 0) & (i < nodes)).all() for i in indices) and ((self.feature >= 0) & (self.feature < self.features)).all()
+        inside = (
+            all(((i >= 0) & (i < nodes)).all() for i in indices)
+            and ((self.feature >= 0) & (self.feature < self.features)).all()
+        )
         if (
             not inside
             or not 0 <= self.depth <= 64
@@ -81,15 +84,18 @@ class Trees:
     def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The trees for reading all questions at once (QuickScorer; Lucchese et al. 2015, section 3).
 
-        The leaves of a tree are bits, the leftmost the lowest. A question answered with no strikes out the leaves to its left; the lowest bit that
-        remains is the leaf that a walk from the root would reach.
+        The leaves of a tree are bits, the leftmost the lowest. A question answered with no strikes out the leaves to
+        its left; the lowest bit that remains is the leaf that a walk from the root would reach.
 
         Returns:
-            Features `[questions * trees]`, thresholds float32 `[questions * trees, 1]` (rounded down: rows are float32, so that no answer
-            changes), masks `[questions, trees, 1]` and values `[trees, leaves]`.
+            Features `[questions * trees]`, thresholds float32 `[questions * trees, 1]` (rounded down: rows are float32,
+            so that no answer changes), masks `[questions, trees, 1]` and values `[trees, leaves]`.
         """
         trees = [self._leaves_and_questions(int(root)) for root in self.roots.ravel()]
-        most_leaves, most_questions = max(len(leaves) for leaves, _ in trees), max(1, *(len(asked) for _, asked in trees))
+        most_leaves, most_questions = (
+            max(len(leaves) for leaves, _ in trees),
+            max(1, *(len(asked) for _, asked in trees)),
+        )
         shape = (most_questions, len(trees))
         kind = np.uint16 if most_leaves <= 16 else np.uint64
         feature, threshold = np.zeros(shape, np.int64), np.full(shape, np.inf, np.float32)
@@ -128,7 +134,9 @@ class Trees:
     def write(self, path: Path) -> None:
         """Stores the arrays as `.npz`."""
         with path.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _ARRAYS}, sizes=np.array([self.depth, self.features]))
+            np.savez(
+                file, **{name: getattr(self, name) for name in _ARRAYS}, sizes=np.array([self.depth, self.features])
+            )
 
     @classmethod
     def load(cls, path: Path) -> Trees:

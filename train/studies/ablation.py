@@ -57,17 +57,23 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
     found = read_yaml(path, "ablation", "configs/ablations/*.yaml", rule="plan")
     rows: Any = found.get("rows") if isinstance(found, dict) else None
     good = isinstance(rows, dict) and rows and isinstance(found.get("base"), str) and set(found) == {"base", "rows"}
-    good = good and all(isinstance(value, list) and all(isinstance(v, str) and "=" in v for v in value) for value in rows.values())
+    good = good and all(
+        isinstance(value, list) and all(isinstance(v, str) and "=" in v for v in value) for value in rows.values()
+    )
     if not good or set(rows) & set(FLOORS):
         raise InputError(
             "something else than an ablation",
             expected=f"base: CONFIG and rows: NAME: [key=value, …], no row called {' or '.join(FLOORS)}",
-            remedy="see configs/ablations/baseline.yaml", path=path, rule="bad-plan",
-        )  # fmt: skip
+            remedy="see configs/ablations/baseline.yaml",
+            path=path,
+            rule="bad-plan",
+        )
     return path.parent / found["base"], rows
 
 
-def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = USUAL_FOLDS, only: str | None = None) -> list[Row]:
+def ablate(
+    plan: Path, overrides: Sequence[str], output: Path, *, count: int = USUAL_FOLDS, only: str | None = None
+) -> list[Row]:
     """Cross-validates every row; rows that are done are not done again.
 
     Args:
@@ -82,7 +88,13 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = U
     """
     base, rows = read_plan(plan)
     if only is not None and only not in rows:
-        raise InputError(f"no row {only!r}", expected=f"one of {', '.join(rows)}", remedy="name one of them", path=plan, rule="no-row")
+        raise InputError(
+            f"no row {only!r}",
+            expected=f"one of {', '.join(rows)}",
+            remedy="name one of them",
+            path=plan,
+            rule="no-row",
+        )
     # All configs are read before hours go into the first of them.
     configs = {name: load_config(base, [*own, *overrides]) for name, own in rows.items()}
     first = next(iter(configs.values()))
@@ -105,11 +117,13 @@ def ablate(plan: Path, overrides: Sequence[str], output: Path, *, count: int = U
         answer.append(Row(name, evaluate(pages, records, **settings), better, minutes))
     for name, floor in zip(FLOORS, (_majority(pages, first, count), rule_records(pages)), strict=True):
         answer.append(Row(name, evaluate(pages, floor, **settings), gain(pages, floor, compared, **settings), 0.0))
-    facts = (f"{count} folds by site", f"{len(pages)} pages of {answer[0].scores.n_sites} sites", f"corpus sha256 `{digest[:12]}`")
-    write_text(
-        output / "table.md",
-        f"{markdown(answer)}\n{note('ablate', plan.as_posix(), overrides, *facts, ROW=only or '', FOLDS=folds_said(count))}",
+    facts = (
+        f"{count} folds by site",
+        f"{len(pages)} pages of {answer[0].scores.n_sites} sites",
+        f"corpus sha256 `{digest[:12]}`",
     )
+    told = note("ablate", plan.as_posix(), overrides, *facts, ROW=only or "", FOLDS=folds_said(count))
+    write_text(output / "table.md", f"{markdown(answer)}\n{told}")
     return answer
 
 
@@ -131,7 +145,9 @@ def _row(name: str, config: Config, folder: Path, count: int) -> tuple[list[dict
 
 def _majority(pages: Sequence[Page], config: Config, count: int) -> list[dict[str, Any]]:
     corpus = config.corpus
-    splits = make_folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
+    splits = make_folds(
+        list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
+    )
     by_id: dict[str, dict[str, Any]] = {}
     for split in splits:
         parts = split.select(pages)

@@ -1,4 +1,5 @@
-"""Runs side by side on the same test pages: scores, paired differences with intervals over sites, which pages changed, what each cost."""
+"""Runs side by side on the same test pages: scores, paired differences with intervals over sites, which pages changed,
+what each cost."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
         InputError: Fewer than two runs, or they are not of the same corpus and split.
     """
     if len(folders) < 2:
-        raise InputError(f"{len(folders)} run", expected="two or more", remedy="name their output folders", rule="too-few-runs")
+        raise InputError(
+            f"{len(folders)} run", expected="two or more", remedy="name their output folders", rule="too-few-runs"
+        )
     outcomes = [read_outcome(folder) for folder in folders]
     first = outcomes[0]
     for outcome in outcomes[1:]:
@@ -40,8 +43,10 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
             raise InputError(
                 f"corpus/split {outcome.corpus_sha256[:12]}/{outcome.split_sha256[:12]}",
                 expected=f"those of {first.output}: {first.corpus_sha256[:12]}/{first.split_sha256[:12]}",
-                remedy="compare runs of the same pages: train one again with the other's corpus section", path=outcome.output, rule="other-pages",
-            )  # fmt: skip
+                remedy="compare runs of the same pages: train one again with the other's corpus section",
+                path=outcome.output,
+                rule="other-pages",
+            )
     pages = part_of_run(folders[0], "test", corpus, sha256=first.corpus_sha256)
     records, scores = [], []
     for folder in folders:
@@ -76,4 +81,8 @@ def _changes(pages: Sequence[Page], records: Sequence[Sequence[Mapping[str, Any]
 
 def attach_comparison(path: Path, compared: Compared) -> int:
     """Adds the page to the MLflow runs that are compared; returns how many have one."""
-    return sum(attach(run_id, path, "comparison", ". ".join(verdicts(compared))) for run_id in compared.run_ids if run_id is not None)
+    return sum(
+        attach(run_id, path, "comparison", ". ".join(verdicts(compared)))
+        for run_id in compared.run_ids
+        if run_id is not None
+    )

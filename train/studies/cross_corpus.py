@@ -1,7 +1,7 @@
 """`make transfer`: trained on one corpus, tested on another; every pair, and all corpora together.
 
-On the diagonal, and where training mixes corpora, the tested corpus is cross-validated. Nothing is learnt from a site that
-is tested, nor from a page that shares a passage with a tested one, whichever corpus it comes from.
+On the diagonal, and where training mixes corpora, the tested corpus is cross-validated. Nothing is learnt from a site
+that is tested, nor from a page that shares a passage with a tested one, whichever corpus it comes from.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ from train.training.crossval import Lesson, label_unseen, out_of_fold
 from train.training.fingerprint import run_fingerprint
 
 MIXED = "all"
-
-
 LEAST_PAGES = 10
 
 
@@ -51,9 +49,16 @@ class Cell:
 
 
 def transfer(
-    config: Config, name: str, corpora: Mapping[str, str], output: Path, *, count: int = USUAL_FOLDS, overrides: Sequence[str] = ()
+    config: Config,
+    name: str,
+    corpora: Mapping[str, str],
+    output: Path,
+    *,
+    count: int = USUAL_FOLDS,
+    overrides: Sequence[str] = (),
 ) -> list[Cell]:
-    """Scores every pair of corpora, and training on all of them; one MLflow run. Pairs that are done are not done again.
+    """Scores every pair of corpora, and training on all of them; one MLflow run. Pairs that are done are not done
+    again.
 
     Args:
         config: The model to train.
@@ -68,9 +73,11 @@ def transfer(
     """
     if len(corpora) < 2 or MIXED in corpora:
         raise InputError(
-            f"corpora {', '.join(corpora) or 'none'}", expected=f"two or more NAME=PATH, none called {MIXED}",
-            remedy='CORPORA="ours=a.jsonl theirs=b.jsonl"', rule="bad-corpora",
-        )  # fmt: skip
+            f"corpora {', '.join(corpora) or 'none'}",
+            expected=f"two or more NAME=PATH, none called {MIXED}",
+            remedy='CORPORA="ours=a.jsonl theirs=b.jsonl"',
+            rule="bad-corpora",
+        )
     configs = {key: replace(config, corpus=replace(config.corpus, path=path)) for key, path in corpora.items()}
     pages: dict[str, list[Page]] = {}
     for key, one in configs.items():
@@ -85,16 +92,26 @@ def transfer(
                 work = output / f"{trained}-to-{tested}"
                 records = _pair(configs[tested], pages, digests, trained, tested, work, count)
                 scores = evaluate(
-                    pages[tested], records, bootstrap_samples=config.evaluation.bootstrap_samples,
-                    confidence=config.evaluation.confidence, seed=config.seed,
-                )  # fmt: skip
+                    pages[tested],
+                    records,
+                    bootstrap_samples=config.evaluation.bootstrap_samples,
+                    confidence=config.evaluation.confidence,
+                    seed=config.seed,
+                )
                 cells_.append(Cell(trained, tested, scores))
                 tracker.metrics(scores.metrics(f"transfer/{trained}-to-{tested}"))
         found_json = [{"trained_on": c.trained_on, "tested_on": c.tested_on, **c.scores.to_json()} for c in cells_]
         write_json(output / "transfer.json", {"config": name, "corpora": digests, "pairs": found_json})
         given = " ".join(f"{key}={path}" for key, path in corpora.items())
         hashes = ", ".join(f"{key} `{value[:12]}`" for key, value in digests.items())
-        said = note("transfer", f"configs/{name}.yaml", overrides, f"corpus sha256 {hashes}", CORPORA=given, FOLDS=folds_said(count))
+        said = note(
+            "transfer",
+            f"configs/{name}.yaml",
+            overrides,
+            f"corpus sha256 {hashes}",
+            CORPORA=given,
+            FOLDS=folds_said(count),
+        )
         write_text(output / "table.md", f"{markdown(cells_)}\n{said}")
         for file in ("transfer.json", "table.md"):
             tracker.file(output / file)
@@ -102,7 +119,13 @@ def transfer(
 
 
 def _pair(
-    config: Config, pages: Mapping[str, list[Page]], digests: Mapping[str, str], trained: str, tested: str, work: Path, count: int
+    config: Config,
+    pages: Mapping[str, list[Page]],
+    digests: Mapping[str, str],
+    trained: str,
+    tested: str,
+    work: Path,
+    count: int,
 ) -> list[dict[str, Any]]:
     console.print(f"trained on {trained}, tested on {tested}", markup=False)
     if trained == tested:
@@ -124,11 +147,16 @@ def _pair(
     if len(learnt) < LEAST_PAGES:
         raise InputError(
             f"{len(learnt)} of {len(pages[trained])} pages of {trained} are of sites and stories that {tested} has not",
-            expected=f"at least {LEAST_PAGES}", remedy="give corpora of different sites", rule="bad-corpora",
-        )  # fmt: skip
+            expected=f"at least {LEAST_PAGES}",
+            remedy="give corpora of different sites",
+            rule="bad-corpora",
+        )
     corpus = config.corpus
     split = split_by_site(
-        list(all_facts(learnt)), validation_share=corpus.validation_share, test_share=corpus.validation_share, seed=corpus.split_seed
+        list(all_facts(learnt)),
+        validation_share=corpus.validation_share,
+        test_share=corpus.validation_share,
+        seed=corpus.split_seed,
     )
     parts = split.select(learnt)
     # There are enough pages to test on in the other corpus: these may teach.
@@ -144,7 +172,9 @@ def _apart(pages: Sequence[Page], unseen: Sequence[Page]) -> list[Page]:
     passages = np.unique(np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(unseen))]))
     facts = all_facts(pages)
     return [
-        page for page, fact in zip(pages, facts, strict=True) if not sites & site_names(page) and not np.isin(fact.passages, passages).any()
+        page
+        for page, fact in zip(pages, facts, strict=True)
+        if not sites & site_names(page) and not np.isin(fact.passages, passages).any()
     ]
 
 

@@ -1,8 +1,8 @@
 """`make beside`: the main text of a model that reads flat text, beside extractors that read the HTML of the same pages.
 
-Corpora of benchmarks give each page's HTML and the text of its main story. Scores are those of the article-extraction-benchmark: 4-gram
-shingles, mean precision and recall over pages, F1 of the means. Gold texts of some benchmarks hold the headline and others do not: lines
-that say what the page is called are left out on all sides.
+Corpora of benchmarks give each page's HTML and the text of its main story. Scores are those of the
+article-extraction-benchmark: 4-gram shingles, mean precision and recall over pages, F1 of the means. Gold texts of some
+benchmarks hold the headline and others do not: lines that say what the page is called are left out on all sides.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Ours(Protocol):
 
 
 class OfModel:
-    """A model labels the blocks of each page's HTML; sites that it has learnt from are left out, and pages whose site is not known.
+    """A model labels the blocks of each page's HTML; sites that it has learnt from are left out, and pages whose site
+    is not known.
 
     Args:
         model: A run's output folder or its bundle; of another bundle or a URI is not known what it learnt from.
@@ -102,7 +103,13 @@ class OfModel:
         if self._known is None:
             return None
         site = site_of(url or "")
-        return "without an address" if not site else "of sites that the model has learnt from" if site in self._known else None
+        return (
+            "without an address"
+            if not site
+            else "of sites that the model has learnt from"
+            if site in self._known
+            else None
+        )
 
     def language(self, page_id: str, url: str | None) -> str | None:
         """See `Ours`."""
@@ -131,7 +138,11 @@ class OfRecords:
         self._texts: dict[str, str] = {}
         if not records.is_file():
             raise InputError(
-                "no such file", expected="records, .jsonl or .jsonl.gz", remedy="run `make crossval` first", path=records, rule="no-file"
+                "no such file",
+                expected="records, .jsonl or .jsonl.gz",
+                remedy="run `make crossval` first",
+                path=records,
+                rule="no-file",
             )
         for line, record in jsonl.lines(records):
             if isinstance(record, InputError):
@@ -139,15 +150,23 @@ class OfRecords:
             told = _told(record)
             if told is None:
                 raise InputError(
-                    "no record of a page", expected='{"page_id": …, "segments": [{"text": …, "role": …}]}',
-                    remedy="name what `predict` or `make crossval` wrote", path=records, line=line, rule="bad-record",
-                )  # fmt: skip
+                    "no record of a page",
+                    expected='{"page_id": …, "segments": [{"text": …, "role": …}]}',
+                    remedy="name what `predict` or `make crossval` wrote",
+                    path=records,
+                    line=line,
+                    rule="bad-record",
+                )
             page_id, text = told
             if page_id in self._texts:
                 raise InputError(
-                    f"a second record of page {page_id!r}", expected="one a page", remedy="remove one", path=records, line=line,
+                    f"a second record of page {page_id!r}",
+                    expected="one a page",
+                    remedy="remove one",
+                    path=records,
+                    line=line,
                     rule="duplicate-page",
-                )  # fmt: skip
+                )
             self._texts[page_id] = text
         known = [page for page in Corpus(pages) if page.page_id in self._texts] if pages else []
         self._by_url = {page.url: page.page_id for page in known if page.url}
@@ -187,14 +206,16 @@ def beside(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Path:
-    """Scores a model and every installed extractor on the same pages, and writes `table.md`, `scores.json` and `pages.jsonl`.
+    """Scores a model and every installed extractor on the same pages, and writes `table.md`, `scores.json` and
+    `pages.jsonl`.
 
     Args:
         corpus: `aeb:FOLDER`, `wcxb:FOLDER` or `cleaneval:FOLDER`.
         ours: What reads flat text.
         output: The folder to write to.
         variables: Of the make command, for the table's note.
-        language: Compare the pages of this language alone, two letters; of the corpus of the records, else as the page says.
+        language: Compare the pages of this language alone, two letters; of the corpus of the records, else as the page
+            says.
         samples: Bootstrap resamples of sites.
         confidence: Level of the intervals.
         seed: Of the bootstrap.
@@ -215,9 +236,12 @@ def beside(
     if not pages:
         reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
         raise InputError(
-            f"no page to compare: {reasons or 'the corpus is empty'}", expected="pages of sites that the model has not seen",
-            remedy="name another corpus, or records and the corpus they are of", path=corpus, rule="empty-corpus",
-        )  # fmt: skip
+            f"no page to compare: {reasons or 'the corpus is empty'}",
+            expected="pages of sites that the model has not seen",
+            remedy="name another corpus, or records and the corpus they are of",
+            path=corpus,
+            rule="empty-corpus",
+        )
     answers = track(ours.main_texts(pages), "labelling pages", total=len(pages))
     own = [text_events(page.gold, without_titles(text, page.titles)) for page, text in zip(pages, answers, strict=True)]
     events = np.array([[mine, *page.events] for page, mine in zip(pages, own, strict=True)])
@@ -230,25 +254,41 @@ def beside(
     n_sites, sha256 = len(set(sites)), digest(corpus)
     write_json(
         output / "scores.json",
-        {"corpus": corpus, "corpus_sha256": sha256, "n_pages": len(pages), "n_sites": n_sites, "left_out": dict(left_out),
-         "not_installed": missing, "not_checked": ours.unknown, "confidence": confidence, "contenders": scores},
-    )  # fmt: skip
+        {
+            "corpus": corpus,
+            "corpus_sha256": sha256,
+            "n_pages": len(pages),
+            "n_sites": n_sites,
+            "left_out": dict(left_out),
+            "not_installed": missing,
+            "not_checked": ours.unknown,
+            "confidence": confidence,
+            "contenders": scores,
+        },
+    )
     _write_pages(output / "pages.jsonl", pages, names, events)
     facts = [f"{len(pages):,} pages of {n_sites:,} sites", *(f"{count:,} {why}" for why, count in left_out.items())]
     facts += [ours.unknown] if ours.unknown else []
     facts += [f"not installed: {', '.join(missing)}"] if missing else []
     path = output / "table.md"
-    write_text(path, _table(scores) + "\n" + note("beside", None, (), *facts, f"corpus sha256 `{sha256[:12]}`", **variables))
+    write_text(
+        path, _table(scores) + "\n" + note("beside", None, (), *facts, f"corpus sha256 `{sha256[:12]}`", **variables)
+    )
     return path
 
 
-def _read(corpus: str, ours: Ours, extractors: Sequence[Extract], language: str | None) -> tuple[list[Read], Counter[str]]:
+def _read(
+    corpus: str, ours: Ours, extractors: Sequence[Extract], language: str | None
+) -> tuple[list[Read], Counter[str]]:
     source, path = locate(corpus)
     if source.documents is None:
         raise InputError(
-            "a corpus without HTML and gold text", expected=", ".join(f"{name}:FOLDER" for name, s in SOURCES.items() if s.documents),
-            remedy="name the benchmark's own folder", path=corpus, rule="no-html",
-        )  # fmt: skip
+            "a corpus without HTML and gold text",
+            expected=", ".join(f"{name}:FOLDER" for name, s in SOURCES.items() if s.documents),
+            remedy="name the benchmark's own folder",
+            path=corpus,
+            rule="no-html",
+        )
     pages: list[Read] = []
     left_out: Counter[str] = Counter()
     for number, document in track(source.documents(path), "extracting"):
@@ -313,7 +353,9 @@ def without_titles(text: str, titles: frozenset[tuple[str, ...]]) -> str:
 
 def _told(record: Any) -> tuple[str, str] | None:
     """The page's id and its main text; None where it is no record of a page."""
-    if not (isinstance(record, dict) and isinstance(record.get("page_id"), str) and isinstance(record.get("segments"), list)):
+    if not (
+        isinstance(record, dict) and isinstance(record.get("page_id"), str) and isinstance(record.get("segments"), list)
+    ):
         return None
     try:
         return record["page_id"], _main_text(record)
@@ -326,7 +368,8 @@ def _main_text(record: Mapping[str, Any]) -> str:
 
 
 def _learnt_from(run: Path) -> set[str]:
-    """The sites that a run chose by or learnt from, `corpus.also` included; each as it is called and as its address' site."""
+    """The sites that a run chose by or learnt from, `corpus.also` included; each as it is called and as its address'
+    site."""
     parts = read_json(run / "split.json")["parts"]
     sites = {site for part in ("train", "validation") for site in parts[part]["sites"]}
     config = load_config(run / "config.yaml", [])
@@ -338,8 +381,11 @@ def _learnt_from(run: Path) -> set[str]:
     return sites | {site_of(site) for site in sites}
 
 
-def _scores(events: np.ndarray, sites: Sequence[str], samples: int, confidence: float, seed: int) -> list[dict[str, Any]]:
-    """Scores of each contender of `events` `[pages, contenders, 4]`, and how much better the first is, with intervals over sites."""
+def _scores(
+    events: np.ndarray, sites: Sequence[str], samples: int, confidence: float, seed: int
+) -> list[dict[str, Any]]:
+    """Scores of each contender of `events` `[pages, contenders, 4]`, and how much better the first is, with intervals
+    over sites."""
     index = {site: i for i, site in enumerate(sorted(set(sites)))}
     per_site = np.zeros((len(index), *events.shape[1:]))
     np.add.at(per_site, [index[site] for site in sites], events)
@@ -361,9 +407,16 @@ def _table(scores: Sequence[Mapping[str, Any]]) -> str:
         (low, high), (least, most) = row["intervals"]["text/f1"], row["intervals"]["gain"]
         gain = "" if row is scores[0] else f"{row['gain'] * 100:+.1f} ({least * 100:+.1f} to {most * 100:+.1f})"
         lines.append(
-            [row["name"], row["reads"], f"{row['text/precision']:.3f}", f"{row['text/recall']:.3f}",
-             f"{row['text/f1']:.3f} ({low:.3f}-{high:.3f})", gain, str(row["failed"]) if row["reads"] == HTML else ""]
-        )  # fmt: skip
+            [
+                row["name"],
+                row["reads"],
+                f"{row['text/precision']:.3f}",
+                f"{row['text/recall']:.3f}",
+                f"{row['text/f1']:.3f} ({low:.3f}-{high:.3f})",
+                gain,
+                str(row["failed"]) if row["reads"] == HTML else "",
+            ]
+        )
     return rows(["", "reads", "precision", "recall", "main text F1 (95 %)", "ours less its, points", "errors"], lines)
 
 

@@ -1,4 +1,5 @@
-"""Extractors of main text that read HTML, each set to give an article's text alone (no comments, dates or bylines where it can leave them out)."""
+"""Extractors of main text that read HTML, each set to give an article's text alone (no comments, dates or bylines where
+it can leave them out)."""
 
 from __future__ import annotations
 
@@ -14,9 +15,17 @@ from typing import Any
 from train.corpus.sources.extracted import by_readability
 
 Extract = Callable[[str, str], str]
-"""Takes HTML and the page's language (two letters, or empty), gives the story's text; may raise anything on a broken page."""
-
-STOPLISTS = {"de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "nl": "Dutch", "pl": "Polish", "pt": "Portuguese"}
+"""Takes HTML and the page's language (two letters, or empty), gives the story's text; may raise anything on a broken
+page."""
+STOPLISTS = {
+    "de": "German",
+    "es": "Spanish",
+    "fr": "French",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+}
 """jusText tells text by the commonest words of its language; others are read as English."""
 
 
@@ -58,7 +67,14 @@ class Extractor:
 
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?[\w.:-]+["']?(?=[\s/>"'])""", re.IGNORECASE)
-_RESILIPARSE = {"main_content": True, "list_bullets": False, "comments": False, "links": False, "alt_texts": False, "post_meta": False}
+_RESILIPARSE = {
+    "main_content": True,
+    "list_bullets": False,
+    "comments": False,
+    "links": False,
+    "alt_texts": False,
+    "post_meta": False,
+}
 """As its author compares it (chatnoir-eu/web-content-extraction-benchmark), and without what stands around a post."""
 
 
@@ -98,16 +114,23 @@ def _justext(module: Any) -> Extract:
 EXTRACTORS = (
     Extractor("trafilatura", "trafilatura", "trafilatura", _trafilatura()),
     Extractor("trafilatura, favor_precision", "trafilatura", "trafilatura", _trafilatura(favor_precision=True)),
-    Extractor("readability-lxml", "readability-lxml", "readability", lambda module: lambda html, lang: by_readability(html)),
     Extractor(
-        "resiliparse", "resiliparse", "resiliparse.extract.html2text",
+        "readability-lxml", "readability-lxml", "readability", lambda module: lambda html, lang: by_readability(html)
+    ),
+    Extractor(
+        "resiliparse",
+        "resiliparse",
+        "resiliparse.extract.html2text",
         lambda module: lambda html, lang: module.extract_plain_text(html, **_RESILIPARSE),
     ),
     Extractor("newspaper4k", "newspaper4k", "newspaper", _newspaper),
     Extractor("jusText", "jusText", "justext", _justext),
     Extractor(
-        "boilerpy3", "boilerpy3", "boilerpy3.extractors", lambda module: lambda html, lang: module.ArticleExtractor().get_content(html)
+        "boilerpy3",
+        "boilerpy3",
+        "boilerpy3.extractors",
+        lambda module: lambda html, lang: module.ArticleExtractor().get_content(html),
     ),
     Extractor("goose3", "goose3", "goose3", _goose),
-)  # fmt: skip
+)
 """Those that issue trackers and papers compare with; all of them read tags and attributes that flat text has lost."""

@@ -44,14 +44,18 @@ def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, d
         What was found, the split, and the pages of its parts.
     """
     if saved_split is not None and config.corpus.path is not None:
-        config = replace(config, corpus=replace(config.corpus, split_path=str(saved_split), folds=None, split_by="site"))
+        config = replace(
+            config, corpus=replace(config.corpus, split_path=str(saved_split), folds=None, split_by="site")
+        )
     corpora = stream_corpus(config)
     split = split_corpus(config, corpora)
     parts = streamed_parts(split, list(corpora.values()))
     return find_leaks(parts), split, parts
 
 
-def scores(model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]], config: Config) -> tuple[Evaluation, Evaluation]:
+def scores(
+    model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]], config: Config
+) -> tuple[Evaluation, Evaluation]:
     """Scores of a model on test pages, and on the same pages without the leaked segments.
 
     Raises:
@@ -61,5 +65,10 @@ def scores(model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]
     records = label_pages(labeler, pages, "labelling test pages")
     kept_pages, kept_records = without(pages, records, leaked)
     if not kept_pages:
-        raise InputError("every test segment leaked", expected="some that did not", remedy="split the corpus again", rule="all-leaked")
+        raise InputError(
+            "every test segment leaked",
+            expected="some that did not",
+            remedy="split the corpus again",
+            rule="all-leaked",
+        )
     return score(pages, records, config), score(kept_pages, kept_records, config)

@@ -1,7 +1,8 @@
 """`make curve`: how scores grow with the number of labelled sites, and how many more would reach a goal.
 
-Every size is cross-validated on the same unseen pages; the sites of a smaller size are among those of a larger one. A power
-law of the error (Hestness et al. 2017, section 2) is fitted to the sizes and read off at the goal: an extrapolation, no promise.
+Every size is cross-validated on the same unseen pages; the sites of a smaller size are among those of a larger one. A
+power law of the error (Hestness et al. 2017, section 2) is fitted to the sizes and read off at the goal: an
+extrapolation, no promise.
 """
 
 from __future__ import annotations
@@ -64,7 +65,13 @@ class PowerLaw:
 
 
 def curve(
-    config: Config, name: str, output: Path, *, sizes: Sequence[int], count: int = USUAL_FOLDS, overrides: Sequence[str] = ()
+    config: Config,
+    name: str,
+    output: Path,
+    *,
+    sizes: Sequence[int],
+    count: int = USUAL_FOLDS,
+    overrides: Sequence[str] = (),
 ) -> list[Point]:
     """Cross-validates with so many training sites each; one MLflow run. Sizes that are done are not done again.
 
@@ -81,27 +88,44 @@ def curve(
     """
     if not sizes or any(size < 0 for size in sizes) or len(set(sizes)) < len(sizes):
         raise InputError(
-            f"sizes {list(sizes)}", expected="different numbers of sites, 0 for all", remedy="SIZES='10 20 40 80 0'", rule="bad-sizes"
+            f"sizes {list(sizes)}",
+            expected="different numbers of sites, 0 for all",
+            remedy="SIZES='10 20 40 80 0'",
+            rule="bad-sizes",
         )
     by_file, corpus_sha256 = read_corpus(config, output)
     pages = [page for found in by_file.values() for page in found]
-    splits = folds(list(all_facts(pages)), count=count, validation_share=config.corpus.validation_share, seed=config.corpus.split_seed)
+    splits = folds(
+        list(all_facts(pages)),
+        count=count,
+        validation_share=config.corpus.validation_share,
+        seed=config.corpus.split_seed,
+    )
     folded = [split.select(pages) for split in splits]
     points: list[Point] = []
     with tracked_run(config, resume=None, fallback_name=f"learning curve {name}", folder=output) as tracker:
         for size in sorted(sizes, key=lambda size: size or 10**9):
             console.print(f"{size or 'all'} training sites", markup=False)
             lesson = Lesson(f"{size} sites, seed {config.seed}", partial(fewer_sites, size=size, seed=config.seed))
-            records = out_of_fold(config, pages, corpus_sha256, count=count, work=output / f"sites-{size or 'all'}", lesson=lesson)
+            records = out_of_fold(
+                config, pages, corpus_sha256, count=count, work=output / f"sites-{size or 'all'}", lesson=lesson
+            )
             learnt = [fewer_sites(parts, size=size, seed=config.seed)["train"] for parts in folded]
             settings = config.evaluation
             scores = evaluate(
-                pages, records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
+                pages,
+                records,
+                bootstrap_samples=settings.bootstrap_samples,
+                confidence=settings.confidence,
+                seed=config.seed,
             )
             sites = float(np.mean([len({page.site for page in part}) for part in learnt]))
             points.append(Point(sites, float(np.mean([len(part) for part in learnt])), scores))
             tracker.step_metrics({f"curve/{key}": scores.values[key] for key in KEY_METRICS}, int(sites))
-        write_json(output / "curve.json", {"config": name, "corpus_sha256": corpus_sha256, "points": [_json(point) for point in points]})
+        write_json(
+            output / "curve.json",
+            {"config": name, "corpus_sha256": corpus_sha256, "points": [_json(point) for point in points]},
+        )
         asked = " ".join(str(size) for size in sizes)
         facts = (f"{count} folds", f"corpus sha256 `{corpus_sha256[:12]}`")
         said = note("curve", f"configs/{name}.yaml", overrides, *facts, SITES=asked, FOLDS=folds_said(count))
@@ -110,7 +134,10 @@ def curve(
         for file in ("curve.json", "table.md", "curve.html"):
             tracker.file(output / file)
         low, high = points[0], points[-1]
-        gained = f"{low.scores.values['role/macro_f1']:.3f} at {low.sites:.0f} training sites, {high.scores.values['role/macro_f1']:.3f} at {high.sites:.0f}"
+        gained = (
+            f"{low.scores.values['role/macro_f1']:.3f} at {low.sites:.0f} training sites, "
+            f"{high.scores.values['role/macro_f1']:.3f} at {high.sites:.0f}"
+        )
         tracker.describe(f"Role macro-F1 {gained}.", {"curve": "curve.html", "table": "table.md"})
     return points
 

@@ -12,13 +12,21 @@ USUAL_FOLDS = 5
 
 def cells(scores: Evaluation) -> list[str]:
     """The key metrics as a table shows them."""
-    return [f"{scores.values[name]:.1%}" if name == "role/related_leak" else f"{scores.values[name]:.3f}" for name in KEY_METRICS]
+    return [
+        f"{scores.values[name]:.1%}" if name == "role/related_leak" else f"{scores.values[name]:.3f}"
+        for name in KEY_METRICS
+    ]
 
 
 def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table: the header's cells and the key metrics' headings are the caller's."""
     return "\n".join(
-        ["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *("| " + " | ".join(line) + " |" for line in lines), ""]
+        [
+            "| " + " | ".join(header) + " |",
+            "|---" * len(header) + "|",
+            *("| " + " | ".join(line) + " |" for line in lines),
+            "",
+        ]
     )
 
 
@@ -34,7 +42,11 @@ def note(target: str, config: str | None, overrides: Sequence[str], *facts: str,
     """
     given = {"SET": " ".join(overrides), **variables}
     command = " ".join(
-        [f"make {target}", *([f"CONFIG={config}"] if config else []), *(f'{name}="{value}"' for name, value in given.items() if value)]
+        [
+            f"make {target}",
+            *([f"CONFIG={config}"] if config else []),
+            *(f'{name}="{value}"' for name, value in given.items() if value),
+        ]
     )
     return f"`{command}`, {', '.join(facts)}, {datetime.now(UTC):%Y-%m-%d}.\n"
 

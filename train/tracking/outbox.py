@@ -15,12 +15,8 @@ from train.common.files import write_text
 
 UNSENT = "unsent.jsonl"
 """In a run's output folder: what the store has not been told yet, a JSON object a line."""
-
-
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 """Between two tries while the store is away; each is twice the one before."""
-
-
 Entry = dict[str, Any]
 """`op` names what is told; `run` whom of; the rest are its arguments."""
 
@@ -34,7 +30,8 @@ class Outbox:
 
     Args:
         path: File for what could not be sent.
-        send: Sends one entry, or raises `Away`. Returns the names of what it made, which later entries use: ours -> the store's.
+        send: Sends one entry, or raises `Away`. Returns the names of what it made, which later entries use: ours -> the
+            store's.
         where: The store's name in messages.
     """
 
@@ -65,9 +62,12 @@ class Outbox:
             self.names |= self._send(entry)
         except Away as error:
             console.print(
-                f"{self.where} does not take what this run tells it ({error}); the run goes on, and keeps it in {self.path}",
-                style="yellow", markup=False, soft_wrap=True,
-            )  # fmt: skip
+                f"{self.where} does not take what this run tells it ({error}); the run goes on, and keeps it in "
+                f"{self.path}",
+                style="yellow",
+                markup=False,
+                soft_wrap=True,
+            )
             self._wait(FIRST_PAUSE_S)
             self._keep(entry)
 
@@ -137,7 +137,11 @@ def read_unsent(path: Path) -> list[Entry]:
             if number == len(lines) and not line.endswith(b"\n"):
                 break
             raise InputError(
-                "no entry of an outbox", expected="what a run keeps for its store", remedy="move the file away; its run then lacks what is in it",
-                path=path, line=number, rule="bad-unsent",
-            ) from None  # fmt: skip
+                "no entry of an outbox",
+                expected="what a run keeps for its store",
+                remedy="move the file away; its run then lacks what is in it",
+                path=path,
+                line=number,
+                rule="bad-unsent",
+            ) from None
     return entries

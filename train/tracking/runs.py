@@ -23,7 +23,13 @@ from train.tracking.tracker import MlflowTracker, Tracker, run_context
 
 @contextmanager
 def tracked_run(
-    config: Config, *, resume: str | None, fallback_name: str, folder: Path, changes: str = "", parent: Tracker | None = None
+    config: Config,
+    *,
+    resume: str | None,
+    fallback_name: str,
+    folder: Path,
+    changes: str = "",
+    parent: Tracker | None = None,
 ) -> Iterator[Tracker]:
     """One MLflow run around a block.
 
@@ -56,7 +62,9 @@ def tracked_run(
             tags=run_context({**_owner(), "mlflow.parentRunId": str(parent.run_id)}),
         )
     else:
-        tracker, resume = _begin(config, resume, ", ".join(filter(None, (config.tracking.run_name or fallback_name, changes))), folder)
+        tracker, resume = _begin(
+            config, resume, ", ".join(filter(None, (config.tracking.run_name or fallback_name, changes))), folder
+        )
     status = "FAILED"
     try:
         with signals_raise():
@@ -113,9 +121,12 @@ def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple
     why = outbox.flush()
     if outbox.runs() - {resume}:
         raise InputError(
-            f"{outbox.kept} things that MLflow was not told of run {min(outbox.runs())}: {why}", expected="that they were sent",
-            remedy="make send MODEL=THIS FOLDER; or move the file away, and they are lost", path=outbox.path, rule="unsent",
-        )  # fmt: skip
+            f"{outbox.kept} things that MLflow was not told of run {min(outbox.runs())}: {why}",
+            expected="that they were sent",
+            remedy="make send MODEL=THIS FOLDER; or move the file away, and they are lost",
+            path=outbox.path,
+            rule="unsent",
+        )
     client = mlflow.MlflowClient()
     try:
         with quiet():
@@ -155,18 +166,27 @@ def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
     kept = sum(box.kept for box in boxes)
     if not kept:
         raise InputError(
-            "nothing unsent", expected=f"{UNSENT}, as a run leaves it whose store was away", remedy="check the folder", path=folder, rule="nothing-unsent",
-        )  # fmt: skip
+            "nothing unsent",
+            expected=f"{UNSENT}, as a run leaves it whose store was away",
+            remedy="check the folder",
+            path=folder,
+            rule="nothing-unsent",
+        )
     models: dict[str, str] = {}
     for box in boxes:
         runs = box.runs()
         why = box.flush()
         if why is not None:
             raise InputError(
-                f"{sum(box.kept for box in boxes)} of {kept} things are still unsent: {why}", expected="a store that takes them",
-                remedy="mend it, then again", path=box.path, rule="unsent",
-            )  # fmt: skip
-        models |= {run: box.names[model_of(run)] for run in runs | set(box.names.values()) if model_of(run) in box.names}
+                f"{sum(box.kept for box in boxes)} of {kept} things are still unsent: {why}",
+                expected="a store that takes them",
+                remedy="mend it, then again",
+                path=box.path,
+                rule="unsent",
+            )
+        models |= {
+            run: box.names[model_of(run)] for run in runs | set(box.names.values()) if model_of(run) in box.names
+        }
     return kept, models
 
 
@@ -174,9 +194,12 @@ def _tell_kept(outbox: Outbox, folder: Path) -> None:
     why = outbox.flush()
     if why is not None:
         console.print(
-            f"{outbox.kept} things that {outbox.where} was not told are kept in {outbox.path} ({why}); `make send MODEL={folder}` sends them",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"{outbox.kept} things that {outbox.where} was not told are kept in {outbox.path} ({why}); `make send "
+            f"MODEL={folder}` sends them",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:

@@ -29,9 +29,12 @@ def send(entry: Entry) -> dict[str, str]:
     for gone in (Path(entry[name]) for name in ("path", "bundle") if name in entry):
         if not gone.exists():
             raise InputError(
-                f"the {entry['op']} of run {entry['run']} is gone", expected="it, unchanged until it was sent", path=gone, rule="unsent-gone",
+                f"the {entry['op']} of run {entry['run']} is gone",
+                expected="it, unchanged until it was sent",
+                path=gone,
+                rule="unsent-gone",
                 remedy="put it back; or delete its line in unsent.jsonl, and the run is without it",
-            )  # fmt: skip
+            )
     try:
         with quiet():
             return SENDERS[entry["op"]](mlflow.MlflowClient(), entry) or {}
@@ -55,7 +58,9 @@ def _send_metrics(client: Any, entry: Entry) -> None:
 def _log_metrics(client: Any, entry: Entry, metrics: Mapping[str, float], step: int, **of: Any) -> None:
     from mlflow.entities import Metric
 
-    client.log_batch(entry["run"], metrics=[Metric(name, value, entry["time"], step, **of) for name, value in metrics.items()])
+    client.log_batch(
+        entry["run"], metrics=[Metric(name, value, entry["time"], step, **of) for name, value in metrics.items()]
+    )
 
 
 def _send_params(client: Any, entry: Entry) -> None:
@@ -75,14 +80,18 @@ def _send_file(client: Any, entry: Entry) -> None:
 
 
 def _send_note(client: Any, entry: Entry) -> None:
-    linked = " · ".join(f"[{name}]({artifact_page(entry['experiment'], entry['run'], path)})" for name, path in entry["links"].items())
+    linked = " · ".join(
+        f"[{name}]({artifact_page(entry['experiment'], entry['run'], path)})" for name, path in entry["links"].items()
+    )
     client.set_tag(entry["run"], NOTE, f"{entry['text']} {linked}")
 
 
 def _send_dataset(client: Any, entry: Entry) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    client.log_inputs(entry["run"], [DatasetInput(Dataset(**entry["dataset"]), [InputTag("mlflow.data.context", entry["part"])])])
+    client.log_inputs(
+        entry["run"], [DatasetInput(Dataset(**entry["dataset"]), [InputTag("mlflow.data.context", entry["part"])])]
+    )
 
 
 def _send_model(client: Any, entry: Entry) -> dict[str, str]:
@@ -105,9 +114,16 @@ def _send_end(client: Any, entry: Entry) -> None:
 
 
 SENDERS: dict[str, Callable[[Any, Entry], dict[str, str] | None]] = {
-    "run": _send_run, "metrics": _send_metrics, "params": _send_params, "tags": _send_tags, "file": _send_file, "note": _send_note,
-    "dataset": _send_dataset, "model": _send_model, "end": _send_end,
-}  # fmt: skip
+    "run": _send_run,
+    "metrics": _send_metrics,
+    "params": _send_params,
+    "tags": _send_tags,
+    "file": _send_file,
+    "note": _send_note,
+    "dataset": _send_dataset,
+    "model": _send_model,
+    "end": _send_end,
+}
 """What an entry's `op` may be."""
 
 

@@ -1,4 +1,5 @@
-"""Step metrics of a run, kept in a file beside MLflow's copy: the run's report draws them, also after the run was killed and went on."""
+"""Step metrics of a run, kept in a file beside MLflow's copy: the run's report draws them, also after the run was
+killed and went on."""
 
 from __future__ import annotations
 

@@ -12,33 +12,36 @@ from train.common.errors import InputError, refusal_of_the_disk
 from train.tracking.senders import NOTE, artifact_page, first_line, quiet
 
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
-
-
 _VIEW = {
     "orderByKey": "metrics.`test/role/macro_f1`",
     "orderByAsc": False,
     "selectedColumns": [
         f"metrics.`{name}`"
         for name in (
-            "test/role/macro_f1", "test/role/macro_f1/low", "test/role/macro_f1/high", "test/role/f1/related", "test/topic/macro_f1",
-            "test/role/ece", "cost/train_s", "cost/segments_per_s",
+            "test/role/macro_f1",
+            "test/role/macro_f1/low",
+            "test/role/macro_f1/high",
+            "test/role/f1/related",
+            "test/topic/macro_f1",
+            "test/role/ece",
+            "cost/train_s",
+            "cost/segments_per_s",
         )
     ],
-}  # fmt: skip
-"""What the table of runs shows: the state of the UI that its 'share' button keeps, as plain JSON (not documented; a browser test guards it)."""
-
-
+}
+"""What the table of runs shows: the state of the UI that its 'share' button keeps, as plain JSON (not documented; a
+browser test guards it)."""
 _EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": "test/role/macro_f1",
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
     f"mlflow.sharedViewState.{EXPERIMENT}": json.dumps(_VIEW),
-    NOTE: "Runs of newsparts, the best of `test/role/macro_f1` on top (`/low` and `/high`: 95 % interval over unseen sites). A run's description has its result, "
-    "and links to its report, errors, pages and model card. Compare runs of the same `corpus.sha256` and `split.sha256` alone; `make compare` tells "
+    NOTE: "Runs of newsparts, the best of `test/role/macro_f1` on top (`/low` and `/high`: 95 % interval over unseen "
+    "sites). A run's description has its result, "
+    "and links to its report, errors, pages and model card. Compare runs of the same `corpus.sha256` and "
+    "`split.sha256` alone; `make compare` tells "
     "differences with paired intervals.",
 }
-
-
 T = TypeVar("T")
 
 
@@ -120,7 +123,8 @@ def has_model(uri: str) -> bool:
 
 
 def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
-    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the store has no such run, or it was deleted."""
+    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the
+    store has no such run, or it was deleted."""
     connect()
     import mlflow
     from mlflow.exceptions import MlflowException

@@ -91,7 +91,8 @@ class MlflowTracker(Tracker):
         self.put("file", path=str(path.resolve()), folder=folder)
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-        # As mlflow.log_table writes it, which would add to the table of a run that was killed, and knows no halves of characters.
+        # As mlflow.log_table writes it, which would add to the table of a run that was killed, and knows no halves of
+        # characters.
         columns = list(rows[0]) if rows else []
         write_json(path, {"columns": columns, "data": [[row[name] for name in columns] for row in rows]})
         self.file(path)
@@ -108,7 +109,8 @@ class MlflowTracker(Tracker):
             pages = split.parts[part]
             frame = pd.DataFrame([{"page_id": p.page_id, "site": p.site, "segments": p.segments} for p in pages])
             with quiet():  # a local path "can be interpreted in multiple ways": it is a file here
-                # MLflow's own digest reads only the first 10,000 rows; ours names the file's bytes, the split and the part.
+                # MLflow's own digest reads only the first 10,000 rows; ours names the file's bytes, the split and the
+                # part.
                 digest = sha256_json([corpus_sha256, split.sha256, part])[:16]
                 data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=digest)
                 told = data.to_dict()  # looks at the columns: it warns too
@@ -134,5 +136,6 @@ def _now_ms() -> int:
 
 
 def safe_names(values: Mapping[str, T]) -> dict[str, T]:
-    """Metrics or params under names that MLflow takes: a topic or a column may hold other characters than letters of any script, digits, `_-. :/`."""
+    """Metrics or params under names that MLflow takes: a topic or a column may hold other characters than letters of
+    any script, digits, `_-. :/`."""
     return {re.sub(r"[^\w\-. :/]", "_", name): value for name, value in values.items()}

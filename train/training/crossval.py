@@ -37,8 +37,8 @@ class Lesson:
 
     Args:
         name: Names it: folds of another lesson are not taken for its own.
-        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with; under `apart` may be
-            others that nothing is learnt from that stands on their sites or shares their passages.
+        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with; under
+            `apart` may be others that nothing is learnt from that stands on their sites or shares their passages.
     """
 
     name: str
@@ -61,17 +61,23 @@ def label_folds(
         lesson: Learn from other pages than those of the other folds.
 
     Raises:
-        InputError: There are fewer groups of sites than folds, fewer than two folds, a page id twice, or `work` holds other files.
+        InputError: There are fewer groups of sites than folds, fewer than two folds, a page id twice, or `work` holds
+            other files.
     """
     if count < 2:
         raise InputError(f"{count} folds", expected="at least 2", remedy="name more folds", rule="bad-folds")
     if len({page.page_id for page in pages}) < len(pages):
         raise InputError(
-            "a page id in more than one file", expected="ids that are unique over all parts", remedy="rename them", rule="duplicate-page"
+            "a page id in more than one file",
+            expected="ids that are unique over all parts",
+            remedy="rename them",
+            rule="duplicate-page",
         )
     begin_folder(work, sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None]))
     corpus = config.corpus
-    splits = folds(list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
+    splits = folds(
+        list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
+    )
     for i, split in enumerate(splits):
         path = work / f"fold-{i}.jsonl.gz"
         if not path.is_file():
@@ -103,7 +109,9 @@ def _tracked_folds(
     by_id = {page.page_id: page for page in pages}
     labelled = label_folds(config, pages, corpus_sha256, count=count, work=work)
     for i in range(count):
-        with tracked_run(config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", folder=work, parent=tracker) as fold:
+        with tracked_run(
+            config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", folder=work, parent=tracker
+        ) as fold:
             fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
             records = next(labelled)
             fold.metrics(score([by_id[record["page_id"]] for record in records], records, config).metrics("crossval"))
@@ -127,7 +135,9 @@ class CrossValidation:
     reliability: dict[str, Any]
 
 
-def cross_validate(config: Config, name: str, output: Path, *, count: int, slice_by: str | None = None) -> CrossValidation:
+def cross_validate(
+    config: Config, name: str, output: Path, *, count: int, slice_by: str | None = None
+) -> CrossValidation:
     """Scores a config on every page of its corpus by models that have not seen the page's site; one MLflow run.
 
     Args:
@@ -135,7 +145,8 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
         name: What the config is called: the run's name unless the config gives one.
         output: Folder for folds, records and scores.
         count: How many folds.
-        slice_by: A key of pages (`lang`, or one that came with the corpus, e.g. `source`) whose values are scored apart too.
+        slice_by: A key of pages (`lang`, or one that came with the corpus, e.g. `source`) whose values are scored apart
+            too.
 
     Raises:
         InputError: The corpus is missing, or has fewer groups of sites than folds.
@@ -143,12 +154,20 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
     by_file, corpus_sha256 = read_corpus(config, output)
     pages = [page for found in by_file.values() for page in found]
     with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds", folder=output) as tracker:
-        tracker.tags({"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()})
+        tracker.tags(
+            {"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()}
+        )
         started = time.monotonic()
-        records = _in_order(pages, _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds", tracker=tracker))
+        records = _in_order(
+            pages,
+            _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds", tracker=tracker),
+        )
         whole = score(pages, records, config)
         certainty = reliability(pages, records)
-        slices = {value: score(*found, config) for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()}
+        slices = {
+            value: score(*found, config)
+            for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()
+        }
         jsonl.write(output / "records.jsonl.gz", records)
         details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
         sliced = {value: found.to_json() for value, found in slices.items()}
@@ -163,17 +182,24 @@ def cross_validate(config: Config, name: str, output: Path, *, count: int, slice
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     for line, record in jsonl.lines(path):
         if isinstance(record, InputError):
-            raise InputError("a broken fold", expected="what an earlier run wrote", remedy=f"delete {path}", path=path, line=line)
+            raise InputError(
+                "a broken fold", expected="what an earlier run wrote", remedy=f"delete {path}", path=path, line=line
+            )
         yield record
 
 
-def label_unseen(config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path) -> list[dict[str, Any]]:
-    """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work` is deleted."""
+def label_unseen(
+    config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path
+) -> list[dict[str, Any]]:
+    """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work`
+    is deleted."""
     family = family_of(config, work)
     family.fit(training_pages(config, parts, texts), lambda metrics, step: None)
     reader = family.reader()
     chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
-    labeler = Labeler(reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration)
+    labeler = Labeler(
+        reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration
+    )
     records = label_pages(labeler, parts["test"], "labelling pages of unseen sites")
     shutil.rmtree(work, ignore_errors=True)
     return records

@@ -9,10 +9,7 @@ import train
 from train.common.environment import environment
 from train.common.files import sha256_file, sha256_files, sha256_json
 from train.config.schema import Config
-from train.corpus.loading import (
-    also_sha256,
-    topics_sha256,
-)
+from train.corpus.loading import also_sha256, topics_sha256
 from train.models.backbone_files import backbone_content
 
 ROOMS = ("common", "runtime", "config", "corpus", "evaluation", "models", "export", "training")
@@ -22,7 +19,9 @@ ROOMS = ("common", "runtime", "config", "corpus", "evaluation", "models", "expor
 def code_sha256() -> str:
     """Hash of the code a model depends on."""
     root = Path(train.__file__).parent
-    return sha256_files([path for room in ROOMS for path in (root / room).rglob("*") if path.suffix in (".py", ".yaml")], root)
+    return sha256_files(
+        [path for room in ROOMS for path in (root / room).rglob("*") if path.suffix in (".py", ".yaml")], root
+    )
 
 
 def run_fingerprint(config: Config, corpus_sha256: str) -> str:

@@ -46,7 +46,13 @@ from train.training.learning_curve import log_learning_curve
 from train.training.outcome import OUTCOME, Outcome, bundle_version, read_outcome
 from train.training.scoring import label_pages, score
 
-LINKS = {"report": "report.html", "errors": "errors.html", "pages": "pages.html", "model card": CARD, "config": "config.yaml"}
+LINKS = {
+    "report": "report.html",
+    "errors": "errors.html",
+    "pages": "pages.html",
+    "model card": CARD,
+    "config": "config.yaml",
+}
 """What a run's description links to."""
 
 
@@ -55,11 +61,12 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
 
     Args:
         config: The resolved config.
-        name: What the config is called, usually its file's stem; the run's tag `config`, and its name unless the config gives one.
+        name: What the config is called, usually its file's stem; the run's tag `config`, and its name unless the config
+            gives one.
         overrides: What it was overridden with, `key=value`; the run's name says them.
 
-    A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output folder
-    and go on in the same MLflow run. A finished output folder is overwritten.
+    A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output
+    folder and go on in the same MLflow run. A finished output folder is overwritten.
 
     Raises:
         InputError: The corpus or the config cannot give a model.
@@ -81,7 +88,9 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         (output / OUTCOME).unlink(missing_ok=True)
         write_text(output / "config.yaml", config.to_yaml())
         write_json(output / "split.json", split.to_json())
-        tracker.tags({"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()})
+        tracker.tags(
+            {"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()}
+        )
         if config.corpus.also:
             tracker.tags({"corpus.also.sha256": also_sha256(config)})
         if (digest := topics_sha256(config)) is not None:
@@ -129,19 +138,40 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
                 metrics["cost/segments_per_s"] = sum(len(p.segments) for p in parts[part]) / seconds
         for part in ("validation", "test"):
             found = certainty[part]
-            metrics |= {f"{part}/role/ece": found["after"]["ece"], f"{part}/role/ece_uncalibrated": found["before"]["ece"]}
-            metrics |= {f"{part}/role/brier": found["after"]["brier"], f"{part}/role/brier_uncalibrated": found["before"]["brier"]}
+            metrics |= {
+                f"{part}/role/ece": found["after"]["ece"],
+                f"{part}/role/ece_uncalibrated": found["before"]["ece"],
+            }
+            metrics |= {
+                f"{part}/role/brier": found["after"]["brier"],
+                f"{part}/role/brier_uncalibrated": found["before"]["brier"],
+            }
         write_json(output / "calibration.json", certainty)
         metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
         _record(tracker, output, metrics)
         with waiting("drawing the report"):
             origin = _origin(tracker, name)
-            about = {"family": config.family, "output": str(output), "corpus sha256": corpus_hash, "split sha256": split.sha256, **origin}
+            about = {
+                "family": config.family,
+                "output": str(output),
+                "corpus sha256": corpus_hash,
+                "split sha256": split.sha256,
+                **origin,
+            }
             settings = config.evaluation
             told = Told(
-                f"{name} {labeler.version}", about, parts, records, report, certainty, metrics, steps.read(), explainer_of(labeler),
-                settings.bootstrap_samples, config.seed,
-            )  # fmt: skip
+                f"{name} {labeler.version}",
+                about,
+                parts,
+                records,
+                report,
+                certainty,
+                metrics,
+                steps.read(),
+                explainer_of(labeler),
+                settings.bootstrap_samples,
+                config.seed,
+            )
             drawn, errors = write_run_report(output, told)
             for path in drawn:
                 tracker.file(path, "figures" if path.parent.name == "figures" else None)
@@ -151,10 +181,22 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
             reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)
             languages = by_value(parts["test"], records, "lang")
             facts = Facts(
-                config, labeler.name, labeler.version, parts, corpus_hash, split.sha256, labeler.topics, report,
+                config,
+                labeler.name,
+                labeler.version,
+                parts,
+                corpus_hash,
+                split.sha256,
+                labeler.topics,
+                report,
                 {lang: evaluate(*some, bootstrap_samples=0) for lang, some in languages.items() if len(languages) > 1},
-                certainty, metrics, metrics["size/mb"], requirements(config.family), origin, f"{datetime.now(UTC):%Y-%m-%d}",
-            )  # fmt: skip
+                certainty,
+                metrics,
+                metrics["size/mb"],
+                requirements(config.family),
+                origin,
+                f"{datetime.now(UTC):%Y-%m-%d}",
+            )
             write_text(bundle / CARD, model_card(facts))
             add_documents(bundle, [*reference, bundle / CARD])
             tracker.file(bundle / CARD)
@@ -176,9 +218,14 @@ def _origin(tracker: Tracker, name: str) -> dict[str, str | None]:
     commit = git.get("git.sha")
     changed = " with changes" if git.get("git.dirty") == "true" else ""
     return {
-        "config": name, "MLflow run": tracker.run_id, "commit": f"{commit}{changed}" if commit else None, "code sha256": code_sha256(),
-        "newsparts": train.__version__, "python": machine["python"], "machine": machine["machine"],
-    }  # fmt: skip
+        "config": name,
+        "MLflow run": tracker.run_id,
+        "commit": f"{commit}{changed}" if commit else None,
+        "code sha256": code_sha256(),
+        "newsparts": train.__version__,
+        "python": machine["python"],
+        "machine": machine["machine"],
+    }
 
 
 def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:
@@ -194,7 +241,8 @@ def _changes(overrides: Sequence[str]) -> str:
 
 
 def _unfinished_run(output: Path, state: str) -> tuple[bool, str | None]:
-    """Whether there is work to go on with, and its MLflow run; work of another config, corpus or code is thrown away."""
+    """Whether there is work to go on with, and its MLflow run; work of another config, corpus or code is thrown
+    away."""
     marker = output / "unfinished.json"
     if marker.is_file():
         found = read_json(marker)
@@ -224,12 +272,17 @@ def _finish(outcome: Outcome, state: str) -> None:
 
 
 def finished(config: Config) -> Outcome | None:
-    """The outcome in `config.output`, when it is of this very config, corpus and code, its bundle is whole and MLflow has its model."""
+    """The outcome in `config.output`, when it is of this very config, corpus and code, its bundle is whole and MLflow
+    has its model."""
     output = Path(config.output)
-    if not (output / OUTCOME).is_file() or read_json(output / OUTCOME).get("state") != run_fingerprint(config, corpus_sha256(config)):
+    if not (output / OUTCOME).is_file() or read_json(output / OUTCOME).get("state") != run_fingerprint(
+        config, corpus_sha256(config)
+    ):
         return None
     found = read_outcome(output)
-    if found.version != bundle_version(output / "bundle") or not (found.model_uri is None or has_model(found.model_uri)):
+    if found.version != bundle_version(output / "bundle") or not (
+        found.model_uri is None or has_model(found.model_uri)
+    ):
         return None
     return found
 

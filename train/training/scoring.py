@@ -21,9 +21,5 @@ def score(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], config: C
     """Scores a model's records against labelled pages, as the config's section `evaluation` says."""
     settings = config.evaluation
     return evaluate(
-        pages,
-        records,
-        bootstrap_samples=settings.bootstrap_samples,
-        confidence=settings.confidence,
-        seed=config.seed,
+        pages, records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
     )

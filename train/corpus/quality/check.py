@@ -72,8 +72,8 @@ def check_corpus(
 
     Args:
         corpus: A path or `SOURCE:PATH`.
-        quarantine: JSON lines of what was refused, `{"line", "rule", "message", "path", "record"}`; written only when there is
-            some, and a stale one is removed.
+        quarantine: JSON lines of what was refused, `{"line", "rule", "message", "path", "record"}`; written only when
+            there is some, and a stale one is removed.
         keep: Where to write the kept pages, in the format its suffix names.
         report: Where to write the report as JSON.
         naming: How its columns and labels become ours.
@@ -96,7 +96,9 @@ def check_corpus(
             deque(seen, maxlen=0)
     if not found.lines:
         quarantine.unlink()
-        raise InputError("no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus")
+        raise InputError(
+            "no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus"
+        )
     if not found.errors:
         quarantine.unlink()
     else:
@@ -122,14 +124,21 @@ def _require_apart(corpus: str | Path, *outputs: Path | None) -> None:
         if place in taken or output.is_dir():
             what = "a folder" if output.is_dir() else "the corpus" if place == source.resolve() else "another output"
             raise InputError(
-                f"the path of an output is {what}", expected="a file of its own for quarantine, kept pages and report",
-                remedy="name another", path=output, rule="same-path",
-            )  # fmt: skip
+                f"the path of an output is {what}",
+                expected="a file of its own for quarantine, kept pages and report",
+                remedy="name another",
+                path=output,
+                rule="same-path",
+            )
         taken.add(place)
 
 
 def _kept(
-    scanned: Iterator[tuple[int, Page | Refusal]], found: CheckReport, watch: CorpusWatch, refused: BinaryIO, corpus: str | Path
+    scanned: Iterator[tuple[int, Page | Refusal]],
+    found: CheckReport,
+    watch: CorpusWatch,
+    refused: BinaryIO,
+    corpus: str | Path,
 ) -> Iterator[Page]:
     for line, item in unique(scanned, corpus):
         found.lines += 1
@@ -148,7 +157,11 @@ def _kept(
 
 
 def _warn(page: Page, found: CheckReport, watch: CorpusWatch) -> None:
-    broken = [(rule, page.page_id) for rule, (_, breaks) in PAGE_RULES.items() if (page.labelled or "main" not in rule) and breaks(page)]
+    broken = [
+        (rule, page.page_id)
+        for rule, (_, breaks) in PAGE_RULES.items()
+        if (page.labelled or "main" not in rule) and breaks(page)
+    ]
     earlier = watch.page(page)
     if earlier is not None:
         broken.append(("same-page", f"{page.page_id}, as {earlier}"))

@@ -15,40 +15,33 @@ from train.corpus.splits.near_duplicates import words
 from train.runtime.text import CONTROL, ROLES
 
 LONG_CHARS = 50_000
-
-
 SHORT_MAIN_WORDS = 25
-
-
 SHORT_PAGE = 10
-
-
 LEAST_SITES = 3
 """A role or topic on fewer sites cannot be in each of train, validation and test."""
-
-
 UNIFORM_PAGES = 5
-
-
 DOMINANT_SHARE = 0.5
-
-
 _VISIBLE = re.compile(rf"(?!{CONTROL})\S")
-
-
 _DEBRIS = re.compile("\ufffd|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac[\u0098-\u2122]|\u00e2\u20ac.|[\ue000-\uf8ff]")
-
-
-_MARKUP = re.compile(r"&(?:amp|nbsp|quot|lt|gt|#\d{2,5}|#x[0-9a-fA-F]{2,4});|</?(?:p|div|span|br|a|script|b|i|li)(?:\s[^<>]{0,200})?/?>")
-
-
+_MARKUP = re.compile(
+    r"&(?:amp|nbsp|quot|lt|gt|#\d{2,5}|#x[0-9a-fA-F]{2,4});|</?(?:p|div|span|br|a|script|b|i|li)(?:\s[^<>]{0,200})?/?>"
+)
 PAGE_RULES: dict[str, tuple[str, Callable[[Page], bool]]] = {
     "no-main": ("page without a main segment", lambda page: all(s.role != "main" for s in page.segments)),
-    "short-main": (f"page whose main story has fewer than {SHORT_MAIN_WORDS} words", lambda page: 0 < _main_words(page) < SHORT_MAIN_WORDS),
-    "empty-segment": ("page with a segment that has no visible text", lambda page: not all(_VISIBLE.search(s.text) for s in page.segments)),
+    "short-main": (
+        f"page whose main story has fewer than {SHORT_MAIN_WORDS} words",
+        lambda page: 0 < _main_words(page) < SHORT_MAIN_WORDS,
+    ),
+    "empty-segment": (
+        "page with a segment that has no visible text",
+        lambda page: not all(_VISIBLE.search(s.text) for s in page.segments),
+    ),
     "short-segments": (
         f"page of {SHORT_PAGE} segments or more, nine tenths of them a word or two: cut too finely",
-        lambda page: len(page.segments) >= SHORT_PAGE and sum(len(words(s.text)) <= 2 for s in page.segments) >= 0.9 * len(page.segments),
+        lambda page: (
+            len(page.segments) >= SHORT_PAGE
+            and sum(len(words(s.text)) <= 2 for s in page.segments) >= 0.9 * len(page.segments)
+        ),
     ),
     "one-segment": ("page of a single segment: it has no context to read", lambda page: len(page.segments) == 1),
     "long-segment": (
@@ -59,22 +52,28 @@ PAGE_RULES: dict[str, tuple[str, Callable[[Page], bool]]] = {
         "page with encoding debris (U+FFFD, Ã¤, â€™, private characters)",
         lambda page: any(_DEBRIS.search(s.text) for s in page.segments),
     ),
-    "markup-debris": ("page with HTML left in its text (&amp;, </p>)", lambda page: any(_MARKUP.search(s.text) for s in page.segments)),
+    "markup-debris": (
+        "page with HTML left in its text (&amp;, </p>)",
+        lambda page: any(_MARKUP.search(s.text) for s in page.segments),
+    ),
     "story-without-number": (
         "page with a related segment that has no story number",
         lambda page: any(s.role == "related" and s.story is None for s in page.segments),
     ),
     "story-number-gap": ("page whose related stories are not numbered 1, 2, 3, …", lambda page: _gap(page)),
-    "story-interrupted": ("page where a related story goes on after another one began", lambda page: _interrupted(page)),
+    "story-interrupted": (
+        "page where a related story goes on after another one began",
+        lambda page: _interrupted(page),
+    ),
     "story-of-two-topics": ("page with a story of two topics", lambda page: _two_topics(page)),
 }
 """Rules of one page: name -> (what it says, whether a page breaks it)."""
-
-
 CORPUS_RULES: dict[str, str] = {
     "same-page": "page whose segments are those of an earlier page under another id",
-    "uniform-site": f"site of {UNIFORM_PAGES} pages or more whose pages all have the same roles in the same order, or one role only",
-    "exchanged-roles": "site whose labels a reading of the other sites would give under exchanged names: probably mixed up",
+    "uniform-site": f"site of {UNIFORM_PAGES} pages or more whose pages all have the same roles in the same order, or "
+    "one role only",
+    "exchanged-roles": "site whose labels a reading of the other sites would give under exchanged names: probably "
+    "mixed up",
     "dominant-site": f"site with more than {DOMINANT_SHARE:.0%} of all pages",
     "rare-role": f"role on fewer than {LEAST_SITES} sites: no split can have it in every part",
     "rare-topic": f"topic on fewer than {LEAST_SITES} sites: no split can have it in every part",

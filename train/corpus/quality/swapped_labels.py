@@ -1,4 +1,5 @@
-"""Sites whose labels look exchanged: a reading learnt from the other sites agrees with them more once two roles change places."""
+"""Sites whose labels look exchanged: a reading learnt from the other sites agrees with them more once two roles change
+places."""
 
 from __future__ import annotations
 
@@ -15,41 +16,27 @@ from train.runtime.page_features import SHAPE_NAMES, numbers
 from train.runtime.text import ROLES, clean, word_count
 
 PAGES_OF_SITE = 4
-
-
 MOST_SITES = 1000
-
-
 LEAST_SITES = 6
-
-
 FOLDS = 2
-
-
 TAUGHT = 100
-"""So many segments of a page are kept, and so many of a site teach, evenly taken: a site counts the same however long its pages are."""
-
-
+"""So many segments of a page are kept, and so many of a site teach, evenly taken: a site counts the same however long
+its pages are."""
 MIN_WORDS = 3
 """As for scores: a menu label of a word or two tells a reading little."""
-
-
 MARGIN = 0.5
 """By so much, in nats a segment, labels must fit better under other names."""
-
-
 FLOOR = 0.02
 """No answer is surer than this, so that a few segments do not decide."""
-
-
 AROUND = 2
 
 
 class ExchangeWatch:
-    """Keeps what is countable about a few pages of each site (a hash chooses them, whatever their order), and judges the sites at the end.
+    """Keeps what is countable about a few pages of each site (a hash chooses them, whatever their order), and judges
+    the sites at the end.
 
-    A site is named when a reading of the other sites gives its labels, roles exchanged in one of the five ways, a likelihood better by
-    `MARGIN` a segment. Of corpora with more than `MOST_SITES` sites, so many are looked at.
+    A site is named when a reading of the other sites gives its labels, roles exchanged in one of the five ways, a
+    likelihood better by `MARGIN` a segment. Of corpora with more than `MOST_SITES` sites, so many are looked at.
     """
 
     def __init__(self) -> None:
@@ -105,7 +92,8 @@ def _features(texts: list[str]) -> np.ndarray:
 
 
 def _judge(sites: dict[str, list[tuple[int, str, np.ndarray, np.ndarray]]]) -> dict[str, np.ndarray]:
-    """Site -> mean log-likelihood of its labels, `[6]`: as they are, then with roles exchanged, by a reading of other sites."""
+    """Site -> mean log-likelihood of its labels, `[6]`: as they are, then with roles exchanged, by a reading of other
+    sites."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     names = sorted(sites)
@@ -119,7 +107,9 @@ def _judge(sites: dict[str, list[tuple[int, str, np.ndarray, np.ndarray]]]) -> d
         if len(np.unique(labels)) < 2:
             return {}
         weight = np.concatenate([np.full(len(some), TAUGHT / len(some)) for some in taught.values()])
-        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=15, max_bins=32, early_stopping=False, random_state=0)
+        model = HistGradientBoostingClassifier(
+            max_iter=30, max_leaf_nodes=15, max_bins=32, early_stopping=False, random_state=0
+        )
         model.fit(np.concatenate([rows[site][some] for site, some in taught.items()]), labels, sample_weight=weight)
         read = np.full((sum(len(given[site]) for site in held), len(ROLES)), FLOOR)
         read[:, model.classes_] = model.predict_proba(np.concatenate([rows[site] for site in held]))

@@ -1,8 +1,8 @@
 """Where pages come from: one file a source, one small interface.
 
-A source is a function `rows(path, naming)` that yields `(line, record)` lazily: `line` is 1-based (the page's number where
-there are no lines) and `record` a page in the contract's JSON form, or an InputError when that one cannot be read. What is
-wrong with the whole file is raised. Parsing, refusing and counting is the reader's (`train.corpus.read`).
+A source is a function `rows(path, naming)` that yields `(line, record)` lazily: `line` is 1-based (the page's number
+where there are no lines) and `record` a page in the contract's JSON form, or an InputError when that one cannot be
+read. What is wrong with the whole file is raised. Parsing, refusing and counting is the reader's (`train.corpus.read`).
 
 A corpus is named by its path, whose suffix tells the source, or by `SOURCE:PATH`.
 """
@@ -48,7 +48,8 @@ class Source:
         rows: Reads it.
         what: In a few words, for help and errors.
         folder: Whether its path is a folder (True), a file (False) or either (None).
-        documents: Yields `(number, Document or InputError)`, where it is a benchmark that gives HTML and the main story's text.
+        documents: Yields `(number, Document or InputError)`, where it is a benchmark that gives HTML and the main
+            story's text.
     """
 
     rows: Callable[[Path, Naming], Rows]
@@ -66,21 +67,40 @@ SOURCES: dict[str, Source] = {
     "doccano": Source(doccano.rows, "doccano's JSONL export of sequence labelling"),
     "prodigy": Source(prodigy.rows, "Prodigy's JSONL of spans"),
     "l3s": Source(l3s.rows, "the folder of L3S-GN1: annotated/*.html and url-mapping.txt", True),
-    "aeb": Source(aeb.rows, "the folder of article-extraction-benchmark: html/*.html.gz and ground-truth.json", True, aeb.documents),
-    "cleaneval": Source(
-        cleaneval.rows, "a folder of CleanEval: HTML files and gold .txt files of the same names", True, cleaneval.documents
+    "aeb": Source(
+        aeb.rows,
+        "the folder of article-extraction-benchmark: html/*.html.gz and ground-truth.json",
+        True,
+        aeb.documents,
     ),
-    "wcxb": Source(wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True, wcxb.documents),
-    "schema-org": Source(schema_org.rows, "a folder of HTML files that label themselves by schema.org's articleBody", True),
+    "cleaneval": Source(
+        cleaneval.rows,
+        "a folder of CleanEval: HTML files and gold .txt files of the same names",
+        True,
+        cleaneval.documents,
+    ),
+    "wcxb": Source(
+        wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True, wcxb.documents
+    ),
+    "schema-org": Source(
+        schema_org.rows, "a folder of HTML files that label themselves by schema.org's articleBody", True
+    ),
     "extracted": Source(
-        extracted.rows, "a folder of HTML files without labels, labelled where trafilatura and readability-lxml agree", True
+        extracted.rows,
+        "a folder of HTML files without labels, labelled where trafilatura and readability-lxml agree",
+        True,
     ),
     "html": Source(html_folder.rows, "a folder of HTML files, without labels", True),
 }
 SUFFIXES = {
-    ".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".parquet": "parquet",
-    ".csv": "csv", ".tsv": "csv", ".csv.gz": "csv", ".tsv.gz": "csv",
-}  # fmt: skip
+    ".jsonl": "jsonl",
+    ".jsonl.gz": "jsonl",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".csv.gz": "csv",
+    ".tsv.gz": "csv",
+}
 HELP = "a corpus: .jsonl, .jsonl.gz, .parquet, .csv, .tsv, or SOURCE:PATH with one of " + ", ".join(SOURCES)
 
 
@@ -98,18 +118,38 @@ def locate(corpus: str | Path) -> tuple[Source, Path]:
         if colon and re.fullmatch(r"[a-z][a-z0-9_-]+", named) and not path.exists():
             near = difflib.get_close_matches(named, SOURCES, n=1, cutoff=0.0)
             raise InputError(
-                f"the source {named!r}", expected=f"one of {', '.join(SOURCES)}", remedy=f"did you mean {near[0]}:{rest}?",
+                f"the source {named!r}",
+                expected=f"one of {', '.join(SOURCES)}",
+                remedy=f"did you mean {near[0]}:{rest}?",
                 rule="unknown-format",
-            )  # fmt: skip
+            )
         suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
         if suffix is None:
             what = "a folder" if path.is_dir() else f"a file named {path.name!r}"
-            raise InputError(what, expected=HELP, remedy="name its source, e.g. label-studio:export.json", path=path, rule="unknown-format")
+            raise InputError(
+                what,
+                expected=HELP,
+                remedy="name its source, e.g. label-studio:export.json",
+                path=path,
+                rule="unknown-format",
+            )
         source = SOURCES[SUFFIXES[suffix]]
     if source.folder is not None and not (path.is_dir() if source.folder else path.is_file()):
-        what = "a folder" if path.is_dir() else "a file" if path.is_file() else "no such folder" if source.folder else "no such file"
+        what = (
+            "a folder"
+            if path.is_dir()
+            else "a file"
+            if path.is_file()
+            else "no such folder"
+            if source.folder
+            else "no such file"
+        )
         raise InputError(
-            what, expected=source.what, remedy="check the path (for the demo's corpus: `make corpus`)", path=path, rule="no-file"
+            what,
+            expected=source.what,
+            remedy="check the path (for the demo's corpus: `make corpus`)",
+            path=path,
+            rule="no-file",
         )
     return source, path
 

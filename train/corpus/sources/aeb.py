@@ -1,6 +1,8 @@
-"""Source: scrapinghub's article-extraction-benchmark: `html/ID.html.gz` and `ground-truth.json` (`{ID: {"articleBody", "url"}}`).
+"""Source: scrapinghub's article-extraction-benchmark: `html/ID.html.gz` and `ground-truth.json` (`{ID: {"articleBody",
+"url"}}`).
 
-Blocks inside the gold body are main; headline and related items, which the benchmark does not label, are told by markup.
+Blocks inside the gold body are main; headline and related items, which the benchmark does not label, are told by
+markup.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from train.corpus.sources.html_blocks import read_within
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)`, in the order of the ground truth; it is never whole in memory."""
+    """Yields `(number from 1, page record or InputError)`, in the order of the ground truth; it is never whole in
+    memory."""
     return _read(path, lambda document: document.record(naming))
 
 
@@ -39,19 +42,27 @@ def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
                     yield number, error.at(truth, number)
     except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
-            f"not JSON after page {number}: {error}", expected="one object, a page a key", remedy="copy it again", path=truth,
+            f"not JSON after page {number}: {error}",
+            expected="one object, a page a key",
+            remedy="copy it again",
+            path=truth,
             rule="broken-json",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _document(path: Path, page_id: str, gold: Any) -> Document:
     body = gold.get("articleBody") if isinstance(gold, dict) else None
     if not isinstance(body, str):
         raise InputError(
-            f"page {page_id!r} has no articleBody", expected='{"articleBody": …, "url": …}', remedy="complete it", rule="no-gold"
+            f"page {page_id!r} has no articleBody",
+            expected='{"articleBody": …, "url": …}',
+            remedy="complete it",
+            rule="no-gold",
         )
     if "/" in page_id or "\\" in page_id or "\x00" in page_id or page_id in ("", ".", ".."):
-        raise InputError(f"the id {page_id!r}", expected="a file's name", remedy="rename it: ids name files", rule="outside-folder")
+        raise InputError(
+            f"the id {page_id!r}", expected="a file's name", remedy="rename it: ids name files", rule="outside-folder"
+        )
     packed = path / "html" / f"{page_id}.html.gz"
     try:
         content = read_within(packed, path)

@@ -1,8 +1,9 @@
 """Which blocks of a page are the main story, when a benchmark gives the story's text alone.
 
-A block of six words or more is main when 70 % of its word 3-grams are in the gold text. A shorter one is main when the gold has its
-words between those of the long main blocks around it; before the first and after the last of them, when it is a whole line of
-the gold there, and near. Such benchmarks label no related items, and some no headline: those are told by the page's markup.
+A block of six words or more is main when 70 % of its word 3-grams are in the gold text. A shorter one is main when the
+gold has its words between those of the long main blocks around it; before the first and after the last of them, when it
+is a whole line of the gold there, and near. Such benchmarks label no related items, and some no headline: those are
+told by the page's markup.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def as_it_is(document: Document) -> Document:
     return document
 
 
-def aligned(page: Html, markup: Markup, gold: str, *, url: str | None, titles: Sequence[str] = ()) -> list[dict[str, Any]]:
+def aligned(
+    page: Html, markup: Markup, gold: str, *, url: str | None, titles: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Segments of a page whose main story's text is known.
 
     Args:
@@ -73,7 +76,8 @@ def aligned(page: Html, markup: Markup, gold: str, *, url: str | None, titles: S
         titles: What the story is called, besides the page's own title.
 
     Returns:
-        Segments in page order; `role_source` says how sure a role is: `aligned` with the gold, or `weak`, told by markup.
+        Segments in page order; `role_source` says how sure a role is: `aligned` with the gold, or `weak`, told by
+        markup.
     """
     is_main = main_blocks([block.text for block in page.blocks], gold)
     headline = markup.headline(page.blocks, is_main, [*titles, *([page.title] if page.title else [])])
@@ -81,10 +85,15 @@ def aligned(page: Html, markup: Markup, gold: str, *, url: str | None, titles: S
         is_main[headline] = True
     stories = markup.stories(page.blocks, is_main, url)
     return [
-        {"text": block.text, "role": "main" if main else "boilerplate" if story is None else "related", "story": 0 if main else story,
-         "topic": None, "role_source": "aligned" if main and i != headline else "weak"}
+        {
+            "text": block.text,
+            "role": "main" if main else "boilerplate" if story is None else "related",
+            "story": 0 if main else story,
+            "topic": None,
+            "role_source": "aligned" if main and i != headline else "weak",
+        }
         for i, (block, main, story) in enumerate(zip(page.blocks, is_main, stories, strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:
@@ -125,7 +134,8 @@ def _share(words: Sequence[str], grams: set[tuple[str, ...]]) -> float:
 
 
 def _places(words: Sequence[Sequence[str]], long: Sequence[int], body: str) -> dict[int, tuple[int, int]]:
-    """Where in the gold each long main block begins and ends, in characters: by its first and last words, searched in page order."""
+    """Where in the gold each long main block begins and ends, in characters: by its first and last words, searched in
+    page order."""
     answer, position = {}, 0
     for i in long:
         start = body.find(" ".join(words[i][:GRAM]), position)

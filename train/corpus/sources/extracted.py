@@ -1,8 +1,10 @@
-"""Source: a folder of HTML files without labels, labelled where two extractors of HTML agree, and by markup: distant supervision.
+"""Source: a folder of HTML files without labels, labelled where two extractors of HTML agree, and by markup: distant
+supervision.
 
-The main story is what trafilatura (Barbaresi 2021, https://aclanthology.org/2021.acl-demo.15) and readability-lxml both take for it. A page on
-which they differ is refused, so that what is kept is right more often than either of them. Headline and related items are told by markup.
-Such labels are weak: they teach a reader of flat text (`corpus.also`), they do not test it.
+The main story is what trafilatura (Barbaresi 2021, https://aclanthology.org/2021.acl-demo.15) and readability-lxml both
+take for it. A page on which they differ is refused, so that what is kept is right more often than either of them.
+Headline and related items are told by markup. Such labels are weak: they teach a reader of flat text (`corpus.also`),
+they do not test it.
 """
 
 from __future__ import annotations
@@ -24,9 +26,7 @@ from train.corpus.sources.schema_org import LEAST_WORDS
 
 AGREED = 0.8
 """F1 of the words that two extractors take for the story, below which a page is refused."""
-
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-
 Extractor = Callable[[str], str]
 """Takes HTML, gives the story's text, a paragraph a line."""
 
@@ -74,8 +74,9 @@ def agreed(texts: Sequence[str], masks: Sequence[Sequence[bool]]) -> list[str]:
         raise InputError(
             f"extractors agree by {agreement:.2f} (F1), on {common} words",
             expected=f"an article: {AGREED} or more, {LEAST_WORDS} words or more",
-            remedy="leave the page out, or label it", rule="no-agreement",
-        )  # fmt: skip
+            remedy="leave the page out, or label it",
+            rule="no-agreement",
+        )
     return list(compress(texts, both))
 
 
@@ -90,9 +91,11 @@ def extractors() -> tuple[Extractor, Extractor]:
         import trafilatura
     except ImportError as error:
         raise InputError(
-            f"{error.name} is not installed", expected="trafilatura and readability-lxml, which label such pages",
-            remedy="run `make extractors`", rule="not-installed",
-        ) from None  # fmt: skip
+            f"{error.name} is not installed",
+            expected="trafilatura and readability-lxml, which label such pages",
+            remedy="run `make extractors`",
+            rule="not-installed",
+        ) from None
     for name in ("trafilatura", "readability"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a page they make nothing of is refused and counted here
 
@@ -111,7 +114,9 @@ def by_readability(html: str) -> str:
         summary = Document(html).summary()
     except Unparseable:
         return ""
-    return "\n".join(block.text for block in read_html(f"<meta charset=utf-8><body>{summary}".encode("utf-8", "replace")).blocks)
+    return "\n".join(
+        block.text for block in read_html(f"<meta charset=utf-8><body>{summary}".encode("utf-8", "replace")).blocks
+    )
 
 
 def without_declaration(html: str) -> str:
@@ -122,8 +127,12 @@ def without_declaration(html: str) -> str:
 def _extracted(extract: Extractor, html: str) -> str:
     try:
         return extract(html)
-    except Exception as error:  # a stranger's parser may raise anything on a hostile page: that page is refused, and told why
+    except (
+        Exception
+    ) as error:  # a stranger's parser may raise anything on a hostile page: that page is refused, and told why
         raise InputError(
-            f"an extractor stumbled over it: {type(error).__name__}: {error}"[:300], expected="a page that both can read",
-            remedy="leave the page out, or label it", rule="no-agreement",
-        ) from error  # fmt: skip
+            f"an extractor stumbled over it: {type(error).__name__}: {error}"[:300],
+            expected="a page that both can read",
+            remedy="leave the page out, or label it",
+            rule="no-agreement",
+        ) from error

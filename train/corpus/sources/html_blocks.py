@@ -1,7 +1,7 @@
 """HTML cut into the blocks of text a reader sees, in page order.
 
-A block is the text between block-level tags; inline tags never break it, two line breaks in a row do. Scripts, styles, form
-options, frames and what `hidden` or an inline style hides are left out. Stylesheets are not read.
+A block is the text between block-level tags; inline tags never break it, two line breaks in a row do. Scripts, styles,
+form options, frames and what `hidden` or an inline style hides are left out. Stylesheets are not read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from train.common.errors import InputError
 
 LARGEST = 64 * 2**20
 """Bytes; a larger page (or a gzip that unpacks to more) is refused."""
-
 _BLOCKS = frozenset(
     [
         "address",
@@ -110,7 +109,6 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 _WEB_ENCODING = re.compile(
     r"utf-8|utf-16|iso8859-\d+|cp125\d|cp874|koi8-[ru]|gb\d+|gbk|big5\w*|shift_jis\w*|cp932|euc_\w+|iso2022_jp\w*|mac-\w+|ascii|cp949"
 )
-
 Mark = Callable[[Any], str | None]
 """Says what an element marks the text inside it as; None leaves that to the elements around it."""
 
@@ -156,7 +154,12 @@ def cut(root: Any, mark: Mark | None = None) -> Html:
     if root is None:
         return Html([], None, None, None)
     title = root.findtext(".//title")
-    return Html(_blocks(root, mark), " ".join(title.split()) or None if title else None, (root.get("lang") or "")[:35] or None, _url(root))
+    return Html(
+        _blocks(root, mark),
+        " ".join(title.split()) or None if title else None,
+        (root.get("lang") or "")[:35] or None,
+        _url(root),
+    )
 
 
 def parse(content: bytes) -> Any:
@@ -168,7 +171,9 @@ def parse(content: bytes) -> Any:
     from lxml import etree, html
 
     if len(content) > LARGEST:
-        raise _refuse("too-large", f"a page of {len(content):,} bytes", f"at most {LARGEST:,}", "cut it, or leave it out")
+        raise _refuse(
+            "too-large", f"a page of {len(content):,} bytes", f"at most {LARGEST:,}", "cut it, or leave it out"
+        )
     # The parser gets UTF-8: it would believe a wrong declaration, and refuse text with an XML declaration.
     text = decode(content).replace("\x00", " ").encode("utf-8", "replace")
     parser = html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
@@ -178,7 +183,9 @@ def parse(content: bytes) -> Any:
         root = None
     fatal = next((e for e in parser.error_log if e.level_name == "FATAL"), None)
     if fatal is not None and "depth" in fatal.message.lower():
-        raise _refuse("too-deep", fatal.message.strip(), "tags nested less than 2,048 deep", "repair the page: text would be lost")
+        raise _refuse(
+            "too-deep", fatal.message.strip(), "tags nested less than 2,048 deep", "repair the page: text would be lost"
+        )
     return root
 
 
@@ -276,7 +283,8 @@ def decode(content: bytes) -> str:
             continue
     if named not in (None, "utf-8"):
         return content.decode(str(named), "replace")
-    # A page that is UTF-8 but for a few bytes is UTF-8; others are Windows-1252, as browsers read undeclared ones, whatever they say.
+    # A page that is UTF-8 but for a few bytes is UTF-8; others are Windows-1252, as browsers read undeclared ones,
+    # whatever they say.
     text = content.decode("utf-8", "replace")
     wide = sum(char > "\x7f" for char in text)
     return text if b"\x00" in content[:4096] or text.count("\ufffd") * 2 < wide else content.decode("cp1252", "replace")
@@ -295,7 +303,8 @@ def _encoding(name: str) -> str | None:
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Files below a folder, sorted, those of a folder before those of the folders in it; links to folders are not followed."""
+    """Files below a folder, sorted, those of a folder before those of the folders in it; links to folders are not
+    followed."""
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
         for name in sorted(names):
@@ -312,7 +321,9 @@ def read_within(path: Path, root: Path) -> bytes:
     try:
         resolved = path.resolve()
         if not resolved.is_relative_to(root.resolve()):
-            raise _refuse("outside-folder", f"{path.name!r} leads out of its folder", f"a file inside {root}", "remove the link")
+            raise _refuse(
+                "outside-folder", f"{path.name!r} leads out of its folder", f"a file inside {root}", "remove the link"
+            )
         if resolved.exists() and not resolved.is_file():
             raise _refuse("no-file", f"{path.name!r} is no regular file", "a file", "remove it")
         with gzip.open(resolved, "rb") if path.suffix == ".gz" else resolved.open("rb") as file:
@@ -323,10 +334,15 @@ def read_within(path: Path, root: Path) -> bytes:
         raise _refuse("broken-gzip", f"a broken gzip file: {error}", "a whole one", "copy it again") from None
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, no right to read
         raise _refuse(
-            "no-file", f"{path.name[:80]!r} cannot be read: {error}"[:300], "a file one may read", "remove it, or its link"
+            "no-file",
+            f"{path.name[:80]!r} cannot be read: {error}"[:300],
+            "a file one may read",
+            "remove it, or its link",
         ) from None
     if len(content) > LARGEST:
-        raise _refuse("too-large", f"a page of more than {LARGEST:,} bytes", f"at most {LARGEST:,}", "cut it, or leave it out")
+        raise _refuse(
+            "too-large", f"a page of more than {LARGEST:,} bytes", f"at most {LARGEST:,}", "cut it, or leave it out"
+        )
     return content
 
 

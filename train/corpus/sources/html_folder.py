@@ -34,7 +34,8 @@ def page_record(page_id: str, page: Html, url: str | None) -> dict[str, Any]:
 
 
 def file_record(inner: Path, page: Html, naming: Naming) -> dict[str, Any]:
-    """What is known of a page by its own address, else by the folder its file is in; `inner` is its path below the data set's folder."""
+    """What is known of a page by its own address, else by the folder its file is in; `inner` is its path below the data
+    set's folder."""
     record = naming.with_site(page_record(stem(inner), page, page.url))
     record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
     return record
@@ -43,7 +44,10 @@ def file_record(inner: Path, page: Html, naming: Naming) -> dict[str, Any]:
 def stem(file: Path) -> str:
     """A file's name without its suffixes, with its folders."""
     name = file.as_posix()
-    return next((name[: -len(suffix)] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), name)
+    return next(
+        (name[: -len(suffix)] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)),
+        name,
+    )
 
 
 def numbered(paths: Iterable[Path], convert: Callable[[Path], dict[str, Any] | None]) -> Iterator[tuple[int, Any]]:

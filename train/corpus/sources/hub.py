@@ -1,7 +1,7 @@
 """Source: a Hugging Face data set, by Hub id or local folder, one page or one segment a row.
 
-Only tables are read (Parquet, Arrow, JSON, CSV). A data set that is code, images or WebDataset archives is refused: nothing
-of a data set is ever run or unpickled, and `trust_remote_code` does not exist here.
+Only tables are read (Parquet, Arrow, JSON, CSV). A data set that is code, images or WebDataset archives is refused:
+nothing of a data set is ever run or unpickled, and `trust_remote_code` does not exist here.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ _KINDS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(row number from 1, page record)`: rows with `segments` are pages, rows with `page_id` and `text` are segments.
+    """Yields `(row number from 1, page record)`: rows with `segments` are pages, rows with `page_id` and `text` are
+    segments.
 
     Args:
-        path: `FOLDER` (saved by `save_to_disk`, or holding table files), `ID`, with `@REVISION` and `#SPLIT` (default train).
+        path: `FOLDER` (saved by `save_to_disk`, or holding table files), `ID`, with `@REVISION` and `#SPLIT` (default
+            train).
         naming: Renames columns, e.g. `{"blocks": "segments"}`.
     """
     try:
@@ -64,7 +66,13 @@ def open_table(path: Path) -> Any:
     folder = Path(location)
     if not folder.is_dir():
         if folder.is_absolute() or location.startswith(".") or location.count("/") > 1 or folder.exists():
-            raise InputError("no such folder", expected="a folder, or a Hub id OWNER/NAME", remedy="check it", path=path, rule="no-file")
+            raise InputError(
+                "no such folder",
+                expected="a folder, or a Hub id OWNER/NAME",
+                remedy="check it",
+                path=path,
+                rule="no-file",
+            )
         builder = datasets.load_dataset_builder(location, revision=revision)
         _require_table(builder.name if builder.name in TABLES else getattr(builder, "builder_name", "?"), path)
         return _plain(datasets.load_dataset(location, revision=revision, split=split or "train", streaming=True), path)
@@ -74,18 +82,36 @@ def open_table(path: Path) -> Any:
         if isinstance(loaded, Mapping):
             return _plain(_part(loaded, split or "train", path), path)
         if split is not None:
-            raise InputError("a data set without splits", expected="no #SPLIT", remedy="leave it out", path=path, rule="no-split")
+            raise InputError(
+                "a data set without splits", expected="no #SPLIT", remedy="leave it out", path=path, rule="no-split"
+            )
         return _plain(loaded, path)
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.suffix in _KINDS and p.name[0] != ".")
+    files = sorted(
+        p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.suffix in _KINDS and p.name[0] != "."
+    )
     own = [p for p in files if split is None or p.stem.startswith(split)]
     if files and not own:
         found = f"no file that begins with {split!r}; there are {', '.join(p.name for p in files[:8])}"
-        raise InputError(found, expected="one file or more of the split", remedy="name another split, or none", path=path, rule="no-split")
+        raise InputError(
+            found,
+            expected="one file or more of the split",
+            remedy="name another split, or none",
+            path=path,
+            rule="no-split",
+        )
     kinds = {_KINDS[p.suffix] for p in own}
     if len(kinds) != 1:
         found = "no table file" if not kinds else f"files of {len(kinds)} kinds ({', '.join(sorted(kinds))})"
-        raise InputError(found, expected=f"files of one kind: {', '.join(_KINDS)}", remedy="keep one kind", path=path, rule="no-table")
-    return _plain(datasets.load_dataset(kinds.pop(), data_files={"all": [str(p) for p in own]}, split="all", streaming=True), path)
+        raise InputError(
+            found,
+            expected=f"files of one kind: {', '.join(_KINDS)}",
+            remedy="keep one kind",
+            path=path,
+            rule="no-table",
+        )
+    return _plain(
+        datasets.load_dataset(kinds.pop(), data_files={"all": [str(p) for p in own]}, split="all", streaming=True), path
+    )
 
 
 def _stay_inside(folder: Path, path: Path) -> None:
@@ -99,19 +125,28 @@ def _stay_inside(folder: Path, path: Path) -> None:
         outside = [part for part in parts if not part.resolve().is_relative_to(root)]
         if outside:
             raise InputError(
-                f"{state.parent.name}/{state.name} names {outside[0]}, which lies outside the folder", expected="parts inside it",
-                remedy="do not use this data set", path=path, rule="outside-folder",
-            )  # fmt: skip
+                f"{state.parent.name}/{state.name} names {outside[0]}, which lies outside the folder",
+                expected="parts inside it",
+                remedy="do not use this data set",
+                path=path,
+                rule="outside-folder",
+            )
 
 
 def _plain(data: Any, path: Path) -> Any:
     """The data set, unless a column holds pictures or sound, which are read from the paths that rows name."""
     media = [
-        name for name, feature in (data.features or {}).items() if type(feature).__name__ in ("Image", "Audio", "Video", "Pdf", "Nifti")
+        name
+        for name, feature in (data.features or {}).items()
+        if type(feature).__name__ in ("Image", "Audio", "Video", "Pdf", "Nifti")
     ]
     if media:
         raise InputError(
-            f"the column {media[0]!r} holds files", expected="columns of text and numbers", remedy="remove it", path=path, rule="no-table"
+            f"the column {media[0]!r} holds files",
+            expected="columns of text and numbers",
+            remedy="remove it",
+            path=path,
+            rule="no-table",
         )
     return data
 
@@ -138,17 +173,23 @@ def fingerprint(path: Path) -> list[str | None]:
         return [location, dataset_info(location, revision=revision).sha, split]
     except Exception as error:
         raise InputError(
-            f"the Hub does not tell its commit: {_first_line(error)}", expected="a data set on the Hub", remedy="check id and network",
-            path=path, rule="broken-dataset",
-        ) from None  # fmt: skip
+            f"the Hub does not tell its commit: {_first_line(error)}",
+            expected="a data set on the Hub",
+            remedy="check id and network",
+            path=path,
+            rule="broken-dataset",
+        ) from None
 
 
 def _part(loaded: Mapping[str, Any], split: str, path: Path) -> Any:
     if split not in loaded:
         raise InputError(
-            f"no split {split!r}; there are {', '.join(loaded)}", expected="one of them", remedy=f"name it: dataset:{path}#SPLIT",
-            path=path, rule="no-split",
-        )  # fmt: skip
+            f"no split {split!r}; there are {', '.join(loaded)}",
+            expected="one of them",
+            remedy=f"name it: dataset:{path}#SPLIT",
+            path=path,
+            rule="no-split",
+        )
     return loaded[split]
 
 
@@ -176,7 +217,10 @@ def _named(value: Any, feature: Any) -> Any:
         return names[value]
     inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else None)
     if isinstance(inner, Mapping) and isinstance(value, list):
-        return [{k: _named(v, inner.get(k)) for k, v in item.items()} if isinstance(item, Mapping) else item for item in value]
+        return [
+            {k: _named(v, inner.get(k)) for k, v in item.items()} if isinstance(item, Mapping) else item
+            for item in value
+        ]
     return value
 
 

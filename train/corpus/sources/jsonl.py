@@ -39,14 +39,20 @@ def lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _decode(raw: bytes, path: Path, line: int) -> Any:
     def refuse(rule: str, found: str, remedy: str) -> InputError:
-        return InputError(found, expected="one UTF-8 JSON object a line", remedy=remedy, path=path, line=line, rule=rule)
+        return InputError(
+            found, expected="one UTF-8 JSON object a line", remedy=remedy, path=path, line=line, rule=rule
+        )
 
     try:
         return json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        return refuse("bad-encoding", f"bytes that are not UTF-8: {error.reason} at byte {error.start}", "save the file as UTF-8")
+        return refuse(
+            "bad-encoding", f"bytes that are not UTF-8: {error.reason} at byte {error.start}", "save the file as UTF-8"
+        )
     except (ValueError, RecursionError) as error:
-        return refuse("bad-json", f"not JSON: {error}", "mend or delete the line, or run `make check` to set bad pages aside")
+        return refuse(
+            "bad-json", f"not JSON: {error}", "mend or delete the line, or run `make check` to set bad pages aside"
+        )
 
 
 def converted(record: Any, convert: Callable[[Mapping[str, Any]], dict[str, Any]], path: Path, line: int) -> Any:
@@ -55,9 +61,13 @@ def converted(record: Any, convert: Callable[[Mapping[str, Any]], dict[str, Any]
         return record
     if not isinstance(record, dict):
         return InputError(
-            f"a JSON {type(record).__name__}", expected="one JSON object a line", remedy="export again", path=path, line=line,
+            f"a JSON {type(record).__name__}",
+            expected="one JSON object a line",
+            remedy="export again",
+            path=path,
+            line=line,
             rule="not-an-object",
-        )  # fmt: skip
+        )
     try:
         return convert(record)
     except InputError as error:
@@ -76,9 +86,16 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
     count = 0
     with written_aside(path) as aside, aside.open("wb") as plain:
         packed = path.name.lower().endswith(".gz")
-        file = cast(BinaryIO, gzip.GzipFile(filename="", fileobj=plain, mode="wb", mtime=0, compresslevel=6)) if packed else plain
+        file = (
+            cast(BinaryIO, gzip.GzipFile(filename="", fileobj=plain, mode="wb", mtime=0, compresslevel=6))
+            if packed
+            else plain
+        )
         for record in records:
-            file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n")
+            file.write(
+                json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+                + b"\n"
+            )
             count += 1
         if packed:
             file.close()

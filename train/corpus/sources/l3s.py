@@ -1,8 +1,8 @@
 """Source: L3S-GN1 (Kohlschütter, Fankhauser & Nejdl, WSDM 2010), news pages annotated inside the HTML.
 
-`annotated/UUID.html` holds `<span class="x-nc-selN">`: 1 headline and 2 full text are main, 4 is related; 0, 3 (supplemental),
-5 (comment) and what is unmarked are boilerplate, with the annotators' own word kept as `sub_label`. `url-mapping.txt` has a
-line `<urn:uuid:UUID> URL` for each page. Of nested spans the innermost counts.
+`annotated/UUID.html` holds `<span class="x-nc-selN">`: 1 headline and 2 full text are main, 4 is related; 0, 3
+(supplemental), 5 (comment) and what is unmarked are boilerplate, with the annotators' own word kept as `sub_label`.
+`url-mapping.txt` has a line `<urn:uuid:UUID> URL` for each page. Of nested spans the innermost counts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     found = list(files(folder, SUFFIXES))
     if not found:
         raise InputError(
-            "no HTML file", expected="annotated/*.html", remedy="name the folder that the archive unpacks to", path=path, rule="no-file"
+            "no HTML file",
+            expected="annotated/*.html",
+            remedy="name the folder that the archive unpacks to",
+            path=path,
+            rule="no-file",
         )
     return numbered(found, convert)
 

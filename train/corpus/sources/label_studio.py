@@ -1,8 +1,8 @@
 """Source: Label Studio's JSON export, and tasks for it with pre-annotations.
 
-Two labelling interfaces are read: `Paragraphs` with `ParagraphLabels`, where each segment is a paragraph (what `write_tasks`
-makes, `INTERFACE` is its configuration), and `Text` with `Labels` over a page's text, a segment a line. Format: Label Studio
-documentation, "Label Studio JSON format of annotated tasks" and "Import pre-annotated data".
+Two labelling interfaces are read: `Paragraphs` with `ParagraphLabels`, where each segment is a paragraph (what
+`write_tasks` makes, `INTERFACE` is its configuration), and `Text` with `Labels` over a page's text, a segment a line.
+Format: Label Studio documentation, "Label Studio JSON format of annotated tasks" and "Import pre-annotated data".
 """
 
 from __future__ import annotations
@@ -30,11 +30,16 @@ def interface(topics: Sequence[str] = ()) -> str:
     from xml.sax.saxutils import quoteattr
 
     colours = {"main": "#2e7d32", "related": "#f9a825", "boilerplate": "#9e9e9e"}
-    labels = "\n".join(f'    <Label value="{role}" background="{colours[role]}" hotkey="{i}"/>' for i, role in enumerate(ROLES, start=1))
+    labels = "\n".join(
+        f'    <Label value="{role}" background="{colours[role]}" hotkey="{i}"/>'
+        for i, role in enumerate(ROLES, start=1)
+    )
     choices = "\n".join(f"    <Choice value={quoteattr(topic)}/>" for topic in topics)
     topic = f'  <Choices name="topic" toName="page" perRegion="true">\n{choices}\n  </Choices>\n' if topics else ""
     return (
-        '<View>\n  <Header value="$title"/>\n  <ParagraphLabels name="role" toName="page">\n' + labels + "\n  </ParagraphLabels>\n"
+        '<View>\n  <Header value="$title"/>\n  <ParagraphLabels name="role" toName="page">\n'
+        + labels
+        + "\n  </ParagraphLabels>\n"
         '  <Paragraphs name="page" value="$segments" layout="dialogue" nameKey="number" textKey="text"/>\n'
         '  <Number name="story" toName="page" perRegion="true" min="-1"/>\n' + topic + "</View>\n"
     )
@@ -113,8 +118,8 @@ def write_tasks(path: Path, tasks: Iterable[dict[str, Any]]) -> int:
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(task number from 1, page record or InputError)`; one task is in memory at a time.
 
-    Of several annotations the ground truth is taken, else the last that was not skipped. A task that was skipped only is
-    refused; one that nobody opened is an unlabelled page.
+    Of several annotations the ground truth is taken, else the last that was not skipped. A task that was skipped only
+    is refused; one that nobody opened is an unlabelled page.
     """
     import ijson
 
@@ -130,26 +135,38 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
                     yield number, error.at(path, number).about(item)
     except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
-            f"not JSON after task {number}: {error}", expected="Label Studio's JSON export, one array of tasks",
-            remedy="export again as JSON", path=path, rule="broken-json",
-        ) from None  # fmt: skip
+            f"not JSON after task {number}: {error}",
+            expected="Label Studio's JSON export, one array of tasks",
+            remedy="export again as JSON",
+            path=path,
+            rule="broken-json",
+        ) from None
     if number == 0:
         raise InputError(
-            "no task in it", expected="Label Studio's JSON export, one array of tasks", remedy="export as JSON, not JSON-MIN or CSV",
-            path=path, rule="empty-corpus",
-        )  # fmt: skip
+            "no task in it",
+            expected="Label Studio's JSON export, one array of tasks",
+            remedy="export as JSON, not JSON-MIN or CSV",
+            path=path,
+            rule="empty-corpus",
+        )
 
 
 def _page(item: Any, naming: Naming) -> dict[str, Any]:
     data = item.get("data") if isinstance(item, dict) else None
     if not isinstance(data, dict):
-        raise _refuse("a task without data", "Label Studio's JSON export; JSON-MIN leaves out where labels stand", "export as JSON")
+        raise _refuse(
+            "a task without data",
+            "Label Studio's JSON export; JSON-MIN leaves out where labels stand",
+            "export as JSON",
+        )
     paragraphs = data.get(_SEGMENTS)
     result = _chosen(item)
     if isinstance(paragraphs, list):
         texts = [p["text"] for p in paragraphs if isinstance(p, dict) and isinstance(p.get("text"), str)]
         if len(texts) < len(paragraphs):
-            raise _refuse("a paragraph without text", 'data.segments: [{"text": …}]', "import the tasks this project writes")
+            raise _refuse(
+                "a paragraph without text", 'data.segments: [{"text": …}]', "import the tasks this project writes"
+            )
         # A line end inside a segment would cut it in two; offsets keep their meaning when it becomes a space.
         lines = [text.replace("\n", " ") for text in texts]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
@@ -161,12 +178,19 @@ def _page(item: Any, naming: Naming) -> dict[str, Any]:
         found = [_stretch(r, text, units) for r in result if _type(r) == "labels"]
     else:
         raise _refuse(
-            f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}", "data.segments or data.text", "see README, 'Sources'"
+            f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}",
+            "data.segments or data.text",
+            "see README, 'Sources'",
         )
     extras = _of_regions(result)
     length = sum(map(len, lines)) + len(lines) - 1
-    spans = [span(start, end, label, length, **extras.get(str(region.get("id")), {})) for start, end, label, region in found]
-    page = {"page_id": f"task-{item.get('id')}", **{k: v for k, v in naming.record(data).items() if k not in (_SEGMENTS, _TEXT, _EXTRA)}}
+    spans = [
+        span(start, end, label, length, **extras.get(str(region.get("id")), {})) for start, end, label, region in found
+    ]
+    page = {
+        "page_id": f"task-{item.get('id')}",
+        **{k: v for k, v in naming.record(data).items() if k not in (_SEGMENTS, _TEXT, _EXTRA)},
+    }
     page = {key: value for key, value in page.items() if value != "" or key not in _KEYS}
     page["segments"] = segments(lines, spans, naming, texts)
     page |= {k: v for k, v in _mapping(data.get(_EXTRA)).items() if k not in page}
@@ -187,11 +211,18 @@ def _chosen(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     whole = [a for a in annotations if isinstance(a, dict)]
     kept = [a for a in whole if not a.get("was_cancelled")]
     if whole and not kept:
-        raise InputError("every annotation was skipped", expected="one that was submitted", remedy="label the task", rule="not-accepted")
+        raise InputError(
+            "every annotation was skipped",
+            expected="one that was submitted",
+            remedy="label the task",
+            rule="not-accepted",
+        )
     if not kept:
         return []
     chosen = next((a for a in reversed(kept) if a.get("ground_truth")), kept[-1]).get("result") or []
-    if not isinstance(chosen, list) or not all(isinstance(r, dict) and isinstance(r.get("value"), dict) for r in chosen):
+    if not isinstance(chosen, list) or not all(
+        isinstance(r, dict) and isinstance(r.get("value"), dict) for r in chosen
+    ):
         raise _refuse("a result that is no list of regions", "Label Studio's JSON export", "export as JSON")
     return chosen
 
@@ -203,11 +234,15 @@ def _type(region: Mapping[str, Any]) -> str:
 def _label(region: Mapping[str, Any]) -> Any:
     labels = region["value"].get(_type(region))
     if not isinstance(labels, list) or len(labels) != 1:
-        raise _refuse(f"a region with the labels {labels!r:.60}", "one label a region", "set choice=single in the interface")
+        raise _refuse(
+            f"a region with the labels {labels!r:.60}", "one label a region", "set choice=single in the interface"
+        )
     return labels[0]
 
 
-def _region(region: Mapping[str, Any], before: Sequence[int], texts: Sequence[str]) -> tuple[Any, Any, Any, Mapping[str, Any]]:
+def _region(
+    region: Mapping[str, Any], before: Sequence[int], texts: Sequence[str]
+) -> tuple[Any, Any, Any, Mapping[str, Any]]:
     """A region of paragraphs as character offsets over all lines."""
     value = region["value"]
     try:
@@ -216,27 +251,43 @@ def _region(region: Mapping[str, Any], before: Sequence[int], texts: Sequence[st
         begins = 0 if begins is None else int(begins)
         ends = None if ends is None else int(ends)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise _refuse(f"a region without place: {value!r:.80}", "start, end, startOffset, endOffset", "export as JSON") from None
+        raise _refuse(
+            f"a region without place: {value!r:.80}", "start, end, startOffset, endOffset", "export as JSON"
+        ) from None
     if not 0 <= first <= last < len(texts):
         raise InputError(
-            f"a region over paragraphs {first} to {last}", expected=f"0..{len(texts) - 1}", remedy="export again", rule="bad-span"
+            f"a region over paragraphs {first} to {last}",
+            expected=f"0..{len(texts) - 1}",
+            remedy="export again",
+            rule="bad-span",
         )
     start = before[first] + _from_utf16(texts[first], begins)
-    end = before[last] + (len(texts[last]) if ends is None else _from_utf16(texts[last], ends))  # without offsets: to the paragraph's end
+    end = before[last] + (
+        len(texts[last]) if ends is None else _from_utf16(texts[last], ends)
+    )  # without offsets: to the paragraph's end
     return start, end, _label(region), region
 
 
-def _stretch(region: Mapping[str, Any], text: str, units: Sequence[int] | None) -> tuple[Any, Any, Any, Mapping[str, Any]]:
+def _stretch(
+    region: Mapping[str, Any], text: str, units: Sequence[int] | None
+) -> tuple[Any, Any, Any, Mapping[str, Any]]:
     """A region of a text. Label Studio counts UTF-16 units, as browsers do; the text it stores beside tells."""
     value = region["value"]
     start, end, said = value.get("start"), value.get("end"), value.get("text")
-    if isinstance(start, int) and isinstance(end, int) and isinstance(said, str) and text[max(0, start) : max(0, end)] != said:
+    if (
+        isinstance(start, int)
+        and isinstance(end, int)
+        and isinstance(said, str)
+        and text[max(0, start) : max(0, end)] != said
+    ):
         there = (bisect_left(units, start), bisect_left(units, end)) if units else (start, end)
         if text[slice(*there)] != said:
             raise InputError(
-                f"a label at {start}-{end} over {said[:40]!r}", expected=f"what stands there: {text[start:end][:40]!r}",
-                remedy="export again; the text was changed since", rule="bad-span",
-            )  # fmt: skip
+                f"a label at {start}-{end} over {said[:40]!r}",
+                expected=f"what stands there: {text[start:end][:40]!r}",
+                remedy="export again; the text was changed since",
+                rule="bad-span",
+            )
         start, end = there
     return start, end, _label(region), region
 
@@ -248,7 +299,12 @@ def _of_regions(result: Iterable[Mapping[str, Any]]) -> dict[Any, dict[str, Any]
         name, value = region.get("from_name"), region["value"]
         if name == "story" and _type(region) == "number":
             answer.setdefault(str(region.get("id")), {})["story"] = value.get("number")
-        elif name == "topic" and _type(region) == "choices" and isinstance(value.get("choices"), list) and value["choices"]:
+        elif (
+            name == "topic"
+            and _type(region) == "choices"
+            and isinstance(value.get("choices"), list)
+            and value["choices"]
+        ):
             answer.setdefault(str(region.get("id")), {})["topic"] = value["choices"][0]
     return answer
 

@@ -1,10 +1,11 @@
-"""What the markup of an HTML page tells of its roles: which blocks are items of other stories, and which is the headline.
+"""What the markup of an HTML page tells of its roles: which blocks are items of other stories, and which is the
+headline.
 
-Benchmarks of main text extraction give the main story's text alone; what else is on the page would all come out as boilerplate. Here a
-block is related when it is almost all link, of four words or more, to what looks like an article; when it stands in the same card as such a link;
-or when it is tied to one article in a container that calls itself related, recommended, most read and the like. Menus, headers and
-footers are left out, and lists vote: a list of short labels is a menu, a list of headlines is stories. Such labels are weak: they teach,
-they do not test.
+Benchmarks of main text extraction give the main story's text alone; what else is on the page would all come out as
+boilerplate. Here a block is related when it is almost all link, of four words or more, to what looks like an article;
+when it stands in the same card as such a link; or when it is tied to one article in a container that calls itself
+related, recommended, most read and the like. Menus, headers and footers are left out, and lists vote: a list of short
+labels is a menu, a list of headlines is stories. Such labels are weak: they teach, they do not test.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ CARD_BLOCKS = 12
 """A card of more blocks is no card."""
 NEARBY = 8
 """Blocks of the same address are one story when so few others stand between them."""
-
 _MENU_TAGS = frozenset(["nav", "footer"])
 _APART = frozenset(["figure", "aside", "nav", "footer", "form", "button", "iframe"])
 _MENU_ROLES = frozenset(["navigation", "menu", "menubar", "banner", "contentinfo", "search"])
@@ -38,7 +38,9 @@ _HINTS = re.compile(
     r"also-?_?(?:like|read)|up-?_?next|you-?_?may|promo|teaser|sidebar-?_?(?:stories|news)",
     re.I,
 )
-_CARD = re.compile(r"card|teaser|item|story|post|entry|promo|article|headline|tile|list-?_?element|block|module|media|thumb", re.I)
+_CARD = re.compile(
+    r"card|teaser|item|story|post|entry|promo|article|headline|tile|list-?_?element|block|module|media|thumb", re.I
+)
 _CARD_TAGS = frozenset(["li", "article", "figure", "tr", "dd"])
 _NO_ARTICLE = re.compile(
     r"/(?:tags?|category|categories|topics?|authors?|people|person|profile|users?|about\w*|contact\w*|login|log-?in|sign-?in|sign-?up|register|account|"
@@ -80,9 +82,10 @@ class Markup:
         with_main = {e for place, main in zip(places, is_main, strict=True) if main for e in _lineage(place)}
         in_menu = [_in_menu(place, with_main) for place in places]
         headlines = {
-            i for i, (block, link) in enumerate(zip(blocks, links, strict=True))
+            i
+            for i, (block, link) in enumerate(zip(blocks, links, strict=True))
             if link is not None and len(block.text.split()) >= HEADLINE_WORDS and not is_main[i] and not in_menu[i]
-        }  # fmt: skip
+        }
         headlines -= self._menus(blocks, places, headlines)
         addresses: defaultdict[Any, set[str]] = defaultdict(set)
         sizes: defaultdict[Any, int] = defaultdict(int)
@@ -112,7 +115,8 @@ class Markup:
             titles: What the page is called; a site's name before or after it does no harm.
 
         Returns:
-            The last such block in an `h1`, else in an `h2`, else at all; None when there is none, or the text begins with one.
+            The last such block in an `h1`, else in an `h2`, else at all; None when there is none, or the text begins
+            with one.
         """
         body = next((i for i, block in enumerate(blocks) if is_main[i] and len(block.text.split()) >= BODY_WORDS), None)
         if body is None or not titles:
@@ -121,13 +125,18 @@ class Markup:
         tags = [{e.tag for e in _lineage(self._place(block))} for block in blocks[: body + 1]]
         ranks = [2 if "h1" in some else 1 if "h2" in some else 0 for some in tags]
         likeness = [max(_likeness(words_of(block.text), words) for words in wished) for block in blocks[: body + 1]]
-        alike = [i for i, (rank, like) in enumerate(zip(ranks, likeness, strict=True)) if like >= (NEAR_H1 if rank == 2 else NEAR)]
+        alike = [
+            i
+            for i, (rank, like) in enumerate(zip(ranks, likeness, strict=True))
+            if like >= (NEAR_H1 if rank == 2 else NEAR)
+        ]
         if not alike or any(is_main[i] for i in alike):
             return None
         return max(alike, key=lambda i: (ranks[i], i))
 
     def article_body(self, blocks: Sequence[Block]) -> list[str]:
-        """The texts inside the element that calls itself schema.org's `articleBody`, without what is set apart in it."""
+        """The texts inside the element that calls itself schema.org's `articleBody`, without what is set apart in
+        it."""
         answer = []
         for block in blocks:
             inside: list[Any] = []
@@ -165,9 +174,13 @@ class Markup:
                 if nearest is not None:
                     lists[nearest].append(i)
         return {
-            i for members in lists.values() if 2 * sum(j in headlines for j in members) < sum(len(blocks[j].text.split()) < HEADLINE_WORDS for j in members)
-            for i in members if i in headlines
-        }  # fmt: skip
+            i
+            for members in lists.values()
+            if 2 * sum(j in headlines for j in members)
+            < sum(len(blocks[j].text.split()) < HEADLINE_WORDS for j in members)
+            for i in members
+            if i in headlines
+        }
 
 
 def _lineage(element: Any) -> Iterator[Any]:
@@ -189,7 +202,9 @@ def _in_menu(place: Any, with_main: set[Any]) -> bool:
             return True
         if _MENU.search(_names(element)):
             return True
-        if element.tag == "header" and not any(e.tag in ("article", "main", "li", "section") for e in _lineage(element.getparent())):
+        if element.tag == "header" and not any(
+            e.tag in ("article", "main", "li", "section") for e in _lineage(element.getparent())
+        ):
             return True
     return False
 
@@ -213,14 +228,22 @@ def _article(href: str, url: str | None) -> str | None:
     except ValueError:
         return None
     own = urlsplit(url or "")
-    if whole.scheme not in ("http", "https") or (whole.netloc, whole.path.rstrip("/")) == (own.netloc, own.path.rstrip("/")):
+    if whole.scheme not in ("http", "https") or (whole.netloc, whole.path.rstrip("/")) == (
+        own.netloc,
+        own.path.rstrip("/"),
+    ):
         return None
     if _SHARING.search(whole.netloc) or _NO_ARTICLE.search(whole.path):
         return None
     parts = whole.path.rstrip("/").split("/")
     last, digits = parts[-1], sum(map(str.isdigit, whole.path + whole.query))
     dashes = [part.count("-") + part.count("_") for part in parts]
-    if not (max(dashes) > 2 or dashes[-1] == 2 or digits >= 4 or (last.endswith((".html", ".htm", ".shtml")) and len(last) > 15)):
+    if not (
+        max(dashes) > 2
+        or dashes[-1] == 2
+        or digits >= 4
+        or (last.endswith((".html", ".htm", ".shtml")) and len(last) > 15)
+    ):
         return None
     # Where the path does not name the article, the query may.
     return f"{whole.netloc}{whole.path}?{whole.query}" if dashes[-1] < 2 else f"{whole.netloc}{whole.path}"

@@ -1,4 +1,5 @@
-"""Source: Parquet, one page a row (`segments` a list of structs, the JSON lines' shape as a table) or one segment a row."""
+"""Source: Parquet, one page a row (`segments` a list of structs, the JSON lines' shape as a table) or one segment a
+row."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
                 yield from pages(((number, Row(record)) for number, record in _records(file)), path, naming)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise InputError(
-            f"not readable as Parquet: {error}", expected="a whole Parquet file", remedy="write it again", path=path, rule="broken-parquet"
+            f"not readable as Parquet: {error}",
+            expected="a whole Parquet file",
+            remedy="write it again",
+            path=path,
+            rule="broken-parquet",
         ) from None
 
 
@@ -47,8 +52,8 @@ def _records(file: Any) -> Iterator[tuple[int, Any]]:
 def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Writes page records as Parquet, whole or not at all; returns their number.
 
-    The contract's keys are columns; keys that came with the corpus are kept as JSON in a column `extra`, of pages and of segments, for
-    they may differ from page to page. `rows` takes them out again.
+    The contract's keys are columns; keys that came with the corpus are kept as JSON in a column `extra`, of pages and
+    of segments, for they may differ from page to page. `rows` takes them out again.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -65,8 +70,20 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
 def _schema() -> Any:
     import pyarrow as pa
 
-    segment = [("text", pa.string()), ("role", pa.string()), ("story", pa.int64()), ("topic", pa.string()), (_EXTRA, pa.string())]
-    return pa.schema([*((key, pa.string()) for key in PAGE_COLUMNS), (_EXTRA, pa.string()), ("segments", pa.list_(pa.struct(segment)))])
+    segment = [
+        ("text", pa.string()),
+        ("role", pa.string()),
+        ("story", pa.int64()),
+        ("topic", pa.string()),
+        (_EXTRA, pa.string()),
+    ]
+    return pa.schema(
+        [
+            *((key, pa.string()) for key in PAGE_COLUMNS),
+            (_EXTRA, pa.string()),
+            ("segments", pa.list_(pa.struct(segment))),
+        ]
+    )
 
 
 def _packed(record: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +92,11 @@ def _packed(record: dict[str, Any]) -> dict[str, Any]:
     for s in record["segments"]:
         known = {key: as_text(s[key]) if key != "story" else s[key] for key in SEGMENT_COLUMNS if key in s}
         segments.append({**known, _EXTRA: _json({k: v for k, v in s.items() if k not in SEGMENT_COLUMNS})})
-    return {**page, _EXTRA: _json({k: v for k, v in record.items() if k not in PAGE_COLUMNS and k != "segments"}), "segments": segments}
+    return {
+        **page,
+        _EXTRA: _json({k: v for k, v in record.items() if k not in PAGE_COLUMNS and k != "segments"}),
+        "segments": segments,
+    }
 
 
 def _unpacked(record: Any) -> Any:

@@ -1,7 +1,7 @@
 """Source: Prodigy's JSONL of spans (`spans.manual`, `ner.manual`), one page a line.
 
-`{"text", "spans": [{"start", "end", "label"}, …], "meta": {"page_id", "site", …}, "answer": "accept", "_input_hash": …}`.
-What was not accepted is refused by rule, and so counted.
+`{"text", "spans": [{"start", "end", "label"}, …], "meta": {"page_id", "site", …}, "answer": "accept", "_input_hash":
+…}`. What was not accepted is refused by rule, and so counted.
 """
 
 from __future__ import annotations
@@ -26,17 +26,25 @@ def _page(record: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
     text, spans, answer = record.get("text"), record.get("spans"), record.get("answer", "accept")
     if answer != "accept":
         raise InputError(
-            f"the answer is {answer!r}", expected="accept", remedy="decide it in Prodigy, or leave it out", rule="not-accepted"
+            f"the answer is {answer!r}",
+            expected="accept",
+            remedy="decide it in Prodigy, or leave it out",
+            rule="not-accepted",
         )
     if not isinstance(text, str) or not isinstance(spans if spans is not None else [], list) or "options" in record:
         raise InputError(
-            "a task without text and spans", expected='{"text": …, "spans": [{"start", "end", "label"}]}',
-            remedy="label the page's stretches with spans.manual; a category of a loose text does not tell its place", rule="bad-prodigy",
-        )  # fmt: skip
+            "a task without text and spans",
+            expected='{"text": …, "spans": [{"start", "end", "label"}]}',
+            remedy="label the page's stretches with spans.manual; a category of a loose text does not tell its place",
+            rule="bad-prodigy",
+        )
     found = [s if isinstance(s, dict) else {} for s in spans or []]
     meta = record.get("meta")
-    page = {"page_id": f"prodigy-{record.get('_input_hash')}", **(naming.record(meta) if isinstance(meta, dict) else {})}
+    page = {
+        "page_id": f"prodigy-{record.get('_input_hash')}",
+        **(naming.record(meta) if isinstance(meta, dict) else {}),
+    }
     page["segments"] = segments(
         split_lines(text), [span(s.get("start"), s.get("end"), s.get("label"), len(text)) for s in found], naming
-    )  # fmt: skip
+    )
     return naming.with_site(page)

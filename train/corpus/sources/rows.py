@@ -26,8 +26,10 @@ def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
     if missing:
         raise InputError(
             f"no column {' and no column '.join(missing)}; there are {', '.join(found[:12]) or 'none'}",
-            expected=f"the columns page_id and text, and of {', '.join((*PAGE_COLUMNS[1:], *SEGMENT_COLUMNS[1:]))} what there is",
-            remedy='map yours, e.g. corpus.columns={url: page_id, content: text}, or COLUMNS="url=page_id content=text"',
+            expected=f"the columns page_id and text, and of {', '.join((*PAGE_COLUMNS[1:], *SEGMENT_COLUMNS[1:]))} "
+            "what there is",
+            remedy='map yours, e.g. corpus.columns={url: page_id, content: text}, or COLUMNS="url=page_id '
+            'content=text"',
             path=path,
             rule="no-column",
         )
@@ -35,7 +37,8 @@ def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table, and what is wrong with it: its page is refused, so its `page_id` must be right as far as it can be read."""
+    """A row of a table, and what is wrong with it: its page is refused, so its `page_id` must be right as far as it can
+    be read."""
 
     cells: Mapping[str, Any]
     fault: InputError | None = None
@@ -58,12 +61,18 @@ def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: Naming) -> Iterat
             if page is not None:
                 yield line, fault.about(page) if fault else page
             line, fault = number, None
-            page = naming.with_site({"page_id": page_id, **{key: _text(record.get(key)) for key in PAGE_COLUMNS[1:]}, "segments": []})
+            page = naming.with_site(
+                {"page_id": page_id, **{key: _text(record.get(key)) for key in PAGE_COLUMNS[1:]}, "segments": []}
+            )
             if page_id in seen:
                 fault = InputError(
-                    f"page {page_id!r} begins again", expected="the rows of a page one after the other",
-                    remedy="sort the table by page; what stood above was read as the whole of it", path=path, line=number, rule="split-page",
-                )  # fmt: skip
+                    f"page {page_id!r} begins again",
+                    expected="the rows of a page one after the other",
+                    remedy="sort the table by page; what stood above was read as the whole of it",
+                    path=path,
+                    line=number,
+                    rule="split-page",
+                )
             seen.add(page_id)
         fault = fault or row.fault or _page_fault(page, record, path, number)
         page["segments"].append(_segment(record, naming))
@@ -76,9 +85,13 @@ def _page_fault(page: Mapping[str, Any], record: Mapping[str, Any], path: Path, 
         value = _text(record.get(key))
         if value is not None and page[key] is not None and value != page[key]:
             return InputError(
-                f"page {page['page_id']!r} has {key} {page[key]!r} and now {value!r}", expected="one value a page", remedy="correct the row",
-                path=path, line=line, rule="page-mismatch",
-            )  # fmt: skip
+                f"page {page['page_id']!r} has {key} {page[key]!r} and now {value!r}",
+                expected="one value a page",
+                remedy="correct the row",
+                path=path,
+                line=line,
+                rule="page-mismatch",
+            )
     return None
 
 
@@ -98,7 +111,8 @@ def _text(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """A whole number as it may stand in a cell (`3`, `"3"`, `3.0` from pandas); anything else is left for the reader to refuse."""
+    """A whole number as it may stand in a cell (`3`, `"3"`, `3.0` from pandas); anything else is left for the reader to
+    refuse."""
     if value in (None, ""):
         return None
     try:

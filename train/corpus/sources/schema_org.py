@@ -1,8 +1,9 @@
-"""Source: a folder of HTML files that label themselves: schema.org says which text is the article's, markup tells the rest.
+"""Source: a folder of HTML files that label themselves: schema.org says which text is the article's, markup tells the
+rest.
 
-The main story is the `articleBody` of the page's JSON-LD, else the element with `itemprop="articleBody"`, without what is set apart in it
-(figures, asides, forms, items of other stories). Such labels are weak: they teach (`corpus.also`), they do not test. A page that does not say is
-refused.
+The main story is the `articleBody` of the page's JSON-LD, else the element with `itemprop="articleBody"`, without what
+is set apart in it (figures, asides, forms, items of other stories). Such labels are weak: they teach (`corpus.also`),
+they do not test. A page that does not say is refused.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
             raise InputError(
                 f"an articleBody of {len(body.split())} words" if body else "no articleBody",
                 expected=f"schema.org's articleBody, of {LEAST_WORDS} words or more, as JSON-LD or itemprop",
-                remedy="leave the page out, or label it", rule="no-gold",
-            )  # fmt: skip
+                remedy="leave the page out, or label it",
+                rule="no-gold",
+            )
         record = file_record(file.relative_to(path), page, naming)
         record["segments"] = aligned(page, markup, body, titles=[title for title, _ in told if title], url=page.url)
         return record
@@ -70,4 +72,6 @@ def _plain(body: str) -> str:
     """The text of a body that holds HTML, a block a line."""
     if "<" not in body and "&" not in body:
         return body
-    return "\n".join(block.text for block in read_html(f"<meta charset=utf-8><body>{body}".encode("utf-8", "replace")).blocks)
+    return "\n".join(
+        block.text for block in read_html(f"<meta charset=utf-8><body>{body}".encode("utf-8", "replace")).blocks
+    )

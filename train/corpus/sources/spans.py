@@ -42,26 +42,38 @@ def span(start: Any, end: Any, label: Any, length: int, *, story: Any = None, to
     """
     whole = [isinstance(value, int) and not isinstance(value, bool) for value in (start, end)]
     if not (all(whole) and 0 <= start < end <= length):
-        raise _refuse("bad-span", f"a label from {start!r} to {end!r}", f"character offsets within 0..{length}", "export again")
+        raise _refuse(
+            "bad-span", f"a label from {start!r} to {end!r}", f"character offsets within 0..{length}", "export again"
+        )
     if not isinstance(label, str):
         raise _refuse("bad-span", f"a label {label!r}", "a string", "export again")
     if isinstance(story, float) and story.is_integer():
         story = int(story)
     if story is not None and (isinstance(story, bool) or not isinstance(story, int) or story < NO_STORY):
-        raise _refuse("bad-story", f"story {story!r}", "a whole number from 0, or -1 for none", "number the page's stories")
+        raise _refuse(
+            "bad-story", f"story {story!r}", "a whole number from 0, or -1 for none", "number the page's stories"
+        )
     if story is None and _STORY_SIGN in label:
         label, _, number = label.rpartition(_STORY_SIGN)
         if not (number.isascii() and number.isdigit()):
-            raise _refuse("bad-story", f"label {label + _STORY_SIGN + number!r}", "ROLE#NUMBER, e.g. related#2", "rename the label")
+            raise _refuse(
+                "bad-story",
+                f"label {label + _STORY_SIGN + number!r}",
+                "ROLE#NUMBER, e.g. related#2",
+                "rename the label",
+            )
         story = int(number[:9])
     return Span(start, end, label, story, topic if isinstance(topic, str) else None)
 
 
-def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def segments(
+    lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """Segment records of a text's lines; blank lines are no segments.
 
-    Without any span the page is unlabelled. A line without a label is boilerplate, unless somebody labelled boilerplate on
-    this page: then it was forgotten, and stays without a role. Each related span is a story of its own unless it says which.
+    Without any span the page is unlabelled. A line without a label is boilerplate, unless somebody labelled boilerplate
+    on this page: then it was forgotten, and stays without a role. Each related span is a story of its own unless it
+    says which.
 
     Args:
         lines: The text's lines, without line ends; offsets of spans count one character for each line end.
@@ -79,9 +91,12 @@ def segments(lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts:
     marks: dict[_Mark, list[int]] = {}  # role and story -> its spans, by their start
     for i, key in enumerate(zip(roles, numbers, strict=True)):
         marks.setdefault(key, []).append(i)
-    topics = {key: next((ordered[i].topic for i in own if ordered[i].topic is not None), None) for key, own in marks.items()}
+    topics = {
+        key: next((ordered[i].topic for i in own if ordered[i].topic is not None), None) for key, own in marks.items()
+    }
     stretches = sorted(
-        ((start, end, key) for key, own in marks.items() for start, end in _joined([ordered[i] for i in own])), key=lambda s: s[:2]
+        ((start, end, key) for key, own in marks.items() for start, end in _joined([ordered[i] for i in own])),
+        key=lambda s: s[:2],
     )
     records: list[dict[str, Any]] = []
     active: list[_Stretch] = []
@@ -131,9 +146,11 @@ def _holder(line: str, begin: int, active: Sequence[_Stretch]) -> _Mark | None:
     holders = [key for key, visible in covered.items() if visible * 2 > seen[-1]]
     if len({role for role, _ in holders}) > 1:
         raise _refuse(
-            "overlapping-labels", f"the line {line.strip()[:40]!r} is {' and '.join(sorted({str(role) for role, _ in holders}))}",
-            "one role a line", "delete one of the labels",
-        )  # fmt: skip
+            "overlapping-labels",
+            f"the line {line.strip()[:40]!r} is {' and '.join(sorted({str(role) for role, _ in holders}))}",
+            "one role a line",
+            "delete one of the labels",
+        )
     return holders[0] if holders else None
 
 
@@ -154,7 +171,8 @@ def _story_numbers(spans: Sequence[Span], roles: Sequence[Any]) -> list[int | No
 
 
 def split_lines(text: str) -> list[str]:
-    """Lines of a text whose offsets count one character a line end; `\\r` stays at a line's end, where it is stripped later."""
+    """Lines of a text whose offsets count one character a line end; `\\r` stays at a line's end, where it is stripped
+    later."""
     return text.split("\n")
 
 

@@ -1,7 +1,8 @@
-"""Source: WCXB, the Web Content eXtraction Benchmark (Foley 2026, CC-BY-4.0): `SPLIT/html/ID.html.gz` and `SPLIT/ground-truth/ID.json`.
+"""Source: WCXB, the Web Content eXtraction Benchmark (Foley 2026, CC-BY-4.0): `SPLIT/html/ID.html.gz` and
+`SPLIT/ground-truth/ID.json`.
 
-Its pages of the type article are read. Blocks inside the gold text are main; headline and related items, which the benchmark
-does not label, are told by markup.
+Its pages of the type article are read. Blocks inside the gold text are main; headline and related items, which the
+benchmark does not label, are told by markup.
 """
 
 from __future__ import annotations
@@ -49,9 +50,12 @@ def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
     found = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
     if not found:
         raise InputError(
-            "no ground truth", expected="SPLIT/ground-truth/ID.json", remedy="name the folder that the repository unpacks to",
-            path=path, rule="no-file",
-        )  # fmt: skip
+            "no ground truth",
+            expected="SPLIT/ground-truth/ID.json",
+            remedy="name the folder that the repository unpacks to",
+            path=path,
+            rule="no-file",
+        )
     return ((number, made) for number, made in numbered(found, convert) if made is not None)
 
 
@@ -59,13 +63,20 @@ def _gold(file: Path, path: Path) -> dict[str, Any]:
     try:
         gold = json.loads(read_within(file, path))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}"[:200], expected="one object", remedy="copy it again", rule="broken-json") from None
+        raise InputError(
+            f"not JSON: {error}"[:200], expected="one object", remedy="copy it again", rule="broken-json"
+        ) from None
     truth = gold.get("ground_truth") if isinstance(gold, dict) else None
     if not isinstance(truth, dict) or not isinstance(truth.get("main_content"), str):
-        raise InputError("no main_content", expected='{"ground_truth": {"main_content": …}}', remedy="complete it", rule="no-gold")
+        raise InputError(
+            "no main_content", expected='{"ground_truth": {"main_content": …}}', remedy="complete it", rule="no-gold"
+        )
     try:
         return {**gold, "type": gold["_internal"]["page_type"]["primary"]}
     except (KeyError, TypeError):
         raise InputError(
-            "no page type", expected='{"_internal": {"page_type": {"primary": "article"}}}', remedy="complete it", rule="no-type"
+            "no page type",
+            expected='{"_internal": {"page_type": {"primary": "article"}}}',
+            remedy="complete it",
+            rule="no-type",
         ) from None

@@ -1,6 +1,8 @@
-"""What the parts of a split share: exact and near duplicates of segments, by role; and apart, what many sites rightly share.
+"""What the parts of a split share: exact and near duplicates of segments, by role; and apart, what many sites rightly
+share.
 
-Exact: the same text after NFKC, case folding and collapsing of whitespace. Near: Jaccard similarity of character 5-grams of at
+Exact: the same text after NFKC, case folding and collapsing of whitespace. Near: Jaccard similarity of character
+    5-grams of at
 least 0.8, estimated by MinHash (Broder 1997) with 128 permutations and found by locality-sensitive hashing (rensa).
 """
 
@@ -18,23 +20,14 @@ from train.corpus.splits.split import PARTS
 from train.runtime.text import ROLES, word_count
 
 THRESHOLD, PERMUTATIONS, BANDS, GRAM = 0.8, 128, 16, 5
-
-
 NEAR_WORDS = 8
 """Shorter texts are alike by chance; only exact copies of them are looked for."""
-
-
 LEAST_WORDS = 3
 """As for scores: shorter segments are not scored, and so do not leak."""
-
-
 SHARED_SITES = 3
-"""Boilerplate, or a few words of any role, on so many sites is the language of the web ('Read more', '2 hours ago'), not a leak."""
-
-
+"""Boilerplate, or a few words of any role, on so many sites is the language of the web ('Read more', '2 hours ago'),
+not a leak."""
 EXAMPLES = 3
-
-
 CANDIDATES = 50
 """So many texts of the same buckets are compared: near copies by the thousand are found with the first."""
 
@@ -45,7 +38,8 @@ class LeakReport:
 
     Args:
         segments: Scored segments of each part, by role.
-        leaked: `(from, into, role, kind)` -> segments; `kind` is `exact` or `near`. A segment counts once for each `from`.
+        leaked: `(from, into, role, kind)` -> segments; `kind` is `exact` or `near`. A segment counts once for each
+            `from`.
         shared_phrases: `(from, into, role)` -> segments left out because many sites have them.
         examples: For each key of `leaked`, up to three `(page id from, page id into, text's beginning)`.
         items: part -> page id -> indices of its leaked segments, whatever part they leaked from.
@@ -54,7 +48,9 @@ class LeakReport:
     segments: dict[str, Counter[str]] = field(default_factory=dict)
     leaked: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     shared_phrases: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    examples: defaultdict[tuple[str, str, str, str], list[tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(list))
+    examples: defaultdict[tuple[str, str, str, str], list[tuple[str, str, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     items: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -67,9 +63,17 @@ class LeakReport:
                 share = (exact + near) / total if total else 0.0
                 phrases = self.shared_phrases[source, into, role]
                 answer.append(
-                    {"from": source, "into": into, "role": role, "exact": exact, "near": near, "of": total, "share": share,
-                     "shared_phrases": phrases}
-                )  # fmt: skip
+                    {
+                        "from": source,
+                        "into": into,
+                        "role": role,
+                        "exact": exact,
+                        "near": near,
+                        "of": total,
+                        "share": share,
+                        "shared_phrases": phrases,
+                    }
+                )
         return answer
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +134,9 @@ def find_leaks(parts: Mapping[str, Iterable[Page]]) -> LeakReport:
                     match = index.find(key, hashed)
                     if match is not None:
                         kind, there = match
-                        found.append((source, into, role, kind, there.page_id, there.key, page.page_id, i, segment.text[:120]))
+                        found.append(
+                            (source, into, role, kind, there.page_id, there.key, page.page_id, i, segment.text[:120])
+                        )
         seen.append((into, own))
     for source, into, role, kind, there_id, there_key, page_id, i, text in found:
         # Only now is it known on how many sites each text stands.
@@ -164,8 +170,8 @@ class _Index:
         """Takes note of a text.
 
         Returns:
-            Its MinHash, or None when it is too short for one; and the key of an earlier text of this part that it is a near copy of:
-            a near copy is not indexed, for its original stands for it.
+            Its MinHash, or None when it is too short for one; and the key of an earlier text of this part that it is a
+            near copy of: a near copy is not indexed, for its original stands for it.
         """
         if key in self._exact:
             return self._known.get(key), None

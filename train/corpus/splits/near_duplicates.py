@@ -1,7 +1,8 @@
 """Which texts share running words, wherever they stand, whole or as part of a longer line.
 
-Two ways: prints, for near-duplicates among a few thousand texts, are hashes of 8-word shingles that a constant divides ("0 mod
-p" sampling, Manber 1994; Broder 1997); passages, for stories on more than one site of a large corpus, are looked up.
+Two ways: prints, for near-duplicates among a few thousand texts, are hashes of 8-word shingles that a constant divides
+("0 mod p" sampling, Manber 1994; Broder 1997); passages, for stories on more than one site of a large corpus, are
+looked up.
 """
 
 from __future__ import annotations
@@ -16,46 +17,40 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-
-
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-
-
 SHINGLE_WORDS = 8
-
-
 SAMPLE = 4
 """One shingle in so many is kept."""
-
-
 SHARED_PRINTS = 4
 """So many shared prints, about two dozen words in a row, make two texts relatives."""
-
-
 PASSAGE_WORDS, WINNOWED = 20, 9
 """Words of a passage, and of how many passages in a row the one with the smallest hash is kept."""
-
-
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def words(text: str) -> list[str]:
-    """A text's words, case folded; of Thai, Chinese, Japanese and Korean each character, for they set no spaces or few."""
+    """A text's words, case folded; of Thai, Chinese, Japanese and Korean each character, for they set no spaces or
+    few."""
     return _WORD.findall(text.casefold())
 
 
 def prints(text: str) -> set[int]:
     """Sampled shingle hashes of a text; empty when it has fewer than 8 words."""
     found = words(text)
-    hashes = (zlib.crc32(" ".join(found[i : i + SHINGLE_WORDS]).encode("utf-8", "replace")) for i in range(len(found) - SHINGLE_WORDS + 1))
+    hashes = (
+        zlib.crc32(" ".join(found[i : i + SHINGLE_WORDS]).encode("utf-8", "replace"))
+        for i in range(len(found) - SHINGLE_WORDS + 1)
+    )
     return {h for h in hashes if h % SAMPLE == 0}
 
 
 def passages(text: str) -> np.ndarray:
-    """64-bit names of some of a text's passages of 20 running words, picked by winnowing (Schleimer, Wilkerson & Aiken 2003).
+    """64-bit names of some of a text's passages of 20 running words, picked by winnowing (Schleimer, Wilkerson & Aiken
+    2003).
 
-    Texts that share 28 running words share a name; those that share fewer than 20 do not. Looking names up takes time and
-    memory linear in the text, where comparing pairs of pages would grow with the square of how often a story is shown.
+    Texts that share 28 running words share a name; those that share fewer than 20 do not. Looking names up takes time
+    and memory linear in the text, where comparing pairs of pages would grow with the square of how often a story is
+    shown.
 
     Returns:
         uint64 `[n]`, sorted, each once.
@@ -68,7 +63,9 @@ def passages(text: str) -> np.ndarray:
     names = np.zeros(count, dtype=np.uint64)
     for i in range(PASSAGE_WORDS):
         names = names * _BASE + hashes[i : i + count]
-    names = (names ^ (names >> np.uint64(29))) * _BASE  # the smallest must be anyone, not the one with a rare first word
+    names = (
+        names ^ (names >> np.uint64(29))
+    ) * _BASE  # the smallest must be anyone, not the one with a rare first word
     return np.unique(np.lib.stride_tricks.sliding_window_view(names, min(count, WINNOWED)).min(axis=1))
 
 
@@ -119,7 +116,9 @@ def relatives(items: Iterable[set[int]], *, shared: int = SHARED_PRINTS, common:
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Groups of items 0 … count - 1 that pairs connect, each sorted, ordered by their first item."""
     edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
-    _, labels = connected_components(sp.coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count)), directed=False)
+    _, labels = connected_components(
+        sp.coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count)), directed=False
+    )
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for item, label in enumerate(labels):
         groups[label].append(item)

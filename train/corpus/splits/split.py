@@ -1,4 +1,5 @@
-"""Train, validation and test by site, alike in their mix of roles, with sites that show the same stories kept together."""
+"""Train, validation and test by site, alike in their mix of roles, with sites that show the same stories kept
+together."""
 
 from __future__ import annotations
 
@@ -20,16 +21,11 @@ from train.corpus.splits.page_summary import PageFacts
 from train.runtime.text import ROLES
 
 PARTS = ("train", "validation", "test")
-
-
 COMMON_SITES = 100
-"""A passage on more sites than this is a phrase of the trade (an agency's footer), not a copied story: it ties no sites."""
-
-
+"""A passage on more sites than this is a phrase of the trade (an agency's footer), not a copied story: it ties no
+sites."""
 SWAPS = 2000
 """Tries to exchange two groups of sites between parts, to make their mix of roles alike."""
-
-
 LEAST_SEGMENTS, LEAST_STORIES = 20, 3
 """A part with fewer segments of a role, or fewer stories of a topic, says little about it."""
 
@@ -53,7 +49,8 @@ class Split:
     def to_json(self) -> dict[str, Any]:
         """Sites and page ids of each part, and the sha256 that names this split."""
         body = {
-            part: {"sites": sorted({p.site for p in pages}), "page_ids": [p.page_id for p in pages]} for part, pages in self.parts.items()
+            part: {"sites": sorted({p.site for p in pages}), "page_ids": [p.page_id for p in pages]}
+            for part, pages in self.parts.items()
         }
         return {
             "sha256": self.sha256,
@@ -78,7 +75,8 @@ class Split:
         return chosen
 
     def shared_stories(self) -> int:
-        """Validation and test pages that share a passage of main or related text with another part: the leak that must be 0."""
+        """Validation and test pages that share a passage of main or related text with another part: the leak that must
+        be 0."""
         pages = [page for part in PARTS for page in self.parts[part]]
         owner = np.repeat(np.arange(len(PARTS)), [len(self.parts[part]) for part in PARTS])
         passage, page = shared_passages([p.passages for p in pages])
@@ -103,11 +101,15 @@ class Split:
             stories = Counter(topic for page in self.parts[part] for topic in page.topics)
             few = [topic for topic in topics if stories[topic] < LEAST_STORIES]
             if few:
-                answer.append(f"{part} has fewer than {LEAST_STORIES} stories of {', '.join(few[:8])}{' …' * (len(few) > 8)}")
+                answer.append(
+                    f"{part} has fewer than {LEAST_STORIES} stories of {', '.join(few[:8])}{' …' * (len(few) > 8)}"
+                )
         return answer
 
 
-def split_by_site(facts: Sequence[PageFacts], *, validation_share: float, test_share: float, seed: int, by_time: bool = False) -> Split:
+def split_by_site(
+    facts: Sequence[PageFacts], *, validation_share: float, test_share: float, seed: int, by_time: bool = False
+) -> Split:
     """Puts whole groups of sites into parts: no site, and no story of some length, is in two of them.
 
     Groups go, largest first, to the part whose pages and role counts they bring nearest to its share.
@@ -117,8 +119,9 @@ def split_by_site(facts: Sequence[PageFacts], *, validation_share: float, test_s
         validation_share: Wished share of pages.
         test_share: Wished share of pages.
         seed: Another seed, another split.
-        by_time: Train on the past, test on the future: groups with the latest pages go to test, then those before to validation,
-            and pages on the wrong side of the days that separate the parts, or without a date, are left out.
+        by_time: Train on the past, test on the future: groups with the latest pages go to test, then those before to
+            validation, and pages on the wrong side of the days that separate the parts, or without a date, are left
+            out.
 
     Raises:
         InputError: There are fewer than three groups of sites that share no story.
@@ -154,14 +157,21 @@ def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, se
         rest = [group for group in groups if tests[group[0]] != str(i)]
         if len(rest) < 2:
             raise InputError(
-                f"{len(rest)} group of sites is left for training and validation in fold {i}", expected="at least 2",
-                remedy="name more folds, or add pages of other sites", rule="too-small-to-split",
-            )  # fmt: skip
+                f"{len(rest)} group of sites is left for training and validation in fold {i}",
+                expected="at least 2",
+                remedy="name more folds, or add pages of other sites",
+                rule="too-small-to-split",
+            )
         home = _deal(rest, facts, {"train": 1 - validation_share, "validation": validation_share}, seed)
         home |= {site: "test" for group in groups for site in group if tests[group[0]] == str(i)}
         parts = {part: [page for page in facts if home[page.site] == part] for part in PARTS}
         answer.append(
-            Split(parts, linked, (), {"by": "site", "fold": i, "folds": count, "validation_share": validation_share, "seed": seed})
+            Split(
+                parts,
+                linked,
+                (),
+                {"by": "site", "fold": i, "folds": count, "validation_share": validation_share, "seed": seed},
+            )
         )
     return answer
 
@@ -205,14 +215,22 @@ def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
         unknown = known.keys() - {page_id for part in PARTS for page_id in ids[part]} - set(left_out)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise InputError(
-            f"no split: {error!r}", expected="a file of `make split`", remedy="write it again", path=path, rule="bad-split"
+            f"no split: {error!r}",
+            expected="a file of `make split`",
+            remedy="write it again",
+            path=path,
+            rule="bad-split",
         ) from None
     if missing or unknown:
         name = (missing or sorted(unknown))[0]
         raise InputError(
-            f"{len(missing)} of its pages are not in the corpus and {len(unknown)} of the corpus' pages are not in it, e.g. {name!r}",
-            expected="a split of this very corpus", remedy="split again with `make split`", path=path, rule="bad-split",
-        )  # fmt: skip
+            f"{len(missing)} of its pages are not in the corpus and {len(unknown)} of the corpus' pages are not in "
+            f"it, e.g. {name!r}",
+            expected="a split of this very corpus",
+            remedy="split again with `make split`",
+            path=path,
+            rule="bad-split",
+        )
     try:
         checked = given_split({part: [known[page_id] for page_id in ids[part]] for part in PARTS})
     except InputError as error:
@@ -220,9 +238,12 @@ def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
     split = Split(checked.parts, groups, left_out, made_by)
     if split.sha256 != named:
         raise InputError(
-            f"its pages hash to {split.sha256[:12]}, it says {named[:12]}", expected="a file nobody edited", remedy="split again",
-            path=path, rule="bad-split",
-        )  # fmt: skip
+            f"its pages hash to {split.sha256[:12]}, it says {named[:12]}",
+            expected="a file nobody edited",
+            remedy="split again",
+            path=path,
+            rule="bad-split",
+        )
     return split
 
 
@@ -238,7 +259,9 @@ def _require_groups(groups: Sequence[Sequence[str]], facts: Sequence[PageFacts],
         )
 
 
-def _deal(groups: Sequence[Sequence[str]], facts: Sequence[PageFacts], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+def _deal(
+    groups: Sequence[Sequence[str]], facts: Sequence[PageFacts], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
     """Site -> part, whole groups at a time, so that every part has its share of pages and of each role."""
     index = {site: i for i, group in enumerate(groups) for site in group}
     sizes = np.zeros((len(groups), 1 + len(ROLES)))
@@ -275,7 +298,8 @@ def _swap(
     shares: Mapping[str, float],
     rng: random.Random,
 ) -> None:
-    """Exchanges two groups of different parts wherever that brings both nearer to their shares; with few groups, greed is not enough."""
+    """Exchanges two groups of different parts wherever that brings both nearer to their shares; with few groups, greed
+    is not enough."""
     for _ in range(SWAPS if len(set(chosen.values())) > 1 else 0):
         a, b = rng.sample(range(len(sizes)), 2)
         one, other = chosen[a], chosen[b]
@@ -283,7 +307,9 @@ def _swap(
             continue
         moved = sizes[b] - sizes[a]
         gaps = filled[one] - shares[one], filled[other] - shares[other]
-        worse = weights[one] @ ((gaps[0] + moved) ** 2 - gaps[0] ** 2) + weights[other] @ ((gaps[1] - moved) ** 2 - gaps[1] ** 2)
+        worse = weights[one] @ ((gaps[0] + moved) ** 2 - gaps[0] ** 2) + weights[other] @ (
+            (gaps[1] - moved) ** 2 - gaps[1] ** 2
+        )
         if worse < -1e-12:
             filled[one][:] += moved
             filled[other][:] -= moved
@@ -301,16 +327,28 @@ def _split_by_time(
     dates: defaultdict[str, list[str]] = defaultdict(list)
     for page in dated:
         dates[page.site].append(str(page.date))
-    medians = sorted((sorted(found)[len(found) // 2], group) for group in groups if (found := [d for site in group for d in dates[site]]))
+    medians = sorted(
+        (sorted(found)[len(found) // 2], group)
+        for group in groups
+        if (found := [d for site in group for d in dates[site]])
+    )
     if len(medians) < len(PARTS):
         raise InputError(
-            f"{len(medians)} groups of sites have pages with a date", expected="at least 3, dates written YYYY-MM-DD",
-            remedy="add dates, or split by site alone", rule="too-small-to-split",
-        )  # fmt: skip
+            f"{len(medians)} groups of sites have pages with a date",
+            expected="at least 3, dates written YYYY-MM-DD",
+            remedy="add dates, or split by site alone",
+            rule="too-small-to-split",
+        )
     home: dict[str, str] = {}
     seen = 0.0
     for k, (_, group) in enumerate(medians):
-        part = "train" if seen < shares["train"] else "validation" if seen < shares["train"] + shares["validation"] else "test"
+        part = (
+            "train"
+            if seen < shares["train"]
+            else "validation"
+            if seen < shares["train"] + shares["validation"]
+            else "test"
+        )
         if "validation" not in home.values() and (part == "test" or len(medians) - k == 2):
             part = "validation"  # a large group may have stepped over it: what is tested must come later
         part = "test" if len(medians) - k == 1 else part
@@ -327,9 +365,11 @@ def _split_by_time(
     empty = [part for part in PARTS if not kept[part]]
     if empty:
         raise InputError(
-            f"nothing is left for {' and '.join(empty)}: sites have pages of the same days", expected="sites whose pages are of other days",
-            remedy="split by site alone (corpus.split_by: site)", rule="too-small-to-split",
-        )  # fmt: skip
+            f"nothing is left for {' and '.join(empty)}: sites have pages of the same days",
+            expected="sites whose pages are of other days",
+            remedy="split by site alone (corpus.split_by: site)",
+            rule="too-small-to-split",
+        )
     inside = {page.page_id for pages in kept.values() for page in pages}
     left_out = tuple(page.page_id for page in facts if page.page_id not in inside)
     return Split(kept, linked, left_out, {**made_by, "validation_from": first, "test_from": second})

@@ -1,4 +1,5 @@
-"""Training the TF-IDF baseline: vectorisers, a linear first reading, boosted trees that read it again, topics of stories."""
+"""Training the TF-IDF baseline: vectorisers, a linear first reading, boosted trees that read it again, topics of
+stories."""
 
 from __future__ import annotations
 
@@ -28,11 +29,7 @@ from train.runtime.text import clean
 from train.runtime.trees import Trees
 
 FOLDS = 3
-
-
 ROUNDS, RATE, LEAVES = 120, 0.05, 15
-
-
 LEAF_SEGMENTS, SHRINKAGE, FEATURES_A_SPLIT = 100, 10.0, 0.3
 """The second reading must not learn the training sites by heart."""
 
@@ -61,12 +58,19 @@ class BaselineFamily:
         with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
             fitted.linear = self._linear(features, states, weights)
         log(
-            {"train/segments": features.shape[0], "train/features": features.shape[1], "train/iterations": int(fitted.linear.n_iter_[0])}, 0
+            {
+                "train/segments": features.shape[0],
+                "train/features": features.shape[1],
+                "train/iterations": int(fitted.linear.n_iter_[0]),
+            },
+            0,
         )
         if fitted.reach:
             first = self._out_of_fold(features, states, weights, [page.site for page in train])
             with waiting("fitting the second reading"):
-                fitted.second = _boosted(second_features(first, numbers, lengths, fitted.reach), states, weights, self.seed)
+                fitted.second = _boosted(
+                    second_features(first, numbers, lengths, fitted.reach), states, weights, self.seed
+                )
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
                 self._fit_topics(fitted, [*train, *pages.topic_texts])
@@ -81,19 +85,37 @@ class BaselineFamily:
         words = fit_tfidf(texts, analyzer="word", shortest=1, longest=2, most=config.max_words, min_df=min_df)
         shortest, longest = config.char_ngrams
         heads = [ends(text) for text in texts]
-        chars = fit_tfidf(heads, analyzer="char_wb", shortest=shortest, longest=longest, most=config.max_chars, min_df=min_df)
+        chars = fit_tfidf(
+            heads, analyzer="char_wb", shortest=shortest, longest=longest, most=config.max_chars, min_df=min_df
+        )
         neighbours = None
         if config.neighbour_words:
-            neighbours = fit_tfidf(texts, analyzer="word", shortest=1, longest=1, most=config.neighbour_words, min_df=min_df)
+            neighbours = fit_tfidf(
+                texts, analyzer="word", shortest=1, longest=1, most=config.neighbour_words, min_df=min_df
+            )
         return Baseline(
-            words, chars, neighbours, None, None, None, None, None,
-            config.neighbours_before, config.neighbours_after, config.numbers, True, config.second_reading, topics,
-        )  # fmt: skip
+            words,
+            chars,
+            neighbours,
+            None,
+            None,
+            None,
+            None,
+            None,
+            config.neighbours_before,
+            config.neighbours_after,
+            config.numbers,
+            True,
+            config.second_reading,
+            topics,
+        )
 
     def _linear(self, features: Features, labels: np.ndarray, weights: np.ndarray | None) -> LogisticRegression:
         return fit_parts(features, labels, self.config.regularisation, self.config.max_iterations, self.seed, weights)
 
-    def _out_of_fold(self, features: Features, states: np.ndarray, weights: np.ndarray | None, sites: Sequence[str]) -> np.ndarray:
+    def _out_of_fold(
+        self, features: Features, states: np.ndarray, weights: np.ndarray | None, sites: Sequence[str]
+    ) -> np.ndarray:
         """The first reading of each training segment by a model that has not seen its site; `sites` are the pages'."""
         answer = np.zeros((len(states), 4))
         page = np.repeat(np.arange(len(features.lengths)), features.lengths)
@@ -103,7 +125,9 @@ class BaselineFamily:
             return first_reading(self._linear(features, states, weights), features)
         splits = list(GroupKFold(folds).split(states, groups=groups))
         for seen, unseen in track(splits, "first reading of unseen sites"):
-            model = self._linear(features.of_pages(np.unique(page[seen])), states[seen], None if weights is None else weights[seen])
+            model = self._linear(
+                features.of_pages(np.unique(page[seen])), states[seen], None if weights is None else weights[seen]
+            )
             answer[unseen] = first_reading(model, features.of_pages(np.unique(page[unseen])))
         return answer
 
@@ -111,11 +135,20 @@ class BaselineFamily:
         stories = labelled_stories(train)
         texts = ["\n".join(texts) for texts, _ in stories]
         fitted.topic_words = fit_tfidf(
-            texts, analyzer="word", shortest=1, longest=2, most=self.config.max_words, min_df=2 if len(texts) > 20 else 1
+            texts,
+            analyzer="word",
+            shortest=1,
+            longest=2,
+            most=self.config.max_words,
+            min_df=2 if len(texts) > 20 else 1,
         )
         rows = Vectoriser.of(fitted.topic_words).transform(texts)
         fitted.topic_linear = fit_linear(
-            rows, topic_indices(stories, fitted.topics), self.config.topic_regularisation, self.config.max_iterations, self.seed
+            rows,
+            topic_indices(stories, fitted.topics),
+            self.config.topic_regularisation,
+            self.config.max_iterations,
+            self.seed,
         )
 
     def reader(self) -> Baseline:
@@ -135,9 +168,15 @@ def _boosted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, s
         RuntimeError: The arrays do not answer as scikit-learn does, i.e. its internals changed.
     """
     model = HistGradientBoostingClassifier(
-        max_iter=ROUNDS, learning_rate=RATE, max_leaf_nodes=LEAVES, min_samples_leaf=min(LEAF_SEGMENTS, max(1, len(rows) // 50)),
-        l2_regularization=SHRINKAGE, max_features=FEATURES_A_SPLIT, early_stopping=False, random_state=seed,
-    ).fit(rows, labels, weights)  # fmt: skip
+        max_iter=ROUNDS,
+        learning_rate=RATE,
+        max_leaf_nodes=LEAVES,
+        min_samples_leaf=min(LEAF_SEGMENTS, max(1, len(rows) // 50)),
+        l2_regularization=SHRINKAGE,
+        max_features=FEATURES_A_SPLIT,
+        early_stopping=False,
+        random_state=seed,
+    ).fit(rows, labels, weights)
     classes = model.classes_
     binary = len(classes) == 2
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
@@ -167,7 +206,8 @@ def _boosted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, s
     sample = rows[:500]
     if not np.allclose(answer.predict_proba(sample)[:, classes], model.predict_proba(sample), atol=1e-6):
         raise RuntimeError(
-            "scikit-learn's boosted trees are laid out in another way than this version knows; pin scikit-learn as in constraints.txt"
+            "scikit-learn's boosted trees are laid out in another way than this version knows; pin scikit-learn as in "
+            "constraints.txt"
         )
     return answer
 

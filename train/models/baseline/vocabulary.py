@@ -1,4 +1,5 @@
-"""Fitting a `TfidfVectorizer`'s vocabulary with `train.runtime.ngrams`: the same terms, without a Python string for every n-gram."""
+"""Fitting a `TfidfVectorizer`'s vocabulary with `train.runtime.ngrams`: the same terms, without a Python string for
+every n-gram."""
 
 from __future__ import annotations
 
@@ -15,8 +16,11 @@ from train.runtime.page_features import batches
 _WORD = re.compile(r"\w\w+")
 
 
-def fit_tfidf(texts: Sequence[str], *, analyzer: str, shortest: int, longest: int, most: int, min_df: int) -> TfidfVectorizer:
-    """What `TfidfVectorizer(sublinear_tf=True, …).fit(texts)` gives, but for the order of columns and which of equally frequent terms are kept.
+def fit_tfidf(
+    texts: Sequence[str], *, analyzer: str, shortest: int, longest: int, most: int, min_df: int
+) -> TfidfVectorizer:
+    """What `TfidfVectorizer(sublinear_tf=True, …).fit(texts)` gives, but for the order of columns and which of equally
+    frequent terms are kept.
 
     Args:
         texts: Of the training pages.
@@ -46,14 +50,22 @@ def fit_tfidf(texts: Sequence[str], *, analyzer: str, shortest: int, longest: in
     frequent = np.flatnonzero(texts_with >= min_df)
     if not len(frequent):
         raise InputError(
-            f"no {'word of two letters' if analyzer == 'word' else 'run of letters'} in {min_df} or more of {len(texts):,} texts",
-            expected="texts that share words", remedy="train on more pages, or lower baseline.min_df", rule="no-words",
-        )  # fmt: skip
+            f"no {'word of two letters' if analyzer == 'word' else 'run of letters'} in {min_df} or more of "
+            f"{len(texts):,} texts",
+            expected="texts that share words",
+            remedy="train on more pages, or lower baseline.min_df",
+            rule="no-words",
+        )
     chosen = np.sort(frequent[np.lexsort((hashes[frequent], -totals[frequent]))[:most]])
     terms = _terms(hashes[chosen], seen, analyzer)
     order = np.argsort(np.array(terms, dtype=object))
     fitted = TfidfVectorizer(
-        analyzer=analyzer, ngram_range=(shortest, longest), min_df=min_df, max_features=most, sublinear_tf=True, dtype=np.float32
+        analyzer=analyzer,
+        ngram_range=(shortest, longest),
+        min_df=min_df,
+        max_features=most,
+        sublinear_tf=True,
+        dtype=np.float32,
     )
     fitted.vocabulary_ = {terms[i]: column for column, i in enumerate(order)}
     fitted.fixed_vocabulary_ = False

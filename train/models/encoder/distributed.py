@@ -1,7 +1,9 @@
-"""Fine-tuning on several devices: torchrun starts a process for each, which share every batch; one process tells, tracks and goes on alone after.
+"""Fine-tuning on several devices: torchrun starts a process for each, which share every batch; one process tells,
+tracks and goes on alone after.
 
-`train_on_devices` runs in the process of the run. It leaves a job in the work folder, starts the workers (`worker`), and tells what
-the first of them tells. A worker that dies is started again with the others, from the last whole checkpoint.
+`train_on_devices` runs in the process of the run. It leaves a job in the work folder, starts the workers (`worker`),
+and tells what the first of them tells. A worker that dies is started again with the others, from the last whole
+checkpoint.
 """
 
 from __future__ import annotations
@@ -30,21 +32,16 @@ WORKER = "train.models.encoder.worker"
 """The module that a worker runs."""
 RESTARTS = 3
 """So often all workers are started again when one died."""
-
-
 POLL_S = 0.2
-
-
 STOP_S = 40
 """torchrun itself gives its workers 30 seconds."""
-
-
 Tell = Callable[[int, Mapping[str, float]], None]
 """Takes an epoch that is done, and its metrics."""
 
 
 def train_on_devices(config: EncoderConfig, seed: int, work: Path, pages: Sequence[Page], tell: Tell) -> None:
-    """Fine-tunes the encoder's network in `config.devices` processes that torchrun starts; its checkpoint then holds what they learnt.
+    """Fine-tunes the encoder's network in `config.devices` processes that torchrun starts; its checkpoint then holds
+    what they learnt.
 
     Args:
         config: The section `encoder`.
@@ -70,7 +67,8 @@ def train_on_devices(config: EncoderConfig, seed: int, work: Path, pages: Sequen
         raise InputError(
             f"training on {config.devices} devices ended early: {job.reason()}",
             expected=f"workers that end well; all are started again {RESTARTS} times when one dies",
-            remedy="mend what it says, then the same command again: it goes on from the last checkpoint; encoder.devices=1 needs no workers",
+            remedy="mend what it says, then the same command again: it goes on from the last checkpoint; "
+            "encoder.devices=1 needs no workers",
             path=job.log,
             rule="workers-failed",
         )
@@ -98,7 +96,12 @@ class Job:
         """Takes the job, in a worker: the config, the seed, the work folder and the pages."""
         told: dict[str, Any] = read_json(self.folder / "job.json")
         self._taken = True
-        return EncoderConfig(**told["config"]), told["seed"], Path(told["work"]), read_pages(self.folder / "pages.jsonl")
+        return (
+            EncoderConfig(**told["config"]),
+            told["seed"],
+            Path(told["work"]),
+            read_pages(self.folder / "pages.jsonl"),
+        )
 
     def tell(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Tells an epoch, in a worker; the first one's are passed on."""
@@ -108,7 +111,8 @@ class Job:
             file.write(json.dumps([epoch, dict(metrics)]) + "\n")
 
     def pass_on(self, tell: Tell) -> None:
-        """Passes on what was told since the last time; a line that is not whole yet waits, one cut short by a kill is skipped."""
+        """Passes on what was told since the last time; a line that is not whole yet waits, one cut short by a kill is
+        skipped."""
         if not self._told.is_file():
             return
         with self._told.open("rb") as file:
@@ -125,8 +129,9 @@ class Job:
 
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
-        """Keeps the reason of an exception. A worker that cannot take its job, or is given something wrong, fails for good and is not started
-        again in earnest; later it may be that another worker died, with whom it was in touch."""
+        """Keeps the reason of an exception. A worker that cannot take its job, or is given something wrong, fails for
+        good and is not started again in earnest; later it may be that another worker died, with whom it was in
+        touch."""
         if self._given_up.is_file():
             raise SystemExit(1)
         try:
@@ -152,7 +157,8 @@ class Job:
 
 
 def _start(job: Job, devices: int) -> subprocess.Popen[bytes]:
-    # torchrun keeps one store for all attempts, and gloo waits for ever for the addresses of the last attempt's dead that it finds there.
+    # torchrun keeps one store for all attempts, and gloo waits for ever for the addresses of the last attempt's dead
+    # that it finds there.
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(cores_each(devices)),
@@ -160,9 +166,17 @@ def _start(job: Job, devices: int) -> subprocess.Popen[bytes]:
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}", f"--max-restarts={RESTARTS}",
-        "-m", WORKER, str(job.folder), me(),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={devices}",
+        f"--max-restarts={RESTARTS}",
+        "-m",
+        WORKER,
+        str(job.folder),
+        me(),
+    ]
     with job.log.open("wb") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

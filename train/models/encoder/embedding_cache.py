@@ -1,4 +1,5 @@
-"""Vectors of segments, kept on disk: a frozen backbone reads a text once, however many folds, trials and runs ask for it."""
+"""Vectors of segments, kept on disk: a frozen backbone reads a text once, however many folds, trials and runs ask for
+it."""
 
 from __future__ import annotations
 
@@ -15,11 +16,7 @@ from train.common.files import written_aside
 
 TEXTS_AT_ONCE = 4000
 """A file is written after so many texts: a killed run loses no more."""
-
-
 _DIGEST = 16
-
-
 _open: dict[Path, VectorStore] = {}
 
 
@@ -32,7 +29,8 @@ class VectorStore:
     """Vectors of texts by one backbone, half precision: a million texts of width 384 take 0.8 GB.
 
     Args:
-        folder: Of `.npz` files, each with `digests` `[n, 16]` and `vectors` `[n, width]`. One that cannot be read is deleted: it is only a cache.
+        folder: Of `.npz` files, each with `digests` `[n, 16]` and `vectors` `[n, width]`. One that cannot be read is
+            deleted: it is only a cache.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""Training the encoder: a backbone's lower layers read segments, once; a network over whole pages learns from them, then pretrained layers too."""
+"""Training the encoder: a backbone's lower layers read segments, once; a network over whole pages learns from them,
+then pretrained layers too."""
 
 from __future__ import annotations
 
@@ -29,7 +30,14 @@ from train.models.encoder.networks import BLOCK, PageNetwork, SegmentReader
 from train.models.encoder.training_examples import TrainingExample, batches, learn, stored_vectors
 from train.models.family import Log, page_states, topics_of
 from train.models.onnx_export import export_encoder
-from train.models.story_topics import TopicWeights, fit_topics, labelled_stories, story_weights, token_counts, topic_indices
+from train.models.story_topics import (
+    TopicWeights,
+    fit_topics,
+    labelled_stories,
+    story_weights,
+    token_counts,
+    topic_indices,
+)
 from train.runtime.decoding import STATES
 from train.runtime.encoder import Embed, Encoder, Read, SegmentPlan, counted, embed_all
 from train.runtime.text import clean, word_count
@@ -59,7 +67,8 @@ class EncoderFamily:
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, the first `also_epochs` on `also` too; then pretrained layers learn too. What `work` holds is not done again.
+        """Trains, the first `also_epochs` on `also` too; then pretrained layers learn too. What `work` holds is not
+        done again.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
@@ -78,7 +87,9 @@ class EncoderFamily:
         network = self._network(own)
         display = bar()
         with display:
-            task = display.add_task("training", total=config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0))
+            task = display.add_task(
+                "training", total=config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0)
+            )
 
             def told(begun: int, epoch: int, metrics: Mapping[str, float]) -> None:
                 display.update(task, completed=begun + epoch, description=f"training, loss {metrics['train/loss']:.3f}")
@@ -116,8 +127,16 @@ class EncoderFamily:
         upper = None
         if config.page_layers:
             assert config.layers is not None, "the config requires it"
-            upper = load_upper(config.backbone, revision=config.revision, lower=config.layers, layers=config.page_layers, positions=BLOCK)
-        network = PageNetwork(self.segment_reader.width, width=config.width, depth=config.depth, dropout=config.dropout, upper=upper)
+            upper = load_upper(
+                config.backbone,
+                revision=config.revision,
+                lower=config.layers,
+                layers=config.page_layers,
+                positions=BLOCK,
+            )
+        network = PageNetwork(
+            self.segment_reader.width, width=config.width, depth=config.depth, dropout=config.dropout, upper=upper
+        )
         network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
         return network.to(self.device)
 
@@ -132,7 +151,9 @@ class EncoderFamily:
             network.load_state_dict(load_file(self._trained))
         return self._trained.is_file()
 
-    def _fine_tune(self, network: PageNetwork, own: Sequence[TrainingExample]) -> Iterator[tuple[int, dict[str, float]]]:
+    def _fine_tune(
+        self, network: PageNetwork, own: Sequence[TrainingExample]
+    ) -> Iterator[tuple[int, dict[str, float]]]:
         """The second stage: pretrained layers learn too; yields epochs and their step metrics."""
         network.asks_upper = network.upper is not None
         tuning = FineTuning(self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device)
@@ -151,7 +172,9 @@ class EncoderFamily:
         """Loads the tokenizer and the layers that read segments."""
         config = self.config
         longest = config.head_tokens + config.tail_tokens + 2
-        hf_tokenizer, backbone = load_backbone(config.backbone, revision=config.revision, layers=config.layers, positions=longest)
+        hf_tokenizer, backbone = load_backbone(
+            config.backbone, revision=config.revision, layers=config.layers, positions=longest
+        )
         self.tokenizer = fast_tokenizer(hf_tokenizer)
         opening, closing, pad = special_ids(hf_tokenizer)
         self.plan = SegmentPlan(config.head_tokens, config.tail_tokens, opening, closing, pad)
@@ -162,7 +185,9 @@ class EncoderFamily:
     def _embed(self, pages: Iterable[Page]) -> None:
         """Puts the vectors of all segments where the examples find them."""
         texts = (clean(s.text) for page in pages for s in page.segments)
-        self.store.read(texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._embedder(self.segment_reader)))
+        self.store.read(
+            texts, lambda some: embed_all(some, self.tokenizer, self.plan, self._embedder(self.segment_reader))
+        )
 
     def _embedder(self, reader: SegmentReader) -> Embed:
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -188,10 +213,16 @@ class EncoderFamily:
         shares = [story_weights(texts) for texts, _ in stories]
         vectors = np.stack([share @ self.store.of(texts) for share, (texts, _) in zip(shares, stories, strict=True)])
         tokens = vstack(
-            [csr_matrix(share[None]) @ self.token_counts(texts) for share, (texts, _) in zip(shares, stories, strict=True)]
+            [
+                csr_matrix(share[None]) @ self.token_counts(texts)
+                for share, (texts, _) in zip(shares, stories, strict=True)
+            ]
         ).tocsr()
-        found = fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed)
-        # A text may spell out the tokens that open, close and pad every text; what they told then, every segment would tell.
+        found = fit_topics(
+            vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed
+        )
+        # A text may spell out the tokens that open, close and pad every text; what they told then, every segment would
+        # tell.
         found.over_tokens[[self.plan.opening, self.plan.closing, self.plan.pad]] = 0
         return found
 
@@ -199,7 +230,9 @@ class EncoderFamily:
         """`story_topics.token_counts` of the tokens that are read of each text."""
         return token_counts([ids[1:-1] for ids in self.plan.ids(texts, self.tokenizer)], self.segment_reader.vocabulary)
 
-    def _train(self, network: PageNetwork, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> Iterator[dict[str, float]]:
+    def _train(
+        self, network: PageNetwork, own: Sequence[TrainingExample], others: Sequence[TrainingExample]
+    ) -> Iterator[dict[str, float]]:
         """The first stage: pretrained weights are as they are; yields the step metrics of each epoch."""
         config, rng = self.config, random.Random(self.seed)
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -210,7 +243,9 @@ class EncoderFamily:
             if schedule is None:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
                 steps = round(len(drawn) * self._whole_epochs(own, others) * 1.1) + 1
-                schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
+                schedule = torch.optim.lr_scheduler.OneCycleLR(
+                    optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup
+                )
             yield learn(network, drawn, partial(stored_vectors, device=self.device), optimizer, schedule, self.device)
 
     def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
@@ -222,12 +257,15 @@ class EncoderFamily:
         return with_others + share * (config.epochs - with_others)
 
     def reader(self) -> Encoder:
-        """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the store."""
+        """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the
+        store."""
         assert self.network is not None, "fit first"
         return self._stored(self.network)
 
     def _stored(self, network: PageNetwork) -> _Stored:
-        reader = _Stored(self._embedder(self.segment_reader), self._read_page(network), self.tokenizer, self.plan, self.topics)
+        reader = _Stored(
+            self._embedder(self.segment_reader), self._read_page(network), self.tokenizer, self.plan, self.topics
+        )
         reader.family = self
         return reader
 
@@ -240,19 +278,23 @@ class EncoderFamily:
         return read
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
-        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on the sample pages."""
+        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on
+        the sample pages."""
         assert self.network is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
         manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
         self.device = torch.device("cpu")
         segments = SegmentReader(self.segment_reader.backbone, self.topic_weights).eval().cpu()
-        exact = Encoder(self._embedder(segments), self._read_page(self.network.cpu()), self.tokenizer, self.plan, self.topics)
+        exact = Encoder(
+            self._embedder(segments), self._read_page(self.network.cpu()), self.tokenizer, self.plan, self.topics
+        )
         export_encoder(segments, self.network, exact, folder, manifest, sample, int8=self.config.int8)
         return manifest
 
 
 class _Stored(Encoder):
-    """Reads with the store's vectors, which are of half precision: for validation and folds; a bundle is compared with the exact ones."""
+    """Reads with the store's vectors, which are of half precision: for validation and folds; a bundle is compared with
+    the exact ones."""
 
     family: EncoderFamily
 

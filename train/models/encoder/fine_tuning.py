@@ -1,4 +1,5 @@
-"""Pretrained layers learn, from a page network that is good already: those that read the page, and those that read segments.
+"""Pretrained layers learn, from a page network that is good already: those that read the page, and those that read
+segments.
 
 Rates are the lower the nearer a layer is to the tokens (ULMFiT, Howard & Ruder 2018, section 3.2).
 """
@@ -43,13 +44,29 @@ class FineTuning:
     """
 
     def __init__(
-        self, config: EncoderConfig, network: PageNetwork, reader: SegmentReader, tokenizer: Any, plan: SegmentPlan, device: torch.device
+        self,
+        config: EncoderConfig,
+        network: PageNetwork,
+        reader: SegmentReader,
+        tokenizer: Any,
+        plan: SegmentPlan,
+        device: torch.device,
     ) -> None:
-        self.config, self.network, self.reader, self.tokenizer, self.plan, self.device = config, network, reader, tokenizer, plan, device
+        self.config, self.network, self.reader, self.tokenizer, self.plan, self.device = (
+            config,
+            network,
+            reader,
+            tokenizer,
+            plan,
+            device,
+        )
         self.groups = _groups(config, network, reader)
 
-    def train(self, examples: Sequence[TrainingExample], seed: int, checkpoint: Path) -> Iterator[tuple[int, dict[str, float]]]:
-        """Trains, and yields the number of each epoch, from 1, and its step metrics; goes on from `checkpoint` if it is there.
+    def train(
+        self, examples: Sequence[TrainingExample], seed: int, checkpoint: Path
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Trains, and yields the number of each epoch, from 1, and its step metrics; goes on from `checkpoint` if it is
+        there.
 
         Args:
             examples: Of the training pages.
@@ -62,7 +79,10 @@ class FineTuning:
         optimizer = torch.optim.AdamW(self.groups, weight_decay=config.weight_decay)
         chunks = max(1, config.chunk_segments * config.batch_chunks // BLOCK)
         # Chunks are drawn for all epochs beforehand, so that a resumed training sees the same.
-        epochs = [batches(examples, random.Random(seed + epoch), segments=BLOCK, chunks=chunks) for epoch in range(config.fine_tune_epochs)]
+        epochs = [
+            batches(examples, random.Random(seed + epoch), segments=BLOCK, chunks=chunks)
+            for epoch in range(config.fine_tune_epochs)
+        ]
         steps = max(sum(map(len, epochs)), 2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, [group["lr"] for group in self.groups], total_steps=steps + 1, pct_start=config.warmup
@@ -112,21 +132,29 @@ def _groups(config: EncoderConfig, network: PageNetwork, reader: SegmentReader) 
         stack = layers_of(reader.backbone)
         if stack is None:
             raise InputError(
-                f"the layers of backbone {config.backbone!r} cannot learn one by one", expected="one stack of layers",
-                remedy="set encoder.fine_tune to page: what reads segments stays as it is", rule="bad-config",
-            )  # fmt: skip
+                f"the layers of backbone {config.backbone!r} cannot learn one by one",
+                expected="one stack of layers",
+                remedy="set encoder.fine_tune to page: what reads segments stays as it is",
+                rule="bad-config",
+            )
         for depth, layer in enumerate(reversed(stack[-1:] if config.fine_tune == "top" else stack)):
             layer.requires_grad_(True)
             groups.append({"params": list(layer.parameters()), "lr": config.fine_tune_rate * DECAY**depth})
     return [group for group in groups if group["params"]]
 
 
-def _keep(path: Path, epochs: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, schedule: Any) -> None:
+def _keep(
+    path: Path, epochs: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, schedule: Any
+) -> None:
     """Writes a checkpoint as tensors alone, whole or not at all."""
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     state = optimizer.state_dict()["state"]
     tensors |= {f"optimizer.{i}.{key}": value for i, values in state.items() for key, value in values.items()}
-    numbers = {"epochs": torch.tensor(epochs), "steps": torch.tensor(schedule.last_epoch), "random": torch.get_rng_state()}
+    numbers = {
+        "epochs": torch.tensor(epochs),
+        "steps": torch.tensor(schedule.last_epoch),
+        "random": torch.get_rng_state(),
+    }
     with written_aside(path) as aside:
         save_file({name: tensor.contiguous() for name, tensor in (tensors | numbers).items()}, aside)
 
@@ -135,7 +163,9 @@ def _resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Op
     """Takes over a checkpoint; how many epochs it has done."""
     tensors = load_file(path)
     for name, module in modules.items():
-        module.load_state_dict({key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")})
+        module.load_state_dict(
+            {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        )
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):

@@ -11,12 +11,8 @@ from train.runtime.decoding import STATES
 from train.runtime.encoder import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
-
-
 BLOCK = 96
 """So many segments are read by a transformer's layers at once."""
-
-
 IGNORED = -100
 """The label of what is not learnt from, as torch's losses know it."""
 
@@ -24,12 +20,13 @@ IGNORED = -100
 class PageNetwork(nn.Module):
     """Reads a page as a sequence of segments, in both directions.
 
-    As BoilerNet does (Leonhardt, Anand & Khosla 2020), but over sentence vectors of plain text instead of words and tags. Vectors are
-    standardised by the training segments, narrowed, joined with the page numbers and read by a bidirectional LSTM; a small head
-    sees what the LSTM says and the segment itself.
+    As BoilerNet does (Leonhardt, Anand & Khosla 2020), but over sentence vectors of plain text instead of words and
+    tags. Vectors are standardised by the training segments, narrowed, joined with the page numbers and read by a
+    bidirectional LSTM; a small head sees what the LSTM says and the segment itself.
 
-    Layers of a pretrained transformer may read the page too, segments in the place of tokens: what they say is added before the head's
-    nonlinearity, from nothing at first. They see a page block by block, so that their time grows with its length and not with its square.
+    Layers of a pretrained transformer may read the page too, segments in the place of tokens: what they say is added
+    before the head's nonlinearity, from nothing at first. They see a page block by block, so that their time grows with
+    its length and not with its square.
 
     Args:
         vector_width: Of the segments' vectors.
@@ -42,7 +39,9 @@ class PageNetwork(nn.Module):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, vector_width: int, *, width: int, depth: int, dropout: float, upper: PreTrainedModel | None = None) -> None:
+    def __init__(
+        self, vector_width: int, *, width: int, depth: int, dropout: float, upper: PreTrainedModel | None = None
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(vector_width))
         self.register_buffer("deviation", torch.ones(vector_width))
@@ -50,7 +49,9 @@ class PageNetwork(nn.Module):
         self.numbers_read = nn.Sequential(nn.Linear(len(COUNTED_NAMES), NUMBERS_READ), nn.GELU())
         joined = PROJECTED + NUMBERS_READ
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(joined, width, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0)
+        self.lstm = nn.LSTM(
+            joined, width, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0
+        )
         self.hidden = nn.Linear(2 * width + joined, HEAD)
         self.head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(HEAD, len(STATES)))
         self.upper = upper
@@ -67,7 +68,9 @@ class PageNetwork(nn.Module):
         self.mean.copy_(vectors.mean(dim=0))
         self.deviation.copy_(vectors.std(dim=0) + 1e-3)
 
-    def forward(self, vectors: torch.Tensor, numbers: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, vectors: torch.Tensor, numbers: torch.Tensor, present: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Reads pages, or chunks of pages.
 
         Args:
@@ -117,7 +120,8 @@ class PageProbabilities(nn.Module):
 
 
 class SegmentReader(nn.Module):
-    """The lower half: the mean over a segment's tokens of what the backbone's last layer says, and what that and the tokens tell of its topic.
+    """The lower half: the mean over a segment's tokens of what the backbone's last layer says, and what that and the
+    tokens tell of its topic.
 
     What a story is about does not hang on its page.
 
@@ -141,7 +145,8 @@ class SegmentReader(nn.Module):
         self.tells_topics = topics is not None
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Vectors `[texts, width]`, or with topics `[texts, width + topics]`, of token ids and mask `[texts, length]`."""
+        """Vectors `[texts, width]`, or with topics `[texts, width + topics]`, of token ids and mask `[texts,
+        length]`."""
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
         vectors: torch.Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1)

@@ -45,7 +45,9 @@ class TrainingExample:
         return TrainingExample(*(getattr(self, name)[first:last] for name in self.__dataclass_fields__))
 
 
-def batches(examples: Sequence[TrainingExample], rng: random.Random, *, segments: int, chunks: int) -> list[list[TrainingExample]]:
+def batches(
+    examples: Sequence[TrainingExample], rng: random.Random, *, segments: int, chunks: int
+) -> list[list[TrainingExample]]:
     """Pages cut into chunks at new places each time, chunks of like length together, in random order.
 
     Args:
@@ -71,7 +73,9 @@ def weight_of(batch: Sequence[TrainingExample]) -> float:
     return max(1.0, float(sum(chunk.weights[chunk.states != IGNORED].sum() for chunk in batch)))
 
 
-def loss_of(network: PageNetwork, batch: Sequence[TrainingExample], vectors: torch.Tensor, device: torch.device) -> torch.Tensor:
+def loss_of(
+    network: PageNetwork, batch: Sequence[TrainingExample], vectors: torch.Tensor, device: torch.device
+) -> torch.Tensor:
     """The sum over segments of the cross-entropy of their states, each times its weight.
 
     Args:
@@ -81,7 +85,10 @@ def loss_of(network: PageNetwork, batch: Sequence[TrainingExample], vectors: tor
         device: Of the network.
     """
     rows, length = len(batch), max(len(chunk.states) for chunk in batch)
-    numbers, present = np.zeros((rows, length, batch[0].numbers.shape[1]), np.float32), np.zeros((rows, length, 1), np.float32)
+    numbers, present = (
+        np.zeros((rows, length, batch[0].numbers.shape[1]), np.float32),
+        np.zeros((rows, length, 1), np.float32),
+    )
     states, weights = np.full((rows, length), IGNORED), np.zeros((rows, length), np.float32)
     for row, chunk in enumerate(batch):
         n = len(chunk.states)
@@ -141,7 +148,8 @@ def learn(
     return {
         "train/loss": float(total) / max(1, len(drawn)),
         "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
-        "train/segments_per_second": sum(len(chunk.states) for batch in drawn for chunk in batch) / (time.monotonic() - started),
+        "train/segments_per_second": sum(len(chunk.states) for batch in drawn for chunk in batch)
+        / (time.monotonic() - started),
     }
 
 

@@ -42,7 +42,8 @@ def work(folder: Path, owner: str) -> None:
 
 
 def _end_with(owner: str, torchrun: int) -> None:
-    """Ends this worker when the run or torchrun was killed: nobody waits for it, and the next run would meet it in its checkpoints."""
+    """Ends this worker when the run or torchrun was killed: nobody waits for it, and the next run would meet it in its
+    checkpoints."""
     if gone(owner) or os.getppid() != torchrun:
         os._exit(1)
 

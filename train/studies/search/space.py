@@ -35,7 +35,9 @@ class Range:
 
     def holds(self, value: Any) -> bool:
         """Whether a value is in it."""
-        return value in self.choices if self.choices is not None else value is not None and self.low <= value <= self.high
+        return (
+            value in self.choices if self.choices is not None else value is not None and self.low <= value <= self.high
+        )
 
     def suggest(self, trial: Any) -> Any:
         """The value of this key in an Optuna trial."""
@@ -62,7 +64,9 @@ def read_yaml(path: Path, what: str, shipped: str, *, rule: str) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"no such {what}", expected="a YAML file", remedy=f"take one of {shipped}", path=path, rule=f"no-{rule}") from None
+        raise InputError(
+            f"no such {what}", expected="a YAML file", remedy=f"take one of {shipped}", path=path, rule=f"no-{rule}"
+        ) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"not YAML: {error}", expected="YAML", remedy="mind indentation and quotes", path=path, rule=f"bad-{rule}"
@@ -70,7 +74,8 @@ def read_yaml(path: Path, what: str, shipped: str, *, rule: str) -> Any:
 
 
 def read_space(path: Path) -> list[Range]:
-    """Reads a search space: a YAML mapping of dotted keys to `{low, high}` (and `log: true` or `step`) or `{choices: […]}`.
+    """Reads a search space: a YAML mapping of dotted keys to `{low, high}` (and `log: true` or `step`) or `{choices:
+    […]}`.
 
     Raises:
         InputError: No such file, or something else in it.
@@ -78,9 +83,12 @@ def read_space(path: Path) -> list[Range]:
     found = read_yaml(path, "search space", "configs/tune/*.yaml", rule="space")
     if not isinstance(found, dict) or not found:
         raise InputError(
-            f"{type(found).__name__} instead of ranges", expected="dotted.key: {low: 1, high: 5}", remedy="see configs/tune/baseline.yaml",
-            path=path, rule="bad-space",
-        )  # fmt: skip
+            f"{type(found).__name__} instead of ranges",
+            expected="dotted.key: {low: 1, high: 5}",
+            remedy="see configs/tune/baseline.yaml",
+            path=path,
+            rule="bad-space",
+        )
     ranges = []
     for key, value in found.items():
         wrong = not isinstance(value, dict) or set(value) not in _KEYS
@@ -88,14 +96,20 @@ def read_space(path: Path) -> list[Range]:
             wrong = not isinstance(value["choices"], list) or not value["choices"]
         elif not wrong:
             numbers = [value["low"], value["high"], value.get("step", 1)]
-            wrong = not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers) or value["low"] >= value["high"]
+            wrong = (
+                not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
+                or value["low"] >= value["high"]
+            )
             wrong = wrong or (value.get("log", False) and value["low"] <= 0)
         if wrong:
             raise InputError(
                 f"{key} is {value!r}",
-                expected="{choices: [a, b]}, {low: 1, high: 5}, {low: 0.1, high: 10.0, log: true} (low above 0) or {low: 0, high: 1, step: 0.1}",
-                remedy="mend the range", path=path, rule="bad-space",
-            )  # fmt: skip
+                expected="{choices: [a, b]}, {low: 1, high: 5}, {low: 0.1, high: 10.0, log: true} (low above 0) or "
+                "{low: 0, high: 1, step: 0.1}",
+                remedy="mend the range",
+                path=path,
+                rule="bad-space",
+            )
         known: dict[str, Any] = {name: tuple(v) if name == "choices" else v for name, v in value.items()}
         ranges.append(Range(str(key), **known))
     return ranges
@@ -103,4 +117,8 @@ def read_space(path: Path) -> list[Range]:
 
 def flow(value: Any) -> str:
     """A value as one line of YAML, as overrides take it."""
-    return yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True).removesuffix("...\n").strip()
+    return (
+        yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True)
+        .removesuffix("...\n")
+        .strip()
+    )

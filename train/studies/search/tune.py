@@ -1,7 +1,8 @@
 """`make tune`: looks for better settings with Optuna, on pages outside the test part alone.
 
-The pages of the config's test part are taken away first. What is left is cross-validated by site for every trial, so that a
-setting is judged by more sites than one small validation part has; a trial that falls behind after a fold is pruned.
+The pages of the config's test part are taken away first. What is left is cross-validated by site for every trial, so
+that a setting is judged by more sites than one small validation part has; a trial that falls behind after a fold is
+pruned.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Tuned:
         path: Where it is written.
         values: Key -> value of the best trial.
         best: Its score.
-        start: The score of the config as it was given; None when no trial of it came to its end, as the space does not hold it.
+        start: The score of the config as it was given; None when no trial of it came to its end, as the space does not
+            hold it.
         trials: Every trial: `number`, `state`, `score` (None when it failed), `values`.
         importances: Key -> share of the score's variance it explains (fANOVA); empty with too few trials.
     """
@@ -72,7 +74,8 @@ class Search:
         n: So many trials in all, those of earlier calls included.
         folds: Of the cross-validation in each trial.
         metric: The score to maximise, as `make evaluate` names it.
-        sampler: `tpe`, which models what has been tried, or `random`, whose trials do not depend on how many workers there are.
+        sampler: `tpe`, which models what has been tried, or `random`, whose trials do not depend on how many workers
+            there are.
         storage: Database URL of the study; workers on several machines need one they all reach.
     """
 
@@ -100,7 +103,10 @@ class _Searching:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that cannot be is told by us
         if search.sampler not in SAMPLERS:
             raise InputError(
-                f"sampler {search.sampler!r}", expected=f"one of {', '.join(SAMPLERS)}", remedy="name one of them", rule="no-sampler"
+                f"sampler {search.sampler!r}",
+                expected=f"one of {', '.join(SAMPLERS)}",
+                remedy="name one of them",
+                rule="no-sampler",
             )
         self.search = search
         self.config, self.ranges = load_config(search.config_path, search.overrides), read_space(search.space_path)
@@ -111,7 +117,8 @@ class _Searching:
         parts = parts_of(self.split, by_file)
         self.pages = [*parts["train"], *parts["validation"]]
         tested = parts["test"]
-        # Nor is anything learnt from their sites or stories that other corpora, topic texts or composed pages have of them.
+        # Nor is anything learnt from their sites or stories that other corpora, topic texts or composed pages have of
+        # them.
         self.lesson = Lesson(f"apart from the test part of {self.split.sha256}", lambda fold: {**fold, "apart": tested})
         search.output.mkdir(parents=True, exist_ok=True)
         ranges = [str(one) for one in self.ranges]
@@ -150,16 +157,17 @@ class _Searching:
 def tune(search: Search, *, workers: int = 1) -> Tuned:
     """Searches settings; one MLflow run, with a nested one for every trial.
 
-    The first trial is the config as it is, where the space holds its values. A search that was killed, or is called with a
-    larger `n`, goes on with the same study: same config, space, corpus, code, folds, metric and sampler. The trial of a worker that
-    was killed is taken over by another.
+    The first trial is the config as it is, where the space holds its values. A search that was killed, or is called
+    with a larger `n`, goes on with the same study: same config, space, corpus, code, folds, metric and sampler. The
+    trial of a worker that was killed is taken over by another.
 
     Args:
         search: What is searched.
         workers: Processes on this machine that work on it at once.
 
     Raises:
-        InputError: Bad config, space or corpus; an unknown metric; every trial failed; the workers end before the search does.
+        InputError: Bad config, space or corpus; an unknown metric; every trial failed; the workers end before the
+            search does.
     """
     found = _Searching(search)
     study, config, output = found.study, found.config, search.output
@@ -167,13 +175,24 @@ def tune(search: Search, *, workers: int = 1) -> Tuned:
     if not study.trials:
         flat = config.flat()
         study.enqueue_trial(
-            {one.key: flow(flat[one.key]) if one.choices else flat[one.key] for one in found.ranges if one.holds(flat[one.key])}
+            {
+                one.key: flow(flat[one.key]) if one.choices else flat[one.key]
+                for one in found.ranges
+                if one.holds(flat[one.key])
+            }
         )
     name = search.config_path.stem
-    with tracked_run(config, resume=study.user_attrs.get("run_id"), fallback_name=f"tune {name}", folder=output) as tracker:
+    with tracked_run(
+        config, resume=study.user_attrs.get("run_id"), fallback_name=f"tune {name}", folder=output
+    ) as tracker:
         study.set_user_attr("run_id", tracker.run_id)
         tracker.tags(
-            {"config": name, "corpus.sha256": found.corpus_sha256, "split.sha256": found.split.sha256, "tune.metric": search.metric}
+            {
+                "config": name,
+                "corpus.sha256": found.corpus_sha256,
+                "split.sha256": found.split.sha256,
+                "tune.metric": search.metric,
+            }
         )
         if (done := len(ended(study))) < search.n:
             scored = f"each is scored on {len(found.pages)} pages outside the test part, {search.folds} folds"
@@ -184,13 +203,15 @@ def tune(search: Search, *, workers: int = 1) -> Tuned:
         best = _found(study, search, found.ranges)
         write_text(best.path, best.config.to_yaml())
         write_json(
-            output / "trials.json", {"metric": search.metric, "folds": search.folds, "trials": best.trials, "importances": best.importances}
+            output / "trials.json",
+            {"metric": search.metric, "folds": search.folds, "trials": best.trials, "importances": best.importances},
         )
         tracker.metrics({f"tune/best/{search.metric}": best.best, "tune/trials": float(len(best.trials))})
         for path in (best.path, output / "trials.json", search.space_path):
             tracker.file(path)
         tracker.describe(
-            f"Best {search.metric} {best.best:.4f} of {len(best.trials)} trials, {search.folds} folds, pages outside the test part.",
+            f"Best {search.metric} {best.best:.4f} of {len(best.trials)} trials, {search.folds} folds, pages outside "
+            "the test part.",
             {"best config": best.path.name, "trials": "trials.json"},
         )
     return best
@@ -212,15 +233,36 @@ def join(search: Search, number: int, run_id: str) -> None:
 def _send_out(search: Search, workers: int, run_id: str) -> None:
     """Runs workers to their end; what they could not finish is left to the caller. They end with this process."""
     command = [
-        sys.executable, "-m", "train", "tune", "--config", str(search.config_path), *search.overrides, "--space", str(search.space_path),
-        "--output", str(search.output), "--n", str(search.n), "--folds", str(search.folds), "--metric", search.metric,
-        "--sampler", search.sampler, *(["--storage", search.storage] if search.storage else []), "--join", run_id,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "train",
+        "tune",
+        "--config",
+        str(search.config_path),
+        *search.overrides,
+        "--space",
+        str(search.space_path),
+        "--output",
+        str(search.output),
+        "--n",
+        str(search.n),
+        "--folds",
+        str(search.folds),
+        "--metric",
+        search.metric,
+        "--sampler",
+        search.sampler,
+        *(["--storage", search.storage] if search.storage else []),
+        "--join",
+        run_id,
+    ]
     threads = str(cores_each(workers))
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     running = [subprocess.Popen([*command, "--worker", str(i)], env=environment) for i in range(workers)]
     try:
-        while any([worker.poll() is None for worker in running]):  # all are asked: one that was killed must not stay a zombie
+        while any(
+            [worker.poll() is None for worker in running]
+        ):  # all are asked: one that was killed must not stay a zombie
             time.sleep(0.2)
     finally:
         for worker in running:
@@ -230,11 +272,19 @@ def _send_out(search: Search, workers: int, run_id: str) -> None:
 
 
 def _run(
-    trial: Any, search: Search, values: Mapping[str, Any], pages: Sequence[Page], lesson: Lesson, corpus_sha256: str, parent: Tracker
+    trial: Any,
+    search: Search,
+    values: Mapping[str, Any],
+    pages: Sequence[Page],
+    lesson: Lesson,
+    corpus_sha256: str,
+    parent: Tracker,
 ) -> tuple[str, float]:
     """Cross-validates one trial; returns `complete`, `pruned` or `failed`, and the score so far."""
     name = f"trial {trial.number}"
-    console.print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in values.items()), markup=False, soft_wrap=True)
+    console.print(
+        f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in values.items()), markup=False, soft_wrap=True
+    )
     value = float("nan")
     state = "failed"
     try:
@@ -250,13 +300,18 @@ def _run(
         try:
             # A folder by content: a trial that was killed is asked again, and finds its folds.
             folder = work / sha256_json(dict(values))[:16]
-            for step, found in enumerate(label_folds(config, pages, corpus_sha256, count=folds, work=folder, lesson=lesson)):
+            for step, found in enumerate(
+                label_folds(config, pages, corpus_sha256, count=folds, work=folder, lesson=lesson)
+            ):
                 records += found
                 seen = [by_id[record["page_id"]] for record in records]
                 scores = score(seen, records, config).values
                 if metric not in scores:
                     raise InputError(
-                        f"metric {metric!r}", expected=f"one of {', '.join(scores)}", remedy="name one of them", rule="no-metric"
+                        f"metric {metric!r}",
+                        expected=f"one of {', '.join(scores)}",
+                        remedy="name one of them",
+                        rule="no-metric",
                     )
                 value = scores[metric]
                 tracker.step_metrics({f"tune/{metric}": value}, step)
@@ -280,7 +335,9 @@ def _short(value: Any) -> str:
 
 
 def _apply(search: Search, values: Mapping[str, Any]) -> Config:
-    return load_config(search.config_path, [*search.overrides, *(f"{key}={flow(value)}" for key, value in values.items())])
+    return load_config(
+        search.config_path, [*search.overrides, *(f"{key}={flow(value)}" for key, value in values.items())]
+    )
 
 
 def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
@@ -290,7 +347,12 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
     output = search.output
     complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
-        raise InputError("no trial came to its end", expected="at least one", remedy="read the messages above, mend the space", path=output)
+        raise InputError(
+            "no trial came to its end",
+            expected="at least one",
+            remedy="read the messages above, mend the space",
+            path=output,
+        )
 
     def values(trial: Any) -> dict[str, Any]:
         return {
@@ -315,4 +377,6 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
             row["score"] = trial.intermediate_values[max(trial.intermediate_values)]
     named = replace(search, overrides=[*search.overrides, f"output=outputs/{search.config_path.stem}-tuned"])
     tuned = _apply(named, values(best))
-    return Tuned(tuned, output / "best.yaml", values(best), float(best.value), start.value if start else None, rows, importances)
+    return Tuned(
+        tuned, output / "best.yaml", values(best), float(best.value), start.value if start else None, rows, importances
+    )

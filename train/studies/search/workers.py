@@ -20,22 +20,14 @@ from train.common.signals import gone, me, seen_for
 
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
-
-
 SAMPLERS = ("tpe", "random")
-
-
 ATTEMPTS = 5
-
-
 HEARTBEAT_S, GRACE_S = 10, 60
-"""A worker says so often that it is at work; a trial whose worker on another machine, or of no name yet, has been silent for so long is taken over."""
-
-
+"""A worker says so often that it is at work; a trial whose worker on another machine, or of no name yet, has been
+silent for so long is taken over."""
 MOST_KILLS = 10
-"""A trial that was killed so often once its settings were drawn counts as failed: they may be what kills it, as when memory ends."""
-
-
+"""A trial that was killed so often once its settings were drawn counts as failed: they may be what kills it, as when
+memory ends."""
 OWNER, SURPLUS, DRAWN = "owner", "surplus", "drawn"
 """What a trial tells of itself: whose it is; that there were enough of them; that all its settings are drawn."""
 
@@ -55,11 +47,14 @@ def _retries(trial: FrozenTrial) -> list[int]:
 
 
 def _ask_again(study: Any, trial: FrozenTrial) -> None:
-    """Puts a killed trial up for any worker, unless it was asked again already, is one too many or was killed too often."""
+    """Puts a killed trial up for any worker, unless it was asked again already, is one too many or was killed too
+    often."""
     if trial.number in _set_aside(study.get_trials(deepcopy=False)):
         return
     if trial.user_attrs.get(DRAWN) and len(_retries(trial)) >= MOST_KILLS:
-        console.print(f"trial {trial.number} was killed {MOST_KILLS} times before, and counts as failed", style="yellow")
+        console.print(
+            f"trial {trial.number} was killed {MOST_KILLS} times before, and counts as failed", style="yellow"
+        )
         return
     trial = deepcopy(trial)
     trial.user_attrs.pop(OWNER, None)  # who takes it would pass for one that is gone
@@ -70,7 +65,8 @@ def _ask_again(study: Any, trial: FrozenTrial) -> None:
 
 
 class NumberedSampler(BaseSampler):
-    """Draws each trial from a generator seeded by the trial's place in the search, so that neither a kill nor the number of workers changes it.
+    """Draws each trial from a generator seeded by the trial's place in the search, so that neither a kill nor the
+    number of workers changes it.
 
     A random trial depends on its place alone; one of TPE also on the trials that have ended when it is drawn.
 
@@ -108,7 +104,8 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         storage: A database URL, e.g. `sqlite:///study.db` or `postgresql://…`.
         name: Of the study.
         seed: Of its draws.
-        sampler: One of `SAMPLERS`; with `random` no trial is pruned, for what is pruned depends on which trials have ended.
+        sampler: One of `SAMPLERS`; with `random` no trial is pruned, for what is pruned depends on which trials have
+            ended.
 
     Raises:
         InputError: The database does not answer, or is MLflow's own.
@@ -122,18 +119,25 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         engine.dispose()
         if {"experiments", "runs"} <= tables:
             raise InputError(
-                "that database is MLflow's", expected="one of its own for studies: Optuna and MLflow both keep a table alembic_version there",
-                remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another", rule="no-storage",
-            )  # fmt: skip
+                "that database is MLflow's",
+                expected="one of its own for studies: Optuna and MLflow both keep a table alembic_version there",
+                remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another",
+                rule="no-storage",
+            )
         study = _made(storage, name)
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
         # What SQLAlchemy says may hold the password.
         raise InputError(
-            f"no study can be kept there: {type(error).__name__}", expected="a database that answers, and its driver",
-            remedy="start it, or mend STORAGE=postgresql://user:password@host/database (and pip install 'newsparts[server]')", rule="no-storage",
-        ) from None  # fmt: skip
+            f"no study can be kept there: {type(error).__name__}",
+            expected="a database that answers, and its driver",
+            remedy="start it, or mend STORAGE=postgresql://user:password@host/database (and pip install "
+            "'newsparts[server]')",
+            rule="no-storage",
+        ) from None
     study.sampler = NumberedSampler(seed, sampler)
-    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if sampler == "tpe" else optuna.pruners.NopPruner()
+    study.pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if sampler == "tpe" else optuna.pruners.NopPruner()
+    )
     return study
 
 
@@ -146,9 +150,12 @@ def _made(storage: str, name: str) -> Any:
         try:
             with _experimental():
                 database = RDBStorage(
-                    storage, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, engine_kwargs=timeout,
+                    storage,
+                    heartbeat_interval=HEARTBEAT_S,
+                    grace_period=GRACE_S,
+                    engine_kwargs=timeout,
                     heartbeat_stale_trial_callback=_ask_again,
-                )  # fmt: skip
+                )
                 return optuna.create_study(storage=database, study_name=name, direction="maximize", load_if_exists=True)
         except (IntegrityError, ProgrammingError):
             if not more:
@@ -157,8 +164,8 @@ def _made(storage: str, name: str) -> Any:
 
 
 def _set_aside(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Numbers of trials in whose place others stand: they were asked again, or asked again twice as two workers found them, or enqueued
-    twice as two began the search, or there were enough."""
+    """Numbers of trials in whose place others stand: they were asked again, or asked again twice as two workers found
+    them, or enqueued twice as two began the search, or there were enough."""
     asked_again: dict[tuple[int, ...], list[int]] = {}
     for trial in trials:
         if retries := _retries(trial):
@@ -181,7 +188,8 @@ def _counted(study: Any) -> list[FrozenTrial]:
 
 
 def place_of(study: Any, trial: FrozenTrial) -> int:
-    """The place of a trial in its search: how many that count were asked before it, or before the one it is asked again for."""
+    """The place of a trial in its search: how many that count were asked before it, or before the one it is asked again
+    for."""
     return sum(_first(other) < _first(trial) for other in _counted(study))
 
 
@@ -209,8 +217,8 @@ def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *,
 
     Args:
         study: The study.
-        nameless: Trials that nobody has put a name to -> when they were first seen so, by this process's clock; kept between calls.
-            A worker that was killed before it said that it is there would be waited for for ever.
+        nameless: Trials that nobody has put a name to -> when they were first seen so, by this process's clock; kept
+            between calls. A worker that was killed before it said that it is there would be waited for for ever.
         own: Also those of this very process, which has begun again.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.FAIL)):
@@ -233,7 +241,8 @@ def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence
     Args:
         study: Of `open_study`.
         n: Trials in all.
-        objective: What a trial scores; sets the trial's attribute `DRAWN` once its settings are drawn, and may raise `TrialPruned` then.
+        objective: What a trial scores; sets the trial's attribute `DRAWN` once its settings are drawn, and may raise
+            `TrialPruned` then.
         failed: What it raises when a trial cannot be.
     """
 
