@@ -43,12 +43,6 @@ def environment() -> dict[str, str]:
     return tags
 
 
-def cores_each(processes: int) -> int:
-    """Cores for each of several processes that work at once; threads beyond them would wait for each other,
-    spinning."""
-    return max(1, len(os.sched_getaffinity(0)) // processes)
-
-
 def peak_memory_mb() -> float:
     """Largest resident set of this process so far, in MB (10^6 bytes)."""
     with suppress(OSError):  # Linux counts into `getrusage` what the parent held when it started this process

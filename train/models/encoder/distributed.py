@@ -20,13 +20,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from train.common.environment import cores_each
 from train.common.errors import InputError
 from train.common.files import read_json, write_json, write_text
 from train.common.signals import me
 from train.config.schema import EncoderConfig
 from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
+from train.runtime.onnx import cores_at_hand
 
 WORKER = "train.models.encoder.worker"
 """The module that a worker runs."""
@@ -161,7 +161,7 @@ def _start(job: Job, devices: int) -> subprocess.Popen[bytes]:
     # that it finds there.
     environment = {
         **os.environ,
-        "OMP_NUM_THREADS": str(cores_each(devices)),
+        "OMP_NUM_THREADS": str(max(1, cores_at_hand() // devices)),
         "PYTHONUNBUFFERED": "1",
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }

@@ -40,6 +40,7 @@ from train.models.story_topics import (
 )
 from train.runtime.decoding import STATES
 from train.runtime.encoder import Embed, Encoder, Read, SegmentPlan, counted, embed_all
+from train.runtime.onnx import cores_at_hand
 from train.runtime.text import clean, word_count
 
 SCORED_WORDS = 3
@@ -62,8 +63,7 @@ class EncoderFamily:
         self.topic_weights: TopicWeights | None = None
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or cores_at_hand())
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
     def fit(self, pages: TrainingPages, log: Log) -> None:

@@ -20,12 +20,12 @@ from typing import Any
 import yaml
 
 from train.common.console import console
-from train.common.environment import cores_each
 from train.common.errors import InputError
 from train.common.files import sha256_json, write_json, write_text
 from train.config.schema import Config, load_config
 from train.corpus.loading import also_sha256, parts_of, read_corpus, split_corpus, topics_sha256
 from train.corpus.page import Page
+from train.runtime.onnx import cores_at_hand
 from train.studies.search.space import Range, flow, read_space
 from train.studies.search.workers import DRAWN, SAMPLERS, STARTUP, ended, open_study, take_over, work
 from train.tracking.runs import joined_run, tracked_run
@@ -256,7 +256,7 @@ def _send_out(search: Search, workers: int, run_id: str) -> None:
         "--join",
         run_id,
     ]
-    threads = str(cores_each(workers))
+    threads = str(max(1, cores_at_hand() // workers))
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     running = [subprocess.Popen([*command, "--worker", str(i)], env=environment) for i in range(workers)]
     try:
