@@ -32,7 +32,7 @@ def _newest_changes() -> str:
 
 
 def _log() -> str:
-    return (ROOT / "configs/README.md").read_text(encoding="utf-8")
+    return (ROOT / "configs/LOG.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("text", [_readme, _log, _newest_changes], ids=["README", "log", "CHANGELOG"])
