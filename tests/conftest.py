@@ -192,17 +192,7 @@ def runs_store(
     with pytest.MonkeyPatch.context() as patch, figures(drawn=True):
         patch.setenv("MLFLOW_TRACKING_URI", store)
         made = [
-            fit(
-                shrunk(
-                    "demo-baseline",
-                    corpus,
-                    backbone,
-                    folder,
-                    *on,
-                    "baseline.max_iterations=5",
-                    "evaluation.learning_curve=[0.5]",
-                )
-            ),
+            fit(shrunk("demo-baseline", corpus, backbone, folder, *on, "baseline.max_iterations=5")),
             fit(shrunk("demo-encoder", corpus, backbone, folder, *on)),
         ]
         compared = compare_runs([outcome.output for outcome in made], samples=50)

@@ -30,6 +30,5 @@ def labeler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         f"output={folder / 'model'}",
         "tracking.enabled=false",
         "evaluation.bootstrap_samples=10",
-        "evaluation.learning_curve=[]",
     ]
     return load_labeler(str(fit(load_config(ROOT / "configs/demo-baseline.yaml", settings)).output))

@@ -98,7 +98,7 @@ def hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 def _hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("hostile")
     write_pages(folder / "pages.jsonl", [hostile_page(site, number) for site in range(12) for number in range(6)])
-    few = ["baseline.max_iterations=5", "evaluation.learning_curve=[0.5]"]
+    few = ["baseline.max_iterations=5"]
     runs = []
     for i, more in enumerate(([], ["baseline.numbers=false", "baseline.second_reading=0"])):
         config = shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder, *few, *more)

@@ -171,3 +171,14 @@ def test_both_names_at_once_are_refused(write: Write, hierarchical: Path) -> Non
         load_config(write(text, ("encoder: null\n", PACKED)))
     with pytest.raises(InputError, match=r"encoder\.piece_segments beside encoder\.chunk_segments"):
         load_config(write(text, ("  piece_segments: 96", "  chunk_segments: 48\n  piece_segments: 96")))
+
+
+@pytest.mark.parametrize("shares", ["[]", "[0.25, 0.5]"])
+def test_a_learning_curve_inside_a_run_is_passed_over(
+    write: Write, shares: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        BASELINE.read_text(encoding="utf-8"), ("  confidence: 0.95", f"  confidence: 0.95\n  learning_curve: {shares}")
+    )
+    assert load_config(path) == load_config(BASELINE)
+    assert "evaluation.learning_curve is passed over: `make curve`" in " ".join(capsys.readouterr().err.split())

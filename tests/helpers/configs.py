@@ -27,7 +27,6 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
         "corpus.composed=0",
         f"output={folder / name}",
         "evaluation.bootstrap_samples=50",
-        "evaluation.learning_curve=[]",
         "tracking.enabled=false",
     ]
     if family == "encoder":

@@ -37,7 +37,7 @@ def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
     own."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(promotion, "behaviour", lambda bundle: Behaviour(frozenset({"test_a"}), frozenset()))
-    weak = ["evaluation.bootstrap_samples=20", "evaluation.learning_curve=[]"]
+    weak = ["evaluation.bootstrap_samples=20"]
     return demo.Size(
         pages=78,
         folder=tmp_path / "outputs",

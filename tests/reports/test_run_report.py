@@ -32,7 +32,7 @@ from train.training.recipe import fit
 @pytest.fixture(scope="module")
 def baseline(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with its report."""
-    short = ["baseline.max_iterations=5", "baseline.second_reading=0", "evaluation.learning_curve=[0.5]"]
+    short = ["baseline.max_iterations=5", "baseline.second_reading=0"]
     return fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("reported"), *short)).output
 
 
@@ -63,7 +63,7 @@ def test_both_families_leave_the_same_pages_and_figures(request: pytest.FixtureR
         "coverage",
         "slice-length",
         "slice-place",
-        "training-loss" if name == "pages-encoder" else "training-learning-curve-validation-role-macro-f1",
+        *(["training-loss"] if name == "pages-encoder" else []),
     }
     assert report.count("<svg") == len(figures)
     for path in (output / "figures").iterdir():
@@ -75,7 +75,7 @@ def test_both_families_leave_the_same_pages_and_figures(request: pytest.FixtureR
     )
     steps = {line for text in (output / "steps.jsonl").read_text().splitlines() for line in json.loads(text)}
     expected = (
-        {"learning_curve/validation/role/macro_f1"}
+        {"train/segments", "train/features", "train/iterations"}
         if name == "pages-baseline"
         else {"train/loss", "train/learning_rate", "train/segments_per_second", "train/validation_macro_f1"}
     )
@@ -375,15 +375,10 @@ def test_show_writes_a_page_with_labels_beside_answers(baseline: Path, pages: li
 
 
 def test_what_is_learnt_step_by_step_is_drawn_where_there_are_two_steps() -> None:
-    points = {
-        "train/loss": [(1, 2.0), (30, 0.5)],
-        "learning_curve/validation/f1": [(4, 0.25), (9, 0.75)],
-        "train/once": [(1, 1.0)],
-    }
+    points = {"train/loss": [(1, 2.0), (30, 0.5)], "train/once": [(1, 1.0)]}
     found = training_figures(points)
     assert {name: drawing.alternative for name, drawing in found.items()} == {
-        "train/loss": "train/loss: from 2 at 1 to 0.5 at 30",
-        "learning_curve/validation/f1": "validation/f1 by training sites: from 0.25 at 4 to 0.75 at 9",
+        "train/loss": "train/loss: from 2 at 1 to 0.5 at 30"
     }
 
 

@@ -28,7 +28,7 @@ from train.models.selection import Chosen
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
-from train.training import crossval, learning_curve, recipe
+from train.training import crossval, recipe
 from train.training.crossval import cross_validate, label_folds, label_unseen
 from train.training.outcome import Outcome
 from train.training.scoring import score
@@ -84,7 +84,6 @@ class Seen:
     families: list[GuessFamily] = field(default_factory=list)
     chosen: list[tuple[list[str], list[str], Chosen]] = field(default_factory=list)
     calibrated: list[list[str]] = field(default_factory=list)
-    curve: list[list[str]] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def few(tmp_path: Path) -> list[Page]:
 
 @pytest.fixture
 def config(few: list[Page], tmp_path: Path) -> Config:
-    return shrunk("pages-baseline", tmp_path / "few.jsonl", tmp_path, tmp_path, "evaluation.learning_curve=[0.4]")
+    return shrunk("pages-baseline", tmp_path / "few.jsonl", tmp_path, tmp_path)
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         told.chosen.append((ids(train), ids(validation), chosen))
         return chosen
 
-    calibrate, role_macro_f1 = selection.calibrate, learning_curve.role_macro_f1
+    calibrate = selection.calibrate
 
     def heard_calibrate(
         labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float
@@ -122,16 +121,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         told.calibrated.append(ids(pages))
         return calibrate(labeler, pages, readings, precision=precision)
 
-    def heard_curve(reader: Any, pages: Sequence[Page]) -> float:
-        told.curve.append(ids(pages))
-        return role_macro_f1(reader, pages)
-
-    for module in (recipe, crossval, learning_curve):
-        monkeypatch.setattr(module, "family_of", family_of)
     for module in (recipe, crossval):
+        monkeypatch.setattr(module, "family_of", family_of)
         monkeypatch.setattr(module, "choose", choose)
     monkeypatch.setattr(selection, "calibrate", heard_calibrate)
-    monkeypatch.setattr(learning_curve, "role_macro_f1", heard_curve)
     return told
 
 
@@ -175,19 +168,6 @@ def test_a_run_learns_from_training_pages_and_chooses_by_validation_pages(
     assert chosen[:2] == (parts["train"], parts["validation"])
     assert seen.calibrated == [parts["validation"]]
     assert seen.families[0].samples == [parts["validation"]], "exports are compared on validation pages"
-
-
-def test_the_learning_curve_learns_from_fewer_training_sites_and_is_read_on_validation_pages(
-    run: tuple[Outcome, Labeler], seen: Seen
-) -> None:
-    parts = _parts(run[0].output)
-    assert seen.curve == [parts["validation"]] * 2
-    (fewer,) = seen.families[1].shown
-    assert set(ids(fewer.train)) < set(parts["train"])
-    assert ids(fewer.validation) == parts["validation"]
-    assert len({page.site for page in fewer.train}) == round(
-        0.4 * len({page_id.split("-")[0] for page_id in parts["train"]})
-    )
 
 
 def test_metrics_of_a_part_are_scores_of_its_pages(

@@ -20,7 +20,10 @@ RENAMED = {
 FAMILIES_RENAMED = {"hierarchical": "encoder"}
 OFF = {"encoder.recombined": "pages are not recombined any more: it was worse"}
 """Keys that are passed over where they say no -> why there are none now."""
-GONE = {"encoder.members": "one network is trained, whose pretrained layers learn: it is as accurate as three were"}
+GONE = {
+    "encoder.members": "one network is trained, whose pretrained layers learn: it is as accurate as three were",
+    "evaluation.learning_curve": "`make curve` draws scores by training sites, cross-validated",
+}
 """Keys that are passed over whatever they say -> why."""
 PACKED = frozenset(
     {

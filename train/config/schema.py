@@ -225,14 +225,8 @@ class EvaluationConfig:
 
     bootstrap_samples: int
     confidence: float
-    learning_curve: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for share in self.learning_curve:
-            if not 0 < share < 1:
-                raise ValueError(
-                    f"evaluation.learning_curve has {share}, expected shares of the training sites between 0 and 1"
-                )
         if not 0.5 < self.confidence < 1:
             raise ValueError(
                 f"evaluation.confidence is {self.confidence}, expected a level between 0.5 and 1, e.g. 0.95"

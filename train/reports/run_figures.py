@@ -121,7 +121,7 @@ def slices_figure(found: Sequence[Slice], caption: str, whole: float) -> Drawing
 
 
 def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Drawing]:
-    """Step metrics of a run by name, a figure each; loss and learning rate over steps, or scores over training sites.
+    """The step metrics of a run by name, a figure each.
 
     Args:
         steps: Metric -> `(step, value)`.
@@ -130,7 +130,6 @@ def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> dict[s
     for metric, points in steps.items():
         if len(points) < 2:
             continue
-        by_sites = metric.startswith("learning_curve/")
         with axes_of((4.6, 2.7)) as (figure, axes):
             axes.plot(
                 [step for step, _ in points],
@@ -139,11 +138,10 @@ def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> dict[s
                 marker="o" if len(points) < 30 else "",
                 markersize=3.5,
             )
-            axes.set_xlabel("training sites" if by_sites else "step")
-            axes.set_ylabel(metric.removeprefix("learning_curve/"))
+            axes.set_xlabel("step")
+            axes.set_ylabel(metric)
             told = f"from {points[0][1]:.4g} at {points[0][0]} to {points[-1][1]:.4g} at {points[-1][0]}"
-            caption = f"{metric.removeprefix('learning_curve/')} by training sites" if by_sites else metric
-            figures[metric] = drawn(figure, caption, f"{caption}: {told}")
+            figures[metric] = drawn(figure, metric, f"{metric}: {told}")
     return figures
 
 

@@ -42,7 +42,6 @@ from train.tracking.step_log import StepLog
 from train.tracking.store import has_model
 from train.tracking.tracker import Tracker
 from train.training.fingerprint import code_sha256, run_fingerprint
-from train.training.learning_curve import log_learning_curve
 from train.training.outcome import OUTCOME, Outcome, bundle_version, read_outcome
 from train.training.scoring import label_pages, score
 
@@ -104,7 +103,6 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         steps = StepLog(output / "steps.jsonl", tracker.step_metrics, resumed=resumed)
         family.fit(training_pages(config, parts, texts), steps)
         train_s = time.monotonic() - fit_started
-        log_learning_curve(config, parts, texts, family, steps, output / "work" / "curve")
         with waiting("choosing decoder and calibration on validation pages"):
             chosen = choose(family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration)
         write_json(output / "decoding.json", chosen.tried)
