@@ -182,7 +182,7 @@ $(VENV)/.bench: $(READY)
 	else echo "what cannot be installed is left out of the comparison"; fi
 
 .PHONY: extractors
-extractors: $(VENV)/.extractors $(VENV)/.beside ## Install trafilatura and readability-lxml, which label HTML for corpus.also (README, 'Sources'), and what else `make beside` compares
+extractors: $(VENV)/.extractors $(VENV)/.beside ## Install trafilatura and readability-lxml, which label HTML for corpus.auxiliary (README, 'Sources'), and what else `make beside` compares
 
 # In two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
 $(VENV)/.extractors: $(READY)

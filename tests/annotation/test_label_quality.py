@@ -231,7 +231,7 @@ def test_folds_that_are_done_are_not_done_again(
 @pytest.fixture(scope="module")
 def labeler(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
     folder = tmp_path_factory.mktemp("quality")
-    outcome = fit(shrunk("pages-baseline", corpus, folder / "no-backbone", folder, "baseline.second_reading=0"))
+    outcome = fit(shrunk("pages-baseline", corpus, folder / "no-backbone", folder, "baseline.stacking_neighbours=0"))
     return Labeler.load(outcome.output / "bundle")
 
 

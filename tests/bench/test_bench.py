@@ -33,7 +33,7 @@ def test_the_plain_pipeline_is_the_same_model() -> None:
     """Else the comparison would be one of apples and pears."""
     from train.models.baseline.family import BaselineFamily
 
-    overrides = ["corpus.path=x", "baseline.second_reading=0", "baseline.max_iterations=400", "baseline.min_df=1"]
+    overrides = ["corpus.path=x", "baseline.stacking_neighbours=0", "baseline.max_iterations=400", "baseline.min_df=1"]
     config = load_config(ROOT / "configs/pages-baseline.yaml", overrides).baseline
     assert config is not None
     train, test = ([make_page(f"{part}{n}", n) for n in range(8)] for part in "ab")

@@ -100,7 +100,7 @@ def _hostile_html(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> l
     write_pages(folder / "pages.jsonl", [hostile_page(site, number) for site in range(12) for number in range(6)])
     few = ["baseline.max_iterations=5"]
     runs = []
-    for i, more in enumerate(([], ["baseline.numbers=false", "baseline.second_reading=0"])):
+    for i, more in enumerate(([], ["baseline.numbers=false", "baseline.stacking_neighbours=0"])):
         config = shrunk("demo-baseline", folder / "pages.jsonl", backbone, folder, *few, *more)
         runs.append(fit(replace(config, output=str(folder / f"run {i} <b>"))).output)
     write_comparison(folder / "compare.html", compare_runs(runs, samples=50))

@@ -228,7 +228,7 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
         "baseline.max_words=500",
         "baseline.max_chars=500",
         "baseline.max_iterations=5",
-        "baseline.second_reading=0",
+        "baseline.stacking_neighbours=0",
     ]
     done = train("label-errors", "--config", BASELINE, *few, "--output", "errors", "--folds", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

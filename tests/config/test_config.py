@@ -35,12 +35,10 @@ def test_names_are_mapped_by_overrides_and_folds_are_checked() -> None:
 
 
 def test_overrides_win_and_are_typed() -> None:
-    config = load_config(
-        BASELINE, ["seed=7", "corpus.languages=[en, de]", "baseline.regularisation=1e-2", "tracking.run_name=x=y"]
-    )
+    config = load_config(BASELINE, ["seed=7", "corpus.languages=[en, de]", "baseline.C=1e-2", "tracking.run_name=x=y"])
     assert (config.seed, config.corpus.languages, config.tracking.run_name) == (7, ("en", "de"), "x=y")
     assert config.baseline is not None
-    assert config.baseline.regularisation == 0.01
+    assert config.baseline.C == 0.01
     assert config.flat()["baseline.char_ngrams"] == [2, 4]
 
 

@@ -25,6 +25,13 @@ PACKED = """encoder:
   layer_decay: 1.0
   devices: 1
 """
+BASELINE_KEYS = {
+    "regularisation": "C",
+    "topic_regularisation": "topic_C",
+    "second_reading": "stacking_neighbours",
+    "also_weight": "auxiliary_weight",
+}
+ENCODER_KEYS = {"topic_regularisation": "topic_C", "also_epochs": "auxiliary_epochs"}
 Write = Callable[..., Path]
 
 
@@ -182,3 +189,25 @@ def test_a_learning_curve_inside_a_run_is_passed_over(
     )
     assert load_config(path) == load_config(BASELINE)
     assert "evaluation.learning_curve is passed over: `make curve`" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", ["demo-baseline", "pages-encoder"])
+def test_a_config_of_an_older_version_is_read_and_every_new_name_told(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(__file__).with_name("older") / f"{name}.yaml"
+    config = load_config(path)
+    told = " ".join(capsys.readouterr().err.split())
+    renamed = {"corpus.also": "corpus.auxiliary"}
+    if config.baseline is not None:
+        renamed |= {f"baseline.{old}": f"baseline.{new}" for old, new in BASELINE_KEYS.items()}
+        found = (config.baseline.C, config.baseline.topic_C, config.baseline.stacking_neighbours)
+        assert (*found, config.baseline.auxiliary_weight) == (1.0, 30.0, 5, 0.0)
+    if config.encoder is not None:
+        renamed |= {f"encoder.{old}": f"encoder.{new}" for old, new in ENCODER_KEYS.items()}
+        assert (config.encoder.topic_C, config.encoder.auxiliary_epochs) == (0.002, 9)
+    for old, new in renamed.items():
+        assert told.count(f"warning: {old} is called {new} now") == 1
+    assert told.count("warning: ") == len(renamed) + 1, "and the learning curve"
+    given = [f"{old}={config.flat()[new]!r}" for old, new in renamed.items()]
+    assert load_config(path, given) == config, "overrides go by older names too"

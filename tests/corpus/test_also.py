@@ -26,11 +26,11 @@ PARTS = {"train": [make_page("one", 1)], "validation": [make_page("two", 2)], "t
 
 
 def with_also(config: Config, *paths: Path) -> Config:
-    return replace(config, corpus=replace(config.corpus, also=tuple(map(str, paths))))
+    return replace(config, corpus=replace(config.corpus, auxiliary=tuple(map(str, paths))))
 
 
 def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: Path) -> None:
-    config = make_config("demo-baseline", "baseline.also_weight=0.5")
+    config = make_config("demo-baseline", "baseline.auxiliary_weight=0.5")
     own = [make_page("four", 4), make_page("two", 5), make_page("one", 6)]
     copy = replace(make_page("five", 7), segments=PARTS["test"][0].segments)
     write_pages(tmp_path / "also.jsonl", [*own, copy])
@@ -50,7 +50,7 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
 def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(
     make_config: ConfigMaker, tmp_path: Path
 ) -> None:
-    config = make_config("demo-baseline", "baseline.also_weight=0.5")
+    config = make_config("demo-baseline", "baseline.auxiliary_weight=0.5")
     spelled = replace(make_page("shouted", 9), site="WWW.Three.example")
     kept_back = replace(make_page("four", 4), page_id="kept back")
     write_pages(
@@ -66,7 +66,7 @@ def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(
 def test_refused_pages_are_counted_and_kept_aside(
     make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = make_config("demo-baseline", "baseline.also_weight=0.5")
+    config = make_config("demo-baseline", "baseline.auxiliary_weight=0.5")
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
     with (tmp_path / "also.jsonl").open("a") as file:
         file.write('{"page_id": "torn", "site": "x.example", "segments": []}\n')
@@ -76,7 +76,7 @@ def test_refused_pages_are_counted_and_kept_aside(
 
 
 def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Path) -> None:
-    config = make_config("demo-baseline", "baseline.also_weight=0.5")
+    config = make_config("demo-baseline", "baseline.auxiliary_weight=0.5")
     asked = with_also(config, tmp_path / "also.jsonl")
     seen = set()
     for n in (4, 5):
@@ -101,9 +101,9 @@ def test_a_corpus_is_named_by_what_its_pages_are(make_config: ConfigMaker, tmp_p
 def test_corpora_that_no_family_learns_from_are_told(
     make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = with_also(make_config("demo-baseline", "baseline.also_weight=0"), tmp_path / "nothing.jsonl")
+    asked = with_also(make_config("demo-baseline", "baseline.auxiliary_weight=0"), tmp_path / "nothing.jsonl")
     assert training_pages(asked, PARTS, []).also == []
-    assert "baseline.also_weight is 0" in " ".join(capsys.readouterr().err.split())
+    assert "baseline.auxiliary_weight is 0" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_run_knows_its_backbone_by_content(make_config: ConfigMaker, tmp_path: Path) -> None:

@@ -163,8 +163,8 @@ def test_pages_of_other_corpora_with_a_site_or_a_passage_of_unseen_pages_are_lef
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
     write_pages(first, [*of_site, *offered()])
     write_pages(second, [linked, same_name, same_site])
-    config = make("baseline.also_weight=0.5")
-    config = replace(config, corpus=replace(config.corpus, also=(str(first), str(second))))
+    config = make("baseline.auxiliary_weight=0.5")
+    config = replace(config, corpus=replace(config.corpus, auxiliary=(str(first), str(second))))
     found = training_pages(config, PARTS, [])
     assert found.also == [
         *(replace(page.without_topics(), page_id=f"also-0/{page.page_id}") for page in OWN),
@@ -174,7 +174,7 @@ def test_pages_of_other_corpora_with_a_site_or_a_passage_of_unseen_pages_are_lef
     assert found.train == PARTS["train"], "pages of other corpora have less say"
     require_unseen(found.also, PARTS)
     assert told(capsys) == (
-        "5 pages of 4 sites are learnt from too (corpus.also); left out are 4 of sites, and 10 with passages, of "
+        "5 pages of 4 sites are learnt from too (corpus.auxiliary); left out are 4 of sites, and 10 with passages, of "
         "validation or test pages"
     )
 
@@ -189,8 +189,8 @@ def test_pages_of_other_corpora_are_read_in_the_wished_languages(
     make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_pages(tmp_path / "also.jsonl", [page("english"), page("german", lang="de"), page("unknown", lang=None)])
-    config = make("baseline.also_weight=0.5", "corpus.languages=[de]")
-    config = replace(config, corpus=replace(config.corpus, also=(str(tmp_path / "also.jsonl"),)))
+    config = make("baseline.auxiliary_weight=0.5", "corpus.languages=[de]")
+    config = replace(config, corpus=replace(config.corpus, auxiliary=(str(tmp_path / "also.jsonl"),)))
     assert [page.page_id for page in training_pages(config, PARTS, []).also] == ["also-0/german"]
     assert told(capsys).startswith("1 of 3 pages of ")
 

@@ -8,7 +8,7 @@ from tests.helpers.configs import shrunk
 from train.training.outcome import Outcome
 from train.training.recipe import fit
 
-QUICK = ("baseline.second_reading=0",)
+QUICK = ("baseline.stacking_neighbours=0",)
 """Overrides for a baseline of which only the answers' form counts: no second model."""
 
 

@@ -230,7 +230,7 @@ def test_topics_are_named_by_a_mapping(make_config: ConfigMaker) -> None:
 def test_topic_texts_that_hold_test_stories_are_left_out(
     make_config: ConfigMaker, tmp_path: Path, pages: list[Page], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ("baseline.max_iterations=5", "baseline.second_reading=0")
+    few = ("baseline.max_iterations=5", "baseline.stacking_neighbours=0")
     test_sites = read_json(fit(make_config("demo-baseline", *few)).output / "split.json")["parts"]["test"]["sites"]
     copied = [" ".join(s.text for s in page.segments if s.role == "main") for page in pages if page.site in test_sites]
     (tmp_path / "t.csv").write_text(
@@ -325,7 +325,7 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
     from train.models.baseline.family import BaselineFamily
 
     config = make_config(
-        "pages-baseline", "baseline.max_iterations=20", "baseline.second_reading=0", *overrides
+        "pages-baseline", "baseline.max_iterations=20", "baseline.stacking_neighbours=0", *overrides
     ).baseline
     assert config is not None
     family = BaselineFamily(config, 13)
@@ -353,8 +353,8 @@ def test_composed_pages_are_learnt_from_without_their_topics(
 @pytest.mark.parametrize(
     ("name", "say", "none"),
     [
-        ("demo-baseline", "baseline.also_weight=1.0", "baseline.also_weight=0.0"),
-        ("pages-encoder", "encoder.also_epochs=6", "encoder.also_epochs=0"),
+        ("demo-baseline", "baseline.auxiliary_weight=1.0", "baseline.auxiliary_weight=0.0"),
+        ("pages-encoder", "encoder.auxiliary_epochs=6", "encoder.auxiliary_epochs=0"),
     ],
 )
 def test_every_family_learns_from_other_corpora_as_its_config_says(
@@ -367,7 +367,7 @@ def test_every_family_learns_from_other_corpora_as_its_config_says(
     write_pages(tmp_path / "others.jsonl", others)
     learnt, left_out = (
         make_config(
-            name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.also=[{tmp_path / 'others.jsonl'}]", setting
+            name, f"corpus.path={tmp_path / 'bare.jsonl'}", f"corpus.auxiliary=[{tmp_path / 'others.jsonl'}]", setting
         )
         for setting in (say, none)
     )

@@ -134,13 +134,13 @@ def test_the_second_reading_learns_from_those_answers_and_other_corpora_weigh_as
     unseen = Page("v", "v", (Segment("zeppelin", "main", 0),))
     states = np.concatenate([page_states(page) for page in pages])
     own = sum(LENGTHS[:6])
-    for also_weight, train, also, expected in (
+    for weight, train, also, expected in (
         (0.25, pages[:6], pages[6:], np.where(np.arange(len(states)) < own, 1.0, 0.25)),
         (0.25, pages, (), None),
     ):
         memory.fitted.clear()
         grown.clear()
-        family = BaselineFamily(_config(f"baseline.also_weight={also_weight}"), 13)
+        family = BaselineFamily(_config(f"baseline.auxiliary_weight={weight}"), 13)
         family.fit(TrainingPages(train, [unseen], (), also), lambda metrics, step: None)
         ((rows, labels, weights),) = grown
         assert np.allclose(rows[:, :4], np.log(_expected()), atol=1e-6), "its own states, in logarithms"
@@ -160,7 +160,7 @@ def test_the_second_reading_learns_from_those_answers_and_other_corpora_weigh_as
 def test_other_corpora_without_weight_are_not_learnt_from(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     grown: list[np.ndarray] = []
     monkeypatch.setattr(baseline, "_boosted", lambda rows, labels, weights, seed: grown.append(labels))
-    family = BaselineFamily(_config("baseline.also_weight=0.0"), 13)
+    family = BaselineFamily(_config("baseline.auxiliary_weight=0.0"), 13)
     pages = _pages()
     family.fit(TrainingPages(pages[:6], (), (), pages[6:]), lambda metrics, step: None)
     assert len(grown[0]) == len(memory.fitted[0].labels) == sum(LENGTHS[:6])
@@ -179,10 +179,7 @@ def test_the_config_says_how_strong_and_how_long_the_first_reading_is_fitted(mon
 
     monkeypatch.setattr(baseline, "fit_parts", fit_parts)
     config = _config(
-        "baseline.regularisation=0.5",
-        "baseline.max_iterations=7",
-        "baseline.topic_regularisation=9.0",
-        "baseline.second_reading=0",
+        "baseline.C=0.5", "baseline.max_iterations=7", "baseline.topic_C=9.0", "baseline.stacking_neighbours=0"
     )
     BaselineFamily(config, 21).fit(TrainingPages(_pages()), lambda metrics, step: None)
     assert told == [(0.5, 7, 21)]
@@ -205,10 +202,7 @@ def test_topics_are_fitted_on_stories_with_their_own_strength(monkeypatch: pytes
     ]
     loose = [Page("t", "", (Segment("painting and opera", None, 0, "art"),))]
     config = _config(
-        "baseline.regularisation=0.5",
-        "baseline.topic_regularisation=9.0",
-        "baseline.max_iterations=7",
-        "baseline.second_reading=0",
+        "baseline.C=0.5", "baseline.topic_C=9.0", "baseline.max_iterations=7", "baseline.stacking_neighbours=0"
     )
     family = BaselineFamily(config, 21)
     family.fit(TrainingPages(stories, (), cast(Sequence[Page], loose)), lambda metrics, step: None)

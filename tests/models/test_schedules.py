@@ -150,7 +150,7 @@ def test_the_loss_is_the_mean_of_cross_entropies_by_weight_without_padding() -> 
 def test_other_corpora_are_learnt_from_in_the_first_epochs_alone(
     make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    family = _small(make_config, tmp_path, "epochs=5", "also_epochs=2")
+    family = _small(make_config, tmp_path, "epochs=5", "auxiliary_epochs=2")
     plain, others = [_example(5, seed) for seed in range(3)], [_example(3, 9)]
     shown: list[list[TrainingExample]] = []
     batches = encoders.batches
@@ -173,7 +173,7 @@ def test_an_encoder_is_fitted_on_training_pages_and_topics_of_all(
     make_config: ConfigMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:
     pages = [replace(make_page(name, 0), page_id=name) for name in ("train", "validation", "text", "also")]
-    family = _small(make_config, tmp_path, f"also_epochs={epochs}", "epochs=3")
+    family = _small(make_config, tmp_path, f"auxiliary_epochs={epochs}", "epochs=3")
     told: dict[str, list[Any]] = {"vectors": [], "topics": [], "learnt": []}
 
     def topic_weights(some: Sequence[Page]) -> None:

@@ -32,7 +32,7 @@ from train.training.recipe import fit
 @pytest.fixture(scope="module")
 def baseline(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with its report."""
-    short = ["baseline.max_iterations=5", "baseline.second_reading=0"]
+    short = ["baseline.max_iterations=5", "baseline.stacking_neighbours=0"]
     return fit(shrunk("pages-baseline", corpus, corpus, tmp_path_factory.mktemp("reported"), *short)).output
 
 

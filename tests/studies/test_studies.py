@@ -56,7 +56,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, set[str]]]:
 
 PLAN = (
     f"base: {ROOT}/configs/pages-baseline.yaml\nrows:\n  whole: []\n"
-    "  segment alone: [baseline.second_reading=0, baseline.neighbours_before=0, baseline.neighbours_after=0, "
+    "  segment alone: [baseline.stacking_neighbours=0, baseline.neighbours_before=0, baseline.neighbours_after=0, "
     "baseline.numbers=false,"
     " 'decoding.weights=[0.0]']\n"
 )

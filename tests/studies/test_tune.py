@@ -28,7 +28,7 @@ from train.training.crossval import label_unseen
 from train.training.scoring import score
 
 BASE = ROOT / "configs/pages-baseline.yaml"
-SPACE = "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
+SPACE = "baseline.C: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
 Search = Callable[..., Tuned]
 
 
@@ -66,7 +66,7 @@ def search(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sea
 def test_a_search_finds_settings_and_leaves_a_config_that_trains(search: Search, tmp_path: Path) -> None:
     found = search(4)
     assert [trial["number"] for trial in found.trials] == [0, 1, 2, 3]
-    assert found.trials[0]["values"] == {"baseline.regularisation": 1.0, "baseline.neighbour_words": 500}, (
+    assert found.trials[0]["values"] == {"baseline.C": 1.0, "baseline.neighbour_words": 500}, (
         "first the config as it is"
     )
     assert found.start == found.trials[0]["score"]
@@ -74,7 +74,7 @@ def test_a_search_finds_settings_and_leaves_a_config_that_trains(search: Search,
     assert found.best == max(trial["score"] for trial in complete)
     assert load_config(found.path) == found.config
     assert found.config.baseline is not None
-    assert found.config.baseline.regularisation == found.values["baseline.regularisation"]
+    assert found.values["baseline.C"] == found.config.baseline.C
     assert json.loads((tmp_path / "tune/trials.json").read_text())["trials"] == found.trials
 
 
@@ -255,8 +255,8 @@ def test_a_bad_space_is_refused(text: str, what: str, tmp_path: Path) -> None:
 def test_unknown_keys_and_metrics_are_named(search: Search, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected: one of role/macro_f1"):
         search(1, metric="accuracy")
-    (tmp_path / "space.yaml").write_text("baseline.regularization: {low: 0.1, high: 1.0}\n")
-    with pytest.raises(InputError, match=r"did you mean 'baseline\.regularisation'"):
+    (tmp_path / "space.yaml").write_text("baseline.neighbor_words: {low: 1, high: 5}\n")
+    with pytest.raises(InputError, match=r"did you mean 'baseline\.neighbour_words'"):
         search(1)
 
 
@@ -273,3 +273,11 @@ def test_mlflows_own_database_is_refused_for_studies(store: Path) -> None:
         open_study(f"sqlite:///{store}", "x", seed=1, sampler="tpe")
     assert caught.value.rule == "no-storage"
     assert store.read_bytes() == before
+
+
+def test_a_key_of_an_older_version_is_searched_under_its_name_of_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.yaml").write_text("baseline.regularisation: {low: 0.1, high: 1.0}\n")
+    assert [one.key for one in read_space(tmp_path / "space.yaml")] == ["baseline.C"]
+    assert "baseline.regularisation is called baseline.C now" in " ".join(capsys.readouterr().err.split())

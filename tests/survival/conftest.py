@@ -28,9 +28,7 @@ def made(once: Once, corpus: Path, backbone: Path, mlflow_template: Path) -> Pat
         for name, more in (("demo-baseline", ()), ("demo-encoder", ())):
             config = shrunk(name, Path("pages.jsonl"), backbone, Path("out"), *ON, *more)
             (folder / f"{name}.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        (folder / "space.yaml").write_text(
-            "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8"
-        )
+        (folder / "space.yaml").write_text("baseline.C: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")

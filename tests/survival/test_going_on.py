@@ -160,7 +160,7 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(
     others = [fingerprint.run_fingerprint(base, "another corpus")]
     changes = [
         "seed=1",
-        "baseline.regularisation=2",
+        "baseline.C=2",
         "corpus.split_seed=1",
         "decoding.weights=[0.5]",
         "calibration.precision=0.5",
@@ -340,8 +340,8 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on(
     monkeypatch.setattr(tune, "open_study", lambda storage, name, **more: named.append(name))
     corpus, space, other_space = tmp_path / "corpus.jsonl", tmp_path / "space.yaml", tmp_path / "other.yaml"
     write_pages(corpus, pages)
-    space.write_text("baseline.regularisation: {low: 0.1, high: 10.0}\n")
-    other_space.write_text("baseline.regularisation: {low: 0.1, high: 9.0}\n")
+    space.write_text("baseline.C: {low: 0.1, high: 10.0}\n")
+    other_space.write_text("baseline.C: {low: 0.1, high: 9.0}\n")
     usual = tune.Search(
         ROOT / "configs/demo-baseline.yaml",
         [f"corpus.path={corpus}"],
@@ -399,7 +399,7 @@ def test_a_search_that_goes_on_goes_on_in_its_run(
     monkeypatch.setattr(tune, "tracked_run", tracked)
     monkeypatch.setattr(tune._Searching, "work", lambda *_: (_ for _ in ()).throw(Ends))
     space = tmp_path / "space.yaml"
-    space.write_text("baseline.regularisation: {low: 0.1, high: 10.0}\n")
+    space.write_text("baseline.C: {low: 0.1, high: 10.0}\n")
     usual = tune.Search(ROOT / "configs/demo-baseline.yaml", [f"corpus.path={corpus}"], space, tmp_path / "out", 5, 2)
     for search in (usual, usual, replace(usual, folds=3)):
         with pytest.raises(Ends):

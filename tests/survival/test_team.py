@@ -113,9 +113,7 @@ def test_two_engineers_at_once_lose_no_update(
     server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     turns = 12 if SLOW else 3
-    (tmp_path / "space.yaml").write_text(
-        "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8"
-    )
+    (tmp_path / "space.yaml").write_text("baseline.C: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
     storage = _another(database) if database.startswith("postgresql") else ""
     try:
         running = []
@@ -245,9 +243,7 @@ def test_a_killed_workers_trial_is_taken_over(corpus: Path, tmp_path: Path, data
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     started = time.monotonic()
-    (tmp_path / "space.yaml").write_text(
-        "baseline.regularisation: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8"
-    )
+    (tmp_path / "space.yaml").write_text("baseline.C: {low: 0.1, high: 10.0, log: true}\n", encoding="utf-8")
     small = [
         f"corpus.path={corpus}",
         "baseline.max_words=500",

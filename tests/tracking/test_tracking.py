@@ -36,7 +36,7 @@ def _runs() -> list[Any]:
 def test_a_run_says_what_it_read_made_and_cost(make_config: ConfigMaker, store: Path) -> None:
     import mlflow
 
-    config = make_config("demo-baseline", *ON, "baseline.second_reading=0")
+    config = make_config("demo-baseline", *ON, "baseline.stacking_neighbours=0")
     outcome = fit(
         config, name="demo-baseline", overrides=["seed=13", f"output={store}", "tracking.enabled=true", "baseline.c=2"]
     )

@@ -17,7 +17,7 @@ def test_a_run_killed_while_it_wrote_its_marker_goes_on(
     work = tmp_path / "work"
     work.mkdir()
     (work / ".state.json.host.999999.part").write_text('"half')
-    config = make_config("demo-baseline", "baseline.max_iterations=5", "baseline.second_reading=0")
+    config = make_config("demo-baseline", "baseline.max_iterations=5", "baseline.stacking_neighbours=0")
     first = next(iter(label_folds(config, pages, "corpus", count=3, work=work)))
     assert first
     assert not list(work.glob("*.part"))

@@ -68,9 +68,7 @@ class PlainPipeline:
         return sp.hstack(blocks, format="csr", dtype=np.float32)
 
     def fit(self, pages: Sequence[Sequence[str]], states: np.ndarray) -> None:
-        self.linear = fit_linear(
-            self.features(pages, fit=True), states, self.config.regularisation, self.config.max_iterations, 13
-        )
+        self.linear = fit_linear(self.features(pages, fit=True), states, self.config.C, self.config.max_iterations, 13)
 
     def states(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
         """State probabilities of all segments."""
@@ -87,7 +85,7 @@ def _score(states: np.ndarray, pages: Sequence[Page]) -> str:
 def run(corpus: Path, rounds: int) -> list[Row]:
     """Training, labelling, and labelling page by page."""
     config = load_config(
-        Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.second_reading=0"]
+        Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.stacking_neighbours=0"]
     ).baseline
     assert config is not None
     parts = split_pages(corpus)
@@ -127,7 +125,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
         guessed = [label.removeprefix("__label__") for label, *_ in fast.predict(flat)[0]]
         scores["fastText, segment alone"] = _score(certain_states(guessed), test)
         labelling["fastText, segment alone"] = lambda: fast.predict(flat)
-    whole = BaselineFamily(replace(config, second_reading=5), 13)
+    whole = BaselineFamily(replace(config, stacking_neighbours=5), 13)
     whole.fit(TrainingPages(train), lambda metrics, step: None)
     second = whole.reader()
     labelling["baseline, two readings (as shipped)"] = lambda: second.states(unseen)

@@ -159,7 +159,7 @@ def explain(
         )
     if explainer.baseline.second is not None:
         out.print(
-            "The first reading is explained; a second one, by trees, may overrule it (baseline.second_reading).",
+            "The first reading is explained; a second one, by trees, may overrule it (baseline.stacking_neighbours).",
             style="dim",
         )
     if not files:

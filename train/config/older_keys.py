@@ -15,6 +15,13 @@ RENAMED = {
     "hierarchical": "encoder",
     "encoder.piece_segments": "encoder.chunk_segments",
     "encoder.batch_pieces": "encoder.batch_chunks",
+    "corpus.also": "corpus.auxiliary",
+    "encoder.also_epochs": "encoder.auxiliary_epochs",
+    "encoder.topic_regularisation": "encoder.topic_C",
+    "baseline.also_weight": "baseline.auxiliary_weight",
+    "baseline.regularisation": "baseline.C",
+    "baseline.topic_regularisation": "baseline.topic_C",
+    "baseline.second_reading": "baseline.stacking_neighbours",
 }
 """Sections and keys, dotted -> their names now; sections first."""
 FAMILIES_RENAMED = {"hierarchical": "encoder"}

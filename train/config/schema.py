@@ -28,7 +28,7 @@ class CorpusConfig:
     validation_path: str | None
     test_path: str | None
     composed: int
-    also: tuple[str, ...]
+    auxiliary: tuple[str, ...]
     languages: tuple[str, ...]
     columns: dict[str, str]
     roles: dict[str, str]
@@ -84,35 +84,26 @@ class BaselineConfig:
     neighbours_before: int
     neighbours_after: int
     numbers: bool
-    regularisation: float
+    C: float
     max_iterations: int
-    second_reading: int
-    topic_regularisation: float
-    also_weight: float
+    stacking_neighbours: int
+    topic_C: float
+    auxiliary_weight: float
 
     def __post_init__(self) -> None:
         if len(self.char_ngrams) != 2 or not 1 <= self.char_ngrams[0] <= self.char_ngrams[1]:
             raise ValueError(
                 f"baseline.char_ngrams is {list(self.char_ngrams)}, expected [shortest, longest], e.g. [2, 4]"
             )
-        _positive(
-            self,
-            "baseline",
-            "max_words",
-            "max_chars",
-            "min_df",
-            "regularisation",
-            "max_iterations",
-            "topic_regularisation",
-        )
+        _positive(self, "baseline", "max_words", "max_chars", "min_df", "C", "max_iterations", "topic_C")
         _not_negative(
             self,
             "baseline",
             "neighbour_words",
             "neighbours_before",
             "neighbours_after",
-            "second_reading",
-            "also_weight",
+            "stacking_neighbours",
+            "auxiliary_weight",
         )
 
 
@@ -131,7 +122,7 @@ class EncoderConfig:
     depth: int
     dropout: float
     epochs: int
-    also_epochs: int
+    auxiliary_epochs: int
     chunk_segments: int
     batch_chunks: int
     learning_rate: float
@@ -141,7 +132,7 @@ class EncoderConfig:
     fine_tune_rate: float
     fine_tune_page_rate: float
     short_weight: float
-    topic_regularisation: float
+    topic_C: float
     int8: bool
     patience: int | None
     threads: int | None
@@ -163,14 +154,21 @@ class EncoderConfig:
             "epochs",
             "batch_chunks",
             "learning_rate",
-            "topic_regularisation",
+            "topic_C",
             "fine_tune_epochs",
             "fine_tune_rate",
             "fine_tune_page_rate",
             "devices",
         )
         _not_negative(
-            self, "encoder", "tail_tokens", "weight_decay", "short_weight", "patience", "also_epochs", "page_layers"
+            self,
+            "encoder",
+            "tail_tokens",
+            "weight_decay",
+            "short_weight",
+            "patience",
+            "auxiliary_epochs",
+            "page_layers",
         )
         if self.layers is not None:
             _positive(self, "encoder", "layers")

@@ -240,8 +240,8 @@ def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dic
 
 
 def also_sha256(config: Config) -> str:
-    """Names `corpus.also`."""
-    return sha256_json([digest(path) for path in config.corpus.also])
+    """Names `corpus.auxiliary`."""
+    return sha256_json([digest(path) for path in config.corpus.auxiliary])
 
 
 def topics_sha256(config: Config) -> str | None:

@@ -36,16 +36,16 @@ class TrainingPages:
     also: Sequence[Page] = ()
 
 
-_ALSO = {"baseline": "also_weight", "encoder": "also_epochs"}
-"""The setting of each family that says how much it makes of `corpus.also`."""
+_ALSO = {"baseline": "auxiliary_weight", "encoder": "auxiliary_epochs"}
+"""The setting of each family that says how much it makes of `corpus.auxiliary`."""
 
 
 def training_pages(config: Config, parts: Mapping[str, Sequence[Page]], topic_texts: Sequence[Page]) -> TrainingPages:
     """What a config's family is trained on: the training part, and what joins it.
 
     Raises:
-        InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.also` cannot be
-            read.
+        InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.auxiliary`
+            cannot be read.
     """
     train = [*parts["train"], *_composed_pages(config, parts)]
     return TrainingPages(train, parts["validation"], topic_texts, _also_pages(config, parts))
@@ -79,26 +79,30 @@ def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list
 
 
 def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The pages of `corpus.also`, without topics, and without those of a site, or with a passage, of the validation and
-    test parts.
+    """The pages of `corpus.auxiliary`, without topics, and without those of a site, or with a passage, of the
+    validation and test parts.
 
     Raises:
         InputError: One of the corpora is not there, or holds no page in the wished languages.
     """
-    if not config.corpus.also:
+    if not config.corpus.auxiliary:
         return []
     if not learns_also(config):
         setting = f"{config.family}.{_ALSO[config.family]}"
-        console.print(f"corpus.also is given, but nothing is learnt from it: {setting} is 0", style="yellow")
+        console.print(f"corpus.auxiliary is given, but nothing is learnt from it: {setting} is 0", style="yellow")
         return []
     found = _read_also(
-        config.corpus.also, also_sha256(config), config.corpus.languages, config.topics.mapping, Path(config.output)
+        config.corpus.auxiliary,
+        also_sha256(config),
+        config.corpus.languages,
+        config.topics.mapping,
+        Path(config.output),
     )
     unseen = {name for page in held_out_pages(parts) for name in site_names(page)}
     others = [page for page in found if not unseen & site_names(page)]
     apart = drop_overlapping(others, parts)
     console.print(
-        f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.also); "
+        f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.auxiliary); "
         "left out are "
         f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test "
         "pages"
@@ -117,7 +121,7 @@ def site_names(page: Page) -> frozenset[str]:
 
 
 def learns_also(config: Config) -> bool:
-    """Whether the config's family learns from `corpus.also`."""
+    """Whether the config's family learns from `corpus.auxiliary`."""
     return bool(getattr(getattr(config, config.family), _ALSO[config.family]))
 
 
@@ -125,9 +129,8 @@ def learns_also(config: Config) -> bool:
 def _read_also(
     also: tuple[str, ...], sha256: str, languages: tuple[str, ...], mapping: str | None, output: Path
 ) -> list[Page]:
-    """The pages of `corpus.also`, read once for all folds while `sha256` is the same. Refused ones go to quarantine
-    whatever the config
-    says: among pages that nobody labelled by hand there are always some."""
+    """The pages of `corpus.auxiliary`, read once for all folds while `sha256` is the same. Refused ones go to
+    quarantine whatever the config says: among pages that nobody labelled by hand there are always some."""
     topics, answer = TopicMapping.load(mapping), []
     for number, path in enumerate(also):
         found: list[Page] = []

@@ -1,7 +1,7 @@
 """Why a TF-IDF baseline says what it says: the features that speak for each state, and those that decided a segment.
 
 The first reading is a linear model, so a feature's contribution is its value times its coefficient, exactly. A second
-reading (`baseline.second_reading`) and the page decoder come after it and are not explained here.
+reading (`baseline.stacking_neighbours`) and the page decoder come after it and are not explained here.
 """
 
 from __future__ import annotations

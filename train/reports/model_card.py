@@ -147,8 +147,8 @@ def _data(facts: Facts) -> list[str]:
         lines.append(
             f"Besides, {facts.config.corpus.composed:,} composed pages were learnt from, without their topics: {_BBC}."
         )
-    if facts.config.corpus.also:
-        others = ", ".join(f"`{plain(path)}`" for path in facts.config.corpus.also)
+    if facts.config.corpus.auxiliary:
+        others = ", ".join(f"`{plain(path)}`" for path in facts.config.corpus.auxiliary)
         lines.append(
             f"Besides, pages of {others} were learnt from, but for sites and passages of the validation and test parts."
         )

@@ -90,8 +90,8 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         tracker.tags(
             {"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()}
         )
-        if config.corpus.also:
-            tracker.tags({"corpus.also.sha256": also_sha256(config)})
+        if config.corpus.auxiliary:
+            tracker.tags({"corpus.auxiliary.sha256": also_sha256(config)})
         if (digest := topics_sha256(config)) is not None:
             tracker.tags({"topics.sha256": digest})
         tracker.datasets(split, config.corpus.path or str(config.corpus.train_path), corpus_hash)

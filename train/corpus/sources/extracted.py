@@ -3,8 +3,8 @@ supervision.
 
 The main story is what trafilatura (Barbaresi 2021, https://aclanthology.org/2021.acl-demo.15) and readability-lxml both
 take for it. A page on which they differ is refused, so that what is kept is right more often than either of them.
-Headline and related items are told by markup. Such labels are weak: they teach a reader of flat text (`corpus.also`),
-they do not test it.
+Headline and related items are told by markup. Such labels are weak: they teach a reader of flat text
+(`corpus.auxiliary`), they do not test it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 rest.
 
 The main story is the `articleBody` of the page's JSON-LD, else the element with `itemprop="articleBody"`, without what
-is set apart in it (figures, asides, forms, items of other stories). Such labels are weak: they teach (`corpus.also`),
-they do not test. A page that does not say is refused.
+is set apart in it (figures, asides, forms, items of other stories). Such labels are weak: they teach
+(`corpus.auxiliary`), they do not test. A page that does not say is refused.
 """
 
 from __future__ import annotations

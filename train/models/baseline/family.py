@@ -42,9 +42,9 @@ class BaselineFamily:
         self._fitted: Baseline | None = None
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, with `also_weight` on `also`; validation pages are not looked at."""
+        """Trains, with `auxiliary_weight` on `also`; validation pages are not looked at."""
         own = sum(len(page.segments) for page in pages.train)
-        train = [*pages.train, *(pages.also if self.config.also_weight else ())]
+        train = [*pages.train, *(pages.also if self.config.auxiliary_weight else ())]
         texts = [[clean(text) for text in page.texts] for page in train]
         lengths = [len(page) for page in texts]
         with waiting("reading segments"):
@@ -54,7 +54,9 @@ class BaselineFamily:
                 fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
             features = fitted.with_numbers(found, numbers)
         states = np.concatenate([page_states(page) for page in train])
-        weights = np.where(np.arange(len(states)) < own, 1.0, self.config.also_weight) if len(states) > own else None
+        weights = (
+            np.where(np.arange(len(states)) < own, 1.0, self.config.auxiliary_weight) if len(states) > own else None
+        )
         with waiting(f"fitting roles on {features.shape[0]:,} segments, {features.shape[1]:,} features"):
             fitted.linear = self._linear(features, states, weights)
         log(
@@ -106,12 +108,12 @@ class BaselineFamily:
             config.neighbours_after,
             config.numbers,
             True,
-            config.second_reading,
+            config.stacking_neighbours,
             topics,
         )
 
     def _linear(self, features: Features, labels: np.ndarray, weights: np.ndarray | None) -> LogisticRegression:
-        return fit_parts(features, labels, self.config.regularisation, self.config.max_iterations, self.seed, weights)
+        return fit_parts(features, labels, self.config.C, self.config.max_iterations, self.seed, weights)
 
     def _out_of_fold(
         self, features: Features, states: np.ndarray, weights: np.ndarray | None, sites: Sequence[str]
@@ -144,11 +146,7 @@ class BaselineFamily:
         )
         rows = Vectoriser.of(fitted.topic_words).transform(texts)
         fitted.topic_linear = fit_linear(
-            rows,
-            topic_indices(stories, fitted.topics),
-            self.config.topic_regularisation,
-            self.config.max_iterations,
-            self.seed,
+            rows, topic_indices(stories, fitted.topics), self.config.topic_C, self.config.max_iterations, self.seed
         )
 
     def reader(self) -> Baseline:

@@ -67,15 +67,15 @@ class EncoderFamily:
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, the first `also_epochs` on `also` too; then pretrained layers learn too. What `work` holds is not
-        done again.
+        """Trains, the first `auxiliary_epochs` on `also` too; then pretrained layers learn too. What `work` holds is
+        not done again.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
         train = pages.train
-        also = pages.also if config.also_epochs else ()
+        also = pages.also if config.auxiliary_epochs else ()
         taught = [*train, *pages.topic_texts, *also]
         self.topics = topics_of(taught)
         self.topics = self.topics if len(self.topics) > 1 else ()
@@ -218,9 +218,7 @@ class EncoderFamily:
                 for share, (texts, _) in zip(shares, stories, strict=True)
             ]
         ).tocsr()
-        found = fit_topics(
-            vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_regularisation, seed=self.seed
-        )
+        found = fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_C, seed=self.seed)
         # A text may spell out the tokens that open, close and pad every text; what they told then, every segment would
         # tell.
         found.over_tokens[[self.plan.opening, self.plan.closing, self.plan.pad]] = 0
@@ -238,7 +236,7 @@ class EncoderFamily:
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         schedule: Any = None
         for epoch in range(config.epochs):
-            examples = [*own, *(others if epoch < config.also_epochs else ())]
+            examples = [*own, *(others if epoch < config.auxiliary_epochs else ())]
             drawn = batches(examples, rng, segments=config.chunk_segments, chunks=config.batch_chunks)
             if schedule is None:
                 # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
@@ -249,9 +247,9 @@ class EncoderFamily:
             yield learn(network, drawn, partial(stored_vectors, device=self.device), optimizer, schedule, self.device)
 
     def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
-        """The epochs, those without `corpus.also` as the part of the first one that they are."""
+        """The epochs, those without `corpus.auxiliary` as the part of the first one that they are."""
         config = self.config
-        with_others = min(config.also_epochs, config.epochs) if others else 0
+        with_others = min(config.auxiliary_epochs, config.epochs) if others else 0
         of_own, of_others = (sum(len(example.states) for example in examples) for examples in (own, others))
         share = of_own / max(1, of_own + of_others) if with_others else 1.0
         return with_others + share * (config.epochs - with_others)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from train.common.errors import InputError
+from train.config.older_keys import new_name
 
 _KEYS = ({"choices"}, {"low", "high"}, {"low", "high", "log"}, {"low", "high", "step"})
 
@@ -111,7 +112,7 @@ def read_space(path: Path) -> list[Range]:
                 rule="bad-space",
             )
         known: dict[str, Any] = {name: tuple(v) if name == "choices" else v for name, v in value.items()}
-        ranges.append(Range(str(key), **known))
+        ranges.append(Range(new_name(str(key)), **known))
     return ranges
 
 
