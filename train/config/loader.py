@@ -1,31 +1,31 @@
-"""Reading a YAML file into frozen dataclasses: `key=value` overrides; errors that name file, line and nearest key."""
+"""Reading a YAML file into pydantic dataclasses: `key=value` overrides; errors that name file, line and nearest key."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import types
-import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from train.common.errors import InputError
 from train.config import older_keys as older
+from train.config.fields import keys_of
 
 T = TypeVar("T")
 
 
 def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = (), *, maybe_older: bool = False) -> T:
-    """Reads a YAML file into a frozen dataclass, every field of which must be in it.
+    """Reads a YAML file into a pydantic dataclass, every field of which must be in it.
 
     Args:
-        kind: The dataclass.
+        kind: The dataclass; its fields say of themselves what they mean and may be (`train.config.fields`).
         path: The YAML file.
         overrides: `dotted.key=value` strings; values are YAML (`null`, `[1, 2]`, `0.5`).
-        maybe_older: Keys of a config may have the names that older versions gave them (`train.older`).
+        maybe_older: Keys of a config may have the names that older versions gave them (`train.config.older_keys`).
 
     Raises:
         InputError: No such file, broken YAML, an unknown, missing, repeated or ill-typed key, a value out of range.
@@ -69,7 +69,7 @@ def read_settings(kind: type[T], path: Path, overrides: Sequence[str] = (), *, m
         _override(values, override, tree, older.new_name if maybe_older else str)
     if maybe_older:
         older.refuse(values, tree.error)
-    return typing.cast(T, _build(kind, values, "", tree))
+    return _validated(kind, values, tree)
 
 
 class _Tree:
@@ -144,67 +144,54 @@ def _override(values: dict[str, Any], override: str, tree: _Tree, name: Callable
     at[last] = value
 
 
-def _build(kind: type, values: Any, prefix: str, tree: _Tree) -> Any:
-    hints = typing.get_type_hints(kind)
-    if not isinstance(values, dict):
-        raise tree.error(
-            prefix, f"{prefix} is {values!r}", f"a section with {', '.join(hints)}", "indent its keys below it"
-        )
-    dotted = {key: f"{prefix}.{key}" if prefix else str(key) for key in [*values, *hints]}
-    for key in values:
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), list(hints), n=1, cutoff=0.0)
-            raise tree.error(
-                dotted[key],
-                f"unknown key {dotted[key]!r}",
-                f"one of {', '.join(hints)}",
-                f"did you mean {dotted[near[0]]!r}?",
-            )
-    for key in hints:
-        if key not in values:
-            raise tree.error(
-                prefix, f"key {dotted[key]!r} is missing", "every key of the run", "copy it from a shipped config"
-            )
-    arguments = {key: _value(hints[key], values[key], dotted[key], tree) for key in hints}
+def _validated(kind: type[T], values: dict[str, Any], tree: _Tree) -> T:
     try:
-        return kind(**arguments)
-    except ValueError as error:
-        raise tree.error(prefix, str(error), "a run that can work", "change the value") from None
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        raise _fault(
+            kind, values, min(faults, key=lambda fault: _FIRST.get(fault["type"], len(_FIRST))), tree
+        ) from None
 
 
-def _value(hint: Any, value: Any, dotted: str, tree: _Tree) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _value(next(a for a in arguments if a is not type(None)), value, dotted, tree)
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, dotted, tree)
-    if origin is Literal:
-        if value not in arguments:
-            near = difflib.get_close_matches(str(value), [str(a) for a in arguments], n=1, cutoff=0.0)
-            raise tree.error(
-                dotted, f"{dotted} is {value!r}", f"one of {', '.join(arguments)}", f"did you mean {near[0]!r}?"
-            )
-        return value
-    if origin is dict:
-        if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            raise tree.error(
-                dotted, f"{dotted} is {value!r}", "a mapping of names to names", "write {theirs: ours}, or {}"
-            )
-        return dict(value)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise tree.error(dotted, f"{dotted} is {value!r}", "a list", f"write [{value}]")
-        return tuple(_value(arguments[0], item, dotted, tree) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
-        raise tree.error(dotted, f"{dotted} is {value!r} ({type(value).__name__})", names[hint], "change the value")
-    return value
+_FIRST = {"unexpected_keyword_argument": 0, "invalid_key": 0, "missing": 1}
+"""Kinds of faults that are told before others: a key that is misspelt is missing, too."""
+
+
+def _fault(kind: type, values: Any, fault: ErrorDetails, tree: _Tree) -> InputError:
+    """A fault that pydantic found, in the user's terms.
+
+    Args:
+        kind: The dataclass that is read.
+        values: The file's values.
+        fault: One of pydantic's errors; its location may reach into a value, e.g. to an item of a list.
+        tree: Knows the line of each key.
+    """
+    keys, key, where, value = keys_of(kind), None, [], values
+    for name in map(str, fault["loc"]):
+        if name not in keys:
+            break
+        key, value = keys[name], value.get(name) if isinstance(value, dict) else None
+        where.append(name)
+        keys = keys_of(key.section) if key.section else {}
+    dotted = ".".join(where)
+    if fault["type"] in ("unexpected_keyword_argument", "invalid_key"):
+        unknown = str(fault["loc"][-1])
+        near = difflib.get_close_matches(unknown, list(keys), n=1, cutoff=0.0)[0]
+        full, meant = (".".join([*where, name]) for name in (unknown, near))
+        return tree.error(full, f"unknown key {full!r}", f"one of {', '.join(keys)}", f"did you mean {meant!r}?")
+    if fault["type"] == "missing":
+        section = ".".join(where[:-1])
+        return tree.error(
+            section, f"key {dotted!r} is missing", "every key of the run", "copy it from a shipped config"
+        )
+    if fault["type"] == "value_error":
+        return tree.error(dotted, str(fault["ctx"]["error"]), "a run that can work", "change the value")
+    assert key is not None, "the root is a mapping"
+    if key.choices:
+        near = difflib.get_close_matches(str(value), key.choices, n=1, cutoff=0.0)[0]
+        return tree.error(dotted, f"{dotted} is {value!r}", key.expected, f"did you mean {near!r}?")
+    shown = list(value) if isinstance(value, tuple) else value
+    of = f" ({type(value).__name__})" if fault["type"].endswith("_type") else ""
+    remedy = "indent its keys below it" if key.section else "change the value"
+    return tree.error(dotted, f"{dotted} is {shown!r}{of}", key.expected, remedy)

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic.dataclasses
+from pydantic import Field
 
+from train.config.fields import COMPLETE, Number, Whole
 from train.corpus.page import Page
 from train.evaluation.metrics import evaluate, gain, scored_classes
 from train.evaluation.reliability import reliability
@@ -22,32 +25,40 @@ from train.runtime import Labeler
 TIMED_SEGMENTS, TIMED_RUNS = 40, 25
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=COMPLETE)
 class Gate:
-    """Limits; what each means stands in configs/registry/gate.yaml."""
+    """The limits of the gate, on scores of the test pages: unseen sites."""
 
-    least_gain: float
-    confidence: float
-    max_role_fall: float
-    max_topic_fall: float
-    max_ece_rise: float
-    max_page_ms: float
-    max_size_mb: float
-    least_behaviour: float
-    least_role_f1: float
-    least_role_macro_f1: float
-    max_ece: float
-    least_sites: int
-    seed: int
-    samples: int
-
-    def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence is {self.confidence}, expected between 0 and 1")
-        if self.samples < 1 or self.seed < 0:
-            raise ValueError(
-                f"samples is {self.samples} and seed {self.seed}, expected 1 or more samples and a seed from 0"
-            )
+    least_gain: Annotated[Number, "role macro-F1"] = Field(
+        description="The least gain over the champion on the same pages. The interval of the paired difference over "
+        "sites must lie above 0, too."
+    )
+    confidence: Number = Field(gt=0, lt=1, description="The level of that interval.")
+    max_role_fall: Annotated[Number, "F1"] = Field(description="The most that a role's F1 may fall.")
+    max_topic_fall: Annotated[Number, "F1"] = Field(description="The most that a topic's F1 may fall.")
+    max_ece_rise: Annotated[Number, "ECE"] = Field(
+        description="The most that the expected calibration error of roles may rise."
+    )
+    max_page_ms: Annotated[Number, "milliseconds"] = Field(
+        description="The most that a page of 40 segments may take. The median on this machine; a busy one takes "
+        "several times as long."
+    )
+    max_size_mb: Annotated[Number, "MB"] = Field(description="The largest bundle.")
+    least_behaviour: Annotated[Number, "share of tests"] = Field(
+        description="How much of tests/behaviour must pass. None may fail that the champion passes."
+    )
+    least_role_f1: Annotated[Number, "F1"] = Field(description="The least F1 of each role, for the first champion.")
+    least_role_macro_f1: Annotated[Number, "macro-F1"] = Field(
+        description="The least role macro-F1, for the first champion."
+    )
+    max_ece: Annotated[Number, "ECE"] = Field(
+        description="The largest expected calibration error of roles, for the first champion."
+    )
+    least_sites: Annotated[Whole, "sites"] = Field(
+        description="The fewest sites of the test pages: an interval over fewer tells nothing."
+    )
+    seed: Whole = Field(ge=0, description="The seed of the bootstrap.")
+    samples: Annotated[Whole, "resamples"] = Field(ge=1, description="The resamples of sites.")
 
 
 @dataclass(frozen=True)
