@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from train.common import markdown
 from train.corpus.page import Page
 from train.corpus.read import read_pages
 from train.corpus.splits.page_summary import all_facts
@@ -104,16 +105,16 @@ def split_pages(corpus: Path) -> dict[str, list[Page]]:
 
 def table(rows: list[Row]) -> str:
     """Rows as a Markdown table, a part for each section."""
-    lines = ["| | rate | times the first (least–most of the rounds) | |", "|---|---|---|---|"]
+    lines: list[list[str]] = []
     section = None
     for row in rows:
         if row.section != section:
             section = row.section
-            lines.append(f"| **{section}** | | | |")
+            lines.append([f"**{section}**", "", "", ""])
         rate = f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.2f}"
         ratio = f"{row.ratio:.2f} ({row.low:.2f}–{row.high:.2f})" if row.ratio else "-"
-        lines.append(f"| {row.name} | {rate} {row.unit} | {ratio} | {row.note} |")
-    return "\n".join(lines) + "\n"
+        lines.append([row.name, f"{rate} {row.unit}", ratio, row.note])
+    return markdown.table(["", "rate", "times the first (least–most of the rounds)", ""], lines)
 
 
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "avx_vnni")

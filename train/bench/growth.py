@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from train.bench.compare import machine
+from train.common import markdown
 from train.common.console import track
 from train.common.environment import peak_memory_mb
 from train.common.errors import InputError
@@ -190,10 +191,8 @@ def table(rows: Sequence[Measurement]) -> str:
     """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added; below
     it the verdict."""
     sizes = sorted({row.segments for row in rows})
-    lines = [
-        "| step | " + " | ".join(f"{n:,} segments" for n in sizes) + " | segments/s at the largest | slope of time |",
-        "|---" * (len(sizes) + 3) + "|",
-    ]
+    header = ["step", *(f"{n:,} segments" for n in sizes), "segments/s at the largest", "slope of time"]
+    lines = []
     for step in dict.fromkeys(row.step for row in rows):
         own = sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
         said = {
@@ -202,9 +201,9 @@ def table(rows: Sequence[Measurement]) -> str:
         }
         cells = [said.get(size, "-") for size in sizes]
         speed = own[-1].segments / own[-1].seconds
-        lines.append(f"| {step} | {' | '.join(cells)} | {speed:,.0f} | {slope(own, lambda row: row.seconds):.2f} |")
+        lines.append([step, *cells, f"{speed:,.0f}", f"{slope(own, lambda row: row.seconds):.2f}"])
     said_below = verdict(rows)
-    return "\n".join([*lines, *(["", said_below] if said_below else [])]) + "\n"
+    return markdown.table(header, lines) + (f"\n{said_below}\n" if said_below else "")
 
 
 def verdict(rows: Sequence[Measurement]) -> str:

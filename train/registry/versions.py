@@ -12,7 +12,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from train.common.errors import InputError
-from train.common.markdown import plain
+from train.common.markdown import plain, table
 from train.tracking.senders import first_line
 from train.tracking.store import REGISTERED_MODEL, connect, has_model
 
@@ -217,14 +217,12 @@ def _found(ask: Callable[[Any], Any]) -> Any | None:
 
 
 def _note(client: Any, number: str, decision: str, verdicts: Sequence[Verdict], forced: str | None) -> None:
-    lines = ["| rule | | found | wanted |", "|---|---|---|---|"]
     short = [replace(v, found=v.found[:LONGEST_FINDING]) for v in verdicts]
-    lines += [
-        f"| {v.rule} | {'pass' if v.passed else '**refused**'} | {plain(v.found)} | {plain(v.wanted)} |" for v in short
-    ]
+    rows = [[v.rule, "pass" if v.passed else "**refused**", plain(v.found), plain(v.wanted)] for v in short]
     forced = forced[:LONGEST_REASON] if forced else None
-    why = f"\n\nForced: {plain(forced)}" if forced else ""
-    client.update_model_version(REGISTERED_MODEL, number, "\n".join([f"{decision} {_now()}", "", *lines]) + why)
+    why = f"\nForced: {plain(forced)}" if forced else ""
+    description = f"{decision} {_now()}\n\n{table(['rule', '', 'found', 'wanted'], rows)}{why}"
+    client.update_model_version(REGISTERED_MODEL, number, description)
     tags = {"gate": decision, "gate.decided": _now(), "gate.verdicts": json.dumps([asdict(v) for v in short])}
     for name, value in {**tags, **({"gate.forced": forced} if forced else {})}.items():
         client.set_model_version_tag(REGISTERED_MODEL, number, name, value)

@@ -14,6 +14,7 @@ from typing import Any
 from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import read_json, sha256_json, write_json, write_text
+from train.common.markdown import table
 from train.config.schema import Config, load_config
 from train.corpus.loading import corpus_sha256, read_corpus
 from train.corpus.page import Page
@@ -24,7 +25,6 @@ from train.evaluation.metrics import KEY_METRICS, Evaluation, evaluate, gain
 from train.evaluation.trivial_baselines import majority_records, rule_records
 from train.studies.search.space import read_yaml
 from train.studies.tables import USUAL_FOLDS, cells, folds_said, note
-from train.studies.tables import rows as table
 from train.training.crossval import cross_validate
 from train.training.fingerprint import run_fingerprint
 

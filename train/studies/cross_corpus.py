@@ -16,6 +16,7 @@ import numpy as np
 from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import begin_folder, sha256_json, write_json, write_text
+from train.common.markdown import table
 from train.config.schema import Config
 from train.corpus.loading import corpus_sha256, read_corpus, read_topic_texts
 from train.corpus.page import Page
@@ -24,7 +25,7 @@ from train.corpus.splits.page_summary import all_facts
 from train.corpus.splits.split import split_by_site
 from train.corpus.training_data import site_names
 from train.evaluation.metrics import KEY_METRICS, Evaluation, evaluate
-from train.studies.tables import USUAL_FOLDS, cells, folds_said, note, rows
+from train.studies.tables import USUAL_FOLDS, cells, folds_said, note
 from train.tracking.runs import tracked_run
 from train.training.crossval import Lesson, label_unseen, out_of_fold
 from train.training.fingerprint import run_fingerprint
@@ -181,4 +182,4 @@ def _apart(pages: Sequence[Page], unseen: Sequence[Page]) -> list[Page]:
 def markdown(found: Sequence[Cell]) -> str:
     """The pairs as a Markdown table."""
     header = ["trained on", "tested on", *KEY_METRICS.values()]
-    return rows(header, [[cell.trained_on, cell.tested_on, *cells(cell.scores)] for cell in found])
+    return table(header, [[cell.trained_on, cell.tested_on, *cells(cell.scores)] for cell in found])

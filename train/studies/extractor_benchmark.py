@@ -20,6 +20,7 @@ import numpy as np
 from train.common.console import console, track
 from train.common.errors import InputError
 from train.common.files import read_json, write_json, write_text
+from train.common.markdown import table
 from train.config.schema import load_config
 from train.corpus.column_mapping import site_of
 from train.corpus.read import Corpus
@@ -33,7 +34,7 @@ from train.evaluation.metrics import text_events, text_scores
 from train.inference.resolve import load_labeler
 from train.runtime import Labeler
 from train.studies.extractors import EXTRACTORS, Extract, Extractor
-from train.studies.tables import note, rows
+from train.studies.tables import note
 
 FLAT, HTML = "flat text", "HTML"
 
@@ -417,7 +418,7 @@ def _table(scores: Sequence[Mapping[str, Any]]) -> str:
                 str(row["failed"]) if row["reads"] == HTML else "",
             ]
         )
-    return rows(["", "reads", "precision", "recall", "main text F1 (95 %)", "ours less its, points", "errors"], lines)
+    return table(["", "reads", "precision", "recall", "main text F1 (95 %)", "ours less its, points", "errors"], lines)
 
 
 def _write_pages(path: Path, pages: Sequence[Read], names: Sequence[str], events: np.ndarray) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import write_json, write_text
+from train.common.markdown import table
 from train.config.schema import Config
 from train.corpus.loading import fewer_sites, read_corpus
 from train.corpus.splits.page_summary import all_facts
@@ -24,7 +25,7 @@ from train.corpus.splits.split import folds
 from train.evaluation.metrics import KEY_METRICS, Evaluation, evaluate
 from train.reports.figures import Drawing, gallery, growth
 from train.reports.html import write_page
-from train.studies.tables import USUAL_FOLDS, cells, folds_said, note, rows
+from train.studies.tables import USUAL_FOLDS, cells, folds_said, note
 from train.tracking.runs import tracked_run
 from train.training.crossval import Lesson, out_of_fold
 
@@ -164,4 +165,4 @@ def _picture(points: Sequence[Point]) -> Drawing:
 def markdown(points: Sequence[Point]) -> str:
     """The sizes as a Markdown table."""
     header = ["sites", "pages", *KEY_METRICS.values()]
-    return rows(header, [[f"{point.sites:.0f}", f"{point.pages:.0f}", *cells(point.scores)] for point in points])
+    return table(header, [[f"{point.sites:.0f}", f"{point.pages:.0f}", *cells(point.scores)] for point in points])

@@ -18,18 +18,6 @@ def cells(scores: Evaluation) -> list[str]:
     ]
 
 
-def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the header's cells and the key metrics' headings are the caller's."""
-    return "\n".join(
-        [
-            "| " + " | ".join(header) + " |",
-            "|---" * len(header) + "|",
-            *("| " + " | ".join(line) + " |" for line in lines),
-            "",
-        ]
-    )
-
-
 def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, **variables: str) -> str:
     """The command, what it read, and the date.
 
