@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from train.models.calibration import calibrate
 from train.models.family import page_states
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
-from train.runtime.decoding import STATES, Decoder, states_of
-from train.runtime.reader import Reader, StoryReader
-from train.runtime.text import clean
+from train.runtime.decoding import STATES, Decoder, read_stories, states_of
+from train.runtime.reader import Reader
+from train.runtime.text import ROLES, clean
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Chosen:
     """What validation pages decided.
 
     Args:
-        decoder: That of the best validation role macro-F1, the first of equals.
-        tried: Every candidate with its score.
+        decoder: The candidate with the best validation role macro-F1, the first of equals.
+        tried: `weight`, `prior_weight` and `validation/role/macro_f1` of every candidate.
         calibration: Temperatures and thresholds.
-        reliability: Of roles on the validation pages, `before` and `after` calibration.
+        reliability: How well the confidence of roles tells accuracy on the validation pages, `before` and `after`
+            calibration.
     """
 
     decoder: Decoder
@@ -46,75 +47,72 @@ def choose(
     calibration: CalibrationConfig,
 ) -> Chosen:
     """Learns transitions on training pages; chooses how much they count, and calibrates, on validation pages, which are
-    read once."""
-    states = [page_states(page) for page in train]
+    scored once.
+
+    Args:
+        reader: The fitted family at work.
+        train: Labelled pages that the decoder's transitions are counted in.
+        validation: Labelled pages that the candidates are scored on.
+        decoding: The candidate weights of the decoder.
+        calibration: The precision that thresholds of confidence are to keep.
+    """
     pages = [(page.page_id, page.texts) for page in validation]
-    known = _Known(reader, *reader.states([[clean(text) for text in texts] for _, texts in pages]))
+    states, topic_logits = reader.states([[clean(text) for text in texts] for _, texts in pages])
     tried: list[dict[str, float]] = []
     best: tuple[float, Decoder] | None = None
+    for candidate in _candidates([page_states(page) for page in train], decoding):
+        score = _decoded_macro_f1(candidate, states, validation)
+        tried.append(
+            {"weight": candidate.weight, "prior_weight": candidate.prior_weight, "validation/role/macro_f1": score}
+        )
+        if best is None or score > best[0]:
+            best = score, candidate
+    assert best is not None, "DecodingConfig requires candidates"
+    labeler = Labeler(reader, best[1], "", "", "", tuple(reader.topics))
+    readings = list(labeler.decode(pages, states, topic_logits))
+    fitted = calibrate(labeler, validation, readings, precision=calibration.precision)
+    records = [labeler.record(reading) for reading in readings]
+    before = reliability(validation, records)
+    after = reliability(validation, records, temperature=fitted.role_temperature)
+    return Chosen(best[1], tried, fitted, {"before": before, "after": after})
+
+
+def _candidates(states: Sequence[np.ndarray], decoding: DecodingConfig) -> Iterator[Decoder]:
+    """Decoders of each weight of the chain and of its prior; without the chain, the prior does not count."""
     for weight in decoding.weights:
         for prior_weight in decoding.prior_weights if weight else decoding.prior_weights[:1]:
-            decoder = Decoder.from_states(states, weight=weight, prior_weight=prior_weight)
-            records = known.labeler(decoder, ()).label(pages)
-            score = evaluate(validation, records, bootstrap_samples=0).values["role/macro_f1"]
-            tried.append({"weight": weight, "prior_weight": prior_weight, "validation/role/macro_f1": score})
-            if best is None or score > best[0]:
-                best = score, decoder
-    assert best is not None, "DecodingConfig requires candidates"
-    labeler = known.labeler(best[1], tuple(reader.topics))
-    found = calibrate(labeler, validation, list(labeler.read(pages)), precision=calibration.precision)
-    answers = list(known.labeler(best[1], ()).label(pages))
-    before = reliability(validation, answers)
-    after = reliability(validation, answers, temperature=found.role_temperature)
-    return Chosen(best[1], tried, found, {"before": before, "after": after})
+            yield Decoder.from_states(states, weight=weight, prior_weight=prior_weight)
 
 
 def role_macro_f1(reader: Reader, pages: Sequence[Page]) -> float:
-    """Role macro-F1 of a reader's own likeliest answers, without a chain over the page: what training is watched by."""
+    """Role macro-F1 of the likeliest role of each segment, without a chain over the page: what early stopping watches.
+
+    Args:
+        reader: A family at work.
+        pages: Labelled pages.
+    """
     return states_macro_f1(reader.states([[clean(text) for text in page.texts] for page in pages])[0], pages)
 
 
-def states_macro_f1(states: list[np.ndarray], pages: Sequence[Page]) -> float:
-    """The same of state probabilities `[n, 4]`, page by page."""
-    labeler = _Known(None, states, None).labeler(Decoder.from_states([], weight=0.0), ())
-    records = labeler.label((page.page_id, page.texts) for page in pages)
+def states_macro_f1(states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
+    """Role macro-F1 of state probabilities, without a chain over the page.
+
+    Args:
+        states: State probabilities `[n, 4]` of each page, in the order of `pages`.
+        pages: Labelled pages.
+    """
+    return _decoded_macro_f1(Decoder.from_states([], weight=0.0), states, pages)
+
+
+def _decoded_macro_f1(decoder: Decoder, states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
+    records: list[dict[str, Any]] = []
+    for page, probabilities in zip(pages, states, strict=True):
+        roles, stories = read_stories(decoder.posterior(probabilities))
+        segments = [{"role": ROLES[role], "story": story} for role, story in zip(roles, stories, strict=True)]
+        records.append({"page_id": page.page_id, "segments": segments, "stories": []})
     return float(evaluate(pages, records, bootstrap_samples=0).values["role/macro_f1"])
 
 
 def certain_states(roles: Sequence[str]) -> np.ndarray:
-    """Roles as state probabilities `[n, 4]` of a reader that has no doubts."""
+    """Roles as state probabilities `[n, 4]` of a model without doubts."""
     return np.asarray(np.eye(len(STATES))[states_of(roles, [None] * len(roles))])
-
-
-class _Known:
-    """Validation pages as a reader has read them, for one decoder after the other."""
-
-    def __init__(self, reader: Reader | None, states: list[np.ndarray], topics: list[np.ndarray] | None) -> None:
-        self._reader, self._states, self._topics = reader, states, topics
-
-    def labeler(self, decoder: Decoder, topics: tuple[str, ...]) -> Labeler:
-        """A labeler that is given the validation pages once, in their order."""
-        replay = _Replay(self._states, self._topics, topics)
-        if isinstance(self._reader, StoryReader):
-            replay = _StoryReplay(self._states, self._topics, topics, self._reader)
-        return Labeler(replay, decoder, "", "", "", topics)
-
-
-class _Replay:
-    def __init__(self, states: list[np.ndarray], logits: list[np.ndarray] | None, topics: tuple[str, ...]) -> None:
-        self._states, self._logits, self.topics, self._at = states, logits, topics, 0
-
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        begin, self._at = self._at, self._at + len(pages)
-        return self._states[begin : self._at], None if self._logits is None else self._logits[begin : self._at]
-
-
-class _StoryReplay(_Replay):
-    def __init__(
-        self, states: list[np.ndarray], logits: list[np.ndarray] | None, topics: tuple[str, ...], reader: StoryReader
-    ) -> None:
-        super().__init__(states, logits, topics)
-        self._reader = reader
-
-    def story_topics(self, stories: Sequence[str]) -> np.ndarray:
-        return self._reader.story_topics(stories)

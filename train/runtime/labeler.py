@@ -105,10 +105,9 @@ class Labeler:
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
-        return self._score(_cleaned(pages))
+        return self._scores(*self.reader.states(_cleaned(pages)))
 
-    def _score(self, cleaned: list[list[str]]) -> list[Scores]:
-        local, topics = self.reader.states(cleaned)
+    def _scores(self, local: Sequence[np.ndarray], topics: Sequence[np.ndarray] | None) -> list[Scores]:
         return [
             Scores(states, self.decoder.posterior(states), None if topics is None else topics[i])
             for i, states in enumerate(local)
@@ -125,7 +124,7 @@ class Labeler:
             The contract's record of each page.
         """
         for reading in self.read(pages):
-            yield self._record(reading, unsure)
+            yield self.record(reading, unsure=unsure)
 
     def label_text(self, text: str, page_id: str = "page-0") -> dict[str, Any]:
         """The record of a page given as plain text, a segment a line; empty lines are no segments."""
@@ -136,14 +135,42 @@ class Labeler:
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
             cleaned = _cleaned([page for _, page in batch])
-            texts = [list(page) for _, page in batch]
-            scores = self._score(cleaned)
-            stories = [read_stories(s.posterior) for s in scores]
-            topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
-            for (page_id, _), page, score, (roles, numbers), topic in zip(
-                batch, texts, scores, stories, topics, strict=True
-            ):
-                yield Reading(page_id, page, score, roles, numbers, topic)
+            yield from self._decode_batch(batch, cleaned, *self.reader.states(cleaned))
+
+    def decode(
+        self,
+        pages: Sequence[tuple[str, Sequence[str]]],
+        states: Sequence[np.ndarray],
+        topic_logits: Sequence[np.ndarray] | None,
+    ) -> Iterator[Reading]:
+        """Reads pages whose segments are scored already, as `read` does, without scoring them again.
+
+        Args:
+            pages: `(page_id, segment texts)`.
+            states: State probabilities `[n, 4]` of each page, as `reader.states` answers for its cleaned segments.
+            topic_logits: Topic logits `[n, topics]` of each page, or None where topics are read from whole stories.
+
+        Yields:
+            What the model reads on each page, in the order of `pages`.
+        """
+        for start in range(0, len(pages), BATCH_PAGES):
+            part = slice(start, start + BATCH_PAGES)
+            cleaned = _cleaned([page for _, page in pages[part]])
+            logits = None if topic_logits is None else topic_logits[part]
+            yield from self._decode_batch(pages[part], cleaned, states[part], logits)
+
+    def _decode_batch(
+        self,
+        batch: Sequence[tuple[str, Sequence[str]]],
+        cleaned: list[list[str]],
+        states: Sequence[np.ndarray],
+        topic_logits: Sequence[np.ndarray] | None,
+    ) -> Iterator[Reading]:
+        scores = self._scores(states, topic_logits)
+        stories = [read_stories(s.posterior) for s in scores]
+        topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
+        for (page_id, page), score, (roles, numbers), topic in zip(batch, scores, stories, topics, strict=True):
+            yield Reading(page_id, list(page), score, roles, numbers, topic)
 
     def story_topics(
         self, pages: Sequence[Sequence[str]], stories: Sequence[Sequence[int | None]]
@@ -155,7 +182,7 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         cleaned = _cleaned(pages)
-        scores = [] if isinstance(self.reader, StoryReader) else self._score(cleaned)
+        scores = [] if isinstance(self.reader, StoryReader) else self._scores(*self.reader.states(cleaned))
         found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
 
@@ -185,7 +212,8 @@ class Labeler:
         """How much each segment says of its story's topic, `[n]`."""
         return np.clip([spaced_words(text) for text in page], 1, self.topic_word_limit)
 
-    def _record(self, reading: Reading, unsure: bool) -> dict[str, Any]:
+    def record(self, reading: Reading, *, unsure: bool = False) -> dict[str, Any]:
+        """The contract's record of a page that was read; see `label`."""
         by_role = self.calibration.roles(role_scores(reading.scores.posterior))
         segments = []
         for text, role, row, story in zip(
