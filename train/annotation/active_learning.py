@@ -107,7 +107,14 @@ def _spread(candidates: list[Suggestion], prints: Mapping[str, np.ndarray], coun
 def write_suggestions(
     folder: Path, corpus: str, labeler: Labeler, suggestions: Sequence[Suggestion]
 ) -> tuple[Path, int]:
-    """Writes the pages as `tasks.json` and `interface.xml` for Label Studio, the model's answers as pre-annotations.
+    """Writes the suggested pages as `tasks.json` and `interface.xml` for Label Studio, the model's predictions as
+    pre-annotations.
+
+    Args:
+        folder: Where the two files go.
+        corpus: The corpus that the pages were picked from: a path or `SOURCE:PATH`.
+        labeler: The model that makes the pre-annotations.
+        suggestions: The pages to write, in order.
 
     Returns:
         The tasks' file and their number.

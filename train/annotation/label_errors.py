@@ -59,6 +59,9 @@ def label_errors(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) ->
     Args:
         pages: Labelled pages.
         records: Out-of-fold records of the same pages, in the same order.
+
+    Raises:
+        InputError: The pages' labels have fewer than two roles.
     """
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores

@@ -35,14 +35,21 @@ def bar() -> Progress:
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yields items under a progress bar."""
+    """Yields items under a progress bar on stderr.
+
+    Args:
+        items: The items to go through, in order.
+        description: The text beside the bar.
+        total: The number of items, where `items` has no length; None shows a bar without an end.
+    """
     with bar() as progress:
         yield from progress.track(items, total=total, description=description)
 
 
 @contextmanager
 def waiting(description: str) -> Iterator[None]:
-    """A moving bar and a clock while a library works and does not say how far it is."""
+    """Shows a moving bar and a clock while a library works and does not report how far it is; `description` stands
+    beside them."""
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
     ) as progress:

@@ -48,7 +48,12 @@ class InputError(Exception):
         super().__init__(str(self))
 
     def at(self, path: Path | str | None, line: int | None) -> InputError:
-        """The same error, placed in a file."""
+        """The same error, placed in a file.
+
+        Args:
+            path: The file the error is in, or None.
+            line: The 1-based line in that file, or None.
+        """
         placed = InputError(
             self.found, expected=self.expected, remedy=self.remedy, path=path, line=line, rule=self.rule
         )
@@ -56,7 +61,7 @@ class InputError(Exception):
         return placed
 
     def about(self, record: object) -> InputError:
-        """The same error, with what was refused."""
+        """The same error, with the refused `record` attached to it."""
         self.record = record
         return self
 
@@ -66,11 +71,10 @@ class InputError(Exception):
 
 
 def refusal_of_the_disk(error: BaseException) -> InputError | None:
-    """What to tell a user when an error comes of a disk that is full or may not be written; None when it comes of
-    something else.
+    """The error to show a user when `error` comes from a disk that is full or may not be written; None when it comes
+    from something else.
 
-    Libraries wrap what the system says (MLflow, Arrow, torch), so the whole chain of causes is looked at.
-    """
+    Libraries wrap what the system says (MLflow, Arrow, torch), so the whole chain of causes is looked at."""
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in seen:

@@ -40,15 +40,20 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def only_begun(path: Path) -> bool:
-    """Whether the folder of `path` holds nothing but beginnings of `path`, which writers left that were killed."""
+    """Whether the folder of `path` holds nothing but partial files of `path`, left by writers that were killed."""
     return all(other.name.startswith(f".{path.name}.") and other.suffix == ".part" for other in path.parent.iterdir())
 
 
 def begin_folder(folder: Path, state: Any) -> None:
-    """Makes a folder whose `state.json` tells `state`; what is in it then is of that state.
+    """Makes a folder whose `state.json` holds a state; what is in the folder then belongs to that state.
 
     What the folder held under another state is deleted, `state.json` last: a kill on the way leaves a folder that still
     says it is ours.
+
+    Args:
+        folder: The folder to make, or to take over from an earlier run.
+        state: What the work in the folder depends on, as JSON: the same state finds the earlier work, another one
+            deletes it.
 
     Raises:
         InputError: Something is in the folder, and no `state.json`.
@@ -73,13 +78,13 @@ def begin_folder(folder: Path, state: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8, whole or not at all."""
+    """Writes `text` as UTF-8 to `path`, whole or not at all."""
     with written_aside(path) as aside:
         aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates, which UTF-8 cannot
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
+    """Writes `value` as indented JSON to `path`, whole or not at all. NaN is refused: it is not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -108,7 +113,12 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_files(paths: Iterable[Path], root: Path) -> str:
-    """One sha256 over the relative names and bytes of several files, in sorted order."""
+    """One sha256 over the relative names and bytes of several files, in sorted order.
+
+    Args:
+        paths: The files, in any order.
+        root: The folder that their names are taken relative to.
+    """
     total = hashlib.sha256()
     for path in sorted(paths):
         total.update(f"{path.relative_to(root).as_posix()} {sha256_file(path)}\n".encode("utf-8", "surrogateescape"))

@@ -13,11 +13,18 @@ from train.runtime.labeler import BATCH_PAGES
 
 
 def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dict[str, Any]]:
-    """Records of labelled pages that take roles and stories as labelled, and ask the model for the stories' topics
-    alone.
+    """Labels the topics alone of pages whose roles and stories are taken as labelled.
 
     What topics score then is the topic model by itself; what they score less by `label` is lost where stories are cut
     wrong.
+
+    Args:
+        labeler: The model, which must know topics.
+        pages: Labelled pages, read a batch at a time.
+
+    Yields:
+        A record of each page, in order: segments with text, role and story as labelled; stories with topic and
+        confidence as predicted.
 
     Raises:
         InputError: The model knows no topics.

@@ -106,7 +106,7 @@ def evaluate(
         records: One record a page, in any order.
         bootstrap_samples: Resamples of sites; 0 leaves the intervals out.
         confidence: Level of the intervals.
-        seed: Of the resampling.
+        seed: Seeds the draws of sites.
 
     Raises:
         InputError: A page has no record, or one with another number of segments.
@@ -128,11 +128,25 @@ def gain(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Evaluation:
-    """How much better records are than other records of the same pages: differences of scores, with paired intervals.
+    """How much better one model's records are than another's on the same pages: differences of scores, with paired
+    intervals.
 
     Both are resampled by the same sites (paired bootstrap; Berg-Kirkpatrick, Burkett & Klein 2012), so that sites which
-    are hard for both do not widen the interval. An interval that holds 0 shows no difference. Arguments as for
-    `evaluate`.
+    are hard for both do not widen the interval. An interval that holds 0 shows no difference.
+
+    Args:
+        pages: Labelled pages.
+        records: The records whose scores count positively, one a page, in any order.
+        other: The records whose scores are subtracted, one a page, in any order.
+        bootstrap_samples: The number of resamples of sites.
+        confidence: The level of the intervals.
+        seed: Seeds the draws of sites.
+
+    Returns:
+        An `Evaluation` whose values, -1..1, and intervals are differences.
+
+    Raises:
+        InputError: A page has no record, or one with another number of segments.
     """
     columns, ours = _count_by_site(pages, records)
     _, theirs = _count_by_site(pages, other)
@@ -153,8 +167,16 @@ Labelled = tuple[list[Page], list[Mapping[str, Any]]]
 
 
 def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Labelled]:
-    """Pages and records by the value of a key of the page: `lang`, `site`, or one that came with the corpus; `none`
-    without it."""
+    """Groups pages and their records by the value of a key of the page.
+
+    Args:
+        pages: Labelled pages.
+        records: Their records, in the same order.
+        key: `lang`, `site`, or a key that came with the corpus.
+
+    Returns:
+        Value -> its pages and records, sorted by value; pages without the key are under `none`.
+    """
     answer: dict[str, Labelled] = {}
     for page, record in zip(pages, records, strict=True):
         value = getattr(page, key) if key in ("lang", "site") else page.extra.get(key)
@@ -193,7 +215,13 @@ def _count_by_site(pages: Sequence[Page], records: Iterable[Mapping[str, Any]]) 
 
 
 def f1_of(true: np.ndarray, false_positive: np.ndarray, false_negative: np.ndarray) -> np.ndarray:
-    """F1 from counts; 1.0 where there is nothing to find and nothing was found."""
+    """F1 from counts, elementwise; 1.0 where there is nothing to find and nothing was predicted.
+
+    Args:
+        true: Counts of true positives.
+        false_positive: Counts of false positives, in the same shape.
+        false_negative: Counts of false negatives, in the same shape.
+    """
     total = 2 * true + false_positive + false_negative
     return np.where(total > 0, 2 * true / np.maximum(total, 1), 1.0)
 
@@ -329,8 +357,16 @@ TEXT_EVENTS = ("text/p", "text/p/n", "text/r", "text/r/n")
 
 
 def text_events(gold: str, predicted: str) -> tuple[float, float, float, float]:
-    """Of a page's main text: precision and recall of its shingles, each followed by 1.0 where there is one (there is
-    text), else 0.0."""
+    """Precision and recall of the shingles of a page's main text.
+
+    Args:
+        gold: The labelled main text.
+        predicted: The predicted main text.
+
+    Returns:
+        Precision, 1.0 if there is predicted text (else 0.0), recall, 1.0 if there is labelled text (else 0.0): sums of
+        these over pages give `text_scores`.
+    """
     a, b = _shingles(gold), _shingles(predicted)
     shared = (a & b).total()
     return shared / max(b.total(), 1), float(bool(b)), shared / max(a.total(), 1), float(bool(a))

@@ -41,7 +41,15 @@ def reliability(
 
 
 def reliability_of(scores: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
-    """As `reliability`, of probabilities `[n, 3]` and role indices `[n]`."""
+    """How well confidence tells accuracy, as `reliability` measures it, from arrays.
+
+    Args:
+        scores: Role probabilities, `[n, 3]`.
+        gold: Indices of the labelled roles in `ROLES`, `[n]`.
+
+    Returns:
+        As `reliability` returns.
+    """
     if not len(gold):
         return {"ece": 0.0, "brier": 0.0, "bins": [], "coverage": {}}
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == gold

@@ -45,14 +45,14 @@ class Answers:
     """A model's answers to labelled segments, a row each, in page order.
 
     Args:
-        sites: In alphabetical order.
-        page: Index of the page, `[n]`.
-        segment: Index on its page, `[n]`.
-        site: Index into `sites`, `[n]`.
-        words: Of the segment, `[n]`.
+        sites: The pages' sites, in alphabetical order.
+        page: Index of the segment's page, `[n]`.
+        segment: Index of the segment on its page, `[n]`.
+        site: Index of the page's site in `sites`, `[n]`.
+        words: Number of words of the segment, `[n]`.
         gold: Index of the labelled role in `ROLES`, `[n]`.
-        predicted: Index of the answered role, `[n]`.
-        scores: Probability of each role, `[n, 3]`.
+        predicted: Index of the predicted role in `ROLES`, `[n]`.
+        scores: Predicted probability of each role, `[n, 3]`.
     """
 
     sites: tuple[str, ...]
@@ -71,7 +71,12 @@ class Answers:
 
 
 def answers_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> Answers:
-    """The scored segments of labelled pages and `predict`'s records, in the same order."""
+    """The predictions for the scored segments of labelled pages, as columns.
+
+    Args:
+        pages: Labelled pages.
+        records: `predict`'s records, in the same order.
+    """
     sites = tuple(sorted({page.site for page in pages}))
     index = {site: i for i, site in enumerate(sites)}
     rows, scores = [], []
@@ -88,7 +93,12 @@ def answers_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> A
 
 
 def confusion(answers: Answers, chosen: np.ndarray | None = None) -> np.ndarray:
-    """Counts by site, labelled role and answered role, `[sites, 3, 3]`; of the chosen rows `[n]` alone, when given."""
+    """Counts of segments by site, labelled role and predicted role, `[sites, 3, 3]`.
+
+    Args:
+        answers: The predictions.
+        chosen: The rows to count, as a mask or indices; None counts all.
+    """
     counts = np.zeros((len(answers.sites), len(ROLES), len(ROLES)), dtype=int)
     where = slice(None) if chosen is None else chosen
     np.add.at(counts, (answers.site[where], answers.gold[where], answers.predicted[where]), 1)
@@ -100,15 +110,15 @@ class Slice:
     """Scores of some of the segments.
 
     Args:
-        dimension: What is sliced by.
-        value: Which slice.
-        segments: Scored in it.
-        pages: They are of.
-        sites: They are of.
+        dimension: What the segments are sliced by, e.g. `length`.
+        value: The value of that dimension.
+        segments: Number of scored segments in the slice.
+        pages: Number of pages they are on.
+        sites: Number of sites those pages come from.
         macro_f1: Mean F1 of the roles that are labelled in the slice: a role it lacks is not scored there.
         low: Lower end of its interval over sites.
-        high: Upper end.
-        f1: Of each such role.
+        high: Upper end of that interval.
+        f1: Role -> F1, for the roles that are labelled in the slice.
         few: Whether these are too few to tell (`FEW_SITES`, of a site `FEW_SEGMENTS`).
     """
 
@@ -135,11 +145,11 @@ def slices(
     keys of the corpus.
 
     Args:
-        pages: Those of `answers`.
-        answers: A model's.
+        pages: The labelled pages that `answers` was made from, in the same order.
+        answers: The predictions of one model.
         samples: Bootstrap resamples of sites; 0: `low` and `high` are the score.
         confidence: Level of the intervals.
-        seed: Of the resampling.
+        seed: Seeds the draws of sites.
     """
     found = []
     for dimension, values, order in _dimensions(pages, answers):
@@ -159,7 +169,8 @@ def site_slices(answers: Answers) -> list[Slice]:
 
 
 def slice_values(pages: Sequence[Page], answers: Answers) -> dict[str, np.ndarray]:
-    """The value of each dimension that `slices` tells apart, for each row of `answers`."""
+    """The value of each dimension that `slices` tells apart, for each row of `answers`, made from the same `pages`:
+    dimension -> `[n]`."""
     return {dimension: values for dimension, values, _ in _dimensions(pages, answers) if len(set(values.tolist())) > 1}
 
 

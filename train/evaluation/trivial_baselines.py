@@ -25,13 +25,12 @@ HEADING_WORDS, HEADLINE_WORDS, GAP = 8, 5, 12
 
 
 def rule_records(pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """What a hand rule says: the run of long text is the story; after the words "Related…", lines of five words or more
-    are related.
+    """The records of a hand-made rule: the run of long text is the story; after the words "Related…", lines of five
+    words or more are related.
 
     The main story reaches from the first segment of 20 words to the last one that is followed by no gap of more than 12
     short segments; short segments inside are boilerplate, the longest line right before it is its headline. Below a
-    short line such as "Related articles" everything of five words or more is related, one story a line.
-    """
+    short line such as "Related articles" everything of five words or more is related, one story a line."""
     return [_record(page) for page in pages]
 
 
@@ -68,7 +67,12 @@ def _record(page: Page) -> dict[str, Any]:
 
 
 def majority_records(train: Sequence[Page], pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """What a model that always answers the commonest role (and topic) of the training segments would say."""
+    """The records of a model that always predicts the commonest role, and topic, of the training segments.
+
+    Args:
+        train: The labelled pages whose segments are counted.
+        pages: The pages to label.
+    """
     role = Counter(s.role for page in train for s in page.segments if word_count(s.text) >= MIN_WORDS).most_common(1)[
         0
     ][0]

@@ -88,7 +88,12 @@ def write_bundle(
 
 def add_documents(bundle: Path, files: Iterable[Path]) -> None:
     """Lists files in the bundle's folder as its documents: checked like all others when it is loaded, but no part of
-    its version."""
+    its version.
+
+    Args:
+        bundle: The bundle's folder.
+        files: Files in it that are not listed yet.
+    """
     manifest = read_json(bundle / MANIFEST)
     manifest["documents"] |= {path.relative_to(bundle).as_posix(): sha256_file(path) for path in files}
     write_json(bundle / MANIFEST, manifest)
@@ -96,6 +101,10 @@ def add_documents(bundle: Path, files: Iterable[Path]) -> None:
 
 def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
     """Copies a bundle to another folder, whole or not at all, after checking it; returns its manifest.
+
+    Args:
+        source: The bundle's folder.
+        target: Where the copy is to be; an older bundle there is replaced.
 
     Raises:
         InputError: The source is no sound bundle, or the target is a folder that is not one.
@@ -122,7 +131,11 @@ def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
 
 
 def checked_manifest(folder: Path) -> dict[str, Any]:
-    """`read_manifest` with the CLI's kind of error."""
+    """The manifest of the bundle in `folder`, read and checked by `read_manifest`.
+
+    Raises:
+        InputError: It is no sound bundle.
+    """
     try:
         return read_manifest(folder)
     except BundleError as error:

@@ -82,7 +82,12 @@ PAGES: dict[str, list[str]] = {
 
 
 def write_golden(labeler: Labeler, folder: Path) -> Path:
-    """Writes the golden pages with the labeler's answers into a bundle's folder; returns the file."""
+    """Writes the golden pages with the model's predictions into a bundle's folder; returns the file.
+
+    Args:
+        labeler: The bundle's model, loaded.
+        folder: The bundle's folder.
+    """
     records = [golden.answer(record) for record in labeler.label(PAGES.items())]
     path = folder / golden.FILE
     write_text(path, "".join(json.dumps(record) + "\n" for record in records))

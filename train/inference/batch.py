@@ -32,11 +32,11 @@ class Labelled:
     """What a run left: `lines == labelled + refused`.
 
     Args:
-        folder: Of the parts.
-        lines: Pages in the corpus.
-        labelled: Pages labelled, over all runs.
-        refused: Lines that are no page, in `_refused-*.jsonl`.
-        known: Pages that an earlier run had labelled already.
+        folder: The folder of the parts.
+        lines: Number of pages in the corpus.
+        labelled: Number of pages labelled, over all runs.
+        refused: Number of lines that are no page; they are in `_refused-*.jsonl`.
+        known: Number of pages that an earlier run had labelled already.
     """
 
     folder: Path

@@ -26,7 +26,7 @@ class Reason:
     Args:
         state: The most probable state of the segment by itself.
         other: The next one.
-        probability: Of the state.
+        probability: Probability of `state`.
         features: `(name, contribution)`, largest first: how much each speaks for `state` against `other` (log odds).
     """
 
@@ -55,7 +55,15 @@ def _coefficients(baseline: Baseline) -> tuple[np.ndarray, np.ndarray, list[str]
 
 
 def top_features(baseline: Baseline, count: int = 15) -> dict[str, list[tuple[str, float]]]:
-    """State -> the features that speak most for it, with their coefficients less the mean over states."""
+    """The features that count most towards each state.
+
+    Args:
+        baseline: The fitted model.
+        count: Number of features to name for each state.
+
+    Returns:
+        State -> `(name, coefficient less its mean over states)`, the largest first.
+    """
     columns, _, states = _coefficients(baseline)
     relative = (columns - columns.mean(axis=1, keepdims=True)).T
     names = feature_names(baseline)

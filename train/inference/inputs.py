@@ -18,7 +18,12 @@ STDIN = "-"
 
 
 def label_pairs(labeler: Labeler, pages: Iterable[Page]) -> Iterator[tuple[Page, dict[str, Any]]]:
-    """Each page with its record; a batch of pages in memory."""
+    """Yields each page with its record; a batch of pages is in memory.
+
+    Args:
+        labeler: The model.
+        pages: The pages to label, in any number.
+    """
     shown, read = tee(pages)
     return zip(shown, labeler.label((page.page_id, page.texts) for page in read), strict=True)
 

@@ -55,6 +55,15 @@ class Shift:
 def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int = RESAMPLES) -> list[Shift]:
     """Compares new pages with the reference, feature by feature.
 
+    Args:
+        reference: The profile that was saved with the model.
+        new: The profile of the new pages, in the same bins.
+        seed: Seeds the draws of reference sites.
+        resamples: Number of resamples that tell how large an index unshifted pages reach.
+
+    Returns:
+        A `Shift` for each feature, the largest index first.
+
     Raises:
         InputError: There are too few new pages or reference sites, or the profiles are of other features.
     """
@@ -150,9 +159,9 @@ class Drift:
     """New pages beside a model's reference.
 
     Args:
-        model: Family and version.
-        pages: New pages.
-        sites: Of these, as far as known.
+        model: Family and version of the model.
+        pages: Number of new pages.
+        sites: Number of known sites that they come from.
         shifts: Feature by feature, the largest index first.
     """
 
@@ -166,9 +175,9 @@ def check_drift(model: str, pages: Iterable[Page], *, seed: int = 0) -> Drift:
     """Labels new pages and compares them with the model's reference profile.
 
     Args:
-        model: A folder or URI.
+        model: A bundle's folder or a model's URI.
         pages: Unlabelled or labelled; labels are not looked at.
-        seed: Of the resampling.
+        seed: Seeds the draws of reference sites.
 
     Raises:
         InputError: As for `compare` and `read_reference`.

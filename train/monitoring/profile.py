@@ -96,8 +96,8 @@ def profile(
 
     Args:
         pages: `(site, record)`, records as `predict` prints them.
-        words: Of `known_words`.
-        topics: The model's.
+        words: The words that the model knows, as `known_words` returns them.
+        topics: The names of the model's topics, in its order.
         reference: Gives the bins of pages that are to be compared with it; None finds them in these pages.
     """
     values: dict[str, list[Sequence[float]]] = {name: [] for name in (*_OF_SEGMENTS, *_OF_PAGES)}
@@ -155,7 +155,7 @@ def _names(borders: Sequence[float]) -> list[str]:
 
 
 def thinned(reference: Profile, most: int = MOST_PAGES) -> Profile:
-    """At most so many pages of a profile, evenly taken."""
+    """A profile of at most `most` pages of the `reference`, evenly taken."""
     n = len(reference.sites)
     if n <= most:
         return reference
@@ -184,10 +184,10 @@ def write_reference(
     """Writes a model's reference profile and the words it knows into its bundle's folder.
 
     Args:
-        bundle: The folder.
+        bundle: The bundle's folder.
         train: Segment texts of training pages.
         unseen: `(site, record)` of validation and test pages: how pages look that the model was not trained on.
-        topics: The model's.
+        topics: The names of the model's topics, in its order.
 
     Returns:
         The files written.
