@@ -14,7 +14,13 @@ from train.corpus.sources import composed
 
 @dataclass(frozen=True)
 class Built:
-    """A corpus file, its sha256, and whether it was written just now."""
+    """A corpus file and how it came about.
+
+    Args:
+        path: The file.
+        sha256: The sha256 of its bytes.
+        was_built: Whether it was written just now.
+    """
 
     path: Path
     sha256: str
@@ -23,7 +29,13 @@ class Built:
 
 def build(path: Path, *, seed: int, pages: int) -> Built:
     """Writes the composed corpus, unless the file there was made from the same seed, number, templates, code and
-    articles."""
+    articles.
+
+    Args:
+        path: The corpus file to write; a note of what it was made from lies beside it.
+        seed: Seeds everything drawn; another seed gives another corpus.
+        pages: The number of pages.
+    """
     here = Path(__file__).parent
     sources = [
         here / name

@@ -22,6 +22,9 @@ class Naming:
         columns: Their key or column -> ours, e.g. `{"content": "text", "domain": "site"}`; of pages, segments and table
             rows alike.
         roles: Their label -> `main`, `related` or `boilerplate`; labels are compared without regard to case.
+
+    Raises:
+        InputError: A label is mapped to something that is no role.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -39,8 +42,11 @@ class Naming:
 
     @staticmethod
     def parse(columns: str, roles: str) -> Naming:
-        """Reads `"content=text domain=site"` and `"article=main teaser=related"`, as the command line gives them;
-        quotes hold spaces together.
+        """Reads mappings as the command line gives them; quotes hold spaces together.
+
+        Args:
+            columns: Pairs of their column and ours, e.g. `"content=text domain=site"`.
+            roles: Pairs of their label and our role, e.g. `"article=main teaser=related"`.
 
         Raises:
             InputError: A word is not THEIRS=OURS.

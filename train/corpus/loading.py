@@ -29,10 +29,17 @@ HELD_OUT = ("validation", "test", "apart")
 
 
 def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:
-    """Reads the corpora of a config, keeps the wished languages, and hashes them.
+    """Reads the corpora of a config, keeps the pages in the wished languages, and hashes the corpora.
+
+    Args:
+        config: The resolved config.
+        output: The run's folder, for quarantined pages.
 
     Returns:
         Pages by key (`path`, or the three parts), and the sha256.
+
+    Raises:
+        InputError: A corpus cannot be read, or has no page in the wished languages.
     """
     corpus = config.corpus
     pages: dict[str, list[Page]] = {}
@@ -82,7 +89,14 @@ class _Wished:
 
 
 def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """The config's topic texts, without those that share a passage with a validation or test page."""
+    """The config's topic texts, as pages of one story, without those that share a passage with a validation or test
+    page.
+
+    Args:
+        config: The resolved config.
+        output: The run's folder, for quarantined texts.
+        parts: The pages of each part of the split.
+    """
     if config.topics.path is None:
         return []
     quarantine = output / "quarantine-topics.jsonl" if config.corpus.on_bad_page == "quarantine" else None
@@ -110,7 +124,12 @@ def held_out_pages(parts: Mapping[str, Sequence[Page]]) -> list[Page]:
 
 
 def drop_overlapping(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]]) -> list[Page]:
-    """Pages that share no passage with an unseen page."""
+    """The pages that share no passage with a validation or test page.
+
+    Args:
+        pages: The pages to choose from.
+        parts: The pages of each part of the split.
+    """
     unseen = np.unique(
         np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(held_out_pages(parts)))])
     )
@@ -118,7 +137,16 @@ def drop_overlapping(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]])
 
 
 def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
-    """The pages in some languages; all of them where none is named."""
+    """The pages in some languages.
+
+    Args:
+        pages: The pages to choose from.
+        languages: Language codes; none keeps all pages.
+        path: The corpus, for messages.
+
+    Raises:
+        InputError: No page is in these languages.
+    """
     kept = [page for page in pages if not languages or page.lang in languages]
     if not kept:
         found = ", ".join(sorted({str(page.lang) for page in pages}))
@@ -154,8 +182,13 @@ def corpus_sha256(config: Config) -> str:
 
 
 def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
-    """The split of a config: saved, of one fold, by site or by time when one corpus was given, else as given and
-    checked."""
+    """The split of a config: the saved one, that of one fold, by site or by time when one corpus was given; else the
+    given parts, checked.
+
+    Args:
+        config: The resolved config.
+        pages: The corpora's pages, as `read_corpus` or `stream_corpus` returns them.
+    """
     if "path" not in pages:
         return given_split({part: list(all_facts(found)) for part, found in pages.items()})
     made = splits_of(config, pages)
@@ -163,7 +196,15 @@ def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
 
 
 def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split]:
-    """All folds of a config's split; one split when it has no folds."""
+    """The splits of all folds of a config; a single split when it has no folds.
+
+    Args:
+        config: The resolved config.
+        pages: The corpora's pages, as `read_corpus` or `stream_corpus` returns them.
+
+    Raises:
+        InputError: There is no page, or the split cannot be made.
+    """
     corpus = config.corpus
     if "path" not in pages:
         return [split_corpus(config, pages)]
@@ -226,13 +267,19 @@ def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str 
 
 
 def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
-    """The pages of each part of a split, where `pages` are as `read_corpus` gives them."""
+    """The pages of each part of a `split`; `pages` are as `read_corpus` returns them."""
     return split.select(page for found in pages.values() for page in found)
 
 
 def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dict[str, list[Page]]:
-    """The parts with so many training sites, 0 for all; of two sizes, the smaller one's sites are among the larger
-    one's."""
+    """The parts, the training part with pages of fewer sites; of two sizes, the smaller one's sites are among the
+    larger one's.
+
+    Args:
+        parts: The pages of each part.
+        size: The number of training sites to keep; 0 keeps all.
+        seed: Seeds the draw of sites.
+    """
     sites = sorted({page.site for page in parts["train"]})
     random.Random(seed).shuffle(sites)
     kept = set(sites[: size or len(sites)])

@@ -47,7 +47,7 @@ def scan(
     Args:
         corpus: A path or `SOURCE:PATH` (`train.corpus.sources`).
         labelled: Whether roles and sites are required; None passes over labels, whatever they are.
-        naming: How its columns and labels become ours.
+        naming: Maps its columns and labels to ours.
 
     Raises:
         InputError: It is missing, of unknown format, or broken as a whole.
@@ -76,9 +76,9 @@ class Corpus:
     """The pages of a corpus, read anew each time they are iterated over: any number of them in little memory.
 
     Args:
-        path: As for `scan`.
-        naming: As for `scan`.
-        labelled: As for `scan`.
+        path: A path or `SOURCE:PATH` (`train.corpus.sources`).
+        naming: Maps its columns and labels to ours.
+        labelled: Whether roles and sites are required; None passes over labels, whatever they are.
         skip_refused: Pass over what `check` quarantines, instead of raising it.
     """
 
@@ -98,6 +98,11 @@ class Corpus:
 def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None = None) -> list[Page]:
     """All pages of a corpus.
 
+    Args:
+        path: A path or `SOURCE:PATH`.
+        labelled: Whether roles and sites are required.
+        naming: Maps its columns and labels to ours.
+
     Raises:
         InputError: At the first line that is not a page, a page id that comes twice, or when there is no page at all.
     """
@@ -114,7 +119,12 @@ def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None
 
 
 def unique(scanned: Iterable[tuple[int, Page | Refusal]], path: str | Path) -> Iterator[tuple[int, Page | Refusal]]:
-    """The same, pages whose id was there before refused; every id is remembered."""
+    """Passes pages on, and refuses those whose id came before; every id is kept in memory.
+
+    Args:
+        scanned: What `scan` yields.
+        path: The corpus, for messages.
+    """
     first: dict[str, int] = {}
     for line, item in scanned:
         if isinstance(item, Page) and item.page_id in first:
@@ -138,6 +148,10 @@ def _duplicate_page(page_id: str, first: int, path: str | Path, line: int) -> In
 
 def write_pages(path: Path, pages: Iterable[Page]) -> int:
     """Writes pages as `.jsonl`, `.jsonl.gz` or `.parquet`, whole or not at all; returns their number.
+
+    Args:
+        path: The file; its suffix names the format.
+        pages: The pages, in order.
 
     Raises:
         InputError: The suffix is another.

@@ -34,8 +34,8 @@ class TopicMapping:
     """Names topics by one list, whatever the sets call them.
 
     Args:
-        names: Label, code or name, lower-cased -> name; empty keeps every label as it is.
-        sha256: Of the file; empty without one.
+        names: Label, code or name, casefolded -> name; empty keeps every label as it is.
+        sha256: The sha256 of the file; empty without one.
         path: The file, for messages.
     """
 
@@ -105,6 +105,10 @@ class TopicMapping:
 
     def page(self, page: Page, path: str) -> Page:
         """The page with its topics named by the mapping.
+
+        Args:
+            page: A page, its topics as the corpus names them.
+            path: The corpus, for messages.
 
         Raises:
             InputError: The mapping lacks one of its topics.

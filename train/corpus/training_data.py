@@ -43,6 +43,11 @@ _ALSO = {"baseline": "auxiliary_weight", "encoder": "auxiliary_epochs"}
 def training_pages(config: Config, parts: Mapping[str, Sequence[Page]], topic_texts: Sequence[Page]) -> TrainingPages:
     """What a config's family is trained on: the training part, and what joins it.
 
+    Args:
+        config: The resolved config.
+        parts: The pages of each part of the split.
+        topic_texts: Loose texts that teach topics, as `read_topic_texts` returns them.
+
     Raises:
         InputError: The corpus is itself composed and `corpus.composed` is given, or a corpus of `corpus.auxiliary`
             cannot be read.

@@ -31,8 +31,8 @@ def calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], 
     Args:
         labeler: The model, not calibrated.
         pages: Labelled validation pages.
-        readings: `labeler.read`'s answers for them, in the same order.
-        precision: Wished precision of answers that are not unsure.
+        readings: What `labeler.read` yields for them, in the same order.
+        precision: The precision that predictions above the threshold are to have.
     """
     scores, gold = _roles(pages, readings)
     temperature = fit_temperature(scores, gold)
@@ -42,7 +42,12 @@ def calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], 
 
 
 def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
-    """The temperature under which the gold labels are most likely; 1.0 when there are none."""
+    """The temperature under which the gold labels are most likely; 1.0 when there are none.
+
+    Args:
+        scores: Probabilities, `[n, classes]`.
+        gold: Index of each labelled class, `[n]`.
+    """
     if not len(gold):
         return 1.0
 

@@ -62,12 +62,12 @@ class Watch:
         return bool(self.patience and self.scores) and sum(at > self.best for at in self.scores) >= self.patience
 
     def look(self, network: nn.Module, reader: Reader, step: int) -> bool:
-        """Scores the network; True when training should stop.
+        """Scores the network on the validation pages; True when training should stop.
 
         Args:
-            network: Trained so far.
-            reader: Reads with it.
-            step: Of training.
+            network: The network, trained so far.
+            reader: Predicts with that network.
+            step: The training step.
         """
         score = role_macro_f1(reader, self.pages)
         self.log({"train/validation_macro_f1": score}, step)

@@ -10,7 +10,7 @@ from train.models.family import Family
 
 
 def family_of(config: Config, work: Path) -> Family:
-    """The family a config trains, not fitted yet; `work` is for what is done of it."""
+    """The family that `config` names, not fitted yet; `work` is the folder for what it keeps while it trains."""
     if config.family == "baseline":
         from train.models.baseline.family import BaselineFamily
 

@@ -21,14 +21,15 @@ class Family(Protocol):
     """A kind of model."""
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains; may look at validation pages to stop early. Topics are learnt from `topic_texts` too."""
+        """Trains on `pages`; may look at validation pages to stop early. Topics are learnt from `topic_texts` too.
+        `log` takes step metrics."""
 
     def reader(self) -> Reader:
         """The fitted model as the runtime runs it, in the engine it was trained with."""
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
-        """Writes the bundle's weights and returns the family's part of the manifest; `sample` pages check the
-        export."""
+        """Writes the bundle's weights into `folder` and returns the family's part of the manifest; `sample` pages check
+        the export."""
 
 
 def topics_of(pages: Iterable[Page]) -> tuple[str, ...]:

@@ -16,7 +16,16 @@ from train.runtime.features import Features
 def fit_linear(
     rows: Any, labels: np.ndarray, c: float, iterations: int, seed: int, weights: np.ndarray | None = None
 ) -> LogisticRegression:
-    """Logistic regression; being cut off at `iterations` is a choice of the config and no warning."""
+    """Fits scikit-learn's logistic regression; being cut off at `iterations` is a choice of the config and no warning.
+
+    Args:
+        rows: Features, `[n, features]`, dense or CSR.
+        labels: Class of each row, `[n]`.
+        c: Inverse strength of the l2 penalty.
+        iterations: The most iterations of the solver.
+        seed: Seeds the solver.
+        weights: Weight of each row, `[n]`; None: all count alike.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=ConvergenceWarning)
         return LogisticRegression(C=c, max_iter=iterations, random_state=seed).fit(rows, labels, weights)
@@ -32,12 +41,12 @@ def fit_parts(
     once, numbers as a dense matrix, and nothing is converted to double precision on the way.
 
     Args:
-        features: Of the training segments.
-        labels: State of each.
+        features: The features of the training segments.
+        labels: State of each segment, `[segments]`.
         c: Inverse strength of the l2 penalty.
-        iterations: At most.
-        seed: Of scikit-learn's solver, where there are fewer than three states.
-        weights: `[n]` of each segment; None: all count alike.
+        iterations: The most iterations of the solver.
+        seed: Seeds scikit-learn's solver, which fits fewer than three states.
+        weights: Weight of each segment, `[segments]`; None: all count alike.
     """
     classes, gold = np.unique(labels, return_inverse=True)
     if len(classes) < 3:  # scikit-learn's objective for two classes is another one

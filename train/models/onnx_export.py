@@ -45,10 +45,10 @@ def export_encoder(
     `parity`, and whether `int8`, to the manifest.
 
     Args:
-        segments: The lower half, on the CPU.
-        page: The upper half, on the CPU.
-        reader: Both as the runtime reads with them.
-        folder: Where to.
+        segments: The network that embeds segments, on the CPU.
+        page: The network that reads a page, on the CPU.
+        reader: Both, as the runtime runs them.
+        folder: The bundle's folder.
         manifest: The bundle's manifest so far.
         sample: Labelled pages to compare on.
         int8: Try int8 weights too, and keep them when they gain.
@@ -67,7 +67,12 @@ def export_encoder(
 
 
 def export_page(page: PageNetwork, path: Path) -> None:
-    """Writes the network that reads a page, for `[1, segments, …]` vectors and numbers of any number of segments."""
+    """Writes the network that reads a page, for `[1, segments, …]` vectors and numbers of any number of segments.
+
+    Args:
+        page: The trained page network, on the CPU.
+        path: The file to write.
+    """
     n = 2 * BLOCK + 5  # more than a block, so that what cuts a page into blocks is exported
     example = (torch.zeros(1, n, len(page.mean)), torch.zeros(1, n, len(COUNTED_NAMES)))
     of_page = {1: "segments"}
@@ -81,7 +86,12 @@ def export_page(page: PageNetwork, path: Path) -> None:
 
 
 def export_segments(segments: SegmentReader, path: Path) -> None:
-    """Writes the network that reads segments, for `[texts, length]` token ids and mask of any size."""
+    """Writes the network that reads segments, for `[texts, length]` token ids and mask of any size.
+
+    Args:
+        segments: The trained network, on the CPU.
+        path: The file to write.
+    """
     # Two tensors: one given twice is exported as one input.
     ids, mask = torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
     _export(segments, (ids, mask), path, {"input_ids": TEXTS, "attention_mask": TEXTS}, {"vectors": {0: "texts"}})
@@ -128,10 +138,18 @@ def _quietly() -> Iterator[None]:
 
 
 def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict[str, float]:
-    """Largest difference of state probabilities and share of equal labels between two engines on the same pages.
+    """Compares two engines on the same pages.
+
+    Args:
+        ours: The trained network in torch.
+        exported: The exported network in ONNX Runtime.
+        sample: Raw segment texts, page by page.
+
+    Returns:
+        `segments`, `max_difference` of state probabilities and `agreement`, the share of equal labels.
 
     Raises:
-        ParityError: See `export_encoder`.
+        ParityError: They differ by more than `export_encoder` allows.
     """
     pages = [[clean(text) for text in page] for page in sample]
     a, b = (np.concatenate(engine.states(pages)[0]) for engine in (ours, exported))

@@ -30,10 +30,10 @@ class Int8:
 
     Args:
         kept: Whether the bundle answers with them.
-        pages: Validation pages judged.
+        pages: Number of validation pages judged.
         macro_f1_change: Role macro-F1 with them, less that of the trained network.
         agreement: Share of segments with the same likeliest state.
-        speed: Times that of float32 in the same engine; median of rounds by turns.
+        speed: How many times as fast as float32 in the same engine; the median of rounds by turns.
     """
 
     kept: bool
@@ -67,8 +67,8 @@ def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact:
     found.
 
     Args:
-        folder: The bundle's, with the float32 network in it.
-        network: Its file.
+        folder: The bundle's folder, with the float32 network in it.
+        network: The network's file name.
         load: Loads the bundle's reader, with int8 weights or without.
         exact: The trained network.
         pages: Labelled validation pages.
@@ -88,7 +88,14 @@ def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact:
 
 
 def judge(exact: Reader, plain: Reader, small: Reader, pages: Sequence[Page]) -> Int8:
-    """Compares int8 weights with the trained network in answers, and with float32 in the same engine in speed."""
+    """Compares int8 weights with the trained network in predictions, and with float32 in the same engine in speed.
+
+    Args:
+        exact: The trained network.
+        plain: The exported float32 network.
+        small: The same with int8 weights.
+        pages: Labelled validation pages; the first `JUDGED_PAGES` are used.
+    """
     judged = pages[:JUDGED_PAGES]
     texts = [[clean(text) for text in page.texts] for page in judged]
     states = {name: reader.states(texts)[0] for name, reader in (("exact", exact), ("int8", small))}

@@ -82,7 +82,12 @@ class TopicWeights:
     biases: np.ndarray
 
     def logits(self, vectors: np.ndarray, tokens: csr_matrix) -> np.ndarray:
-        """Topic logits float32 `[texts, topics]` of texts' vectors `[texts, width]` and `token_counts`."""
+        """Topic logits of texts, float32 `[texts, topics]`.
+
+        Args:
+            vectors: The texts' vectors, `[texts, width]`.
+            tokens: The texts' `token_counts`, `[texts, vocabulary]`.
+        """
         return np.asarray(vectors @ self.over_vectors.T + tokens @ self.over_tokens + self.biases, np.float32)
 
 
@@ -97,7 +102,7 @@ def fit_topics(vectors: np.ndarray, tokens: csr_matrix, labels: np.ndarray, *, c
         tokens: Mean `token_counts` of stories, `[stories, vocabulary]`.
         labels: `[stories]` topic indices from 0, each there at least once.
         c: Inverse strength of the l2 penalty.
-        seed: Of the solver.
+        seed: Seeds the solver.
     """
     width, n = vectors.shape[1], len(labels)
     scaler = StandardScaler().fit(vectors)
@@ -117,6 +122,6 @@ def fit_topics(vectors: np.ndarray, tokens: csr_matrix, labels: np.ndarray, *, c
 
 
 def topic_indices(stories: Sequence[Story], topics: Sequence[str]) -> np.ndarray:
-    """The index in `topics` of each story's topic."""
+    """The index in `topics` of the topic of each of `stories`, int64 `[stories]`."""
     index = {topic: i for i, topic in enumerate(topics)}
     return np.array([index[topic] for _, topic in stories], np.int64)

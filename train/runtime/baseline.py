@@ -69,7 +69,12 @@ class Baseline:
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any]) -> Baseline:
-        """Loads the parts that `write` stored."""
+        """Loads the parts that `write` stored.
+
+        Args:
+            folder: The bundle's folder.
+            manifest: The bundle's manifest, as `read_manifest` returns it.
+        """
         import skops.io
 
         parts = skops.io.load(folder / "model.skops", trusted=[])
@@ -137,15 +142,24 @@ class Baseline:
         return self.with_numbers(*self.read(pages))
 
     def with_numbers(self, found: Features, counted: np.ndarray) -> Features:
-        """Features with the numbers of each segment and the shape of its neighbours, scaled, where the model reads
-        them."""
+        """The features with the scaled numeric features of each segment and its neighbours, where the model uses them.
+
+        Args:
+            found: The features as `read` returns them.
+            counted: The numeric features as `read` returns them, `[segments, numbers]`.
+        """
         if not self.numbers:
             return found
         scaled = (self.with_neighbours(counted, found.lengths) - self.scaler.mean_) / self.scaler.scale_
         return replace(found, numbers=scaled.astype(np.float32))
 
     def with_neighbours(self, counted: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
-        """The numbers of each segment, and the shape of its neighbours."""
+        """The numeric features of each segment beside the surface features of its neighbours, `[segments, features]`.
+
+        Args:
+            counted: The numeric features, `[segments, numbers]`, surface features first.
+            lengths: The number of segments of each page.
+        """
         shapes = counted[:, :SHAPES]
         return np.hstack([counted, *(shifted(shapes, offset, lengths) for offset in self.offsets)])
 
@@ -195,14 +209,24 @@ def coefficients(linear: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_reading(linear: Any, features: Features, known: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """State probabilities `[segments, 4]` by a logistic regression; `known` are its `coefficients`, where they are at
-    hand."""
+    """State probabilities `[segments, 4]` by a logistic regression.
+
+    Args:
+        linear: A fitted LogisticRegression over decoder states.
+        features: The features it was fitted on.
+        known: Its `coefficients`, where they are at hand; None computes them.
+    """
     weights, intercepts = known or coefficients(linear)
     return all_states(softmax(features.dot(weights) + intercepts), linear.classes_)
 
 
 def all_states(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Probabilities of the states seen in training `[n, seen]` as `[n, 4]`."""
+    """Probabilities of the states seen in training as probabilities of all states, `[n, 4]`.
+
+    Args:
+        rows: Probabilities of the states seen, `[n, seen]`.
+        classes: The index of each seen state, `[seen]`.
+    """
     full = np.zeros((len(rows), len(STATES)))
     full[:, classes] = rows
     return full
@@ -212,10 +236,10 @@ def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[i
     """What the second reading knows of each segment.
 
     Args:
-        states: `[segments, 4]` the first reading.
+        states: State probabilities by the first stage, `[segments, 4]`.
         numbers: `[segments, numbers]` as `Baseline.read` gives them, shapes first.
-        lengths: Segments of each page.
-        reach: Neighbours to each side.
+        lengths: The number of segments of each page.
+        reach: The number of neighbours to each side whose states are features.
 
     Returns:
         float32 `[segments, features]`: own states (log), numbers, neighbours' states, expected number of segments in
@@ -288,9 +312,17 @@ def _mean_around(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarray:
-    """Cosine of each segment with the running text around it: the last, the next and the first long segment, and all.
+    """Cosine of each segment with the running text around it: the last, the next and the first long segment, and the
+    centroid of all.
 
     Running text that resembles what came before it goes on with the same story; where it does not, a new one begins.
+
+    Args:
+        pages: Cleaned segments, page by page.
+        words: TF-IDF rows of all their segments, `[segments, words]`, each of length 1 or empty.
+
+    Returns:
+        float32 `[segments, 4]`; 0 where there is no such long segment.
     """
     answer = np.zeros((words.shape[0], len(SIMILARITY_NAMES)), dtype=np.float32)
     start = 0

@@ -35,7 +35,12 @@ class Calibration:
         return tempered(scores, self.topic_temperature)
 
     def unsure(self, role: str, confidence: float) -> bool:
-        """Whether an answer is below its role's threshold."""
+        """Whether a prediction is below its role's threshold.
+
+        Args:
+            role: The predicted role.
+            confidence: Its calibrated probability.
+        """
         return confidence < self.thresholds.get(role, 0.0)
 
     def to_json(self) -> dict[str, object]:
@@ -56,7 +61,12 @@ class Calibration:
 
 
 def tempered(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities `[…, classes]` raised to 1 / temperature and normalised."""
+    """Probabilities raised to 1 / temperature and normalised (temperature scaling; Guo et al. 2017).
+
+    Args:
+        scores: Probabilities, `[…, classes]`.
+        temperature: Above 1 flattens them, below 1 sharpens them; 1.0 returns them as they are.
+    """
     if temperature == 1.0:
         return scores
     logits = np.log(np.maximum(scores, _TINY)) / temperature

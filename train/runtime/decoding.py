@@ -24,7 +24,13 @@ _TINY = 1e-9
 
 
 def states_of(roles: Sequence[str], stories: Sequence[int | None]) -> np.ndarray:
-    """The chain's states of a labelled page; a related segment begins a story when its number is new on the page."""
+    """The chain's states of a labelled page, `[n]`; a related segment begins a story when its number is new on the
+    page.
+
+    Args:
+        roles: The role of each segment.
+        stories: The story number of each segment, None for boilerplate.
+    """
     states = np.empty(len(roles), dtype=np.int64)
     seen: set[int | None] = set()
     for i, role in enumerate(roles):
@@ -58,7 +64,13 @@ class Decoder:
 
     @classmethod
     def from_states(cls, pages: Sequence[np.ndarray], *, weight: float = 1.0, prior_weight: float = 0.5) -> Decoder:
-        """Counts starts and transitions in labelled pages, with add-one-half smoothing."""
+        """Counts starts and transitions in labelled pages, with add-one-half smoothing.
+
+        Args:
+            pages: The states of each labelled page, as `states_of` returns them.
+            weight: How much the chain counts; 0 reads every segment alone.
+            prior_weight: How much of the prior is divided out of the local scores.
+        """
         start, transition, prior = np.full(4, 0.5), np.full((4, 4), 0.5), np.full(4, 0.5)
         for states in pages:
             if len(states):

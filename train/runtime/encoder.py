@@ -46,7 +46,12 @@ class SegmentPlan:
         return asdict(self)
 
     def ids(self, texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
-        """Token ids of each text."""
+        """Token ids of each text, with the opening and closing token around them.
+
+        Args:
+            texts: Cleaned texts.
+            tokenizer: A `tokenizers.Tokenizer`.
+        """
         answer = []
         for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
             kept = encoding.ids
@@ -81,8 +86,14 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path, manifest: dict[str, Any], *, threads: int | None = None, int8: bool = False) -> Encoder:
-        """Loads a bundle's two ONNX models (of the segments' one its int8 twin, if asked) and its tokenizer. `threads`
-        defaults to the cores at hand."""
+        """Loads a bundle's two ONNX models and its tokenizer.
+
+        Args:
+            folder: The bundle's folder.
+            manifest: The bundle's manifest, as `read_manifest` returns it.
+            threads: The number of threads of each model; None takes the cores at hand.
+            int8: Load the int8 twin of the model that embeds segments.
+        """
         segments, page = (
             onnx_session(folder / name, threads)
             for name in (f"segments{INT8}" if int8 else SEGMENT_FILES[0], PAGE_FILE)
@@ -146,7 +157,14 @@ def counted(texts: Sequence[str]) -> np.ndarray:
 
 
 def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Embed) -> np.ndarray:
-    """Vectors of texts, float32 `[texts, width]`; texts of like length are read together, so that padding is little."""
+    """Vectors of texts, float32 `[texts, width]`; texts of like length are read together, so that padding is little.
+
+    Args:
+        texts: Cleaned texts.
+        tokenizer: A `tokenizers.Tokenizer`.
+        plan: How a text becomes tokens.
+        embed: Maps token ids and attention mask, int64 `[batch, length]`, to vectors float32 `[batch, width]`.
+    """
     ids = plan.ids(texts, tokenizer)
     vectors: np.ndarray | None = None
     for rows, batch, mask in padded_batches(ids, plan.pad):
@@ -158,7 +176,15 @@ def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Em
 
 
 def padded_batches(ids: Sequence[Sequence[int]], pad: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-    """Texts of like length together: which they are, their token ids and their mask, int64 `[texts, length]`."""
+    """Yields batches of texts of like length, the longest first, of at most `BATCH_TOKENS` tokens.
+
+    Args:
+        ids: Token ids of each text.
+        pad: Token id of padding.
+
+    Yields:
+        Which texts they are, their token ids and their attention mask, int64 `[texts, length]`.
+    """
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     start = 0
     while start < len(order):

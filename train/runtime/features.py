@@ -116,7 +116,13 @@ class Features:
 
 
 def shifted(rows: Any, offset: int, lengths: Sequence[int]) -> Any:
-    """Row i becomes the row of i + offset on the same page; zero where the page has none."""
+    """Moves rows along each page: row i becomes the row of i + offset on the same page, zero where the page has none.
+
+    Args:
+        rows: A dense array or CSR matrix, `[segments, …]`.
+        offset: The position of the neighbour relative to the segment.
+        lengths: The number of segments of each page.
+    """
     total = rows.shape[0]
     if len(lengths) == 1 and isinstance(rows, np.ndarray):
         answer = np.zeros_like(rows)

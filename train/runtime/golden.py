@@ -38,7 +38,15 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def differences(labeler: Labeler, folder: Path) -> list[str]:
-    """What a labeler answers otherwise than it should, page by page; empty when all is well."""
+    """Where a model predicts otherwise than when it was exported, page by page; empty when all is well.
+
+    Args:
+        labeler: The bundle's model, loaded.
+        folder: The bundle's folder.
+
+    Raises:
+        BundleError: The bundle has no golden pages.
+    """
     expected = read(folder)
     pages = [(page["page_id"], [segment["text"] for segment in page["segments"]]) for page in expected]
     found = []

@@ -39,9 +39,9 @@ class Reading:
     """What a model reads on one page, before it is calibrated.
 
     Args:
-        page_id: The page.
-        texts: Its segments.
-        scores: Of its segments.
+        page_id: The page's id.
+        texts: Its segments' texts, as given.
+        scores: The scores of its segments.
         roles: Role index of each segment.
         stories: Story number of each segment, or None.
         topics: Story -> topic scores; empty without topics.
@@ -67,7 +67,8 @@ class Labeler:
         family: `baseline` or `encoder`.
         topics: Topic names; empty without topics.
         calibration: Turns scores into probabilities, and says when to be unsure.
-        topic_word_limit: A segment's say in its story's topic: its words, so many at most; 1: all segments count alike.
+        topic_word_limit: A segment counts for its story's topic by its words, so many at most; 1: all segments count
+            alike.
     """
 
     reader: Reader
@@ -84,8 +85,8 @@ class Labeler:
         """Loads a bundle after checking its schema, label order and the sha256 of every file.
 
         Args:
-            folder: The bundle.
-            threads: Of an encoder; the cores at hand by default.
+            folder: The bundle's folder.
+            threads: The number of threads of an encoder; None takes the cores at hand.
             precision: `float32` passes over the int8 weights that a bundle may have; answers then differ a little from
                 the golden ones.
 
@@ -127,7 +128,12 @@ class Labeler:
             yield self.record(reading, unsure=unsure)
 
     def label_text(self, text: str, page_id: str = "page-0") -> dict[str, Any]:
-        """The record of a page given as plain text, a segment a line; empty lines are no segments."""
+        """The record of a page given as plain text.
+
+        Args:
+            text: The page, a segment a line; empty lines are no segments.
+            page_id: The page's id in the record.
+        """
         return next(self.label([(page_id, split_text(text))]))
 
     def read(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Reading]:

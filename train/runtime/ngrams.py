@@ -94,7 +94,12 @@ class _Text:
 
 
 def word_grams(texts: Sequence[str], longest: int) -> Grams:
-    r"""Words of two letters or more (`\b\w\w+\b`), and with `longest` 2 the pairs of words that follow each other."""
+    r"""Words of two letters or more (`\b\w\w+\b`), and with `longest` 2 the pairs of words that follow each other.
+
+    Args:
+        texts: The texts.
+        longest: 1 for words alone, 2 for pairs too.
+    """
     text = _Text("".join(f"{text.replace(NEWLINE_TEXT, ' ')}\n" for text in texts).lower())
     inside = characters("isalnum")[text.codes] | (text.codes == ord("_"))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]])))
@@ -113,6 +118,11 @@ def word_grams(texts: Sequence[str], longest: int) -> Grams:
 
 def char_grams(texts: Sequence[str], shortest: int, longest: int) -> tuple[Grams, sp.csr_matrix]:
     """Runs of characters within words, a space before and after each word taken as theirs.
+
+    Args:
+        texts: The texts.
+        shortest: Length of the shortest n-gram, in characters.
+        longest: Length of the longest n-gram, in characters.
 
     Returns:
         The n-grams of the distinct words (their rows are words), and how often each text has each word, `[texts,
@@ -165,10 +175,10 @@ class Vectoriser:
     Args:
         analyzer: `word` or `char_wb`.
         shortest: Length of the shortest n-gram; 1 for words.
-        longest: Of the longest.
-        hashes: uint64 `[terms]`.
-        columns: Column of each.
-        idf: float32 `[columns]`.
+        longest: Length of the longest n-gram.
+        hashes: Hash of each term of the vocabulary, uint64 `[terms]`.
+        columns: Column of each term, int32 `[terms]`.
+        idf: Inverse document frequency of each column, float32 `[columns]`.
     """
 
     analyzer: str
@@ -221,7 +231,13 @@ class Vectoriser:
         return found
 
     def weighted(self, texts: int, grams: Grams, of_text: sp.csr_matrix | None) -> sp.csr_matrix:
-        """TF-IDF rows of texts whose n-grams are known."""
+        """TF-IDF rows of texts whose n-grams are known, CSR float32 `[texts, columns]`.
+
+        Args:
+            texts: The number of texts.
+            grams: Their n-grams, or those of their words.
+            of_text: How often each text has each word, `[texts, words]`, in the latter case; else None.
+        """
         counts = counted(texts, grams, of_text, self._columns_of(grams), len(self.idf))
         counts.sort_indices()
         data = (np.log(counts.data) + 1) * self.idf[counts.indices]
@@ -232,8 +248,15 @@ class Vectoriser:
 
 
 def transform_each(vectorisers: Sequence[Vectoriser], texts: Sequence[str]) -> list[sp.csr_matrix]:
-    """TF-IDF rows of the same texts by several vectorisers of words, or by one of characters: the texts are cut into
-    n-grams once."""
+    """TF-IDF rows of the same texts by several vectorisers; the texts are cut into n-grams once.
+
+    Args:
+        vectorisers: Vectorisers of words, or a single one of characters.
+        texts: The texts.
+
+    Returns:
+        CSR float32 `[texts, columns]` of each vectoriser.
+    """
     first = vectorisers[0]
     longest = max(vectoriser.longest for vectoriser in vectorisers)
     parts: list[list[sp.csr_matrix]] = (
@@ -246,7 +269,17 @@ def transform_each(vectorisers: Sequence[Vectoriser], texts: Sequence[str]) -> l
 
 
 def grams_of(texts: Sequence[str], analyzer: str, shortest: int, longest: int) -> tuple[Grams, sp.csr_matrix | None]:
-    """As `char_grams`; or as `word_grams`, with None: the rows are texts already."""
+    """The n-grams of texts by an analyzer.
+
+    Args:
+        texts: The texts.
+        analyzer: `word` or `char_wb`.
+        shortest: Length of the shortest n-gram; 1 for words.
+        longest: Length of the longest n-gram.
+
+    Returns:
+        As `char_grams` returns; for words, the n-grams of the texts themselves and None.
+    """
     return (word_grams(texts, longest), None) if analyzer == "word" else char_grams(texts, shortest, longest)
 
 
@@ -254,11 +287,11 @@ def counted(texts: int, grams: Grams, of_text: sp.csr_matrix | None, columns: np
     """How often each text has each n-gram, CSR float32 `[texts, width]`.
 
     Args:
-        texts: How many.
+        texts: The number of texts.
         grams: Their n-grams, or those of their words.
         of_text: How often each text has each word, in the latter case.
-        columns: Of each n-gram; -1 for those not to be counted.
-        width: Columns.
+        columns: Column of each n-gram; -1 for those not to be counted.
+        width: The number of columns.
     """
     known = columns >= 0
     shape = (texts if of_text is None else of_text.shape[1], width)

@@ -39,8 +39,12 @@ def cores_at_hand() -> int:
 
 
 def onnx_session(path: Path, threads: int | None) -> Any:
-    """An ONNX model on the CPU; `threads` defaults to the cores at hand. Idle threads sleep: spinning takes cores from
-    whoever works beside."""
+    """Loads an ONNX model to run on the CPU. Idle threads sleep: spinning takes cores from other processes.
+
+    Args:
+        path: The model's file.
+        threads: The number of threads; None takes the cores at hand.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -18,7 +18,12 @@ class Reader(Protocol):
     topics: tuple[str, ...]
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        """State probabilities `[n, 4]` page by page of cleaned segments; topic logits `[n, topics]`, or None."""
+        """State probabilities of segments, and their topic logits where the family has a head for them; `pages` are
+        cleaned segments, page by page.
+
+        Returns:
+            State probabilities `[n, 4]` page by page; topic logits `[n, topics]` page by page, or None.
+        """
         ...
 
 
@@ -27,5 +32,5 @@ class StoryReader(Reader, Protocol):
     """A family that reads topics from whole stories, not with the segments' states."""
 
     def story_topics(self, stories: Sequence[str]) -> np.ndarray:
-        """Topic probabilities `[stories, topics]` of whole stories' texts."""
+        """Topic probabilities `[stories, topics]` of whole stories' texts, `stories`."""
         ...

@@ -93,8 +93,8 @@ def joined_run(config: Config, run_id: str, folder: Path) -> Iterator[Tracker]:
     """A run that another process leads and ends, as parent of runs of this one.
 
     Args:
-        config: Its config.
-        run_id: Of the run.
+        config: The resolved config of the run.
+        run_id: The MLflow id of the run.
         folder: Where this process keeps what the store does not take.
     """
     with signals_raise():

@@ -128,7 +128,13 @@ SENDERS: dict[str, Callable[[Any, Entry], dict[str, str] | None]] = {
 
 
 def artifact_page(experiment: str, run: str, path: str) -> str:
-    """Where MLflow's UI shows an artifact of a run."""
+    """The address of an artifact in MLflow's UI, relative to the UI's root.
+
+    Args:
+        experiment: The experiment's id.
+        run: The run's id.
+        path: The artifact's path within the run.
+    """
     return f"#/experiments/{experiment}/runs/{run}/artifacts/{path}?workflowType=machine_learning"
 
 

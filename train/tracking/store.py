@@ -108,7 +108,11 @@ def runs_page(experiment_id: str) -> str:
 
 
 def has_model(uri: str) -> bool:
-    """Whether the store has the logged model of a `models:/m-…` URI."""
+    """Whether the store has the logged model of a `models:/m-…` URI.
+
+    Raises:
+        InputError: The store does not answer.
+    """
     connect()
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -123,8 +127,17 @@ def has_model(uri: str) -> bool:
 
 
 def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
-    """Adds a file to a run that has ended, and a line about it with a link to the run's description; False where the
-    store has no such run, or it was deleted."""
+    """Adds a file to a run that has ended, and a line about it to the run's description.
+
+    Args:
+        run_id: The MLflow id of the run.
+        file: The file to add.
+        folder: The artifact folder it goes to; it names the link, too.
+        says: The line; a link to the file follows it.
+
+    Returns:
+        False where the store has no such run, or it was deleted.
+    """
     connect()
     import mlflow
     from mlflow.exceptions import MlflowException

@@ -21,35 +21,54 @@ class Tracker:
 
     @property
     def run_id(self) -> str | None:
-        """Of the run, where there is one."""
+        """The id of the run; None where there is none."""
         return None
 
     def step_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Metrics of a training step."""
+        """Records `metrics` (name -> value) of the training step `step`."""
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
-        """Metrics of the run."""
+        """Records metrics of the run: name -> value."""
 
     def params(self, params: Mapping[str, Any]) -> None:
-        """The run's settings."""
+        """Records the run's settings: name -> value."""
 
     def tags(self, tags: Mapping[str, str]) -> None:
-        """Tags of the run."""
+        """Sets tags of the run: name -> value."""
 
     def file(self, path: Path, folder: str | None = None) -> None:
-        """A file as artifact."""
+        """Logs the file at `path` as an artifact, in the artifact folder `folder` (None: at the top)."""
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-        """Rows of the same keys, written to a JSON file that MLflow shows, and compares between runs, as a table."""
+        """Writes rows to a JSON file that MLflow shows, and compares between runs, as a table.
+
+        Args:
+            rows: Rows of the same keys.
+            path: The JSON file to write and log.
+        """
 
     def describe(self, text: str, links: Mapping[str, str]) -> None:
-        """The run's description; links are name -> artifact."""
+        """Sets the run's description: Markdown `text`, and `links` (name -> artifact path) after it."""
 
     def datasets(self, split: Split, source: str, corpus_sha256: str) -> None:
-        """What the run read."""
+        """Records what the run read, a data set for each part.
+
+        Args:
+            split: Which page is in which part.
+            source: The corpus, as the config names it.
+            corpus_sha256: The sha256 that names the corpus.
+        """
 
     def model(self, bundle: Path, metrics: Mapping[str, float]) -> str | None:
-        """Logs a bundle as the run's model; returns its `models:/` URI."""
+        """Logs a bundle as the run's model.
+
+        Args:
+            bundle: The bundle's folder.
+            metrics: The run's metrics; those of the test part become the model's.
+
+        Returns:
+            Its `models:/` URI; None where the store has not made it yet.
+        """
         return None
 
 
@@ -72,7 +91,7 @@ class MlflowTracker(Tracker):
         return self.outbox.names.get(self._run, self._run)
 
     def put(self, op: str, **arguments: Any) -> None:
-        """Tells the store, now or later, one of `senders.SENDERS`."""
+        """Sends an entry to the store, now or later: `op`, one of `senders.SENDERS`, with the `arguments` it takes."""
         self.outbox.put({"op": op, "run": self.run_id, "time": _now_ms(), **arguments})
 
     def step_metrics(self, metrics: Mapping[str, float], step: int) -> None:

@@ -27,15 +27,15 @@ class CheckReport:
 
     Args:
         path: The corpus, as the user named it.
-        sha256: Of the file's bytes (of a folder: over its files).
-        lines: Pages in it: non-blank lines, rows, tasks or files, by source.
-        kept: Pages kept.
-        segments: Segments of kept pages.
-        sites: Sites of kept pages.
-        roles: Segments of kept pages by role.
-        topics: Segments of kept pages by topic.
-        errors: Quarantined pages by rule.
-        warnings: Findings by warning rule: pages, sites, roles or topics. A page may count under several.
+        sha256: The sha256 of the file's bytes (of a folder: over its files).
+        lines: Number of pages in it: non-blank lines, rows, tasks or files, by source.
+        kept: Number of pages kept.
+        segments: Number of segments of kept pages.
+        sites: Number of sites of kept pages.
+        roles: Role -> number of segments of kept pages.
+        topics: Topic -> number of segments of kept pages.
+        errors: Rule -> number of quarantined pages.
+        warnings: Warning rule -> number of pages, sites, roles or topics that break it. A page may count under several.
         examples: First message of each error rule, and what first broke each warning rule.
         quarantine: The file of what was refused, or None.
     """
@@ -178,6 +178,10 @@ def _watched(pages: Iterator[Page], on_page: Callable[[Page], object]) -> Iterat
 
 def require_roles(pages: Sequence[Page], what: str) -> None:
     """Refuses a training set that a classifier cannot learn from.
+
+    Args:
+        pages: The training pages.
+        what: What they are called in the message, e.g. `training`.
 
     Raises:
         InputError: Fewer than two roles are in it.

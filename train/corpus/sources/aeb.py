@@ -19,7 +19,12 @@ from train.corpus.sources.html_blocks import read_within
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the ground truth; it is never whole in
-    memory."""
+    memory.
+
+    Args:
+        path: The folder that holds `html/` and `ground-truth.json`.
+        naming: Maps the corpus' columns and labels to ours.
+    """
     return _read(path, lambda document: document.record(naming))
 
 

@@ -39,7 +39,12 @@ _TAG = re.compile(r"</?(?:h|p|l)>", re.I)
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+    """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
+
+    Args:
+        path: The folder of HTML files and gold texts.
+        naming: Maps the corpus' columns and labels to ours.
+    """
     return _read(path, lambda document: document.record(naming))
 
 

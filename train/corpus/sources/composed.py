@@ -47,7 +47,14 @@ _OPTIONAL = "? "
 
 @dataclass(frozen=True)
 class Article:
-    """One news article: `paragraphs` are its text blocks without the title."""
+    """One news article.
+
+    Args:
+        article_id: Its id in the package.
+        topic: Its topic.
+        title: Its headline.
+        paragraphs: Its text blocks, without the title.
+    """
 
     article_id: str
     topic: str
@@ -101,11 +108,11 @@ def read_sites() -> tuple[dict[str, Any], ...]:
 def compose(*, seed: int, pages: int) -> Iterator[Page]:
     """Yields labelled pages; the same seed and number give the same pages.
 
-    Args:
-        seed: Of everything drawn.
-        pages: How many; sites take turns, so each has about the same number.
-
     A page's own key `related` says whether its blocks of related items have headings: headed, bare, mixed or none.
+
+    Args:
+        seed: Seeds everything drawn.
+        pages: The number of pages; sites take turns, so each has about the same number.
     """
     sites, articles = list(read_sites()), read_articles()
     rng = random.Random(f"{seed}/networks")

@@ -17,7 +17,12 @@ from train.corpus.sources.rows import Row, check_columns, pages
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(line of the page's first row, page record or InputError)`."""
+    """Yields `(line of the page's first row, page record or InputError)`.
+
+    Args:
+        path: The table, one segment a row.
+        naming: Maps the corpus' columns and labels to ours.
+    """
     return pages(_cells(path, naming), path, naming)
 
 

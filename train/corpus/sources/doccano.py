@@ -20,7 +20,12 @@ _OWN_KEYS = ("id", "text", "label", "labels", "entities", "relations", "Comments
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(line, page record or InputError)`."""
+    """Yields `(line, page record or InputError)`.
+
+    Args:
+        path: The JSON lines file.
+        naming: Maps the corpus' columns and labels to ours.
+    """
     for line, record in jsonl.lines(path):
         yield line, jsonl.converted(record, lambda r: _page(r, naming), path, line)
 

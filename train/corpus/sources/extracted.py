@@ -34,6 +34,10 @@ Extractor = Callable[[str], str]
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
 
+    Args:
+        path: The folder of HTML files.
+        naming: Maps the corpus' columns and labels to ours.
+
     Raises:
         InputError: An extractor is not installed.
     """

@@ -115,7 +115,12 @@ Mark = Callable[[Any], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block: its text, whitespace collapsed, and how many visible characters of it each mark covers."""
+    """One block of a page's visible text.
+
+    Args:
+        text: Its text, whitespace collapsed.
+        marks: Mark -> how many visible characters of the text it covers; None for those without a mark.
+    """
 
     text: str
     marks: Counter[str | None] = field(default_factory=Counter)
@@ -128,7 +133,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Html:
-    """A page: blocks and what its head says."""
+    """A page: its blocks and what its head says.
+
+    Args:
+        blocks: The blocks, in page order.
+        title: The page's title, or None.
+        lang: The language code it states, or None.
+        url: The address it states, or None.
+    """
 
     blocks: list[Block]
     title: str | None
@@ -150,7 +162,12 @@ def read_html(content: bytes, mark: Mark | None = None) -> Html:
 
 
 def cut(root: Any, mark: Mark | None = None) -> Html:
-    """Cuts a page that `parse` has parsed into blocks; `mark` as in `read_html`."""
+    """Cuts a parsed page into blocks.
+
+    Args:
+        root: The page, as `parse` returns it.
+        mark: Marks elements, as in `read_html`.
+    """
     if root is None:
         return Html([], None, None, None)
     title = root.findtext(".//title")
@@ -304,7 +321,12 @@ def _encoding(name: str) -> str | None:
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """Files below a folder, sorted, those of a folder before those of the folders in it; links to folders are not
-    followed."""
+    followed.
+
+    Args:
+        root: The folder.
+        suffixes: Endings of the names of wanted files, e.g. `(".html",)`; `("",)` takes all.
+    """
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
         for name in sorted(names):
@@ -314,6 +336,10 @@ def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 def read_within(path: Path, root: Path) -> bytes:
     """The bytes of a file of a data set, unpacked when gzipped.
+
+    Args:
+        path: The file.
+        root: The data set's folder, which the file must lie in, links resolved.
 
     Raises:
         InputError: It is not there, leads out of `root`, is too large, or is a broken gzip.

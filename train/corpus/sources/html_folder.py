@@ -17,7 +17,12 @@ SUFFIXES = (".html", ".htm", ".xhtml", ".html.gz", ".htm.gz")
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+    """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
+
+    Args:
+        path: The folder of HTML files.
+        naming: Maps the corpus' columns and labels to ours.
+    """
 
     def convert(file: Path) -> dict[str, Any]:
         page = read_html(read_within(file, path))
@@ -29,13 +34,25 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 
 
 def page_record(page_id: str, page: Html, url: str | None) -> dict[str, Any]:
-    """What is known of a page, without its segments."""
+    """The record of a page, without its segments and site.
+
+    Args:
+        page_id: The page's id.
+        page: The page, as `read_html` returns it.
+        url: Its address, or None.
+    """
     return {"page_id": page_id, "site": "", "lang": page.lang, "title": page.title, "url": url, "date": None}
 
 
 def file_record(inner: Path, page: Html, naming: Naming) -> dict[str, Any]:
-    """What is known of a page by its own address, else by the folder its file is in; `inner` is its path below the data
-    set's folder."""
+    """The record of a page from a file, without its segments: its site is taken from its address, else from the folder
+    the file is in.
+
+    Args:
+        inner: The file's path below the data set's folder.
+        page: The page, as `read_html` returns it.
+        naming: Names its site.
+    """
     record = naming.with_site(page_record(stem(inner), page, page.url))
     record["site"] = record["site"] or (inner.parts[0] if len(inner.parts) > 1 else "")
     return record
@@ -51,7 +68,13 @@ def stem(file: Path) -> str:
 
 
 def numbered(paths: Iterable[Path], convert: Callable[[Path], dict[str, Any] | None]) -> Iterator[tuple[int, Any]]:
-    """`(number from 1, what `convert` makes of the file, or its InputError with the file's name)`."""
+    """Yields `(number from 1, result or InputError)` of files, errors with the file's name; a file without a result
+    counts and is yielded all the same.
+
+    Args:
+        paths: The files, in order.
+        convert: Makes a page's record from a file.
+    """
     for number, file in enumerate(paths, start=1):
         try:
             yield number, convert(file)

@@ -27,6 +27,9 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         path: `FOLDER` (saved by `save_to_disk`, or holding table files), `ID`, with `@REVISION` and `#SPLIT` (default
             train).
         naming: Renames columns, e.g. `{"blocks": "segments"}`.
+
+    Raises:
+        InputError: The data set cannot be loaded or read.
     """
     try:
         yield from _rows(path, naming)
@@ -163,7 +166,11 @@ def parse(path: Path) -> tuple[str, str | None, str | None]:
 
 
 def fingerprint(path: Path) -> list[str | None]:
-    """What names a data set's content: the commit of a Hub id, or the hash of a folder's files; and the split."""
+    """What names a data set's content: the commit of a Hub id, or the hash of a folder's files; and the split.
+
+    Raises:
+        InputError: The Hub does not answer, or has no such data set.
+    """
     location, revision, split = parse(path)
     if Path(location).is_dir():
         return [digest_of(Path(location)), None, split]
@@ -205,7 +212,12 @@ def _require_table(kind: str, path: Path) -> None:
 
 
 def names_for_numbers(row: Mapping[str, Any], features: Any) -> dict[str, Any]:
-    """A row with class numbers (`ClassLabel`) replaced by their names."""
+    """A row with class numbers replaced by their names.
+
+    Args:
+        row: The row, column -> value.
+        features: The data set's `Features`, whose `ClassLabel` columns hold the names; None leaves numbers as they are.
+    """
     if not features:
         return dict(plain(row))
     return {key: plain(_named(value, features.get(key))) for key, value in row.items()}

@@ -15,12 +15,21 @@ from train.corpus.column_mapping import Naming
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(line number, decoded value or InputError)`; blank lines are passed over."""
+    """Yields `(line number, decoded value or InputError)`; blank lines are passed over.
+
+    Args:
+        path: The JSON lines file, plain or gzipped.
+        naming: Maps the corpus' columns and labels to ours.
+    """
     return ((line, naming.page(record) if isinstance(record, dict) else record) for line, record in lines(path))
 
 
 def lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yields `(line number, decoded value or InputError)` of any JSON lines, plain or gzipped."""
+    """Yields `(line number, decoded value or InputError)` of any JSON lines, plain or gzipped.
+
+    Raises:
+        InputError: The gzip file is broken.
+    """
     with cast(BinaryIO, gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")) as file:
         line = 0
         try:
@@ -56,7 +65,14 @@ def _decode(raw: bytes, path: Path, line: int) -> Any:
 
 
 def converted(record: Any, convert: Callable[[Mapping[str, Any]], dict[str, Any]], path: Path, line: int) -> Any:
-    """What `convert` makes of a line's object, or an InputError that names the line; an InputError is passed on."""
+    """Converts a line's object, or places the error in the file; an InputError in its place is passed on.
+
+    Args:
+        record: The decoded line, as `lines` yields it.
+        convert: Makes a page record from an object.
+        path: The file, for the error.
+        line: The line's number, from 1.
+    """
     if isinstance(record, InputError):
         return record
     if not isinstance(record, dict):
@@ -82,6 +98,10 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Writes records as JSON lines, gzipped when the name ends in .gz, whole or not at all; returns their number.
 
     The bytes depend on the records alone (no time stamp in the gzip header), so the file's sha256 names its content.
+
+    Args:
+        path: The file; gzipped when its name ends in .gz.
+        records: The records, in order.
     """
     count = 0
     with written_aside(path) as aside, aside.open("wb") as plain:

@@ -24,7 +24,15 @@ _MAPPING = re.compile(r"<urn:uuid:([\w-]+)>\s+(\S+)")
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+    """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
+
+    Args:
+        path: The folder that holds `annotated/` and `url-mapping.txt`.
+        naming: Maps the corpus' columns and labels to ours.
+
+    Raises:
+        InputError: There is no annotated page.
+    """
     folder = path / "annotated" if (path / "annotated").is_dir() else path
     urls = _urls(path)
 

@@ -102,7 +102,12 @@ def _result(page: Page, rows: Iterable[tuple[Any, Any, Any, Any]]) -> list[dict[
 
 
 def write_tasks(path: Path, tasks: Iterable[dict[str, Any]]) -> int:
-    """Writes tasks as one JSON array, whole or not at all; returns their number."""
+    """Writes tasks as one JSON array, whole or not at all; returns their number.
+
+    Args:
+        path: The file.
+        tasks: The tasks, as `task` makes them.
+    """
     import json
 
     count = 0
@@ -120,6 +125,13 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 
     Of several annotations the ground truth is taken, else the last that was not skipped. A task that was skipped only
     is refused; one that nobody opened is an unlabelled page.
+
+    Args:
+        path: Label Studio's JSON export.
+        naming: Maps the corpus' columns and labels to ours.
+
+    Raises:
+        InputError: The file is no such export.
     """
     import ijson
 

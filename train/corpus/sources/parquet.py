@@ -19,7 +19,15 @@ _EXTRA = "extra"
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(row number from 1, page record)`, a batch at a time. Nulls of optional keys are left as None."""
+    """Yields `(row number from 1, page record)`, a batch at a time. Nulls of optional keys are left as None.
+
+    Args:
+        path: The table, one page or one segment a row.
+        naming: Maps the corpus' columns and labels to ours.
+
+    Raises:
+        InputError: The file is no such table.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -54,6 +62,10 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
 
     The contract's keys are columns; keys that came with the corpus are kept as JSON in a column `extra`, of pages and
     of segments, for they may differ from page to page. `rows` takes them out again.
+
+    Args:
+        path: The file.
+        records: Page records, in order.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -17,6 +17,11 @@ SEGMENT_COLUMNS = ("text", "role", "story", "topic")
 def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
     """Refuses a table that lacks what a segment needs.
 
+    Args:
+        columns: The table's columns, under its names.
+        path: The table, for the message.
+        naming: Maps its columns to ours.
+
     Raises:
         InputError: A column is missing.
     """
@@ -37,8 +42,12 @@ def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table, and what is wrong with it: its page is refused, so its `page_id` must be right as far as it can
-    be read."""
+    """A row of a table.
+
+    Args:
+        cells: Our column -> value.
+        fault: What is wrong with the row; its page is refused, so its `page_id` must be right as far as it can be read.
+    """
 
     cells: Mapping[str, Any]
     fault: InputError | None = None

@@ -25,7 +25,12 @@ LEAST_WORDS = 60
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)`, in the order of the files' names."""
+    """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
+
+    Args:
+        path: The folder of HTML files.
+        naming: Maps the corpus' columns and labels to ours.
+    """
 
     def convert(file: Path) -> dict[str, Any]:
         root = parse(read_within(file, path))

@@ -25,7 +25,15 @@ _Stretch = tuple[int, int, _Mark]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A labelled stretch `text[start:end]`; `label` may say the story, as in `related#2`."""
+    """A labelled stretch `text[start:end]`.
+
+    Args:
+        start: Offset of its first character.
+        end: Offset after its last character.
+        label: Its label, without the story.
+        story: The story's number, `NO_STORY` for none, or None where the label does not say.
+        topic: The story's topic, or None.
+    """
 
     start: int
     end: int
@@ -35,10 +43,18 @@ class Span:
 
 
 def span(start: Any, end: Any, label: Any, length: int, *, story: Any = None, topic: Any = None) -> Span:
-    """A span of values as a file holds them.
+    """Makes a span from values as a file holds them, and checks them.
+
+    Args:
+        start: Offset of the first character.
+        end: Offset after the last one.
+        label: The label, which may state the story, as in `related#2`.
+        length: The number of characters of the text.
+        story: The story's number, or None.
+        topic: The story's topic; anything but a string is none.
 
     Raises:
-        InputError: They are no stretch of a text of `length` characters.
+        InputError: They are no stretch of the text, or label or story are malformed.
     """
     whole = [isinstance(value, int) and not isinstance(value, bool) for value in (start, end)]
     if not (all(whole) and 0 <= start < end <= length):

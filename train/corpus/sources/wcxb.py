@@ -22,7 +22,12 @@ TYPE = "article"
 
 
 def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)` of the articles, in the order of the files' names."""
+    """Yields `(number from 1, page record or InputError)` of the articles, in the order of the files' names.
+
+    Args:
+        path: The folder that the repository unpacks to.
+        naming: Maps the corpus' columns and labels to ours.
+    """
     return _read(path, lambda document: document.record(naming))
 
 

@@ -95,7 +95,7 @@ def relatives(items: Iterable[set[int]], *, shared: int = SHARED_PRINTS, common:
     """Pairs of items that share at least `shared` prints.
 
     Args:
-        items: Prints of each item.
+        items: The sampled shingle hashes of each item.
         shared: Least number of shared prints.
         common: A print that stands in more items than this is a phrase of the trade, not a copied passage; left out.
 
@@ -114,7 +114,12 @@ def relatives(items: Iterable[set[int]], *, shared: int = SHARED_PRINTS, common:
 
 
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Groups of items 0 … count - 1 that pairs connect, each sorted, ordered by their first item."""
+    """Groups of items that pairs connect, each sorted, ordered by their first item.
+
+    Args:
+        count: The number of items, 0 … count - 1.
+        pairs: Pairs of connected items.
+    """
     edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
     _, labels = connected_components(
         sp.coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count)), directed=False

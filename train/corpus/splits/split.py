@@ -35,7 +35,7 @@ class Split:
     """Which page is in which part.
 
     Args:
-        parts: Facts of the pages of `train`, `validation` and `test`.
+        parts: Part -> the summaries of its pages, for `train`, `validation` and `test`.
         linked_sites: Groups of sites that share stories and so had to stay together; empty when parts were given.
         left_out: Pages in no part, because they would break the split by time.
         made_by: How it was made, for the file.
@@ -115,10 +115,10 @@ def split_by_site(
     Groups go, largest first, to the part whose pages and role counts they bring nearest to its share.
 
     Args:
-        facts: Of labelled pages.
-        validation_share: Wished share of pages.
-        test_share: Wished share of pages.
-        seed: Another seed, another split.
+        facts: The summaries of the labelled pages.
+        validation_share: The share of pages that validation is to have.
+        test_share: The share of pages that test is to have.
+        seed: Seeds the order of groups; another seed gives another split.
         by_time: Train on the past, test on the future: groups with the latest pages go to test, then those before to
             validation, and pages on the wrong side of the days that separate the parts, or without a date, are left
             out.
@@ -141,10 +141,10 @@ def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, se
     """Cross-validation by site: each page is in the test part of exactly one of the splits.
 
     Args:
-        facts: Of labelled pages.
-        count: How many splits.
-        validation_share: Wished share of the pages that are not test.
-        seed: Another seed, other folds.
+        facts: The summaries of the labelled pages.
+        count: The number of splits.
+        validation_share: The share of the pages outside test that validation is to have.
+        seed: Seeds the order of groups; another seed gives other folds.
 
     Raises:
         InputError: There are too few groups of sites that share no story.
@@ -177,7 +177,8 @@ def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, se
 
 
 def given_split(parts: Mapping[str, Sequence[PageFacts]]) -> Split:
-    """A split the user made, after checking that it keeps sites and pages apart.
+    """A split that the user made, after checking that it keeps sites and pages apart; `parts` are the summaries of each
+    part's pages.
 
     Raises:
         InputError: A site or a page id is in two parts.
@@ -201,6 +202,10 @@ def given_split(parts: Mapping[str, Sequence[PageFacts]]) -> Split:
 
 def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
     """A split that was saved, for the same corpus.
+
+    Args:
+        path: The saved split.
+        facts: The summaries of the corpus' pages.
 
     Raises:
         InputError: The file is no split, names other pages than the corpus has, or has a site in two parts.

@@ -42,7 +42,8 @@ class BaselineFamily:
         self._fitted: Baseline | None = None
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, with `auxiliary_weight` on `also`; validation pages are not looked at."""
+        """Trains, with `auxiliary_weight` on `pages.also`; validation pages are not looked at. `log` takes the sizes, at
+        step 0."""
         own = sum(len(page.segments) for page in pages.train)
         train = [*pages.train, *(pages.also if self.config.auxiliary_weight else ())]
         texts = [[clean(text) for text in page.texts] for page in train]
@@ -155,7 +156,8 @@ class BaselineFamily:
         return self._fitted
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
-        """Writes `model.skops` and `trees.npz`."""
+        """Writes `model.skops` and `trees.npz` into `folder`; returns the family's part of the manifest. No `sample` is
+        needed: the engine is the same."""
         return {**self.reader().write(folder), "topics": list(self.reader().topics)}
 
 

@@ -23,12 +23,12 @@ def fit_tfidf(
     frequent terms are kept.
 
     Args:
-        texts: Of the training pages.
+        texts: The texts to fit on.
         analyzer: `word` or `char_wb`.
         shortest: Length of the shortest n-gram; for words always 1.
-        longest: Of the longest; of words at most 2.
-        most: Keep the most frequent so many.
-        min_df: Leave out those in fewer texts.
+        longest: Length of the longest n-gram; for words at most 2.
+        most: The size of the vocabulary: the most frequent n-grams are kept.
+        min_df: Leave out n-grams that fewer texts have.
 
     Raises:
         InputError: None is in so many texts.
