@@ -13,7 +13,8 @@ from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.splits.leakage import find_leaks, normal
 from train.corpus.splits.split import PARTS
-from train.evaluation.metrics import evaluate, without
+from train.evaluation.metrics import evaluate
+from train.evaluation.subsets import drop_segments
 from train.runtime.text import ROLES
 
 STORY = (
@@ -224,7 +225,7 @@ def test_scores_without_the_leaked_segments() -> None:
 
     records = [record(p) for p in pages]
     wrong = [i for i, s in enumerate(pages[0].segments) if s.role != "main"]
-    kept_pages, kept_records = without(pages, records, {"a-0": wrong, "c": [0]})
+    kept_pages, kept_records = drop_segments(pages, records, {"a-0": wrong, "c": [0]})
     assert [p.page_id for p in kept_pages] == ["a-0", "b-0"]
     assert len(kept_pages[0].segments) == len(kept_records[0]["segments"]) == len(pages[0].segments) - len(wrong)
     assert kept_records[0]["stories"][0]["segments"] == list(range(len(kept_pages[0].segments)))

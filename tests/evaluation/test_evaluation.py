@@ -124,12 +124,12 @@ def test_majority_is_a_floor(pages: list[Page]) -> None:
 
 
 def test_resampling_a_few_at_a_time_changes_nothing() -> None:
-    from train.evaluation import metrics as evaluation
+    from train.evaluation import bootstrap
 
     per_site = np.random.default_rng(0).integers(0, 9, (2_500_000, 1))
     for few, samples in ((per_site[:40], 30), (per_site, 3)):
         weights = np.random.default_rng(7).multinomial(len(few), np.full(len(few), 1 / len(few)), size=samples)
-        assert (evaluation.resampled(few, samples, 7) == weights @ few).all()
+        assert (bootstrap.resampled(few, samples, 7) == weights @ few).all()
 
 
 def test_a_topic_that_no_page_has_is_a_wrong_answer_and_no_crash(pages: list[Page]) -> None:

@@ -15,17 +15,10 @@ from hypothesis import strategies as st
 
 from train.corpus.page import Page, Segment
 from train.evaluation.bootstrap import intervals_of, resampled
-from train.evaluation.metrics import (
-    Evaluation,
-    by_value,
-    evaluate,
-    f1_of,
-    gain,
-    scored_classes,
-    text_events,
-    text_scores,
-    without,
-)
+from train.evaluation.counts import f1_of, scored_classes
+from train.evaluation.metrics import Evaluation, by_value, evaluate, gain
+from train.evaluation.subsets import drop_segments
+from train.evaluation.text_overlap import text_events, text_scores
 from train.evaluation.trivial_baselines import majority_records
 from train.runtime.text import ROLES
 
@@ -361,12 +354,12 @@ def test_what_is_left_out_is_scored_nowhere_and_the_rest_as_before() -> None:
     record = said("p", "m", "m", "r2", "b")
     record["stories"] = [{"story": 0, "segments": [0, 1]}, {"story": 2, "segments": [2]}]
     records = [{**said("q", "m"), "stories": [{"story": 0, "segments": [0]}]}, record]
-    pages, kept = without([one, other], records, {"p": [1, 2], "q": [0]})
+    pages, kept = drop_segments([one, other], records, {"p": [1, 2], "q": [0]})
     assert [p.page_id for p in pages] == ["p"]
     assert [s.role for s in pages[0].segments] == ["main", "boilerplate"]
     assert [s["role"] for s in kept[0]["segments"]] == ["main", "boilerplate"]
     assert kept[0]["stories"] == [{"story": 0, "segments": [0]}]
-    pages, kept = without([one], records, {"p": [0]})
+    pages, kept = drop_segments([one], records, {"p": [0]})
     assert kept[0]["stories"] == [{"story": 0, "segments": [0]}, {"story": 2, "segments": [1]}]
 
 

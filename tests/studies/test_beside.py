@@ -27,7 +27,7 @@ from train.config.schema import load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import jsonl
-from train.evaluation.metrics import text_events, text_scores
+from train.evaluation.text_overlap import text_events, text_scores
 from train.studies import extractor_benchmark as module
 from train.studies.extractor_benchmark import OfModel, OfRecords, beside, without_titles
 from train.studies.extractors import EXTRACTORS, Extractor

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from train.corpus.page import Page
-from train.evaluation.metrics import MIN_WORDS
+from train.evaluation.counts import MIN_WORDS
 from train.runtime.calibration import tempered
 from train.runtime.text import ROLES, word_count
 

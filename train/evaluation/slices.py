@@ -14,7 +14,7 @@ import numpy as np
 
 from train.corpus.page import Page
 from train.evaluation.bootstrap import intervals_of, resampled
-from train.evaluation.metrics import BODY_WORDS, MIN_WORDS, f1_of
+from train.evaluation.counts import BODY_WORDS, MIN_WORDS, f1_of
 from train.runtime.text import ROLES, word_count
 
 FEW_SITES, FEW_SEGMENTS = 5, 30

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from train.corpus.page import Page
-from train.evaluation.metrics import MIN_WORDS
+from train.evaluation.counts import MIN_WORDS
 from train.runtime.page_features import LONG_WORDS
 from train.runtime.text import ROLES, clean, word_count
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from train.corpus.page import Page
-from train.evaluation.metrics import MIN_WORDS
+from train.evaluation.counts import MIN_WORDS
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration, tempered
 from train.runtime.decoding import role_scores

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from train.config.fields import COMPLETE, Number, Whole
 from train.corpus.page import Page
-from train.evaluation.metrics import evaluate, gain, scored_classes
+from train.evaluation.counts import scored_classes
+from train.evaluation.metrics import evaluate, gain
 from train.evaluation.reliability import reliability
 from train.export.bundle import size_mb
 from train.registry.behaviour import Behaviour

@@ -30,7 +30,7 @@ from train.corpus.sources.html_blocks import cut, decode, parse
 from train.corpus.sources.markup import title_words, words_of
 from train.corpus.training_data import learns_also
 from train.evaluation.bootstrap import intervals_of, resampled
-from train.evaluation.metrics import text_events, text_scores
+from train.evaluation.text_overlap import text_events, text_scores
 from train.inference.resolve import load_labeler
 from train.runtime import Labeler
 from train.studies.extractors import EXTRACTORS, Extract, Extractor

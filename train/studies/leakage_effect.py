@@ -12,7 +12,8 @@ from train.corpus.loading import split_corpus, stream_corpus
 from train.corpus.page import Page
 from train.corpus.splits.leakage import LeakReport, find_leaks
 from train.corpus.splits.split import PARTS, Split
-from train.evaluation.metrics import Evaluation, without
+from train.evaluation.metrics import Evaluation
+from train.evaluation.subsets import drop_segments
 from train.inference.resolve import load_labeler
 from train.training.scoring import label_pages, score
 
@@ -63,7 +64,7 @@ def scores(
     """
     labeler = load_labeler(model)
     records = label_pages(labeler, pages, "labelling test pages")
-    kept_pages, kept_records = without(pages, records, leaked)
+    kept_pages, kept_records = drop_segments(pages, records, leaked)
     if not kept_pages:
         raise InputError(
             "every test segment leaked",
