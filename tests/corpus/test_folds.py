@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.facts import page_fact, part_sizes
 from train.corpus.page import Page
+from train.corpus.splits import assignment
 from train.corpus.splits import split as splitting
 from train.corpus.splits.page_summary import PageFacts, all_facts
 from train.corpus.splits.split import PARTS, folds, given_split
@@ -56,7 +57,7 @@ def test_every_page_and_site_is_tested_once_and_the_parts_of_a_fold_share_nothin
         for n in range(many)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splitting, "SWAPS", 20)
+        patch.setattr(assignment, "EXCHANGES", 20)
         made = folds(known, count=count, validation_share=0.3, seed=seed)
     assert len(made) == count
     assert Counter(p.page_id for split in made for p in split.parts["test"]) == Counter(p.page_id for p in known)
@@ -81,7 +82,7 @@ def test_the_same_seed_gives_the_same_folds_and_another_one_others() -> None:
 
 
 def test_every_deal_of_the_folds_is_drawn_by_their_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    deal, seeds = splitting._deal, []
+    deal, seeds = splitting.assign_groups, []
 
     def spy(
         groups: Sequence[Sequence[str]], known: Sequence[PageFacts], shares: Mapping[str, float], seed: int
@@ -89,6 +90,6 @@ def test_every_deal_of_the_folds_is_drawn_by_their_seed(monkeypatch: pytest.Monk
         seeds.append(seed)
         return deal(groups, known, shares, seed)
 
-    monkeypatch.setattr(splitting, "_deal", spy)
+    monkeypatch.setattr(splitting, "assign_groups", spy)
     folds([page_fact(site, site) for site in "abcdef"], count=2, validation_share=0.3, seed=41)
     assert seeds == [41, 41, 41], "the tests' deal, and one for each fold's validation part"

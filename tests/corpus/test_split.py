@@ -17,7 +17,7 @@ from tests.helpers.pages import make_page
 from train.common.errors import InputError
 from train.common.files import write_json
 from train.corpus.page import Page, Segment
-from train.corpus.splits import split as splitting
+from train.corpus.splits import assignment
 from train.corpus.splits.page_summary import PageFacts, all_facts, facts, story_passages
 from train.corpus.splits.split import PARTS, Split, describe, given_split, read_split, split_by_site
 
@@ -111,7 +111,7 @@ def test_shared_stories_is_what_comparing_every_pair_of_pages_gives(held: tuple[
 
 
 def test_a_passage_on_more_sites_than_is_common_ties_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splitting, "COMMON_SITES", 3)
+    monkeypatch.setattr(assignment, "COMMON_SITES", 3)
     copied = [page_fact(f"{site}{n}", site, 1) for site in "abc" for n in range(3)]
     footers = [page_fact(f"{site}{n}", site, 2, 10 * ord(site) + n) for site in "defg" for n in range(2)]
     pair = [page_fact(f"{site}{n}", site, 3) for site in "hi" for n in range(5)]
@@ -139,8 +139,8 @@ def test_sites_are_tied_that_a_chain_of_uncommon_passages_connects(
             joined = [group for group in groups if group & sites]
             groups = [group for group in groups if not group & sites] + [set().union(*joined)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splitting, "COMMON_SITES", common)
-        patch.setattr(splitting, "SWAPS", 0)
+        patch.setattr(assignment, "COMMON_SITES", common)
+        patch.setattr(assignment, "EXCHANGES", 0)
         split = split_by_site(known, validation_share=0.2, test_share=0.2, seed=0)
     assert split.linked_sites == tuple(sorted(tuple(sorted(group)) for group in groups if len(group) > 1))
     for group in groups:
