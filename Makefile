@@ -176,6 +176,10 @@ drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on (outputs/
 bench: $(VENV)/.bench ## Measure models beside the usual way, and growth to 1M segments; SECTIONS="growth baseline labelling neighbours serving"
 	@$(RUN) bench $(addprefix --section ,$(SECTIONS)) $(if $(MODEL),--model $(MODEL))
 
+.PHONY: results
+results: $(READY) ## Render the documents' tables from configs/results, where commands keep what they measured (RECORD=1)
+	@$(RUN) results
+
 # What is measured against.
 $(VENV)/.bench: $(READY)
 	@if $(MAKE) --no-print-directory extractors && $(PIP) fasttext-numpy2-wheel; then touch $@; \

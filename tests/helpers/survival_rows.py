@@ -50,7 +50,7 @@ def command_line_of(process: psutil.Process) -> str:
 
 
 if __name__ == "__main__":
-    from train.bench.compare import machine
+    from train.common.environment import machine
 
     slow = ROOT / "outputs" / "survival.jsonl"
     about = machine()

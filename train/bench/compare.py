@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -115,24 +113,3 @@ def table(rows: list[Row]) -> str:
         ratio = f"{row.ratio:.2f} ({row.low:.2f}–{row.high:.2f})" if row.ratio else "-"
         lines.append([row.name, f"{rate} {row.unit}", ratio, row.note])
     return markdown.table(["", "rate", "times the first (least–most of the rounds)", ""], lines)
-
-
-FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "avx_vnni")
-"""Of the processor, that decide what pays."""
-
-
-def machine() -> dict[str, str | int]:
-    """What was measured on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    model = f" (family {said['cpu family']}, model {said['model']})" if {"cpu family", "model"} <= said.keys() else ""
-    return {
-        "cpu": said.get("model name", platform.processor()) + model,
-        "flags": " ".join(flag for flag in FLAGS if flag in said.get("flags", "").split()) or "none of note",
-        "cores": os.cpu_count() or 0,
-        "python": platform.python_version(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-    }

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.bench.compare import Row, compare, machine, split_pages
+from train.bench.compare import Row, compare, split_pages
+from train.common.environment import machine
 from train.config.schema import load_config
 from train.models.backbone import load_backbone
 from train.models.encoder.networks import SegmentReader

@@ -19,10 +19,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from train.bench.compare import machine
 from train.common import markdown
 from train.common.console import track
-from train.common.environment import peak_memory_mb
+from train.common.environment import machine, peak_memory_mb
 from train.common.errors import InputError
 from train.corpus.training_data import TrainingPages
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from train.bench import growth, neighbours, serving
-from train.bench.compare import Row, machine, table
+from train.bench.compare import Row, table
 from train.common.console import console
+from train.common.environment import machine
 from train.common.errors import InputError
 from train.common.files import write_json, write_text
 from train.inference.resolve import bundle_folder

@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
         studies.compare,
         studies.beside,
         studies.bench,
+        studies.results,
     ),
 }
 """Stage -> its verbs, each named after its function."""

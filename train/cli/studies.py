@@ -256,3 +256,21 @@ def bench(
     for path, text in report(folder, sections or (), sizes or (), steps or (), model, rounds):
         out.print(text, markup=False)
         out.print(f"{path}\n")
+
+
+def results(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 when a table is stale.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the records are.")] = Path("configs/results"),
+    root: Annotated[Path, typer.Option(help="The checkout whose Markdown files hold the tables.")] = Path(),
+) -> None:
+    """Renders the tables of the documents from what commands measured and kept with --record."""
+    from train.studies.result_tables import tables
+    from train.studies.results import read_records, update
+
+    stale = update(root, tables(read_records(folder)), write=not check)
+    for path in stale:
+        out.print(f"{path}: {'stale' if check else 'rendered'}", markup=False)
+    if not stale:
+        out.print("every table is what the records say")
+    if check and stale:
+        raise typer.Exit(1)

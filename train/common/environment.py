@@ -51,3 +51,26 @@ def peak_memory_mb() -> float:
                 return int(line.split()[1]) * 1024 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "avx_vnni")
+"""Flags of the processor that decide what is fast."""
+
+
+def machine() -> dict[str, str | int]:
+    """The processor with its flags that decide what is fast, the number of cores, Python, and threads as pinned."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    model = (
+        f" (family {facts['cpu family']}, model {facts['model']})" if {"cpu family", "model"} <= facts.keys() else ""
+    )
+    return {
+        "cpu": facts.get("model name", platform.processor()) + model,
+        "flags": " ".join(flag for flag in FLAGS if flag in facts.get("flags", "").split()) or "none of note",
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+    }
