@@ -1,9 +1,10 @@
-"""Real servers on this machine: `make serve` (mlflow models serve) and the README's service, asked by many and asked
+"""Real servers on this machine: `make serve` (mlflow models serve) and the examples' service, asked by many and asked
 badly."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 
 from tests.helpers.configs import shrunk
 from tests.helpers.paths import ROOT
-from train.bench.serving import ask_mlflow, ask_service, hammer, mlflow_server, post, readme_block, readme_service
+from train.bench.serving import EXAMPLES, ask_mlflow, ask_service, example_service, hammer, mlflow_server, post
 from train.corpus.page import Page
 from train.export.golden import PAGES
 from train.inference.resolve import load_labeler
@@ -61,7 +62,7 @@ def invocations(outcome: Outcome) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def service(outcome: Outcome) -> Iterator[str]:
-    with readme_service(outcome.output / "bundle") as url:
+    with example_service(outcome.output / "bundle") as url:
         yield url
 
 
@@ -124,13 +125,13 @@ def test_other_kinds_of_content_get_4xx(invocations: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_readme_calls_the_server(invocations: str, labeler: Labeler, tmp_path: Path) -> None:
+def test_the_documents_call_the_server(invocations: str, labeler: Labeler) -> None:
     """By copy and paste, but for the port."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"curl -s http://127.*?\n\n?(?=```)", readme, re.DOTALL)
-    assert found is not None
+    readme = (ROOT / "train/export/README.md").read_text(encoding="utf-8")
+    command = re.search(r"curl -s http://127.*?\n\n?(?=```)", readme, re.DOTALL)
+    assert command is not None
     done = subprocess.run(
-        ["bash", "-c", found.group().replace("http://127.0.0.1:5001/invocations", invocations)],
+        ["bash", "-c", command.group().replace("http://127.0.0.1:5001/invocations", invocations)],
         capture_output=True,
         text=True,
         check=True,
@@ -139,23 +140,37 @@ def test_the_readme_calls_the_server(invocations: str, labeler: Labeler, tmp_pat
     texts = ["A headline", "The first paragraph of a story …", "Related articles"]
     assert record == next(labeler.label([("my-page", texts)]))
 
-    (tmp_path / "client.py").write_text(
-        readme_block("client.py").replace("http://127.0.0.1:5001/invocations", invocations)
-    )
     page = ROOT / "configs/demo-page.txt"
     done = subprocess.run(
-        [sys.executable, "client.py", str(page)], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, str(EXAMPLES / "client.py"), str(page)],
+        env={**os.environ, "URL": invocations},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     labelled = labeler.label_text(page.read_text(encoding="utf-8"))
     assert done.stdout.splitlines() == [s["text"] for s in labelled["segments"] if s["role"] == "main"]
 
 
-def test_the_readme_labels_from_python(outcome: Outcome, tmp_path: Path) -> None:
-    code = readme_block("label.py").replace("outputs/bundle", str(outcome.output / "bundle"))
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+def test_the_example_labels_from_python(outcome: Outcome, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs/bundle").symlink_to(outcome.output / "bundle")
+    done = subprocess.run(
+        [sys.executable, "-I", str(EXAMPLES / "label.py")], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     first, *rest = done.stdout.splitlines()
     assert "'A headline'" in first
     assert rest == ["page-1 2", "page-2 0"]
+
+
+def test_the_readme_labels_from_python(outcome: Outcome, tmp_path: Path) -> None:
+    """By copy and paste."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs/bundle").symlink_to(outcome.output / "bundle")
+    shutil.copyfile(ROOT / "configs/demo-page.txt", tmp_path / "page.txt")
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] in {"main", "related", "boilerplate"}
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from tests.helpers.configs import ConfigMaker
 from tests.helpers.optional import need
 from tests.helpers.paths import ROOT
 from tests.helpers.survival_rows import add_row, command_line_of
-from train.bench.serving import readme_block
+from train.bench.serving import EXAMPLES
 from train.export.golden import PAGES
 from train.inference.batch import label_corpus
 from train.inference.resolve import load_labeler
@@ -29,7 +29,7 @@ COPIES = 6
 
 
 @pytest.mark.slow
-def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_killed(
+def test_the_example_on_spark_gives_the_identical_table_though_an_executor_is_killed(
     make_config: ConfigMaker, corpus: Path, store: Path, tmp_path: Path
 ) -> None:
     from train.corpus.page import Page, Segment
@@ -44,7 +44,6 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
     write_pages(path, [*again, *odd])
     label_corpus(load_labeler(str(outcome.output)), str(path), tmp_path / "labelled")
 
-    (tmp_path / "spark_label.py").write_text(readme_block("spark_label.py"))
     # Tasks of a few pages: there is work left when an executor goes.
     (tmp_path / "spark-defaults.conf").write_text(
         "spark.sql.files.maxPartitionBytes 40k\nspark.sql.files.openCostInBytes 1k\n"
@@ -62,7 +61,7 @@ def test_the_readme_on_spark_gives_the_identical_table_though_an_executor_is_kil
     log = tmp_path / "spark.log"
     with log.open("wb") as file:
         running = subprocess.Popen(
-            [sys.executable, "spark_label.py", str(path), str(tmp_path / "by-spark")],
+            [sys.executable, str(EXAMPLES / "spark_label.py"), str(path), str(tmp_path / "by-spark")],
             cwd=tmp_path,
             env=environment,
             stdout=file,

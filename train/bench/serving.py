@@ -26,6 +26,8 @@ from train.corpus.read import read_pages
 
 CLIENTS, SECONDS = 50, 10.0
 STARTING_S = 120
+EXAMPLES = ROOT / "train/export/examples"
+"""Files that show how a model is called, each tried by a test."""
 
 
 @dataclass
@@ -46,19 +48,6 @@ class Load:
         """In words."""
         p50, p99 = (1000 * np.percentile(self.seconds, q) for q in (50, 99))
         return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(self.seconds):,} asked, {len(self.wrong)} lost or wrong"
-
-
-def readme_block(name: str) -> str:
-    """The code block of the README that begins with the comment `# NAME`: what is shown is what is tested.
-
-    Raises:
-        KeyError: There is none.
-    """
-    for block in (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]:
-        code = block.split("```")[0]
-        if code.startswith(f"# {name}"):
-            return code
-    raise KeyError(name)
 
 
 def free_port() -> int:
@@ -154,7 +143,7 @@ def ask_mlflow(url: str) -> Callable[[Page], Any]:
 
 
 def ask_service(url: str) -> Callable[[Page], Any]:
-    """Asks the README's service."""
+    """Asks the service of `train/export/examples`."""
     return lambda page: post(url, {"page_id": page.page_id, "segments": page.texts})
 
 
@@ -168,16 +157,15 @@ def mlflow_server(model: str) -> Iterator[str]:
 
 
 @contextmanager
-def readme_service(bundle: Path) -> Iterator[str]:
-    """The README's service on a free port; gives the address to post to."""
+def example_service(bundle: Path) -> Iterator[str]:
+    """The service of `train/export/examples` on a free port; gives the address to post to."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "service.py").write_text(readme_block("service.py"), encoding="utf-8")
-        command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "warning"]
-        with server(
-            command, f"http://127.0.0.1:{port}/healthz", environment={"BUNDLE": str(bundle.resolve())}, cwd=Path(folder)
-        ):
-            yield f"http://127.0.0.1:{port}/label"
+    command = [sys.executable, "-m", "uvicorn", "service:app", "--app-dir", str(EXAMPLES)]
+    command += ["--port", str(port), "--log-level", "warning"]
+    with server(
+        command, f"http://127.0.0.1:{port}/healthz", environment={"BUNDLE": str(bundle.resolve())}, cwd=EXAMPLES
+    ):
+        yield f"http://127.0.0.1:{port}/label"
 
 
 def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS) -> list[Row]:
@@ -185,7 +173,7 @@ def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS)
     pages = read_pages(corpus)[:200]
     contenders = {
         "mlflow models serve": (mlflow_server(model), ask_mlflow),
-        "the README's service: the bundle alone, micro-batches": (readme_service(bundle), ask_service),
+        "the service of the examples: the bundle alone, micro-batches": (example_service(bundle), ask_service),
     }
     rates, notes = {}, {}
     for name, (start, ask) in contenders.items():

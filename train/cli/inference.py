@@ -32,7 +32,8 @@ def serve(
             f"a folder, {model}",
             expected="a URI such as models:/newsparts@champion or models:/m-…",
             rule="no-uri",
-            remedy="register the run's model (make register, make promote), or serve a bundle by the README's service",
+            remedy="register the run's model (make register, make promote), or serve a bundle as "
+            "train/export/examples/service.py does",
         )
     bundle_folder(model)  # a clear error before a server is started
     out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True, markup=False)

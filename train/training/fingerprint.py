@@ -20,7 +20,13 @@ def code_sha256() -> str:
     """Hash of the code a model depends on."""
     root = Path(train.__file__).parent
     return sha256_files(
-        [path for room in ROOMS for path in (root / room).rglob("*") if path.suffix in (".py", ".yaml")], root
+        [
+            path
+            for room in ROOMS
+            for path in (root / room).rglob("*")
+            if path.suffix in (".py", ".yaml") and path.parent.name != "examples"
+        ],
+        root,
     )
 
 
