@@ -105,7 +105,7 @@ def parse_page(record: Any, *, labelled: bool) -> Page:
             "not-an-object",
             f"a JSON {type(record).__name__}",
             "one JSON object a line",
-            "see README, 'Bring your own pages'",
+            "see train/corpus/README.md",
         )
     page_id = record.get("page_id")
     if not isinstance(page_id, str) or not page_id:

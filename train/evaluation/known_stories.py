@@ -33,7 +33,7 @@ def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dic
         raise InputError(
             "a model without topics",
             expected="one trained on stories or texts with topics",
-            remedy="see README, 'Topics'",
+            remedy="see train/corpus/README.md",
             rule="no-topics",
         )
     iterator = iter(pages)

@@ -192,7 +192,7 @@ def _page(item: Any, naming: Naming) -> dict[str, Any]:
         raise _refuse(
             f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}",
             "data.segments or data.text",
-            "see README, 'Sources'",
+            "see train/corpus/README.md",
         )
     extras = _of_regions(result)
     length = sum(map(len, lines)) + len(lines) - 1
