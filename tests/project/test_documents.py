@@ -57,6 +57,15 @@ def _targets_named(text: str) -> list[str]:
     return MAKE.findall("\n".join([*FENCED.findall(text), *SPAN.findall(FENCED.sub("", text))]))
 
 
+def _variables_given(text: str) -> set[str]:
+    """Variables of the `make` commands in a document's code, and those that stand alone in a code span."""
+    spans = SPAN.findall(FENCED.sub("", text))
+    lines = [line for block in FENCED.findall(text) for line in block.replace("\\\n", " ").splitlines()]
+    commands = [re.sub(r'"[^"]*"', "", line).partition("#")[0] for line in [*lines, *spans] if MAKE.match(line)]
+    alone = [span for span in spans if re.fullmatch(r"[A-Z]+=\S*", span)]
+    return set(re.findall(r"(?<![\w.])([A-Z][A-Z_]*)=", "\n".join([*commands, *alone])))
+
+
 def _prose(text: str) -> Iterator[str]:
     """Paragraphs and items of lists, each in one line; code spans are left, and tables, headings and pictures are
     not."""
@@ -96,6 +105,12 @@ def test_every_target_that_a_document_names_is_in_the_makefile(path: Path) -> No
     assert sorted(named - targets) == []
     if path == README:
         assert {"demo", "test", "check", "train", "compare", "show", "export"} <= named
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=_name)
+def test_every_variable_that_a_document_gives_to_make_is_read(path: Path) -> None:
+    makefile = _text(ROOT / "Makefile")
+    assert sorted(name for name in _variables_given(_text(path)) if not re.search(rf"\b{name}\b", makefile)) == []
 
 
 @pytest.mark.parametrize("path", [*WRITTEN, *OTHERS], ids=_name)
@@ -172,6 +187,8 @@ def test_what_the_tests_look_for_is_found_where_it_stands() -> None:
         "train\nCONFIG=x`;\nmake makes, `make` makes, they `make a` make none.\n"
     )
     assert _targets_named(text) == ["demo", "show", "ui", "train", "a"]
+    text = '```bash\nmake a X=1 \\\n  SET="y.z=1 W=2" # Q=1\necho V=1\n```\n`KEEP=x` `make b U=` `one T=1`\n'
+    assert _variables_given(text) == {"X", "SET", "KEEP", "U"}
     text = "# 0.5\nOne *two*\nthree. Four [five](six.md): 7\n| 0.1 |\n- Eight `nine 0.2`.\n1. Ten!\n```\n0.3\n```\n"
     assert list(_sentences(text)) == ["One two three.", "Four five: 7", "Eight code.", "Ten!"]
     assert NUMBER.findall("0.93 of Python 3.11, 5 %, 12%, v1.2, Apache-2.0, 127.0.0.1, 2.1.2 and 7,013") == [
