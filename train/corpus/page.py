@@ -102,10 +102,7 @@ def parse_page(record: Any, *, labelled: bool) -> Page:
     """
     if not isinstance(record, dict):
         raise _refuse(
-            "not-an-object",
-            f"a JSON {type(record).__name__}",
-            "one JSON object a line",
-            "see train/corpus/README.md",
+            "not-an-object", f"a JSON {type(record).__name__}", "one JSON object a line", "see train/corpus/README.md"
         )
     page_id = record.get("page_id")
     if not isinstance(page_id, str) or not page_id:

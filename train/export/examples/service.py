@@ -33,7 +33,7 @@ class Page(BaseModel):
 
 
 async def label_waiting(labeler: Labeler, queue: asyncio.Queue) -> None:
-    """Labels what waits in the queue of `(page, future)`, batch by batch, for ever."""
+    """Labels with `labeler` what waits in `queue`, pairs of a page and its future, batch by batch, for ever."""
     while True:
         batch = [await queue.get()]
         while len(batch) < MAX_BATCH and not queue.empty():
@@ -62,7 +62,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.exception_handler(RequestValidationError)
 async def refuse(request: Request, error: RequestValidationError) -> JSONResponse:
-    """What is no page gets 422 and the reason, without its own text."""
+    """What is no page gets 422 and the reasons of `error`, without its own text; `request` is not looked at."""
     return JSONResponse({"detail": [{"where": part["loc"], "why": part["msg"]} for part in error.errors()]}, 422)
 
 
@@ -75,7 +75,7 @@ def healthz(request: Request) -> dict:
 
 @app.post("/label")
 async def label(page: Page, request: Request) -> Response:
-    """The record of one page, as `python -m train predict` prints it."""
+    """The record of `page`, as `python -m train predict` prints it; it waits in the queue that `request` leads to."""
     future = asyncio.get_running_loop().create_future()
     await request.app.state.queue.put((page, future))
     # json.dumps writes ASCII: a page may hold halves of characters, which are no UTF-8.
