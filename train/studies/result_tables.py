@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from train.common.markdown import table as markdown
 from train.evaluation.metrics import KEY_METRICS
 from train.studies.results import Record
-from train.studies.tables import rows as markdown
 
 
 @dataclass(frozen=True)
