@@ -1,8 +1,11 @@
+"""The search's workers: who takes over from whom, and when there are enough trials."""
+
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,117 +15,98 @@ from optuna.trial import TrialState
 
 from train.common.signals import Interrupted
 from train.studies.search import workers as search
-from train.studies.search.workers import (
-    DRAWN,
-    OWNER,
-    STARTUP,
-    NumberedSampler,
-    ended,
-    open_study,
-    place_of,
-    take_over,
-    work,
-)
+from train.studies.search.workers import OWNER, STARTUP, ended, open_study, take_over, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 Open = Callable[[], Any]
 
 
 @pytest.fixture
-def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+def opened(tmp_path: Path) -> Open:
     """Opens the study anew, as another process would."""
-    monkeypatch.setattr(search, "GRACE_S", 1)
     return lambda: open_study(f"sqlite:///{tmp_path / 'study.db'}", "s", seed=13, sampler="random")
 
 
 def _objective(trial: Any) -> float:
     x, y = (float(trial.suggest_float(name, 0, 1)) for name in ("x", "y"))
-    trial.set_user_attr(DRAWN, True)
     return x + y
 
 
 def _tried(study: Any) -> list[tuple[float, float]]:
-    return sorted((trial.params["x"], trial.params["y"]) for trial in ended(study))
+    return [(trial.params["x"], trial.params["y"]) for trial in ended(study)]
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> list[tuple[float, float]]:
-    study = open_study(f"sqlite:///{tmp_path / 'undisturbed.db'}", "s", seed=13, sampler="random")
-    work(study, 4, _objective, [])
-    return _tried(study)
+@pytest.fixture(scope="module")
+def dead() -> str:
+    """The name of a process of this machine that is no more."""
+    code = "from train.common.signals import me; print(me())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
-def _gone() -> str:
-    """A process of this machine that is no more."""
-    found = subprocess.run(
-        [sys.executable, "-c", "from train.common.signals import me; print(me())"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return found.stdout.strip()
+def test_one_process_alone_tries_the_same_trials_each_time(opened: Open, tmp_path: Path) -> None:
+    other = open_study(f"sqlite:///{tmp_path / 'other.db'}", "s", seed=13, sampler="random")
+    for study in (opened(), other):
+        work(study, 4, _objective)
+    assert _tried(opened()) == _tried(other)
+    assert len(set(_tried(other))) == 4
+
+
+def test_a_search_that_goes_on_draws_other_trials(opened: Open) -> None:
+    work(opened(), 2, _objective)
+    work(opened(), 5, _objective)
+    assert len(set(_tried(opened()))) == 5
+
+
+def test_the_trial_of_a_killed_worker_is_asked_again_with_its_settings(opened: Open, dead: str) -> None:
+    study = opened()
+    killed = study.ask()
+    _objective(killed)
+    killed.set_user_attr(OWNER, dead)
+    work(study, 3, _objective)
+    assert (killed.params["x"], killed.params["y"]) in _tried(study)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, *[TrialState.COMPLETE] * 3]
 
 
 def test_a_worker_killed_before_it_put_its_name_is_not_waited_for(
-    opened: Open, undisturbed: list[tuple[float, float]]
+    opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = opened()
-    work(study, 1, _objective, [])
     study.ask()
-    work(study, 4, _objective, [])
-    assert _tried(study) == undisturbed
-
-
-def test_two_that_take_over_the_same_trial_count_it_once(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
-    study = opened()
-    work(study, 1, _objective, [])
-    killed = study.ask()
-    killed.set_user_attr(OWNER, _gone())
-    found = study.get_trials()[killed.number]
     take_over(study)
-    with search._experimental():
-        search.RetryHeartbeatStaleTrialCallback()(study, found)  # as another worker does that looked at the same moment
-    work(opened(), 4, _objective, [])
-    assert _tried(study) == undisturbed
-    assert len([trial for trial in study.trials if trial.state == TrialState.COMPLETE]) == 4, (
-        "the second one is not trained"
-    )
+    assert study.trials[0].state == TrialState.RUNNING, "it may be about to"
+    monkeypatch.setattr(search, "GRACE_S", -1)
+    work(study, 2, _objective)
+    assert len(ended(study)) == 2
 
 
-def test_a_kill_between_two_draws_changes_neither(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+def test_two_that_take_over_the_same_trial_ask_it_again_once(
+    opened: Open, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, other = opened(), opened()
+    study.ask().set_user_attr(OWNER, dead)
+    seen = study.get_trials()
+    take_over(other)
+    monkeypatch.setattr(study, "get_trials", lambda **_: seen)  # it looked at the same moment
+    take_over(study)
+    assert [trial.state for trial in other.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_process_that_begins_again_takes_up_its_own_trial(opened: Open) -> None:
     def killed(trial: Any) -> float:
-        trial.suggest_float("x", 0, 1)
+        _objective(trial)
         raise Interrupted(9)
 
     with pytest.raises(Interrupted):
-        work(opened(), 4, killed, [])
+        work(opened(), 2, killed)
     study = opened()
+    drawn = study.trials[0].params
     take_over(study, own=True)
-    work(study, 4, _objective, [])
-    assert _tried(study) == undisturbed
+    work(study, 2, _objective)
+    assert tuple(drawn.values()) in _tried(study)
 
 
-def test_a_trial_too_many_is_not_run_though_its_worker_was_killed(opened: Open) -> None:
-    study = opened()
-    work(study, 2, _objective, [])
-    study.ask().set_user_attr(OWNER, _gone())  # another worker drew it as the second one was being taken
-    work(study, 2, _objective, [])
-    assert len(ended(study)) == 2
-    assert len([trial for trial in study.trials if trial.state == TrialState.COMPLETE]) == 2
-
-
-def test_what_ended_before_it_began_keeps_its_place(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
-    study = opened()
-    study.enqueue_trial({"x": 0.5, "y": 0.5})
-    study.tell(study.ask(), state=TrialState.FAIL)
-    work(study, 4, _objective, [])
-    assert (0.5, 0.5) in _tried(study)
-    assert len(set(_tried(study)) & set(undisturbed)) == 3
-
-
-def test_a_worker_whose_trial_was_taken_over_goes_on(
-    opened: Open, undisturbed: list[tuple[float, float]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_worker_whose_trial_was_taken_over_goes_on(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
     first = True
 
     def slept(trial: Any) -> float:
@@ -130,111 +114,57 @@ def test_a_worker_whose_trial_was_taken_over_goes_on(
         if first:
             first = False
             other = opened()  # another machine, which has heard nothing for a minute
-            search._ask_again(other, other.trials[trial.number])
             other.tell(trial.number, state=TrialState.FAIL)
+            search._ask_again(other, other.trials[trial.number])
         return _objective(trial)
 
     study = opened()
-    work(study, 4, slept, [])
-    assert _tried(study) == undisturbed
-    assert "trial 0 was ended by another worker" in capsys.readouterr().err
+    work(study, 4, slept)
+    assert len(ended(study)) == 4
+    assert "a trial was ended by another worker" in capsys.readouterr().err
 
 
-def test_two_that_run_the_same_trial_count_it_once(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
-    first = True
-
-    def overtaken(trial: Any) -> float:
-        nonlocal first
-        score = _objective(trial)
-        if first:
-            first = False
-            opened().tell(trial.number, score)  # SQLite may give a waiting trial to two workers at the same moment
-        return score
-
-    study = opened()
-    work(study, 4, overtaken, [])
-    assert _tried(study) == undisturbed
-
-
-def test_two_that_begin_a_search_enqueue_one_config(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
-    study = opened()
-    for _ in range(2):
-        study.enqueue_trial({"x": 0.5, "y": 0.5})
-    work(study, 4, _objective, [])
-    assert len(_tried(study)) == len(set(_tried(study))) == 4
-    assert len(set(_tried(study)) & set(undisturbed)) == 3
-
-
-def test_an_error_between_two_draws_is_no_trial(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
-    first = True
-
-    def busy(trial: Any) -> float:
-        nonlocal first
-        trial.suggest_float("x", 0, 1)
-        if first:
-            first = False
-            raise optuna.exceptions.StorageInternalError
-        return _objective(trial)
-
-    study = opened()
-    with pytest.raises(optuna.exceptions.StorageInternalError):
-        work(study, 4, busy, [])
-    assert ended(study) == []
-    assert place_of(study, study.trials[0]) == 0
-    work(study, 4, busy, [])
-    assert _tried(study) == undisturbed
-
-
-def test_settings_that_kill_their_worker_end_as_failed(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(trial: Any) -> float:
-        _objective(trial)
-        raise Interrupted(9)
-
+def test_settings_that_kill_their_workers_are_not_asked_for_ever(
+    opened: Open, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(search, "MOST_KILLS", 2)
+    study = opened()
     for _ in range(3):
-        study = opened()
-        take_over(study, own=True)
-        with pytest.raises(Interrupted):
-            work(study, 1, killed, [])
-    study = opened()
-    take_over(study, own=True)
-    work(study, 1, killed, [])
-    assert [trial.state for trial in ended(study)] == [TrialState.FAIL]
+        study.ask().set_user_attr(OWNER, dead)
+        take_over(study)
+    assert {trial.state for trial in study.trials} == {TrialState.FAIL}
 
 
-def test_fewer_trials_wished_meanwhile_lose_none(opened: Open, undisturbed: list[tuple[float, float]]) -> None:
+def test_the_heartbeat_of_another_machine_tells_that_it_is_gone(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "GRACE_S", 1)
     study = opened()
-    killed = study.ask()
-    work(study, 3, _objective, [])  # places 1 and 2; the first is taken over
-    assert killed.number == 0
-    lost = study.ask()
-    lost.set_user_attr(OWNER, _gone())
-    work(study, 1, _objective, [])
-    work(study, 4, _objective, [])
-    assert _tried(study) == undisturbed
+    trial = study.ask()
+    trial.set_user_attr(OWNER, "elsewhere 1")
+    study._storage.record_heartbeat(trial._trial_id)
+    session = study._storage._backend.scoped_session
+    beat = session.query(optuna.storages._rdb.models.TrialHeartbeatModel).one()
+    beat.heartbeat -= timedelta(seconds=5)
+    session.commit()
+    work(study, 1, _objective)
+    assert study.trials[0].state == TrialState.FAIL
+    assert len(ended(study)) == 1
 
 
 def test_faults_of_the_objective_are_told(opened: Open) -> None:
-    def broken(trial: Any) -> float:
-        raise ZeroDivisionError
+    for fault in (ZeroDivisionError, ValueError):
 
-    with pytest.raises(ZeroDivisionError):
-        work(opened(), 4, broken, [])
+        def broken(trial: Any, fault: type[Exception] = fault) -> float:
+            raise fault
 
-
-def test_places_do_not_hang_on_who_was_killed(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(fault):
+            work(opened(), 4, broken)
     study = opened()
-    monkeypatch.setattr(NumberedSampler, "before_trial", lambda *given: None)
-    for _ in range(3):
-        study.ask()
-    study.tell(1, state=TrialState.FAIL)
-    take_over(study)
-    assert [place_of(study, trial) for trial in study.trials] == [0, 1, 2, 1]
+    work(study, 2, _objective)
+    assert len(ended(study)) == 2, "what failed is not counted"
 
 
 @pytest.mark.parametrize(("sampler", "pruned"), [("random", False), ("tpe", True)])
 def test_random_trials_run_to_their_end_however_bad_they_begin(sampler: str, pruned: bool, tmp_path: Path) -> None:
-    """What is pruned depends on which trials have ended, and so on how many workers there are."""
     study = open_study(f"sqlite:///{tmp_path / 'study.db'}", "s", seed=13, sampler=sampler)
     for _ in range(STARTUP):
         good = study.ask()

@@ -27,15 +27,15 @@ from train.corpus.loading import also_sha256, parts_of, read_corpus, split_corpu
 from train.corpus.page import Page
 from train.runtime.onnx import cores_at_hand
 from train.studies.search.space import Range, flow, read_space
-from train.studies.search.workers import DRAWN, SAMPLERS, STARTUP, ended, open_study, take_over, work
+from train.studies.search.workers import SAMPLERS, STARTUP, ended, open_study, take_over, work
 from train.tracking.runs import joined_run, tracked_run
 from train.tracking.tracker import Tracker
 from train.training.crossval import Lesson, label_folds
 from train.training.fingerprint import code_sha256
 from train.training.scoring import score
 
-_STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-"""Ours -> Optuna's."""
+INFEASIBLE = "infeasible"
+"""The attribute of a trial whose settings give no model; Optuna counts it as pruned, so the sampler avoids its like."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ class Search:
         n: So many trials in all, those of earlier calls included.
         folds: Of the cross-validation in each trial.
         metric: The score to maximise, as `make evaluate` names it.
-        sampler: `tpe`, which models what has been tried, or `random`, whose trials do not depend on how many workers
-            there are.
+        sampler: `tpe`, which models what has been tried, or `random`, which prunes nothing.
         storage: Database URL of the study; workers on several machines need one they all reach.
     """
 
@@ -88,10 +87,6 @@ class Search:
     metric: str = "role/macro_f1"
     sampler: str = "tpe"
     storage: str | None = None
-
-
-class _Cannot(Exception):
-    """A trial's settings give no model."""
 
 
 class _Searching:
@@ -139,18 +134,17 @@ class _Searching:
 
     def work(self, tracker: Tracker) -> None:
         """Works on trials until there are enough, beside others that do."""
-        work(self.study, self.search.n, lambda trial: self._score(trial, tracker), [_Cannot])
+        work(self.study, self.search.n, lambda trial: self._score(trial, tracker))
 
     def _score(self, trial: Any, tracker: Tracker) -> float:
         import optuna
 
         values = {one.key: one.suggest(trial) for one in self.ranges}
-        trial.set_user_attr(DRAWN, True)
         state, value = _run(trial, self.search, values, self.pages, self.lesson, self.corpus_sha256, tracker)
-        if state == "pruned":
-            raise optuna.TrialPruned
         if state == "failed":
-            raise _Cannot
+            trial.set_user_attr(INFEASIBLE, True)
+        if state != "complete":
+            raise optuna.TrialPruned
         return value
 
 
@@ -172,7 +166,7 @@ def tune(search: Search, *, workers: int = 1) -> Tuned:
     found = _Searching(search)
     study, config, output = found.study, found.config, search.output
     take_over(study, own=True)
-    if not study.trials:
+    if all(trial.state.name == "FAIL" for trial in study.trials):
         flat = config.flat()
         study.enqueue_trial(
             {
@@ -363,20 +357,31 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
 
     as_it_is = load_config(search.config_path, search.overrides)
     start = next((trial for trial in complete if _apply(search, values(trial)) == as_it_is), None)
-    # Of equals the config as it is, else by settings: numbers depend on workers and kills.
+    # Of equals the config as it is, else by settings: the trials' numbers depend on the workers.
     best = max(complete, key=lambda trial: (trial.value, trial is start, sorted(map(str, trial.params.items()))))
     importances = {}
     if len(complete) > STARTUP and len({trial.value for trial in complete}) > 1:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             importances = dict(optuna.importance.get_param_importances(study))
-    names = {theirs: ours for ours, theirs in _STATES.items()}
-    rows = [{"number": t.number, "state": names[t.state.name], "score": t.value, "values": values(t)} for t in trials]
-    for row, trial in zip(rows, trials, strict=True):
-        if trial.state == optuna.trial.TrialState.PRUNED:
-            row["score"] = trial.intermediate_values[max(trial.intermediate_values)]
+    rows = [
+        {"number": trial.number, "state": _state(trial), "score": _score_so_far(trial), "values": values(trial)}
+        for trial in trials
+    ]
     named = replace(search, overrides=[*search.overrides, f"output=outputs/{search.config_path.stem}-tuned"])
     tuned = _apply(named, values(best))
     return Tuned(
         tuned, output / "best.yaml", values(best), float(best.value), start.value if start else None, rows, importances
     )
+
+
+def _state(trial: Any) -> str:
+    """How a trial ended: `complete`, `pruned` or `failed`."""
+    return "failed" if trial.user_attrs.get(INFEASIBLE) else str(trial.state.name).lower()
+
+
+def _score_so_far(trial: Any) -> float | None:
+    """The score of a trial; of one that was pruned, over the folds it came to; None of one that failed."""
+    if trial.user_attrs.get(INFEASIBLE):
+        return None
+    return float(trial.value if trial.value is not None else trial.intermediate_values[max(trial.intermediate_values)])

@@ -1,35 +1,44 @@
-"""An Optuna study that several processes work on: who draws what, who takes over from whom, when it is done."""
+"""An Optuna study that several processes work on.
+
+Optuna does the work: its heartbeat tells of a worker that is gone, its retry callback asks that worker's trial again,
+and its sampler draws from what has ended. Ours is the owner that a trial names, which tells at once, not after the
+heartbeat's minute, that a process of this machine is gone. One process that nobody disturbs tries the same trials each
+time; with several workers, or after a kill, they are others.
+"""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from datetime import datetime, timedelta
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from train.common.console import console
 from train.common.errors import InputError
-from train.common.signals import gone, me, seen_for
+from train.common.signals import gone, me
 
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
 SAMPLERS = ("tpe", "random")
 ATTEMPTS = 5
 HEARTBEAT_S, GRACE_S = 10, 60
-"""A worker says so often that it is at work; a trial whose worker on another machine, or of no name yet, has been
-silent for so long is taken over."""
+"""How often a worker says that it is at work, and how long a worker of another machine may be silent before its trial
+is asked again."""
 MOST_KILLS = 10
-"""A trial that was killed so often once its settings were drawn counts as failed: they may be what kills it, as when
-memory ends."""
-OWNER, SURPLUS, DRAWN = "owner", "surplus", "drawn"
-"""What a trial tells of itself: whose it is; that there were enough of them; that all its settings are drawn."""
+"""How often a trial whose workers were killed is asked again: its settings may be what kills them, as when memory
+ends."""
+OWNER = "owner"
+"""The attribute of a trial that names the process at work on it."""
+COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
+"""The states of trials that count; one that failed was killed, or met an error that ended its worker."""
 
 
 @contextmanager
@@ -40,61 +49,12 @@ def _experimental() -> Iterator[None]:
         yield
 
 
-def _retries(trial: FrozenTrial) -> list[int]:
-    """Numbers of the trials that this one is asked again for, the first of them first."""
-    with _experimental():
-        return list(RetryHeartbeatStaleTrialCallback.retry_history(trial))
-
-
 def _ask_again(study: Any, trial: FrozenTrial) -> None:
-    """Puts a killed trial up for any worker, unless it was asked again already, is one too many or was killed too
-    often."""
-    if trial.number in _set_aside(study.get_trials(deepcopy=False)):
-        return
-    if trial.user_attrs.get(DRAWN) and len(_retries(trial)) >= MOST_KILLS:
-        console.print(
-            f"trial {trial.number} was killed {MOST_KILLS} times before, and counts as failed", style="yellow"
-        )
-        return
+    """Puts the settings of a killed trial up for any worker, unless they were killed too often."""
     trial = deepcopy(trial)
-    trial.user_attrs.pop(OWNER, None)  # who takes it would pass for one that is gone
-    if not trial.user_attrs.get(DRAWN):
-        trial.params, trial.distributions = {}, {}  # half a draw would change the other half
+    trial.user_attrs.pop(OWNER, None)  # else whoever takes it would pass for the process that is gone
     with _experimental():
-        RetryHeartbeatStaleTrialCallback()(study, trial)
-
-
-class NumberedSampler(BaseSampler):
-    """Draws each trial from a generator seeded by the trial's place in the search, so that neither a kill nor the
-    number of workers changes it.
-
-    A random trial depends on its place alone; one of TPE also on the trials that have ended when it is drawn.
-
-    Args:
-        seed: Of the search.
-        sampler: `tpe` (random for the first `STARTUP`) or `random`.
-    """
-
-    def __init__(self, seed: int, sampler: str) -> None:
-        self._seed, self._sampler = seed, sampler
-        self._drawing: BaseSampler = RandomSampler(seed=seed)
-
-    def before_trial(self, study: Any, trial: FrozenTrial) -> None:
-        place = place_of(study, trial)
-        seed = self._seed + place
-        modelled = self._sampler == "tpe" and place >= STARTUP
-        self._drawing = TPESampler(seed=seed, n_startup_trials=1) if modelled else RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:
-        found: dict[str, Any] = self._drawing.infer_relative_search_space(study, trial)
-        return found
-
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = self._drawing.sample_relative(study, trial, search_space)
-        return found
-
-    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        return self._drawing.sample_independent(study, trial, param_name, param_distribution)
+        RetryHeartbeatStaleTrialCallback(max_retry=MOST_KILLS)(study, trial)
 
 
 def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
@@ -102,10 +62,10 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
 
     Args:
         storage: A database URL, e.g. `sqlite:///study.db` or `postgresql://…`.
-        name: Of the study.
-        seed: Of its draws.
-        sampler: One of `SAMPLERS`; with `random` no trial is pruned, for what is pruned depends on which trials have
-            ended.
+        name: The name of the study.
+        seed: The seed of a new study's draws; who joins or resumes a study draws from a seed of its own, else it would
+            draw the same again.
+        sampler: One of `SAMPLERS`; with `random` no trial is pruned.
 
     Raises:
         InputError: The database does not answer, or is MLflow's own.
@@ -124,7 +84,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
                 remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another",
                 rule="no-storage",
             )
-        study = _made(storage, name)
+        study = _create_study(storage, name)
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
         # What SQLAlchemy says may hold the password.
         raise InputError(
@@ -134,15 +94,17 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
             "'newsparts[server]')",
             rule="no-storage",
         ) from None
-    study.sampler = NumberedSampler(seed, sampler)
-    study.pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if sampler == "tpe" else optuna.pruners.NopPruner()
-    )
+    own_seed = None if study.trials else seed
+    if sampler == "tpe":
+        study.sampler = TPESampler(seed=own_seed, n_startup_trials=STARTUP)
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+    else:
+        study.sampler, study.pruner = RandomSampler(seed=own_seed), optuna.pruners.NopPruner()
     return study
 
 
-def _made(storage: str, name: str) -> Any:
-    """The study, made if need be; tried again when others make the tables of an empty database at the same moment."""
+def _create_study(storage: str, name: str) -> Any:
+    """Loads the study or creates it; tries again when others create the tables of an empty database just then."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     timeout = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None
@@ -163,126 +125,71 @@ def _made(storage: str, name: str) -> Any:
             time.sleep(1)
 
 
-def _set_aside(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Numbers of trials in whose place others stand: they were asked again, or asked again twice as two workers found
-    them, or enqueued twice as two began the search, or there were enough."""
-    asked_again: dict[tuple[int, ...], list[int]] = {}
-    for trial in trials:
-        if retries := _retries(trial):
-            asked_again.setdefault(tuple(retries), []).append(trial.number)
-    killed = {number for retries in asked_again for number in retries}
-    twice = {number for numbers in asked_again.values() for number in sorted(numbers)[1:]}
-    enqueued = [trial.number for trial in trials if "fixed_params" in trial.system_attrs and not _retries(trial)]
-    return killed | twice | set(enqueued[1:]) | {trial.number for trial in trials if trial.user_attrs.get(SURPLUS)}
-
-
-def _idle(trial: FrozenTrial) -> bool:
-    """Whether a trial ended before its settings were drawn, as the database was busy; it is asked again."""
-    return trial.state == TrialState.FAIL and not trial.user_attrs.get(DRAWN)
-
-
-def _counted(study: Any) -> list[FrozenTrial]:
-    trials = study.get_trials(deepcopy=False)
-    without = _set_aside(trials)
-    return [trial for trial in trials if trial.number not in without]
-
-
-def place_of(study: Any, trial: FrozenTrial) -> int:
-    """The place of a trial in its search: how many that count were asked before it, or before the one it is asked again
-    for."""
-    return sum(_first(other) < _first(trial) for other in _counted(study))
-
-
-def _first(trial: FrozenTrial) -> int:
-    return int((_retries(trial) or [trial.number])[0])
-
-
 def ended(study: Any) -> list[FrozenTrial]:
-    """The trials that count and have ended."""
-    return [trial for trial in _counted(study) if trial.state.is_finished() and not _idle(trial)]
+    """The trials that count: those that came to their end, or were pruned."""
+    trials: list[FrozenTrial] = study.get_trials(deepcopy=False, states=COUNTED)
+    return trials
 
 
-def _too_many(study: Any, number: int, n: int) -> bool:
-    """Whether another trial stands in the place of this one, or another worker took the last place at the same time."""
-    trials = study.get_trials(deepcopy=False)
-    trial = trials[number]
-    if number in _set_aside(trials):
-        return True
-    # Where later places have ended, more trials were wished before.
-    return place_of(study, trial) >= n and not any(_first(other) > _first(trial) for other in ended(study))
-
-
-def take_over(study: Any, nameless: MutableMapping[int, float] | None = None, *, own: bool = False) -> None:
+def take_over(study: Any, *, own: bool = False) -> None:
     """Asks trials again whose process on this machine is gone; of other machines, Optuna's heartbeat tells.
 
     Args:
         study: The study.
-        nameless: Trials that nobody has put a name to -> when they were first seen so, by this process's clock; kept
-            between calls. A worker that was killed before it said that it is there would be waited for for ever.
-        own: Also those of this very process, which has begun again.
+        own: Whether to ask those of this very process again too, which has begun anew.
     """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.FAIL)):
-        owner = str(trial.user_attrs.get(OWNER, ""))
-        if trial.state == TrialState.FAIL:
-            left = _idle(trial)
-        elif owner:
-            left = gone(owner) or (own and owner == me())
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        owner = trial.user_attrs.get(OWNER)
+        if owner is None:  # its worker may have been killed before it named itself, and sent no heartbeat
+            started = trial.datetime_start
+            left = started is not None and datetime.now() - started > timedelta(seconds=GRACE_S)
         else:
-            left = nameless is not None and seen_for(nameless, trial.number) > GRACE_S
+            left = gone(owner) or (own and owner == me())
         if left:
-            _ask_again(study, trial)  # before it ends: else a kill in between would lose it
-            with suppress(ValueError, RuntimeError):  # it has ended
-                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            with suppress(ValueError, optuna.exceptions.UpdateFinishedTrialError):  # another worker was quicker
+                study.tell(trial.number, state=TrialState.FAIL)
+                _ask_again(study, trial)
 
 
-def work(study: Any, n: int, objective: Callable[[Any], float], failed: Sequence[type[Exception]]) -> None:
+def work(study: Any, n: int, objective: Callable[[Any], float]) -> None:
     """Works on trials until `n` of them have ended, whoever works on the others.
 
-    Args:
-        study: Of `open_study`.
-        n: Trials in all.
-        objective: What a trial scores; sets the trial's attribute `DRAWN` once its settings are drawn, and may raise
-            `TrialPruned` then.
-        failed: What it raises when a trial cannot be.
-    """
+    Two workers that begin their last trial at the same moment make one more than `n`.
 
-    mine: int | None = None
-    raised: Exception | None = None
+    Args:
+        study: The study (`open_study`).
+        n: The number of trials in all.
+        objective: Returns the score of a trial; may raise `TrialPruned`.
+    """
+    begun, raised = False, None
 
     def owned(trial: Any) -> float:
-        nonlocal mine, raised
-        mine = trial.number
+        nonlocal begun, raised
+        begun = True
         try:
             trial.set_user_attr(OWNER, me())
-            if _too_many(study, mine, n):
-                trial.set_user_attr(SURPLUS, True)
-                raise optuna.TrialPruned
             return objective(trial)
-        except (optuna.TrialPruned, *failed):
+        except optuna.TrialPruned:
             raise
         except Exception as error:
             raised = error
             raise
 
-    nameless: dict[int, float] = {}
-    while True:
-        take_over(study, nameless)
-        trials = _counted(study)
-        if any(trial.state == TrialState.WAITING for trial in trials) or len(trials) < n:
-            mine = raised = None
-            try:
-                with _experimental():
-                    study.optimize(owned, n_trials=1, catch=tuple(failed))
-            except Exception as error:
-                # Optuna raises the objective's own error where the trial was still ours to end.
-                if error is raised or mine is None or not study.get_trials(deepcopy=False)[mine].state.is_finished():
-                    raise
-                if raised is not None and not isinstance(raised, optuna.exceptions.UpdateFinishedTrialError):
-                    raise raised from None
-                console.print(f"trial {mine} was ended by another worker, who took it over", style="yellow")
-        elif any(trial.state == TrialState.RUNNING or _idle(trial) for trial in trials):
-            time.sleep(0.5)  # its worker may be killed yet
+    while (done := len(ended(study))) < n:
+        take_over(study)
+        trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+        if done + len(trials) >= n and all(trial.state == TrialState.RUNNING for trial in trials):
+            time.sleep(0.5)  # their workers may be killed yet
             with _experimental():
                 optuna.storages.fail_stale_trials(study)
-        else:
-            return
+            continue
+        begun, raised = False, None
+        try:
+            with _experimental():
+                study.optimize(owned, n_trials=1)
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            if not begun:
+                raise
+            if raised is not None and not isinstance(raised, optuna.exceptions.UpdateFinishedTrialError):
+                raise raised from None  # the objective's own error
+            console.print("a trial was ended by another worker, who took it over", style="yellow")
