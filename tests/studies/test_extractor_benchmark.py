@@ -27,10 +27,13 @@ from train.config.schema import load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import jsonl
-from train.evaluation.text_overlap import text_events, text_scores
+from train.evaluation.metrics import text_events, text_scores
+from train.studies import benchmark_pages, main_texts
 from train.studies import extractor_benchmark as module
-from train.studies.extractor_benchmark import OfModel, OfRecords, beside, without_titles
+from train.studies.benchmark_pages import without_titles
+from train.studies.extractor_benchmark import benchmark as compare
 from train.studies.extractors import EXTRACTORS, Extractor
+from train.studies.main_texts import ModelTexts, RecordTexts
 from train.training.recipe import fit
 
 BODY = "The night ferry sails again from Friday, the council said on Monday evening."
@@ -112,7 +115,7 @@ def contenders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     }
     found = [Extractor(name, "numpy", "numpy", maker) for name, maker in makers.items()]
     monkeypatch.setattr(
-        module, "EXTRACTORS", (*found, Extractor("absent", "no-such-package", "nothing", lambda _: stumbles))
+        benchmark_pages, "EXTRACTORS", (*found, Extractor("absent", "no-such-package", "nothing", lambda _: stumbles))
     )
     return given
 
@@ -121,7 +124,7 @@ def test_all_are_scored_alike_and_the_headline_counts_for_nobody(
     contenders: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     sites = ["a.example", "b.example", "c.example"]
-    ours = OfRecords(
+    ours = RecordTexts(
         records(
             tmp_path / "r.jsonl.gz",
             ["Ferry sails again", BODY, TWO],
@@ -130,7 +133,7 @@ def test_all_are_scored_alike_and_the_headline_counts_for_nobody(
         ),
         corpus_of(tmp_path / "c.jsonl", *sites),
     )
-    table = beside(
+    table = compare(
         benchmark(tmp_path / "aeb", *sites, "d.example"),
         ours,
         tmp_path / "out",
@@ -233,8 +236,8 @@ def test_the_table_has_the_best_on_top_and_ours_less_each() -> None:
 def test_pages_of_one_language(contenders: list[tuple[str, str]], tmp_path: Path) -> None:
     """The corpus of the records knows better than a page that calls itself English."""
     sites = ["a.example", "b.example"]
-    ours = OfRecords(records(tmp_path / "r.jsonl", [BODY], [BODY]), corpus_of(tmp_path / "c.jsonl", *sites))
-    beside(benchmark(tmp_path / "aeb", *sites), ours, tmp_path / "out", variables={}, language="de", samples=10)
+    ours = RecordTexts(records(tmp_path / "r.jsonl", [BODY], [BODY]), corpus_of(tmp_path / "c.jsonl", *sites))
+    compare(benchmark(tmp_path / "aeb", *sites), ours, tmp_path / "out", variables={}, language="de", samples=10)
     found = read_json(tmp_path / "out" / "scores.json")
     assert (found["n_pages"], found["left_out"]) == (1, {"not in de": 1})
 
@@ -245,14 +248,14 @@ def test_sites_that_a_model_learnt_from_are_left_out(
     parts = read_json(run / "split.json")["parts"]
     known, tested = parts["train"]["sites"][0], parts["test"]["sites"][0]
     corpus = benchmark(tmp_path / "aeb", known, tested, parts["validation"]["sites"][0], "unheard-of.example")
-    beside(corpus, OfModel(str(run)), tmp_path / "out", variables={}, samples=10)
+    compare(corpus, ModelTexts(str(run)), tmp_path / "out", variables={}, samples=10)
     found = read_json(tmp_path / "out" / "scores.json")
     assert (found["n_pages"], found["left_out"]) == (2, {"of sites that the model has learnt from": 2})
     assert found["contenders"][0]["name"].startswith("newsparts, baseline ")
     with pytest.raises(InputError, match="no page to compare: 1 without an address"):
-        beside(benchmark(tmp_path / "nowhere", ""), OfModel(str(run)), tmp_path / "none", variables={})
+        compare(benchmark(tmp_path / "nowhere", ""), ModelTexts(str(run)), tmp_path / "none", variables={})
     with pytest.raises(InputError, match="no page to compare: 1 of sites that the model has learnt from"):
-        beside(benchmark(tmp_path / "all", known), OfModel(str(run)), tmp_path / "none", variables={})
+        compare(benchmark(tmp_path / "all", known), ModelTexts(str(run)), tmp_path / "none", variables={})
 
 
 @pytest.mark.parametrize("weight", [0, 1])
@@ -268,21 +271,19 @@ def test_what_was_learnt_from_counts_corpora_that_joined_and_sites_by_their_addr
     write_json(run / "split.json", {"parts": parts})
     also = tmp_path / "also.jsonl"
     write_pages(also, [make_page("c", 1), make_page("d", 1)])
-    given = [f"corpus.auxiliary=[{also}]", f"baseline.auxiliary_weight={weight}"]
+    given = [f"corpus.also=[{also}]", f"baseline.also_weight={weight}"]
     (run / "config.yaml").write_text(load_config(ROOT / "configs/pages-baseline.yaml", given).to_yaml())
     expected = {"www.a.example", "a.example", "b.example", *(["d.example"] if weight else [])}
-    assert module._learnt_from(run) == expected, (
-        "tested sites were left out of corpus.auxiliary when the run was trained"
-    )
+    assert main_texts._learnt_from(run) == expected, "tested sites were left out of corpus.also"
 
 
 def test_the_table_tells_of_a_model_that_does_not_say_what_it_learnt_from(
     contenders: list[tuple[str, str]], run: Path, tmp_path: Path
 ) -> None:
-    assert OfModel(str(run / "bundle")).unknown is None
+    assert ModelTexts(str(run / "bundle")).unknown is None
     alone = shutil.copytree(run / "bundle", tmp_path / "elsewhere" / "bundle")
-    table = beside(
-        benchmark(tmp_path / "aeb", "a.example", ""), OfModel(str(alone)), tmp_path / "out", variables={}, samples=10
+    table = compare(
+        benchmark(tmp_path / "aeb", "a.example", ""), ModelTexts(str(alone)), tmp_path / "out", variables={}, samples=10
     )
     assert "2 pages of 2 sites, sites that the model learnt from may be among them, not installed" in table.read_text()
 
@@ -297,7 +298,7 @@ def test_an_address_says_more_than_an_id(tmp_path: Path) -> None:
     jsonl.write(
         tmp_path / "r.jsonl", [{"page_id": name, "segments": [{"text": f"of {name}", "role": "main"}]} for name in told]
     )
-    ours = OfRecords(tmp_path / "r.jsonl", str(path))
+    ours = RecordTexts(tmp_path / "r.jsonl", str(path))
     assert [ours._id("page0", url) for url in ("https://www.a.example/0", "https://www.z.example/1", None)] == [
         "x",
         None,
@@ -328,7 +329,7 @@ def test_bad_calls_are_told(contenders: list[tuple[str, str]], tmp_path: Path, a
     (tmp_path / "null.jsonl").write_text('{"page_id": null, "segments": []}\n')
     given = [argument.format(folder=tmp_path) for argument in arguments]
     corpus = [] if "--corpus" in given else ["--corpus", benchmark(tmp_path / "aeb", "a.example")]
-    outcome = CliRunner().invoke(application(), ["beside", *corpus, *given, "--output", str(tmp_path / "out")])
+    outcome = CliRunner().invoke(application(), ["benchmark", *corpus, *given, "--output", str(tmp_path / "out")])
     error = outcome.exception
     assert isinstance(error, InputError)
     assert told in str(error)
@@ -348,11 +349,10 @@ def test_events_add_up_to_the_scores_of_evaluate() -> None:
 
 
 def test_an_extractor_whose_requirements_are_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Extractor("broken", "numpy", "no_such_module", lambda _: lambda html, lang: "")
     sound = Extractor("sound", "numpy", "numpy", lambda _: lambda html, lang: "")
-    monkeypatch.setattr(
-        module, "EXTRACTORS", (Extractor("broken", "numpy", "no_such_module", lambda _: lambda html, lang: ""), sound)
-    )
-    assert list(module._loaded()) == [sound]
+    monkeypatch.setattr(benchmark_pages, "EXTRACTORS", (broken, sound))
+    assert list(benchmark_pages.load_extractors()[0]) == [sound]
 
 
 def test_goose_reads_a_page_that_declares_another_encoding() -> None:

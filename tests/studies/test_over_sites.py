@@ -24,6 +24,7 @@ from train.studies import comparison as compare
 from train.studies import cross_corpus as transfer
 from train.studies import leakage_effect as leaks
 from train.studies import learning_curve as curve
+from train.studies import study
 from train.studies.comparison import compare_runs
 from train.training.outcome import Outcome
 
@@ -148,20 +149,21 @@ def test_points_of_a_curve_have_intervals_over_sites(
     def label(
         config: Config, pages: list[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Any
     ) -> list[dict[str, Any]]:
-        asked.append(work.name)
-        return read_as(pages, right_on={"sites-1": SMALL, "sites-2": LARGE}.get(work.name, ""))
+        asked.append(work.parent.name)
+        return read_as(pages, right_on={"sites-1": SMALL, "sites-2": LARGE}.get(work.parent.name, ""))
 
-    fold = SimpleNamespace(select=lambda pages: {"train": pages, "validation": pages, "test": pages})
-    monkeypatch.setattr(curve, "folds", lambda *_, **__: [fold])
-    monkeypatch.setattr(curve, "out_of_fold", label)
+    monkeypatch.setattr(
+        curve, "folded", lambda _, pages, count: [dict.fromkeys(("train", "validation", "test"), pages)]
+    )
+    monkeypatch.setattr(study, "out_of_fold", label)
     monkeypatch.setattr(curve, "_picture", lambda points: SimpleNamespace(html=""))
     one, two, every = curve.curve(config, "x", tmp_path / "curve", sizes=(0, 2, 1), count=2)
     assert asked == ["sites-1", "sites-2", "sites-all"]
     _require_over_sites(one.scores, of_small=1, of_large=0)
     _require_over_sites(two.scores, of_small=0, of_large=1)
     _require_over_sites(every.scores, of_small=1, of_large=1)
-    assert [point.sites for point in (one, two, every)] == [1, 2, 2]
-    assert [point.pages for point in (two, every)] == [10, 10]
+    assert [point.row.details["sites"] for point in (one, two, every)] == [1, 2, 2]
+    assert [point.row.details["pages"] for point in (two, every)] == [10, 10]
 
 
 def test_pairs_of_corpora_have_intervals_over_the_tested_ones_sites(
@@ -171,13 +173,14 @@ def test_pairs_of_corpora_have_intervals_over_the_tested_ones_sites(
     monkeypatch.setattr(
         transfer,
         "_pair",
-        lambda config, pages, digests, trained, tested, *_: read_as(
-            pages[tested], right_on=right.get((trained, tested), "")
+        lambda config, pages, digests, trained, tested, *_: (
+            lambda _: read_as(pages[tested], right_on=right.get((trained, tested), "")),
+            f"{trained} {tested}",
         ),
     )
     path = str(config.corpus.path)
     cells = {
-        (cell.trained_on, cell.tested_on): cell.scores
+        tuple(cell.row.details.values()): cell.scores
         for cell in transfer.transfer(config, "x", {"a": path, "b": path}, tmp_path / "t")
     }
     assert list(cells) == [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b"), ("all", "a"), ("all", "b")]
@@ -192,31 +195,26 @@ def test_rows_of_an_ablation_are_less_the_first_over_sites(
     plan = tmp_path / "plan.yaml"
     plan.write_text(f"base: {ROOT}/configs/demo-baseline.yaml\nrows: {{whole: [], less: [seed=1], more: [seed=2]}}\n")
     pages = two_sites()
-    monkeypatch.setattr(ablate, "_row", lambda name, *_: (read_as(pages, right_on=right[name]), 1.5))
+    monkeypatch.setattr(study, "out_of_fold", lambda *_, work, **__: read_as(pages, right_on=right[work.parent.name]))
     monkeypatch.setattr(ablate, "_majority", lambda *_: read_as(pages, right_on="nobody"))
     monkeypatch.setattr(ablate, "rule_records", lambda _: read_as(pages, right_on=SMALL))
     given = [f"corpus.path={config.corpus.path}", f"evaluation.confidence={SURE}", "evaluation.bootstrap_samples=400"]
     rows = ablate.ablate(plan, given, tmp_path / "out", count=2)
-    assert [(row.name, row.minutes) for row in rows] == [
-        ("whole", 1.5),
-        ("less", 1.5),
-        ("more", 1.5),
-        ("majority role", 0.0),
-        ("hand rule", 0.0),
-    ]
+    assert [one.row.name for one in rows] == ["whole", "less", "more", "majority role", "hand rule"]
+    assert [one.minutes > 0 for one in rows] == [True, True, True, False, False]
     whole, *others = rows
-    assert whole.gain is None
+    assert whole.difference is None
     _require_over_sites(whole.scores, of_small=0, of_large=1)
     for row, ends in zip(others, [(1, -1), (1, 0), (0, -1), (1, -1)], strict=True):
-        assert row.gain is not None
-        _require_over_sites(row.gain, of_small=ends[0], of_large=ends[1])
-        assert row.gain.values[MACRO] == pytest.approx(row.scores.values[MACRO] - whole.scores.values[MACRO])
+        assert row.difference is not None
+        _require_over_sites(row.difference, of_small=ends[0], of_large=ends[1])
+        assert row.difference.values[MACRO] == pytest.approx(row.scores.values[MACRO] - whole.scores.values[MACRO])
     alone = ablate.ablate(plan, given, tmp_path / "out", count=2, only="more")
-    assert [row.name for row in alone] == ["whole", "more", "majority role", "hand rule"]
-    assert alone[1].gain == rows[2].gain
-    low, high = rows[2].gain.intervals[MACRO] if rows[2].gain else (0, 0)
-    value = rows[2].gain.values[MACRO] if rows[2].gain else 0
-    assert ablate.change(rows[2]) == f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert [one.row.name for one in alone] == ["whole", "more", "majority role", "hand rule"]
+    assert alone[1].difference == rows[2].difference
+    low, high = rows[2].difference.intervals[MACRO] if rows[2].difference else (0, 0)
+    value = rows[2].difference.values[MACRO] if rows[2].difference else 0
+    assert rows[2].change == f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def _leaked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Evaluation, Evaluation]]:

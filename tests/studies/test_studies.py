@@ -23,7 +23,8 @@ from train.evaluation.trivial_baselines import rule_records
 from train.reports.figures import growth, reliability
 from train.studies.ablation import ablate, read_plan
 from train.studies.cross_corpus import _apart, transfer
-from train.studies.learning_curve import Point, PowerLaw, curve, power_law
+from train.studies.learning_curve import PowerLaw, curve, power_law
+from train.studies.study import Result, Row
 
 FEW = (
     "baseline.max_iterations=5",
@@ -68,9 +69,9 @@ def test_an_ablation_shows_what_the_place_of_a_segment_is_worth(corpus: Path, tm
     whole, alone, majority, _ = ablate(
         tmp_path / "plan.yaml", [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2
     )
-    assert alone.gain is not None
-    low, high = alone.gain.intervals["role/macro_f1"]
-    assert low <= alone.gain.values["role/macro_f1"] <= high < 0, (
+    assert alone.difference is not None
+    low, high = alone.difference.intervals["role/macro_f1"]
+    assert low <= alone.difference.values["role/macro_f1"] <= high < 0, (
         "on these pages only the place tells related bodies from the story"
     )
     assert (
@@ -86,13 +87,13 @@ def test_an_ablation_compares_every_row_with_the_first_and_keeps_what_is_done(
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
     rows = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
-    assert [row.name for row in rows] == ["whole", "segment alone", "majority role", "hand rule"]
+    assert [one.row.name for one in rows] == ["whole", "segment alone", "majority role", "hand rule"]
     assert len(spy) == 4
     assert all(not sites["train"] & sites["test"] for sites in spy)
-    assert rows[0].gain is None
+    assert rows[0].difference is None
     alone = rows[1]
-    assert alone.gain is not None
-    assert alone.gain.values["role/macro_f1"] == pytest.approx(
+    assert alone.difference is not None
+    assert alone.difference.values["role/macro_f1"] == pytest.approx(
         alone.scores.values["role/macro_f1"] - rows[0].scores.values["role/macro_f1"]
     )
     assert rows[2].scores.values["role/macro_f1"] < alone.scores.values["role/macro_f1"]
@@ -148,7 +149,7 @@ def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
         write_pages(Path(paths[name]), pages)
     config = make_config("pages-baseline", *FEW)
     cells = transfer(config, "pages-baseline", paths, tmp_path / "out", count=2)
-    assert [(c.trained_on, c.tested_on) for c in cells] == [
+    assert [tuple(c.row.details.values()) for c in cells] == [
         (a, b) for a in ("ours", "theirs", "all") for b in ("ours", "theirs")
     ]
     assert len(spy) == 2 + 1 + 1 + 2 + 2 + 2
@@ -162,7 +163,7 @@ def test_transfer_learns_nothing_of_sites_and_stories_it_is_tested_on(
     )
     assert "copycat.example" not in from_theirs["train"] | from_theirs["validation"]
     assert "sitef.example" not in from_theirs["train"] | from_theirs["validation"]
-    assert {c.tested_on: c.scores.n_pages for c in cells} == {"ours": len(ours), "theirs": len(theirs)}
+    assert {c.row.details["tested on"]: c.scores.n_pages for c in cells} == {"ours": len(ours), "theirs": len(theirs)}
 
     before = len(spy)
     assert [c.scores for c in transfer(config, "pages-baseline", paths, tmp_path / "out", count=2)] == [
@@ -225,12 +226,12 @@ def test_a_row_killed_between_records_and_state_is_done_again(
     first = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
     kept = (tmp_path / "out/whole/records.jsonl.gz").read_bytes()
 
-    def killed(config: Config, name: str, output: Path, **more: Any) -> Any:
-        (output / "records.jsonl.gz").write_bytes(b"another config's")
+    def killed(config: Config, *arguments: Any, work: Path, **more: Any) -> Any:
+        (work.parent / "records.jsonl.gz").write_bytes(b"another config's")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("train.studies.ablation.cross_validate", killed)
+        patched.setattr("train.studies.study.out_of_fold", killed)
         with pytest.raises(KeyboardInterrupt):
             ablate(plan, [f"corpus.path={corpus}", *FEW, "seed=2"], tmp_path / "out", count=2)
     again = ablate(plan, [f"corpus.path={corpus}", *FEW], tmp_path / "out", count=2)
@@ -243,8 +244,10 @@ def test_a_curve_adds_sites_to_the_same_unseen_pages(
 ) -> None:
     config = make_config("pages-baseline", *FEW)
     points = curve(config, "pages-baseline", tmp_path / "curve", sizes=(0, 1, 2), count=2)
-    assert [point.sites for point in points[:2]] == [1, 2]
-    assert points[2].sites > 2
+    sites = [float(point.row.details["sites"]) for point in points]
+    assert sites[:2] == [1, 2]
+    assert sites[2] > 2
+    assert [point.difference is None for point in points] == [True, False, False], "less the smallest"
     assert {point.scores.n_pages for point in points} == {len(pages)}
     for fold in range(2):
         one, two, every = spy[fold], spy[2 + fold], spy[4 + fold]
@@ -253,18 +256,21 @@ def test_a_curve_adds_sites_to_the_same_unseen_pages(
         assert one["train"] < two["train"] < every["train"]
     before = len(spy)
     again = curve(config, "pages-baseline", tmp_path / "curve", sizes=(0, 1, 2), count=2)
-    assert [(p.sites, p.scores) for p in again] == [(p.sites, p.scores) for p in points]
+    assert [(p.row.details, p.scores) for p in again] == [(p.row.details, p.scores) for p in points]
     assert len(spy) == before
     saved = json.loads((tmp_path / "curve/curve.json").read_text())
-    assert [point["sites"] for point in saved["points"]] == [point.sites for point in points]
+    assert [row["sites"] for row in saved["rows"]] == sites
     assert "<svg" in (tmp_path / "curve/curve.html").read_text()
     with pytest.raises(InputError, match="sizes"):
         curve(config, "x", tmp_path / "curve", sizes=(3, 3))
 
 
 def test_a_power_law_is_found_again() -> None:
-    def point(sites: int) -> Point:
-        return Point(sites, sites, Evaluation({"text/f1": 1 - 0.8 * sites**-0.4}, {}, 1, 1, 0.95))
+    row = Row("x", load_config(ROOT / "configs/pages-baseline.yaml"), [], lambda folder: [])
+
+    def point(sites: int) -> Result:
+        scores = Evaluation({"text/f1": 1 - 0.8 * sites**-0.4}, {}, 1, 1, 0.95)
+        return Result(replace(row, details={"sites": sites}), scores, None, 0.0)
 
     law = power_law([point(n) for n in (10, 20, 40, 80)], "text/f1")
     assert law is not None

@@ -52,12 +52,14 @@ VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
         studies.transfer,
         studies.curve,
         studies.compare,
-        studies.beside,
+        studies.benchmark,
         studies.bench,
         studies.results,
     ),
 }
 """Stage -> its verbs, each named after its function."""
+OLD_NAMES = {"beside": studies.benchmark}
+"""Names that verbs had before, which still work and are not shown."""
 
 
 def application() -> typer.Typer:
@@ -71,6 +73,8 @@ def application() -> typer.Typer:
     for stage, verbs in VERBS.items():
         for verb in verbs:
             app.command(rich_help_panel=stage)(verb)
+    for name, verb in OLD_NAMES.items():
+        app.command(name, hidden=True)(verb)
     return app
 
 

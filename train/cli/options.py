@@ -24,3 +24,6 @@ SliceOption = Annotated[
     str | None,
     typer.Option("--slice", help="A key of pages whose values are scored apart too: lang, source, related, …"),
 ]
+RecordOption = Annotated[
+    bool, typer.Option("--record", help="Keep what is measured in configs/results, for the documents' tables.")
+]

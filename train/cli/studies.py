@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from train.cli.options import ConfigOption, Overrides, out
+from train.cli.options import ConfigOption, Overrides, RecordOption, out
 from train.common.errors import InputError
 
 FoldsOption = Annotated[int, typer.Option(help="How many, by site.")]
@@ -16,14 +16,17 @@ FoldsOption = Annotated[int, typer.Option(help="How many, by site.")]
 def tune(
     config: ConfigOption,
     overrides: Overrides = None,
-    n: Annotated[int, typer.Option("--n", help="Trials in all, those of earlier calls included.")] = 20,
+    n: Annotated[
+        int,
+        typer.Option(
+            "--n", help="Trials in all, those of earlier calls included; several workers may make a few more."
+        ),
+    ] = 20,
     space: Annotated[Path | None, typer.Option(help="The search space; configs/tune/FAMILY.yaml by default.")] = None,
     output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/tune/CONFIG by default.")] = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation in each trial.")] = 3,
     metric: Annotated[str, typer.Option(help="The score to maximise, as `evaluate` names it.")] = "role/macro_f1",
-    sampler: Annotated[
-        str, typer.Option(help="tpe models what was tried; random gives the same trials whatever the workers.")
-    ] = "tpe",
+    sampler: Annotated[str, typer.Option(help="tpe models what was tried; random prunes nothing.")] = "tpe",
     workers: Annotated[int, typer.Option(min=1, help="Processes that work on it at once.")] = 1,
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study, for workers on several machines.")
@@ -57,14 +60,20 @@ def ablate(
         Path | None, typer.Option(help="The folder to write to; outputs/ablations/CONFIG by default.")
     ] = None,
     folds: FoldsOption = 5,
+    record: RecordOption = False,
 ) -> None:
     """Cross-validates a config without one part after the other; keeps rows that are done."""
     from train.studies.ablation import ablate as run
 
     folder = output or Path("outputs/ablations") / plan.stem
-    run(plan, overrides or (), folder, count=folds, only=row)
-    out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    out.print(f"{folder / 'table.md'}")
+    run(plan, overrides or (), folder, count=folds, only=row, save=record)
+    _show(folder / "table.md")
+
+
+def _show(table: Path) -> None:
+    """Prints a study's table, and where it is."""
+    out.print(table.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    out.print(f"{table}")
 
 
 def transfer(
@@ -75,6 +84,7 @@ def transfer(
         Path | None, typer.Option(help="The folder to write to; outputs/transfer/CONFIG by default.")
     ] = None,
     folds: FoldsOption = 5,
+    record: RecordOption = False,
 ) -> None:
     """Trains on one corpus and tests on another, for every pair and for all together; keeps pairs that are done."""
     from train.config.schema import load_config
@@ -84,9 +94,8 @@ def transfer(
     folder = output or Path("outputs/transfer") / config.stem
     # The paths of --corpus replace the config's own, which need not exist.
     loaded = load_config(config, [*(overrides or ()), f"corpus.path={next(iter(named.values()))}"])
-    run(loaded, config.stem, named, folder, count=folds, overrides=overrides or ())
-    out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    out.print(f"{folder / 'table.md'}")
+    run(loaded, config.stem, named, folder, count=folds, overrides=overrides or (), save=record)
+    _show(folder / "table.md")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -111,6 +120,7 @@ def curve(
         Path | None, typer.Option(help="The folder to write to; outputs/curve/CONFIG by default.")
     ] = None,
     folds: FoldsOption = 5,
+    record: RecordOption = False,
 ) -> None:
     """Cross-validates with more and more training sites, and says how many would reach a goal."""
     from train.config.schema import load_config
@@ -126,8 +136,9 @@ def curve(
         sizes=sizes or (10, 20, 40, 80, 0),
         count=folds,
         overrides=overrides or (),
+        save=record,
     )
-    out.print((folder / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    _show(folder / "table.md")
     for metric, goal in wished:
         law = power_law(points, metric)
         if law is None:
@@ -186,7 +197,7 @@ def compare(
         out.print(f"not added to the runs in MLflow: {error}", markup=False)
 
 
-def beside(
+def benchmark(
     corpus: Annotated[
         str,
         typer.Option(help="A benchmark that gives HTML and gold text: aeb:FOLDER, wcxb:FOLDER or cleaneval:FOLDER."),
@@ -202,15 +213,16 @@ def beside(
     ] = None,
     lang: Annotated[str | None, typer.Option(help="Pages of this language alone, e.g. en.")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The folder to write to; outputs/beside/SOURCE by default.")
+        Path | None, typer.Option(help="The folder to write to; outputs/benchmark/SOURCE by default.")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of sites.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
+    record: RecordOption = False,
 ) -> None:
     """Scores a model's main text beside extractors that read the HTML of the same pages (`make extractors` installs
     them)."""
-    from train.studies.extractor_benchmark import OfModel, OfRecords
-    from train.studies.extractor_benchmark import beside as run
+    from train.studies.extractor_benchmark import benchmark as run
+    from train.studies.main_texts import ModelTexts, RecordTexts
 
     if (model is None) == (records is None):
         raise InputError(
@@ -218,8 +230,8 @@ def beside(
             expected="one of them",
             remedy="MODEL=outputs/RUN, or RECORDS=outputs/crossval/CONFIG/records.jsonl.gz PAGES=CORPUS",
         )
-    ours = OfModel(model) if model is not None else OfRecords(cast(Path, records), pages)
-    folder = output or Path("outputs/beside") / corpus.partition(":")[0]
+    texts = ModelTexts(model) if model is not None else RecordTexts(cast(Path, records), pages)
+    folder = output or Path("outputs/benchmark") / corpus.partition(":")[0]
     given = {
         "CORPUS": corpus,
         "MODEL": model or "",
@@ -227,9 +239,8 @@ def beside(
         "PAGES": pages or "",
         "LANGUAGE": lang or "",
     }
-    table = run(corpus, ours, folder, variables=given, language=lang, samples=samples, seed=seed)
-    out.print(table.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-    out.print(f"{table}")
+    table = run(corpus, texts, folder, variables=given, language=lang, samples=samples, seed=seed, save=record)
+    _show(table)
 
 
 def bench(

@@ -18,27 +18,31 @@ def cells(scores: Evaluation) -> list[str]:
     ]
 
 
-def note(target: str, config: str | None, overrides: Sequence[str], *facts: str, **variables: str) -> str:
-    """The command, what it read, and the date.
+def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
 
     Args:
-        target: Of make.
-        config: Path of the config; None for a target without one.
-        overrides: `key=value` overrides.
-        facts: E.g. the corpus hash.
-        variables: Further variables of the command; empty ones are left out.
+        header: The heading of each column.
+        lines: The cells of each line.
+    """
+    body = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join(["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *body, ""])
+
+
+def make_command(target: str, config: str | None = None, overrides: Sequence[str] = (), **variables: str) -> str:
+    """The make command of a study.
+
+    Args:
+        target: The make target.
+        config: The path of the config; None for a target without one.
+        overrides: `key=value` overrides, given as SET.
+        **variables: Further variables of the command; empty ones are left out.
     """
     given = {"SET": " ".join(overrides), **variables}
-    command = " ".join(
-        [
-            f"make {target}",
-            *([f"CONFIG={config}"] if config else []),
-            *(f'{name}="{value}"' for name, value in given.items() if value),
-        ]
-    )
-    return f"`{command}`, {', '.join(facts)}, {datetime.now(UTC):%Y-%m-%d}.\n"
+    words = [f"make {target}", *([f"CONFIG={config}"] if config else [])]
+    return " ".join([*words, *(f'{name}="{value}"' for name, value in given.items() if value)])
 
 
-def folds_said(count: int) -> str:
-    """The variable FOLDS of a command with so many folds; empty for the usual number."""
-    return "" if count == USUAL_FOLDS else str(count)
+def note(command: str, *facts: str) -> str:
+    """The line below a table: its command, what it read, and the date."""
+    return ", ".join([f"`{command}`", *facts, f"{datetime.now(UTC):%Y-%m-%d}"]) + ".\n"
