@@ -271,10 +271,10 @@ def test_what_was_learnt_from_counts_corpora_that_joined_and_sites_by_their_addr
     write_json(run / "split.json", {"parts": parts})
     also = tmp_path / "also.jsonl"
     write_pages(also, [make_page("c", 1), make_page("d", 1)])
-    given = [f"corpus.also=[{also}]", f"baseline.also_weight={weight}"]
+    given = [f"corpus.auxiliary=[{also}]", f"baseline.auxiliary_weight={weight}"]
     (run / "config.yaml").write_text(load_config(ROOT / "configs/pages-baseline.yaml", given).to_yaml())
     expected = {"www.a.example", "a.example", "b.example", *(["d.example"] if weight else [])}
-    assert main_texts._learnt_from(run) == expected, "tested sites were left out of corpus.also"
+    assert main_texts._learnt_from(run) == expected, "tested sites were left out of corpus.auxiliary"
 
 
 def test_the_table_tells_of_a_model_that_does_not_say_what_it_learnt_from(

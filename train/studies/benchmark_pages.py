@@ -14,7 +14,7 @@ from train.corpus.sources import SOURCES, locate
 from train.corpus.sources.extracted import without_declaration
 from train.corpus.sources.html_blocks import cut, decode, parse
 from train.corpus.sources.markup import title_words, words_of
-from train.evaluation.metrics import text_events
+from train.evaluation.text_overlap import text_events
 from train.studies.extractors import EXTRACTORS, Extract, Extractor
 from train.studies.main_texts import BenchmarkPage, MainTexts
 

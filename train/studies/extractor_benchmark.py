@@ -15,16 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from train.common import markdown
 from train.common.console import console, track
 from train.common.errors import InputError
 from train.common.files import write_json, write_text
 from train.corpus.sources import digest
 from train.evaluation.bootstrap import intervals_of, resampled
-from train.evaluation.metrics import text_events, text_scores
+from train.evaluation.text_overlap import text_events, text_scores
 from train.studies.benchmark_pages import load_extractors, read_benchmark, without_titles
 from train.studies.main_texts import BenchmarkPage, MainTexts
 from train.studies.results import Measured, record
-from train.studies.tables import make_command, note, rows
+from train.studies.tables import make_command, note
 
 FLAT, HTML = "flat text", "HTML"
 
@@ -162,7 +163,9 @@ def _table(scores: Sequence[Mapping[str, Any]]) -> str:
                 str(row["failed"]) if row["reads"] == HTML else "",
             ]
         )
-    return rows(["", "reads", "precision", "recall", "main text F1 (95 %)", "ours less its, points", "errors"], lines)
+    return markdown.table(
+        ["", "reads", "precision", "recall", "main text F1 (95 %)", "ours less its, points", "errors"], lines
+    )
 
 
 def _write_pages(path: Path, pages: Sequence[BenchmarkPage], names: Sequence[str], events: np.ndarray) -> None:

@@ -193,14 +193,14 @@ def _main_text(record: Mapping[str, Any]) -> str:
 
 
 def _learnt_from(run: Path) -> set[str]:
-    """The sites that a run chose by or learnt from, `corpus.also` included; each as it is called and as its address'
-    site."""
+    """The sites that a run chose by or learnt from, `corpus.auxiliary` included; each as it is called and as its
+    address' site."""
     parts = read_json(run / "split.json")["parts"]
     sites = {site for part in ("train", "validation") for site in parts[part]["sites"]}
     config = load_config(run / "config.yaml", [])
     if learns_also(config):
         # Of the tested sites nothing is learnt, whatever corpus has pages of them.
         tested = set(parts["test"]["sites"])
-        for path in config.corpus.also:
+        for path in config.corpus.auxiliary:
             sites |= {page.site for page in track(Corpus(path, skip_refused=True), f"sites of {path}")} - tested
     return sites | {site_of(site) for site in sites}

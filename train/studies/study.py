@@ -15,6 +15,7 @@ from typing import Any
 
 from train.common.console import console
 from train.common.files import read_json, sha256_json, write_json, write_text
+from train.common.markdown import table
 from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.sources import jsonl
@@ -23,7 +24,6 @@ from train.corpus.splits.split import folds
 from train.evaluation.metrics import KEY_METRICS, Evaluation, gain
 from train.studies.results import Measured, record
 from train.studies.tables import USUAL_FOLDS, cells, make_command, note
-from train.studies.tables import rows as table
 from train.tracking.runs import tracked_run
 from train.tracking.tracker import Tracker
 from train.training.crossval import Lesson, out_of_fold

@@ -18,17 +18,6 @@ def cells(scores: Evaluation) -> list[str]:
     ]
 
 
-def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table.
-
-    Args:
-        header: The heading of each column.
-        lines: The cells of each line.
-    """
-    body = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join(["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *body, ""])
-
-
 def make_command(target: str, config: str | None = None, overrides: Sequence[str] = (), **variables: str) -> str:
     """The make command of a study.
 
