@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Training": (
         training.demo,
         training.fit,
+        training.configs,
         training.crossval,
         training.evaluate,
         training.send,

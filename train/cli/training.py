@@ -69,6 +69,17 @@ def fit(config: ConfigOption, overrides: Overrides = None) -> None:
         )
 
 
+def configs(folder: Annotated[Path, typer.Option(help="The shipped configs.")] = Path("configs")) -> None:
+    """Writes the comments of the shipped configs, and the reference of their keys, as the schema has them."""
+    from train.common.files import write_text
+    from train.config.reference import documents
+    from train.registry.gate import Gate
+
+    for path, text in documents(folder, Gate).items():
+        write_text(path, text)
+        out.print(path)
+
+
 def evaluate(
     model: ModelOption,
     corpus: Annotated[str, typer.Option(help="Labelled pages.")],

@@ -27,8 +27,8 @@ class CorpusConfig:
     """Where pages come from and how they are split."""
 
     path: str | None = Field(
-        description="The corpus, split by site into training, validation and test pages; null: the three files below. "
-        "A `.jsonl`, `.jsonl.gz`, `.parquet`, `.csv` or `.tsv` file, or SOURCE:PATH (`python -m train sources`)."
+        description="The corpus, to be split; null where the three files below are given. A `.jsonl`, `.jsonl.gz`, "
+        "`.parquet`, `.csv` or `.tsv` file, or SOURCE:PATH (`python -m train sources`)."
     )
     train_path: str | None = Field(description="The training pages, where the parts are files of their own.")
     validation_path: str | None = Field(description="The validation pages, likewise.")
@@ -54,12 +54,13 @@ class CorpusConfig:
         "boilerplate."
     )
     on_bad_page: Literal["stop", "quarantine"] = Field(
-        description="Whether a page that is refused ends the run (stop) or is counted and put aside (quarantine). "
-        "Pages put aside are in OUTPUT/quarantine-*.jsonl, with the reason."
+        description="Whether a page that is refused ends the run or is put aside. Pages put aside are counted, and are "
+        "in OUTPUT/quarantine-*.jsonl with the reason."
     )
     split_path: str | None = Field(description="A split that `make split` saved; null makes one here.")
     split_by: Literal["site", "time"] = Field(
-        description="site, or time: train on the past and test on the future. Sites are kept apart all the same."
+        description="Whether the parts differ by site alone, or by time too. By time, a model learns from the past and "
+        "is tested on the future; sites are kept apart all the same."
     )
     folds: Annotated[Whole | None, "folds"] = Field(
         ge=2, description="The folds of a cross-validation by site, of which this run is one; null: one split."
@@ -99,10 +100,10 @@ class TopicsConfig:
     """Loose texts that teach topics besides the corpus' own stories, and how topics are named."""
 
     path: str | None = Field(
-        description="Loose texts with topics, such as ag-news:train.csv, folders:bbc or dataset:ID; null for none."
+        description="Loose texts with topics, such as ag-news:train.csv or folders:bbc; null for none."
     )
     mapping: str | None = Field(
-        description="One list that names all topics: iptc (the 17 IPTC Media Topics) or a file; null keeps their names."
+        description="A list that names all topics: iptc (the 17 IPTC Media Topics) or a file; null: none."
     )
 
 
@@ -146,7 +147,7 @@ class BaselineConfig:
     )
     topic_C: Number = Field(gt=0, description="The inverse strength of the L2 penalty on the weights of topics.")
     auxiliary_weight: Number = Field(
-        ge=0, description="The weight of a segment of corpus.auxiliary; one of the corpus has 1, and 0 leaves them out."
+        ge=0, description="The weight of a segment of corpus.auxiliary, where one of the corpus has 1; 0 for none."
     )
 
     def __post_init__(self) -> None:
@@ -160,7 +161,7 @@ class BaselineConfig:
 class EncoderConfig:
     """The transformer: its lower layers read each segment by itself, a network over the page reads their vectors."""
 
-    backbone: str = Field(description="The pretrained transformer: package:NAME/FOLDER, a local folder, or a Hub id.")
+    backbone: str = Field(description="The transformer: package:NAME/FOLDER, a local folder, or a Hub id.")
     revision: str | None = Field(description="The commit of a Hub id, which must be given; null for anything else.")
     layers: Annotated[Whole | None, "layers"] = Field(
         gt=0,
@@ -173,8 +174,8 @@ class EncoderConfig:
         "the place of tokens.",
     )
     fine_tune: Literal["page", "top", "all"] = Field(
-        description="Which pretrained layers learn: those that read the page, also the top one below, or all. The last "
-        "two are for a GPU."
+        description="Which pretrained layers learn. page: those that read the page; top: also the last of those that "
+        "read segments; all: also the others of them. The last two are for a GPU."
     )
     head_tokens: Annotated[Whole, "tokens"] = Field(gt=0, description="How much is read of a segment's beginning.")
     tail_tokens: Annotated[Whole, "tokens"] = Field(ge=0, description="How much is read of the end of a longer one.")
@@ -197,8 +198,8 @@ class EncoderConfig:
     batch_chunks: Annotated[Whole, "chunks"] = Field(gt=0, description="How many chunks a step learns from.")
     learning_rate: Number = Field(gt=0, description="The highest learning rate of the first stage; rises, then falls.")
     weight_decay: Number = Field(ge=0, description="The weight decay of AdamW, in both stages.")
-    warmup: Annotated[Number, "share of steps"] = Field(
-        ge=0, lt=1, description="How long the learning rate rises, in both stages."
+    warmup: Annotated[Number, "share"] = Field(
+        ge=0, lt=1, description="The share of the steps in which the learning rate rises, in both stages."
     )
     fine_tune_epochs: Annotated[Whole, "epochs"] = Field(
         gt=0, description="The second stage of training, in which pretrained layers learn, from the corpus alone."
@@ -229,7 +230,7 @@ class EncoderConfig:
         "best network; 0 logs validation role macro-F1 and never stops early.",
     )
     threads: Annotated[Whole | None, "threads"] = Field(ge=0, description="The threads of torch; null: all cores.")
-    device: Literal["auto", "cpu"] = Field(description="auto takes a GPU where there is one; or cpu.")
+    device: Literal["auto", "cpu"] = Field(description="Whether a GPU is used where there is one.")
     devices: Annotated[Whole, "processes"] = Field(
         gt=0, description="How many processes share each batch of fine-tuning (torchrun); one a GPU."
     )
@@ -263,7 +264,8 @@ class DecodingConfig:
     )
     prior_weights: tuple[Number, ...] = Field(
         min_length=1,
-        description="Candidates for how much of the tags' frequency is divided out of the scores before the chain.",
+        description="Candidates for how much of the tags' frequency is divided out of the scores. So much is taken "
+        "from them before the chain adds its own.",
     )
 
 
@@ -299,7 +301,9 @@ class TrackingConfig:
 class Config:
     """Everything a run depends on but the corpus and the code."""
 
-    family: FamilyName = Field(description="The family of the model, whose section below is filled; the other is null.")
+    family: FamilyName = Field(
+        description="The family of the model, whose section below is filled. The other section is null."
+    )
     seed: Whole = Field(ge=0, description="The seed of everything that the run draws, the split excepted.")
     output: str = Field(description="The folder of the model, its scores and its split; usable as --model.")
     corpus: CorpusConfig = Field(description="Where pages come from and how they are split.")

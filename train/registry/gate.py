@@ -31,8 +31,8 @@ class Gate:
     """The limits of the gate, on scores of the test pages: unseen sites."""
 
     least_gain: Annotated[Number, "role macro-F1"] = Field(
-        description="The least gain over the champion on the same pages. The interval of the paired difference over "
-        "sites must lie above 0, too."
+        description="The least gain over the champion on the same pages; its interval must lie above 0, too. The "
+        "interval is that of the paired difference, over sites."
     )
     confidence: Number = Field(gt=0, lt=1, description="The level of that interval.")
     max_role_fall: Annotated[Number, "F1"] = Field(description="The most that a role's F1 may fall.")
