@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,32 @@ def test_a_missing_config_lists_the_shipped_ones() -> None:
 def test_a_chunk_of_one_segment_is_refused() -> None:
     with pytest.raises(InputError, match=r"encoder\.chunk_segments is 1[\s\S]*expected: a whole number, 2 or more"):
         load_config(ROOT / "configs/demo-encoder.yaml", ["encoder.chunk_segments=1"])
+
+
+def test_a_copy_with_other_values_is_checked_too() -> None:
+    config = load_config(BASELINE)
+    assert replace(config, corpus=replace(config.corpus, auxiliary=("a", "b"))).corpus.auxiliary == ("a", "b")
+    with pytest.raises(ValueError, match="test_share"):
+        replace(config.corpus, test_share=0.9)
+    with pytest.raises(ValueError, match=r"corpus\.fold is 5"):
+        replace(config.corpus, folds=5, fold=5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("decoding.weights=[]", r"decoding\.weights is \[\][\s\S]*a list of numbers, 1 or more of them"),
+        ("decoding.weights=[1, true]", r"decoding\.weights is \[1, True\] \(list\)"),
+        ("baseline.C=0", r"baseline\.C is 0 [\s\S]*a number, above 0"),
+        ("baseline.numbers=1", r"baseline\.numbers is 1 \(int\)[\s\S]*true or false"),
+        ("baseline.C=.nan", r"baseline\.C is nan"),
+        ("corpus.columns={3: text}", r"corpus\.columns is \{3: 'text'\}"),
+        ("corpus={3: text}", r"unknown key 'corpus\.3'"),
+        ("topics={path: null}", r"key 'topics\.mapping' is missing"),
+        ("encoder={}", r"key 'encoder\.backbone' is missing"),
+        ("family=encoder", "family is encoder and the section encoder is null"),
+    ],
+)
+def test_values_of_another_type_or_range_are_refused(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_config(BASELINE, [override])

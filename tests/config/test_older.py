@@ -215,3 +215,8 @@ def test_a_config_of_an_older_version_is_read_and_every_new_name_told(
     assert told.count("warning: ") == len(renamed) + 1, "and the learning curve"
     given = [f"{old}={config.flat()[new]!r}" for old, new in renamed.items()]
     assert load_config(path, given) == config, "overrides go by older names too"
+
+
+def test_the_nearest_key_may_be_an_older_name() -> None:
+    with pytest.raises(InputError, match=r"unknown key 'baseline\.regularization'[\s\S]*did you mean 'baseline\.C'"):
+        load_config(BASELINE, ["baseline.regularization=1.0"])

@@ -177,7 +177,8 @@ def _fault(kind: type, values: Any, fault: ErrorDetails, tree: _Tree) -> InputEr
     dotted = ".".join(where)
     if fault["type"] in ("unexpected_keyword_argument", "invalid_key"):
         unknown = str(fault["loc"][-1])
-        near = difflib.get_close_matches(unknown, list(keys), n=1, cutoff=0.0)[0]
+        names = {**older.names_below(dotted), **{name: name for name in keys}}
+        near = names[difflib.get_close_matches(unknown, list(names), n=1, cutoff=0.0)[0]]
         full, meant = (".".join([*where, name]) for name in (unknown, near))
         return tree.error(full, f"unknown key {full!r}", f"one of {', '.join(keys)}", f"did you mean {meant!r}?")
     if fault["type"] == "missing":

@@ -61,6 +61,12 @@ def new_name(dotted: str) -> str:
     return name
 
 
+def names_below(section: str) -> dict[str, str]:
+    """The older names of a section's keys -> their names now, both without the section."""
+    parted = ((old.rpartition("."), new.rpartition(".")) for old, new in RENAMED.items())
+    return {old[2]: new[2] for old, new in parted if section and old[0] == section}
+
+
 def rename(values: dict[str, Any], lines: dict[str, int], error: Error) -> None:
     """Gives a config file's sections and keys their names of now, in place; what stands on which line, too.
 
