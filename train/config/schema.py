@@ -307,7 +307,7 @@ class Config:
     seed: Whole = Field(ge=0, description="The seed of everything that the run draws, the split excepted.")
     output: str = Field(description="The folder of the model, its scores and its split; usable as --model.")
     corpus: CorpusConfig = Field(description="Where pages come from and how they are split.")
-    topics: TopicsConfig = Field(description="What teaches topics besides the corpus' own stories.")
+    topics: TopicsConfig = Field(description="Loose texts that teach topics besides the corpus' own stories.")
     baseline: BaselineConfig | None = Field(description="The TF-IDF family.")
     encoder: EncoderConfig | None = Field(description="The transformer.")
     decoding: DecodingConfig = Field(description="Candidates; validation role macro-F1 chooses.")
