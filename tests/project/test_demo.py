@@ -36,7 +36,7 @@ def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
     """A tenth of the pages, a tiny backbone, a gate that lets weak models pass; behavioural tests have tests of their
     own."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(promotion, "behaviour", lambda bundle: Behaviour(frozenset({"test_a"}), frozenset()))
+    monkeypatch.setattr(promotion, "behaviour", lambda labeler: Behaviour(frozenset({"check_a"}), frozenset()))
     weak = ["evaluation.bootstrap_samples=20"]
     return demo.Size(
         pages=78,

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,17 +24,17 @@ from train.registry import gate as gates
 from train.registry import promotion
 from train.registry import versions as registry
 from train.registry.behaviour import Behaviour
-from train.registry.gate import Contestant, Gate, judge
-from train.registry.verdict import Verdict
+from train.registry.gate import Candidate, Gate, judge
+from train.registry.rule_result import RuleResult
 from train.runtime import Labeler
 
 TOPICS = ("business", "sport")
 TAMPER = ("boilerplate", "main", "related")
-TESTS = frozenset(f"test_{i}" for i in range(18))
+TESTS = frozenset(f"check_{i}" for i in range(18))
 
 
 def _failing(count: int) -> Behaviour:
-    failed = frozenset(f"test_{i}" for i in range(count))
+    failed = frozenset(f"check_{i}" for i in range(count))
     return Behaviour(TESTS - failed, failed)
 
 
@@ -44,7 +48,7 @@ def _timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "page_milliseconds", lambda labeler: getattr(labeler, "milliseconds", 1.0))
 
 
-def _contestant(folder: Path, **changes: Any) -> Contestant:
+def _candidate(folder: Path, **changes: Any) -> Candidate:
     """One that answers with a share of wrong segments, `wrong`, of the role `worst` or of all."""
     (folder / "weights").write_bytes(bytes(1_000_000))
     told = {"topics": TOPICS, "milliseconds": 5.0, "wrong": 0.1, "worst": None, "sure": 0.9, "topic_wrong": 0.0}
@@ -58,11 +62,11 @@ def _contestant(folder: Path, **changes: Any) -> Contestant:
         "signature": {"in": "segments"},
         "behaviour": Behaviour(TESTS, frozenset()),
     }
-    return Contestant(labeler=labeler, **{**usual, **changes})
+    return Candidate(labeler=labeler, **{**usual, **changes})
 
 
 def _label(pages: list[Page]) -> Callable[[Any], list[Any]]:
-    """Records of pages by what a contestant's labeler says of itself: every so many segments wrong, spread over all
+    """Records of pages by what a candidate's labeler says of itself: every so many segments wrong, spread over all
     sites."""
 
     def label(labeler: Any) -> list[Any]:
@@ -85,14 +89,14 @@ def _label(pages: list[Page]) -> Callable[[Any], list[Any]]:
     return label
 
 
-def _refusing(verdicts: list[Verdict]) -> set[str]:
-    return {verdict.rule for verdict in verdicts if not verdict.passed}
+def _refusing(results: list[RuleResult]) -> set[str]:
+    return {result.rule for result in results if not result.passed}
 
 
 def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
-    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8), _contestant(tmp_path, wrong=0.1)
-    verdicts = judge(new, champion, pages, gate, _label(pages))
-    assert _refusing(verdicts) == set()
+    champion, new = _candidate(tmp_path, wrong=0.2, sure=0.8), _candidate(tmp_path, wrong=0.1)
+    results = judge(new, champion, pages, gate, _label(pages))
+    assert _refusing(results) == set()
     rules = [
         "same-pages",
         "better",
@@ -106,9 +110,9 @@ def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_pat
         "latency",
         "size",
     ]
-    assert [verdict.rule for verdict in verdicts] == [*rules, "behaviour"]
+    assert [result.rule for result in results] == [*rules, "behaviour"]
     first = judge(new, None, pages, gate, _label(pages))
-    assert [verdict.rule for verdict in first] == [
+    assert [result.rule for result in first] == [
         "good-enough",
         "every-role",
         "calibration",
@@ -136,8 +140,8 @@ def test_a_better_model_passes_every_rule(gate: Gate, pages: list[Page], tmp_pat
     ],
 )
 def test_each_rule_refuses(gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
-    champion = _contestant(tmp_path, wrong=0.2, sure=0.8)
-    found = _refusing(judge(_contestant(tmp_path, **changes), champion, pages, gate, _label(pages)))
+    champion = _candidate(tmp_path, wrong=0.2, sure=0.8)
+    found = _refusing(judge(_candidate(tmp_path, **changes), champion, pages, gate, _label(pages)))
     also = {"behaviour": {"behaviour-kept"}, "no-role-falls": {"better", "calibration"}}.get(rule, set())
     assert rule in found
     assert found <= {rule, *also}
@@ -149,9 +153,9 @@ def test_each_rule_refuses(gate: Gate, pages: list[Page], tmp_path: Path, change
 def test_other_pages_are_no_comparison(
     gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str
 ) -> None:
-    verdicts = judge(_contestant(tmp_path, **changes), _contestant(tmp_path, wrong=0.2), pages, gate, _label(pages))
-    assert _refusing(verdicts) == {rule}
-    assert "better" not in {verdict.rule for verdict in verdicts}, (
+    results = judge(_candidate(tmp_path, **changes), _candidate(tmp_path, wrong=0.2), pages, gate, _label(pages))
+    assert _refusing(results) == {rule}
+    assert "better" not in {result.rule for result in results}, (
         "a score beside that of a model which may have seen the pages says nothing"
     )
 
@@ -167,7 +171,7 @@ def test_other_pages_are_no_comparison(
 def test_the_first_model_must_be_good_enough(
     gate: Gate, pages: list[Page], tmp_path: Path, changes: dict[str, Any], rule: str
 ) -> None:
-    assert rule in _refusing(judge(_contestant(tmp_path, **changes), None, pages, gate, _label(pages)))
+    assert rule in _refusing(judge(_candidate(tmp_path, **changes), None, pages, gate, _label(pages)))
 
 
 def test_classes_that_no_page_has_are_not_judged(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
@@ -177,7 +181,7 @@ def test_classes_that_no_page_has_are_not_judged(gate: Gate, pages: list[Page], 
         return page.with_segments((*kept, Segment("rain tomorrow", "main", 7, "weather")))
 
     fewer = [short(page) for page in pages]
-    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8), _contestant(tmp_path, wrong=0.1)
+    champion, new = _candidate(tmp_path, wrong=0.2, sure=0.8), _candidate(tmp_path, wrong=0.1)
     label = _label(fewer)
 
     def says_more(labeler: Any) -> list[Any]:
@@ -192,25 +196,25 @@ def test_classes_that_no_page_has_are_not_judged(gate: Gate, pages: list[Page], 
 
 
 def test_what_does_not_apply_to_the_champion_is_not_lost(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
-    skipped = Behaviour(TESTS - {"test_0"}, frozenset())
+    skipped = Behaviour(TESTS - {"check_0"}, frozenset())
     champion, new = (
-        _contestant(tmp_path, wrong=0.2, sure=0.8, behaviour=skipped),
-        _contestant(tmp_path, behaviour=_failing(1)),
+        _candidate(tmp_path, wrong=0.2, sure=0.8, behaviour=skipped),
+        _candidate(tmp_path, behaviour=_failing(1)),
     )
     assert _refusing(judge(new, champion, pages, gate, _label(pages))) == set()
 
 
 def test_few_sites_and_unnamed_corpora_are_no_comparison(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
-    champion, new = _contestant(tmp_path, wrong=0.2, sure=0.8), _contestant(tmp_path)
+    champion, new = _candidate(tmp_path, wrong=0.2, sure=0.8), _candidate(tmp_path)
     of_one = [page for page in pages if page.site == pages[0].site]
     assert "test-sites" in _refusing(judge(new, champion, of_one, gate, _label(of_one)))
     assert "test-sites" in _refusing(judge(new, None, of_one, gate, _label(of_one)))
-    unnamed = [_contestant(tmp_path, wrong=wrong, corpus_sha256="") for wrong in (0.1, 0.2)]
+    unnamed = [_candidate(tmp_path, wrong=wrong, corpus_sha256="") for wrong in (0.1, 0.2)]
     assert "same-pages" in _refusing(judge(*unnamed, pages, gate, _label(pages)))
 
 
 def test_size_has_a_limit(gate: Gate, pages: list[Page], tmp_path: Path) -> None:
-    found = judge(_contestant(tmp_path), None, pages, replace(gate, max_size_mb=0.5), _label(pages))
+    found = judge(_candidate(tmp_path), None, pages, replace(gate, max_size_mb=0.5), _label(pages))
     assert _refusing(found) == {"size"}
     assert next(v for v in found if v.rule == "size").found == "1.0 MB"
 
@@ -254,25 +258,25 @@ def test_promote_and_roll_back(
 ) -> None:
     import mlflow
 
-    monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
+    monkeypatch.setattr(promotion, "behaviour", lambda labeler: _failing(0))
     gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
     assert registry.version_of("champion") is None
     with pytest.raises(InputError, match="no version serves"):
         registry.rollback()
 
     would = promotion.run(gate, which="1", dry=True)
-    assert (would.passed, would.promoted, would.champion) == (True, False, None)
+    assert (would.accepted, would.promoted, would.previous_champion) == (True, False, None)
     assert registry.version_of("champion") is None
     assert "gate" not in registry.version("1").tags
 
     assert promotion.run(gate, which="1").promoted
     assert str(registry.version("champion").version) == "1"
     again = promotion.run(gate, which="1")
-    assert (again.promoted, again.verdicts) == (True, [])
+    assert (again.promoted, again.rule_results) == (True, [])
 
     refused = promotion.run(gate, which="2")
-    assert (refused.promoted, refused.champion) == (False, "1")
-    assert "better" in _refusing(list(refused.verdicts))
+    assert (refused.promoted, refused.previous_champion) == (False, "1")
+    assert "better" in _refusing(list(refused.rule_results))
     noted = registry.version("2")
     assert noted.tags["gate"] == "refused"
     assert "| better | **refused** |" in noted.description
@@ -300,14 +304,14 @@ def test_history_follows_the_alias_whoever_moved_it(runs: Path) -> None:
     import mlflow
 
     client = mlflow.MlflowClient()
-    verdicts = [Verdict("a|rule", True, "<b>found</b>" * 40, "wanted")]
+    results = [RuleResult("a|rule", True, "<b>found</b>" * 40, "wanted")]
     client.set_registered_model_alias("newsparts", "champion", "1")  # in the UI, before there was a history
-    registry.promote("2", verdicts, against="1")
+    registry.promote("2", results, against="1")
     assert registry.history() == ["1", "2"]
     assert "<b>" not in registry.version("2").description
     client.set_registered_model_alias("newsparts", "champion", "3")
     assert registry.rollback() == ("3", "2"), "what the alias named served, not what the tag says"
-    registry.promote("3", verdicts, against="2", forced="x" * 9000)
+    registry.promote("3", results, against="2", forced="x" * 9000)
     client.delete_model_version("newsparts", "2")
     assert registry.rollback() == ("3", "1"), "a version that was deleted is passed over"
     with pytest.raises(InputError, match="no version served before version 1"):
@@ -342,7 +346,7 @@ def test_other_labels_and_unreadable_champions_do_not_pass(
 ) -> None:
     from train.corpus.read import read_pages, write_pages
 
-    monkeypatch.setattr(promotion, "behaviour", lambda bundle: _failing(0))
+    monkeypatch.setattr(promotion, "behaviour", lambda labeler: _failing(0))
     gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
     relabelled = [
         page.with_segments(tuple(replace(s, role="boilerplate", story=None) for s in page.segments))
@@ -352,7 +356,7 @@ def test_other_labels_and_unreadable_champions_do_not_pass(
     with pytest.raises(InputError, match="another corpus"):
         promotion.run(gate, which="1", corpus=str(tmp_path / "other.jsonl"))
     forced = promotion.run(gate, which="1", corpus=str(tmp_path / "other.jsonl"), forced="it must")
-    assert (forced.promoted, _refusing(list(forced.verdicts))) == (True, {"test-pages"})
+    assert (forced.promoted, _refusing(list(forced.rule_results))) == (True, {"test-pages"})
 
     inner = promotion.bundle_folder
 
@@ -363,7 +367,11 @@ def test_other_labels_and_unreadable_champions_do_not_pass(
 
     monkeypatch.setattr(promotion, "bundle_folder", broken)
     found = promotion.run(gate, which="3")
-    assert (found.promoted, _refusing(list(found.verdicts)), found.champion) == (False, {"champion-readable"}, "1")
+    assert (found.promoted, _refusing(list(found.rule_results)), found.previous_champion) == (
+        False,
+        {"champion-readable"},
+        "1",
+    )
 
 
 @pytest.mark.parametrize("change", ["confidence=2", "samples=0", "seed=-1", "least_gian=1"])
@@ -372,12 +380,31 @@ def test_limits_that_make_no_sense_are_refused(change: str) -> None:
         read_settings(Gate, ROOT / "configs/registry/gate.yaml", [change])
 
 
-@pytest.mark.slow
-def test_behaviour_names_what_fails(corpus: Path, tmp_path: Path) -> None:
-    outcome = toy_baseline(corpus, tmp_path)
-    found = gates.behaviour(outcome.output / "bundle")
-    assert len(found.passed) + len(found.failed) >= 17
-    assert not found.passed & found.failed
-    assert all(name.startswith("test_") for name in found.passed | found.failed)
-    with pytest.raises(InputError, match="do not run"):
-        gates.behaviour(outcome.output / "absent")
+WITHOUT_PYTEST = """
+import sys
+sys.modules["pytest"] = sys.modules["_pytest"] = None
+import train
+from train.cli.app import main
+print(train.__file__)
+sys.exit(main())
+"""
+
+
+def test_promotion_needs_the_installed_package_alone(runs: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    shutil.copytree(ROOT / "train", installed / "train", ignore=shutil.ignore_patterns("__pycache__"))
+    gate = shutil.copy(ROOT / "configs/registry/gate.yaml", tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    limits = ["least_role_f1=0", "least_role_macro_f1=0", "least_behaviour=0", "max_ece=1", "max_page_ms=100000"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYTEST, "promote", "--version", "1", "--gate", gate, "least_sites=1", *limits],
+        cwd=elsewhere,
+        env={**os.environ, "PYTHONPATH": str(installed), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(str(installed)), "the copy runs, not this checkout"
+    assert re.search(r"behaviour +pass +\d+ of 1[678] pass", done.stdout)
+    assert str(registry.version("champion").version) == "1"

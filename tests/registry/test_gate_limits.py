@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,15 +12,13 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from tests.helpers.two_sites import LARGE, SMALL, read_as, two_sites
-from train.common.errors import InputError
 from train.config.loader import read_settings
 from train.corpus.page import Page
 from train.evaluation.metrics import Evaluation
-from train.registry import behaviour
 from train.registry import gate as gates
 from train.registry.behaviour import Behaviour
-from train.registry.gate import Contestant, Gate, judge
-from train.registry.verdict import Verdict
+from train.registry.gate import Candidate, Gate, judge
+from train.registry.rule_result import RuleResult
 from train.runtime import Labeler
 
 STEP = 1 / 1024
@@ -107,7 +104,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Found:
     return made
 
 
-def _contestant(name: str, **changes: Any) -> Contestant:
+def _candidate(name: str, **changes: Any) -> Candidate:
     tests = frozenset("abcd")
     behaved = Behaviour(tests - {"a"}, frozenset("a")) if name == "new" else Behaviour(frozenset("bcd"), frozenset())
     usual: dict[str, Any] = {
@@ -119,21 +116,21 @@ def _contestant(name: str, **changes: Any) -> Contestant:
         "signature": {"in": "x"},
         "behaviour": behaved,
     }
-    return Contestant(**{**usual, **changes})
+    return Candidate(**{**usual, **changes})
 
 
 def _refusals(
-    *, first: bool = False, gate: Gate = LIMITS, new: Contestant | None = None, pages: list[Page] | None = None
+    *, first: bool = False, gate: Gate = LIMITS, new: Candidate | None = None, pages: list[Page] | None = None
 ) -> set[str]:
-    champion = None if first else _contestant("champion")
-    verdicts = judge(
-        new or _contestant("new"),
+    champion = None if first else _candidate("champion")
+    results = judge(
+        new or _candidate("new"),
         champion,
         two_sites() if pages is None else pages,
         gate,
         lambda labeler: cast(Any, labeler.name),
     )
-    return {verdict.rule for verdict in verdicts if not verdict.passed}
+    return {result.rule for result in results if not result.passed}
 
 
 def test_what_meets_every_limit_exactly_passes(found: Found) -> None:
@@ -217,7 +214,7 @@ def test_sites_are_counted_and_not_pages(found: Found) -> None:
 def test_three_of_four_tests_pass_and_none_that_the_champion_passes_is_lost(
     found: Found, behaved: Behaviour, refused: set[str]
 ) -> None:
-    assert _refusals(new=_contestant("new", behaviour=behaved)) == refused
+    assert _refusals(new=_candidate("new", behaviour=behaved)) == refused
 
 
 @pytest.mark.parametrize(
@@ -234,22 +231,22 @@ def test_three_of_four_tests_pass_and_none_that_the_champion_passes_is_lost(
 def test_callers_of_the_champion_find_what_they_send_and_read(
     found: Found, changes: dict[str, Any], refused: set[str]
 ) -> None:
-    assert _refusals(new=_contestant("new", **changes)) == refused
+    assert _refusals(new=_candidate("new", **changes)) == refused
     if "same-pages" in refused:
         assert found.asked == [], "nothing is compared on pages that the champion may have learnt from"
 
 
 @pytest.mark.parametrize("unnamed", ["corpus_sha256", "split_sha256"])
 def test_what_neither_of_them_names_is_not_the_same(found: Found, unnamed: str) -> None:
-    verdicts = judge(
-        _contestant("new", **{unnamed: ""}),
-        _contestant("champion", **{unnamed: ""}),
+    results = judge(
+        _candidate("new", **{unnamed: ""}),
+        _candidate("champion", **{unnamed: ""}),
         two_sites(),
         LIMITS,
         lambda labeler: cast(Any, labeler.name),
     )
-    assert not verdicts[0].passed
-    assert verdicts[0].rule == "same-pages"
+    assert not results[0].passed
+    assert results[0].rule == "same-pages"
 
 
 def test_a_gain_has_an_interval_over_sites_however_many_pages_they_have(
@@ -259,14 +256,14 @@ def test_a_gain_has_an_interval_over_sites_however_many_pages_they_have(
     monkeypatch.setattr(gates, "page_milliseconds", lambda labeler: 0.0)
     pages = two_sites()
     right = {"new": LARGE, "champion": SMALL}
-    verdicts = judge(
-        _contestant("new", bundle=tmp_path),
-        _contestant("champion"),
+    results = judge(
+        _candidate("new", bundle=tmp_path),
+        _candidate("champion"),
         pages,
         LIMITS,
         lambda labeler: read_as(pages, right_on=right[labeler.name]),
     )
-    (better,) = (verdict for verdict in verdicts if verdict.rule == "better")
+    (better,) = (result for result in results if result.rule == "better")
     assert not better.passed
     assert better.found.endswith("(-1.000 to +1.000) role macro-F1")
     assert better.found.startswith("+0.")
@@ -292,56 +289,6 @@ def test_a_page_takes_the_median_of_what_is_timed_and_the_first_runs_do_not_coun
     assert {len(page) for page in given} == {40}
 
 
-REPORT = """<testsuites><testsuite>
-<testcase name="test_one"/><testcase name="test_two"><failure>no</failure></testcase>
-<testcase name="test_three"><skipped>expected to fail</skipped></testcase>{more}</testsuite></testsuites>"""
-
-
-@pytest.fixture
-def pytest_says(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the tests in a process of their own end with and write; what they were given."""
-    told: dict[str, Any] = {"code": 1, "report": REPORT.format(more="")}
-
-    def run(command: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
-        told["command"], told["cwd"] = command, more["cwd"]
-        (path,) = (Path(word.removeprefix("--junitxml=")) for word in command if word.startswith("--junitxml="))
-        if told["report"] is not None:
-            path.write_text(told["report"])
-        return subprocess.CompletedProcess(command, told["code"], "out", "err")
-
-    monkeypatch.setattr(behaviour, "subprocess", SimpleNamespace(run=run))
-    return told
-
-
-def test_behaviour_is_what_passes_and_what_fails_and_not_what_is_skipped(
-    pytest_says: dict[str, Any], tmp_path: Path
-) -> None:
-    assert behaviour.behaviour(tmp_path) == Behaviour(frozenset({"test_one"}), frozenset({"test_two"}))
-    words = pytest_says["command"]
-    assert words[words.index("--model") + 1] == str(tmp_path.resolve())
-    assert str(ROOT / "tests/behaviour") in words
-    assert pytest_says["cwd"] == ROOT
-
-
-@pytest.mark.parametrize(
-    ("code", "report"),
-    [
-        (2, REPORT.format(more="")),
-        (5, REPORT.format(more="")),
-        (0, None),
-        (0, "<testsuites/>"),
-        (1, REPORT.format(more='<testcase name="x"><error>y</error></testcase>')),
-    ],
-    ids=["interrupted", "no tests", "no report", "an empty report", "an error"],
-)
-def test_tests_that_do_not_run_prove_no_behaviour(
-    pytest_says: dict[str, Any], tmp_path: Path, code: int, report: str | None
-) -> None:
-    pytest_says |= {"code": code, "report": report}
-    with pytest.raises(InputError, match="do not run"):
-        behaviour.behaviour(tmp_path)
-
-
 @pytest.mark.parametrize("change", [{"confidence": 0.0}, {"confidence": 1.0}, {"samples": 0}, {"seed": -1}])
 def test_a_gate_that_makes_no_sense_is_none(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Input should be"):
@@ -356,20 +303,20 @@ def test_the_shipped_gate_asks_for_95_percent_and_for_some_sites() -> None:
     assert shipped.least_role_macro_f1 > shipped.least_role_f1 > 0
 
 
-def test_a_verdict_is_told_with_what_was_found_and_what_was_wanted(found: Found) -> None:
-    verdicts = {
+def test_a_result_is_told_with_what_was_found_and_what_was_wanted(found: Found) -> None:
+    results = {
         v.rule: v
         for v in judge(
-            _contestant("new"), _contestant("champion"), two_sites(), LIMITS, lambda labeler: cast(Any, labeler.name)
+            _candidate("new"), _candidate("champion"), two_sites(), LIMITS, lambda labeler: cast(Any, labeler.name)
         )
     }
-    assert verdicts["better"] == Verdict(
+    assert results["better"] == RuleResult(
         "better", True, "+0.125 (+0.001 to +1.000) role macro-F1", "+0.125 or more, and the interval above 0"
     )
-    assert verdicts["no-role-falls"].found == "main -0.250"
-    assert verdicts["no-topic-falls"].found == "sport -0.500"
-    assert verdicts["calibration"].found == "ECE 0.250"
-    assert verdicts["calibration"].wanted == "0.250 or less (champion 0.125)"
-    assert (verdicts["latency"].found, verdicts["size"].found) == ("100 ms a page of 40", "8.0 MB")
-    assert verdicts["behaviour"].found == "3 of 4 pass, not a"
-    assert verdicts["test-sites"].found == "2 sites"
+    assert results["no-role-falls"].found == "main -0.250"
+    assert results["no-topic-falls"].found == "sport -0.500"
+    assert results["calibration"].found == "ECE 0.250"
+    assert results["calibration"].wanted == "0.250 or less (champion 0.125)"
+    assert (results["latency"].found, results["size"].found) == ("100 ms a page of 40", "8.0 MB")
+    assert results["behaviour"].found == "3 of 4 pass, not a"
+    assert results["test-sites"].found == "2 sites"

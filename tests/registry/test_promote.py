@@ -17,10 +17,10 @@ from train.corpus.page import Page
 from train.registry import promotion
 from train.registry.gate import Gate
 from train.registry.promotion import MOST_JUDGED, Decision
-from train.registry.verdict import Verdict
+from train.registry.rule_result import RuleResult
 from train.registry.versions import ChampionMoved
 
-PASS, REFUSED = Verdict("better", True, "", ""), Verdict("size", False, "", "")
+PASS, REFUSED = RuleResult("better", True, "", ""), RuleResult("size", False, "", "")
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Scene:
 
     Args:
         champion: The version that serves, or None.
-        verdicts: Of the gate.
+        results: Of the gate.
         moves: Champions that others promote, one each time a version is judged.
         broken: Versions whose bundles cannot be read, and the rule that says so.
         no_pages: The test pages cannot be read.
@@ -37,7 +37,7 @@ class Scene:
     """
 
     champion: str | None = "1"
-    verdicts: Sequence[Verdict] = (PASS,)
+    results: Sequence[RuleResult] = (PASS,)
     moves: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     no_pages: bool = False
@@ -51,7 +51,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     def version(which: str) -> Any:
         return SimpleNamespace(version={"challenger": "2", "champion": made.champion}.get(which, which))
 
-    def contestant(found: Any) -> Any:
+    def candidate(found: Any) -> Any:
         if found.version in made.broken:
             raise InputError(
                 "it is broken", expected="a sound one", remedy="train again", rule=made.broken[found.version]
@@ -64,26 +64,26 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
             raise InputError("another corpus", expected="the one", remedy="name it", rule="other-corpus")
         return []
 
-    def judge(new: Any, champion: Any, pages: list[Page], gate: Gate, label: Any) -> list[Verdict]:
+    def judge(new: Any, champion: Any, pages: list[Page], gate: Gate, label: Any) -> list[RuleResult]:
         made.done.append(("judge", new.version, None if champion is None else champion.version))
         if made.moves:
             made.champion = made.moves.pop(0)
-        return list(made.verdicts)
+        return list(made.results)
 
-    def promote(number: str, verdicts: Sequence[Verdict], *, against: str | None, forced: str | None = None) -> None:
+    def promote(number: str, results: Sequence[RuleResult], *, against: str | None, forced: str | None = None) -> None:
         if made.champion != against:
             raise ChampionMoved
-        made.done.append(("promote", number, against, [v.rule for v in verdicts], forced))
+        made.done.append(("promote", number, against, [v.rule for v in results], forced))
         made.champion = number
 
     monkeypatch.setattr(promotion, "version", version)
     monkeypatch.setattr(promotion, "version_of", lambda alias: None if made.champion is None else version(alias))
-    monkeypatch.setattr(promotion, "_contestant", contestant)
+    monkeypatch.setattr(promotion, "_candidate", candidate)
     monkeypatch.setattr(promotion, "_test_pages", pages)
     monkeypatch.setattr(promotion, "judge", judge)
     monkeypatch.setattr(promotion, "promote", promote)
     monkeypatch.setattr(
-        promotion, "refuse", lambda number, verdicts: made.done.append(("refuse", number, [v.rule for v in verdicts]))
+        promotion, "refuse", lambda number, results: made.done.append(("refuse", number, [v.rule for v in results]))
     )
     return made
 
@@ -106,28 +106,28 @@ def test_the_first_version_is_judged_against_none(scene: Scene) -> None:
     ]
 
 
-@pytest.mark.parametrize("verdicts", [[REFUSED], [PASS, REFUSED], [REFUSED, PASS]])
-def test_one_rule_that_refuses_is_enough_and_is_noted(scene: Scene, verdicts: list[Verdict]) -> None:
-    scene.verdicts = verdicts
-    assert promotion.run(GATE) == Decision("2", "1", verdicts, False, False)
-    assert scene.done[2:] == [("refuse", "2", [verdict.rule for verdict in verdicts])]
+@pytest.mark.parametrize("results", [[REFUSED], [PASS, REFUSED], [REFUSED, PASS]])
+def test_one_rule_that_refuses_is_enough_and_is_noted(scene: Scene, results: list[RuleResult]) -> None:
+    scene.results = results
+    assert promotion.run(GATE) == Decision("2", "1", results, False, False)
+    assert scene.done[2:] == [("refuse", "2", [result.rule for result in results])]
     assert scene.champion == "1"
 
 
 def test_what_is_forced_is_promoted_with_why_and_with_what_was_refused(scene: Scene) -> None:
-    scene.verdicts = [REFUSED]
+    scene.results = [REFUSED]
     assert promotion.run(GATE, forced="it must") == Decision("2", "1", [REFUSED], True, True)
     assert scene.done[2:] == [("promote", "2", "1", ["size"], "it must")]
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "forced", "passed"), [([PASS], None, True), ([REFUSED], None, False), ([REFUSED], "it must", True)]
+    ("results", "forced", "passed"), [([PASS], None, True), ([REFUSED], None, False), ([REFUSED], "it must", True)]
 )
 def test_a_dry_run_judges_and_changes_nothing(
-    scene: Scene, verdicts: list[Verdict], forced: str | None, passed: bool
+    scene: Scene, results: list[RuleResult], forced: str | None, passed: bool
 ) -> None:
-    scene.verdicts = verdicts
-    assert promotion.run(GATE, dry=True, forced=forced) == Decision("2", "1", verdicts, passed, False)
+    scene.results = results
+    assert promotion.run(GATE, dry=True, forced=forced) == Decision("2", "1", results, passed, False)
     assert [what[0] for what in scene.done] == ["read pages", "judge"]
 
 
@@ -160,11 +160,11 @@ def test_who_is_overtaken_all_the_time_is_told(scene: Scene) -> None:
 def test_a_champion_that_cannot_be_read_refuses_what_is_not_forced(scene: Scene, rule: str) -> None:
     scene.broken = {"1": rule}
     found = promotion.run(GATE)
-    assert [(verdict.rule, verdict.passed) for verdict in found.verdicts] == [
+    assert [(result.rule, result.passed) for result in found.rule_results] == [
         ("champion-readable", False),
         ("better", True),
     ]
-    assert (found.passed, found.promoted, found.champion) == (False, False, "1")
+    assert (found.accepted, found.promoted, found.previous_champion) == (False, False, "1")
     assert ("judge", "2", None) in scene.done
     assert promotion.run(GATE, forced="it is gone").promoted
     assert scene.done[-1] == ("promote", "2", "1", ["champion-readable", "better"], "it is gone")
@@ -185,11 +185,11 @@ def test_pages_that_cannot_be_read_are_an_error_and_a_refusal_where_it_is_forced
     with pytest.raises(InputError, match="another corpus"):
         promotion.run(GATE)
     found = promotion.run(GATE, forced="it must")
-    assert [(verdict.rule, verdict.passed) for verdict in found.verdicts] == [("test-pages", False)]
+    assert [(result.rule, result.passed) for result in found.rule_results] == [("test-pages", False)]
     assert scene.done[-1] == ("promote", "2", "1", ["test-pages"], "it must")
 
 
-def test_a_contestant_is_its_versions_own_bundle_and_names_its_corpus_and_split(
+def test_a_candidate_is_its_versions_own_bundle_and_names_its_corpus_and_split(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import mlflow
@@ -197,21 +197,21 @@ def test_a_contestant_is_its_versions_own_bundle_and_names_its_corpus_and_split(
     folders = {"models:/newsparts/7": tmp_path / "seven"}
     monkeypatch.setattr(promotion, "bundle_folder", lambda uri: folders[uri])
     monkeypatch.setattr(promotion, "load_labeler", lambda folder: f"labeler of {Path(folder).name}")
-    monkeypatch.setattr(promotion, "behaviour", lambda bundle: f"behaviour of {bundle.name}")
+    monkeypatch.setattr(promotion, "behaviour", lambda labeler: f"behaviour of {labeler}")
     signature = SimpleNamespace(to_dict=lambda: {"inputs": "x"})
     monkeypatch.setattr(
         mlflow.models, "get_model_info", lambda uri: SimpleNamespace(signature=signature if uri in folders else None)
     )
     tags = {"corpus.sha256": "c", "split.sha256": "s"}
-    found = promotion._contestant(SimpleNamespace(version=7, tags=tags))
+    found = promotion._candidate(SimpleNamespace(version=7, tags=tags))
     assert (found.version, found.bundle, found.labeler, found.behaviour) == (
         "7",
         tmp_path / "seven",
         "labeler of seven",
-        "behaviour of seven",
+        "behaviour of labeler of seven",
     )
     assert (found.corpus_sha256, found.split_sha256, found.signature) == ("c", "s", {"inputs": "x"})
-    bare = promotion._contestant(SimpleNamespace(version=7, tags={}))
+    bare = promotion._candidate(SimpleNamespace(version=7, tags={}))
     assert (bare.corpus_sha256, bare.split_sha256) == ("", ""), "a corpus that is not named is no common one"
 
 

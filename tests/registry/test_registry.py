@@ -23,7 +23,7 @@ from train.common.signals import me
 from train.registry import lock
 from train.registry import versions as registry
 from train.registry.lock import LOCK
-from train.registry.verdict import Verdict
+from train.registry.rule_result import RuleResult
 from train.registry.versions import (
     HISTORY,
     ChampionMoved,
@@ -37,7 +37,7 @@ from train.registry.versions import (
 )
 from train.training.outcome import Outcome
 
-VERDICTS = [Verdict("better", True, "+0.100", "+0.010 or more"), Verdict("size", False, "9 | 9 MB", "5 MB")]
+RESULTS = [RuleResult("better", True, "+0.100", "+0.010 or more"), RuleResult("size", False, "9 | 9 MB", "5 MB")]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def _register(client: Registry) -> None:
 
 
 ACTS: dict[str, Callable[[Registry], Any]] = {
-    "promote": lambda client: promote("2", VERDICTS, against="1"),
+    "promote": lambda client: promote("2", RESULTS, against="1"),
     "roll back": lambda client: rollback(),
     "register": _register,
 }
@@ -160,7 +160,7 @@ def test_the_champion_is_looked_at_once_the_lock_is_held(
 
     clock(another_is_promoted)
     with pytest.raises(ChampionMoved):
-        promote("2", VERDICTS, against="1")
+        promote("2", RESULTS, against="1")
     assert client.aliases["champion"] == "3"
     assert registry.history() == ["1", "3"]
     assert client.versions["2"].tags == {}
@@ -178,10 +178,10 @@ def test_a_version_serves_where_the_champion_is_the_one_it_was_judged_against(
     if present is not None:
         _serving(client, present)
     if moved:
-        promote("2", VERDICTS, against=against)
+        promote("2", RESULTS, against=against)
     else:
         with pytest.raises(ChampionMoved):
-            promote("2", VERDICTS, against=against)
+            promote("2", RESULTS, against=against)
     assert client.aliases.get("champion") == ("2" if moved else present)
     assert LOCK not in client.models
 
@@ -192,7 +192,7 @@ def test_a_lock_that_others_take_all_the_time_is_told_and_nothing_is_changed(
     client.models[LOCK] = {"owner": me(), "token": "0"}
     clock(lambda: client.models[LOCK].update(token=str(len(client.asked))))
     with pytest.raises(InputError) as caught:
-        promote("2", VERDICTS, against=None)
+        promote("2", RESULTS, against=None)
     assert caught.value.rule == "locked"
     assert client.aliases == {}
     assert LOCK in client.models, "it is another's"
@@ -207,7 +207,7 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_at_once(
     client.models[LOCK] = {"owner": f"{platform.node()} {done.stdout.strip()}", "token": "its"}
     waited: list[int] = []
     clock(lambda: waited.append(1))
-    promote("2", VERDICTS, against=None)
+    promote("2", RESULTS, against=None)
     assert len(waited) == 1
     assert client.aliases["champion"] == "2"
 
@@ -223,7 +223,7 @@ def test_a_lock_that_is_seen_for_a_minute_is_taken_over_and_not_before(
     client.models[LOCK] = {"owner": owner, "token": "its"}
     waited: list[bool] = []
     clock(lambda: waited.append(LOCK in client.models))
-    promote("2", VERDICTS, against=None)
+    promote("2", RESULTS, against=None)
     assert waited == [*[True] * 7, False], "ten seconds each"
     assert client.aliases["champion"] == "2"
 
@@ -244,14 +244,14 @@ def test_a_store_that_breaks_while_locking_is_told_as_it_is(client: Registry, mo
 
     monkeypatch.setattr(client, "create_registered_model", broken)
     with pytest.raises(MlflowException, match="no space left"):
-        promote("2", VERDICTS, against=None)
+        promote("2", RESULTS, against=None)
     assert client.aliases == {}
 
 
 def test_a_promotion_says_why_on_the_version_and_moves_the_alias_before_the_history(client: Registry) -> None:
     _serving(client, "1")
-    long = Verdict("a|rule", True, "f" * 500, "w|x")
-    promote("2", [*VERDICTS, long], against="1", forced="y" * 2_000)
+    long = RuleResult("a|rule", True, "f" * 500, "w|x")
+    promote("2", [*RESULTS, long], against="1", forced="y" * 2_000)
     told = client.versions["2"]
     assert told.tags["gate"] == "promoted"
     assert told.tags["gate.forced"] == "y" * 1_000
@@ -264,7 +264,7 @@ def test_a_promotion_says_why_on_the_version_and_moves_the_alias_before_the_hist
     assert client.asked.index("move champion to 2") < client.asked.index(f"set {HISTORY}"), (
         "a kill between the two loses nothing"
     )
-    refuse("3", VERDICTS)
+    refuse("3", RESULTS)
     assert client.versions["3"].tags["gate"] == "refused"
     assert "gate.forced" not in client.versions["3"].tags
     assert client.aliases["champion"] == "2"
@@ -295,7 +295,7 @@ def test_history_has_each_version_once_the_present_one_last(
     client.models[MODEL][HISTORY] = json.dumps(served)
     if champion is not None:
         client.aliases["champion"] = champion
-    promote(new, VERDICTS, against=champion)
+    promote(new, RESULTS, against=champion)
     assert registry.history() == expected
 
 

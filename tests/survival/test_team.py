@@ -27,7 +27,7 @@ from train.common.files import read_json
 from train.registry import lock
 from train.registry import versions as registry
 from train.registry.lock import LOCK
-from train.registry.verdict import Verdict
+from train.registry.rule_result import RuleResult
 from train.registry.versions import CHAMPION, ChampionMoved, history, promote, register, version_of
 
 ENGINEER = """
@@ -36,7 +36,7 @@ from pathlib import Path
 from train.config.schema import load_config
 from train.training.recipe import fit
 from train.registry.versions import ChampionMoved, promote, register_outcome, version_of
-from train.registry.verdict import Verdict
+from train.registry.rule_result import RuleResult
 from train.studies.search.tune import Search, tune
 
 path, storage = Path(sys.argv[1]), sys.argv[3] or None
@@ -50,7 +50,7 @@ for turn in range(int(sys.argv[2])):
         if present is not None and str(present.version) == made.version:
             break
         try:
-            promote(made.version, [Verdict("test", True, sys.argv[1], "any")], against=None if present is None else str(present.version))
+            promote(made.version, [RuleResult("test", True, sys.argv[1], "any")], against=None if present is None else str(present.version))
             print("promoted over", None if present is None else present.version, flush=True)
             break
         except ChampionMoved:
@@ -179,12 +179,12 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
     from train.registry.versions import register_outcome
 
     outcome = toy_baseline(corpus, tmp_path, "tracking.enabled=true", "tracking.experiment=newsparts")
-    verdicts = [Verdict("x", True, "a", "b")]
+    results = [RuleResult("x", True, "a", "b")]
     one = register_outcome(outcome).version
-    promote(one, verdicts, against=None)
+    promote(one, results, against=None)
     two = register(str(outcome.model_uri), bundle_version="other").version
     with pytest.raises(ChampionMoved):
-        promote(two, verdicts, against=None)
+        promote(two, results, against=None)
     assert json.dumps(history()) == f'["{one}"]'
 
     # The lock of a client that was killed does not last.
@@ -193,7 +193,7 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
     )
     client = registry._client()
     client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "token": "its"})
-    promote(two, verdicts, against=one)
+    promote(two, results, against=one)
     assert history() == [one, two]
     # Nor that of another machine, whose clock tells nothing; and what another took over is not ours to let go.
     monkeypatch.setattr(lock, "LONGEST_LOCK_S", 1.0)

@@ -54,7 +54,7 @@ def promote(
 
     decision = run(read_settings(Gate, gate, overrides or ()), which=version, corpus=corpus, dry=dry_run, forced=force)
     out.print(gate_view(decision, dry=dry_run))
-    if not decision.passed:
+    if not decision.accepted:
         raise typer.Exit(1)
 
 

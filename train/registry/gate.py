@@ -20,7 +20,7 @@ from train.evaluation.metrics import evaluate, gain
 from train.evaluation.reliability import reliability
 from train.export.bundle import size_mb
 from train.registry.behaviour import Behaviour
-from train.registry.verdict import Verdict
+from train.registry.rule_result import RuleResult
 from train.runtime import Labeler
 
 TIMED_SEGMENTS, TIMED_RUNS = 40, 25
@@ -63,17 +63,17 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A version as the gate sees it.
+class Candidate:
+    """A version as the gate sees it; the champion is seen alike.
 
     Args:
-        version: Of the registry.
-        bundle: Its bundle's folder.
+        version: Its number in the registry.
+        bundle: The folder of its bundle.
         labeler: The bundle, loaded.
-        corpus_sha256: What it was trained on.
-        split_sha256: Of its split.
-        signature: Of the MLflow model, as plain values.
-        behaviour: How it does in the behavioural tests.
+        corpus_sha256: The hash of the corpus it was trained on; empty where it is not known.
+        split_sha256: The hash of the split of that corpus; empty where it is not known.
+        signature: The signature of its MLflow model, as plain values.
+        behaviour: The checks of behaviour that it passes and fails.
     """
 
     version: str
@@ -84,115 +84,120 @@ class Contestant:
     signature: Mapping[str, Any]
     behaviour: Behaviour
 
+    @property
+    def pages_id(self) -> str:
+        """Names the corpus and the split, for messages."""
+        return f"{self.corpus_sha256[:12]}/{self.split_sha256[:12]}"
+
 
 def judge(
-    new: Contestant,
-    champion: Contestant | None,
+    candidate: Candidate,
+    champion: Candidate | None,
     pages: Sequence[Page],
     gate: Gate,
     label: Callable[[Labeler], list[Any]],
-) -> list[Verdict]:
-    """What the gate says of a version.
+) -> list[RuleResult]:
+    """The result of every rule of the gate for a version.
 
     Args:
-        new: The version.
-        champion: The one that serves, or None: then absolute minima stand for the comparison.
-        pages: Labelled test pages of the new version's split.
+        candidate: The version.
+        champion: The version that serves, or None: then absolute minima stand for the comparison.
+        pages: Labelled test pages of the candidate's split.
         gate: The limits.
-        label: Gives `predict`'s records of these pages by a labeler.
+        label: Returns `predict`'s records of these pages by a labeler.
     """
-    records = label(new.labeler)
-    verdicts = [_enough_sites(pages, gate), *_absolute(new, gate)]
+    records = label(candidate.labeler)
+    alone = [_enough_sites(pages, gate), *_absolute(candidate, gate)]
     if champion is None:
-        return [*_minima(new, pages, records, gate), *verdicts]
-    same = (new.corpus_sha256, new.split_sha256) == (champion.corpus_sha256, champion.split_sha256) and "" not in (
-        new.corpus_sha256,
-        new.split_sha256,
-    )
-    names = f"{new.corpus_sha256[:12]}/{new.split_sha256[:12]}"
-    first = Verdict(
-        "same-pages",
-        same,
-        names,
-        f"{champion.corpus_sha256[:12]}/{champion.split_sha256[:12]} (corpus/split of the champion)",
-    )
-    if not same:
+        return [*_minima(pages, records, gate), *alone]
+    same_pages = _same_pages(candidate, champion)
+    contract = _same_contract(candidate, champion)
+    if not same_pages.passed:
         # The champion may have been trained on these very pages: a comparison would flatter it.
-        return [first, *_same_contract(new, champion), *verdicts]
-    return [
-        first,
-        *_better(new, champion, pages, records, label(champion.labeler), gate),
-        *_same_contract(new, champion),
-        *verdicts,
-    ]
+        return [same_pages, *contract, *alone]
+    compared = _better(candidate, champion, pages, records, label(champion.labeler), gate)
+    return [same_pages, *compared, *contract, *alone]
+
+
+def _same_pages(candidate: Candidate, champion: Candidate) -> RuleResult:
+    of_candidate = candidate.corpus_sha256, candidate.split_sha256
+    same = "" not in of_candidate and of_candidate == (champion.corpus_sha256, champion.split_sha256)
+    return RuleResult("same-pages", same, candidate.pages_id, f"{champion.pages_id} (corpus/split of the champion)")
 
 
 def _better(
-    new: Contestant, champion: Contestant, pages: Sequence[Page], records: list[Any], others: list[Any], gate: Gate
-) -> list[Verdict]:
+    candidate: Candidate,
+    champion: Candidate,
+    pages: Sequence[Page],
+    records: list[Any],
+    champion_records: list[Any],
+    gate: Gate,
+) -> list[RuleResult]:
+    """Rules that compare a version with the champion on the same test pages."""
     settings: dict[str, Any] = {"bootstrap_samples": gate.samples, "confidence": gate.confidence, "seed": gate.seed}
-    found = gain(pages, records, others, **settings)
-    name = "role/macro_f1"
-    difference, (low, high) = found.values[name], found.intervals[name]
-    wanted = f"+{gate.least_gain:.3f} or more, and the interval above 0"
-    verdicts = [
-        Verdict(
+    difference = gain(pages, records, champion_records, **settings)
+    macro_f1, (low, high) = difference.values["role/macro_f1"], difference.intervals["role/macro_f1"]
+    results = [
+        RuleResult(
             "better",
-            difference >= gate.least_gain and low > 0,
-            f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) role macro-F1",
-            wanted,
+            macro_f1 >= gate.least_gain and low > 0,
+            f"{macro_f1:+.3f} ({low:+.3f} to {high:+.3f}) role macro-F1",
+            f"+{gate.least_gain:.3f} or more, and the interval above 0",
         )
     ]
-    known_roles, known_topics = scored_classes(pages)
-    falls = {role: found.values[f"role/f1/{role}"] for role in known_roles}
-    verdicts.append(_no_fall("no-role-falls", falls, gate.max_role_fall))
-    topics = {topic: found.values[f"topic/f1/{topic}"] for topic in known_topics}
+    scored_roles, scored_topics = scored_classes(pages)
+    roles = {role: difference.values[f"role/f1/{role}"] for role in scored_roles}
+    results.append(_no_fall("no-role-falls", roles, gate.max_role_fall))
+    topics = {topic: difference.values[f"topic/f1/{topic}"] for topic in scored_topics}
     if topics:
-        verdicts.append(_no_fall("no-topic-falls", topics, gate.max_topic_fall))
-    now, before = (reliability(pages, some)["ece"] for some in (records, others))
-    verdicts.append(
-        Verdict(
+        results.append(_no_fall("no-topic-falls", topics, gate.max_topic_fall))
+    ece, champion_ece = (reliability(pages, answers)["ece"] for answers in (records, champion_records))
+    results.append(
+        RuleResult(
             "calibration",
-            now <= before + gate.max_ece_rise,
-            f"ECE {now:.3f}",
-            f"{before + gate.max_ece_rise:.3f} or less (champion {before:.3f})",
+            ece <= champion_ece + gate.max_ece_rise,
+            f"ECE {ece:.3f}",
+            f"{champion_ece + gate.max_ece_rise:.3f} or less (champion {champion_ece:.3f})",
         )
     )
-    lost = new.behaviour.failed & champion.behaviour.passed
-    verdicts.append(Verdict("behaviour-kept", not lost, _listed(lost) or "none lost", "every test the champion passes"))
-    return verdicts
+    lost = candidate.behaviour.failed & champion.behaviour.passed
+    results.append(
+        RuleResult("behaviour-kept", not lost, _listed(lost) or "none lost", "every check the champion passes")
+    )
+    return results
 
 
-def _no_fall(rule: str, changes: Mapping[str, float], most: float) -> Verdict:
+def _no_fall(rule: str, changes: Mapping[str, float], most: float) -> RuleResult:
     worst = min(changes, key=lambda name: changes[name])
-    return Verdict(rule, changes[worst] >= -most, f"{worst} {changes[worst]:+.3f}", f"none below {-most:+.3f}")
+    return RuleResult(rule, changes[worst] >= -most, f"{worst} {changes[worst]:+.3f}", f"none below {-most:+.3f}")
 
 
-def _minima(new: Contestant, pages: Sequence[Page], records: list[Any], gate: Gate) -> list[Verdict]:
+def _minima(pages: Sequence[Page], records: list[Any], gate: Gate) -> list[RuleResult]:
+    """What the first version must reach, without a champion to compare with."""
     values = evaluate(pages, records, bootstrap_samples=0).values
     macro = values["role/macro_f1"]
     worst = min(scored_classes(pages)[0], key=lambda role: values[f"role/f1/{role}"])
     least, ece = values[f"role/f1/{worst}"], reliability(pages, records)["ece"]
     return [
-        Verdict(
+        RuleResult(
             "good-enough",
             macro >= gate.least_role_macro_f1,
             f"role macro-F1 {macro:.3f}",
             f"{gate.least_role_macro_f1:.3f} or more",
         ),
-        Verdict(
+        RuleResult(
             "every-role", least >= gate.least_role_f1, f"{worst} F1 {least:.3f}", f"{gate.least_role_f1:.3f} or more"
         ),
-        Verdict("calibration", ece <= gate.max_ece, f"ECE {ece:.3f}", f"{gate.max_ece:.3f} or less"),
+        RuleResult("calibration", ece <= gate.max_ece, f"ECE {ece:.3f}", f"{gate.max_ece:.3f} or less"),
     ]
 
 
-def _same_contract(new: Contestant, champion: Contestant) -> list[Verdict]:
-    same = new.signature == champion.signature
-    missing = sorted(set(champion.labeler.topics) - set(new.labeler.topics))
+def _same_contract(candidate: Candidate, champion: Candidate) -> list[RuleResult]:
+    same = candidate.signature == champion.signature
+    missing = sorted(set(champion.labeler.topics) - set(candidate.labeler.topics))
     return [
-        Verdict("signature", same, "the champion's" if same else "another", "what its callers send and read"),
-        Verdict(
+        RuleResult("signature", same, "the champion's" if same else "another", "what its callers send and read"),
+        RuleResult(
             "topics",
             not missing,
             f"without {_listed(missing)}" if missing else f"all {len(champion.labeler.topics)}",
@@ -201,31 +206,31 @@ def _same_contract(new: Contestant, champion: Contestant) -> list[Verdict]:
     ]
 
 
-def _enough_sites(pages: Sequence[Page], gate: Gate) -> Verdict:
-    found = len({page.site for page in pages})
-    return Verdict(
+def _enough_sites(pages: Sequence[Page], gate: Gate) -> RuleResult:
+    count = len({page.site for page in pages})
+    return RuleResult(
         "test-sites",
-        found >= gate.least_sites,
-        f"{found} sites",
+        count >= gate.least_sites,
+        f"{count} sites",
         f"{gate.least_sites} or more: an interval over few tells nothing",
     )
 
 
-def _absolute(new: Contestant, gate: Gate) -> list[Verdict]:
-    milliseconds, size = page_milliseconds(new.labeler), size_mb(new.bundle)
-    failed = new.behaviour.failed
-    count = len(failed) + len(new.behaviour.passed)
-    share = (count - len(failed)) / max(count, 1)
-    told = f"{count - len(failed)} of {count} pass{f', not {_listed(failed)}' if failed else ''}"
+def _absolute(candidate: Candidate, gate: Gate) -> list[RuleResult]:
+    milliseconds, size = page_milliseconds(candidate.labeler), size_mb(candidate.bundle)
+    failed, passed = candidate.behaviour.failed, len(candidate.behaviour.passed)
+    count = passed + len(failed)
+    behaves = passed / max(count, 1)
+    counted = f"{passed} of {count} pass{f', not {_listed(failed)}' if failed else ''}"
     return [
-        Verdict(
+        RuleResult(
             "latency",
             milliseconds <= gate.max_page_ms,
             f"{milliseconds:.0f} ms a page of {TIMED_SEGMENTS}",
             f"{gate.max_page_ms:.0f} ms or less",
         ),
-        Verdict("size", size <= gate.max_size_mb, f"{size:.1f} MB", f"{gate.max_size_mb:.0f} MB or less"),
-        Verdict("behaviour", share >= gate.least_behaviour, told, f"{gate.least_behaviour:.0%} or more"),
+        RuleResult("size", size <= gate.max_size_mb, f"{size:.1f} MB", f"{gate.max_size_mb:.0f} MB or less"),
+        RuleResult("behaviour", behaves >= gate.least_behaviour, counted, f"{gate.least_behaviour:.0%} or more"),
     ]
 
 

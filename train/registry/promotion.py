@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -19,16 +19,13 @@ from train.corpus.loading import part_of_run
 from train.corpus.page import Page
 from train.inference.resolve import bundle_folder, load_labeler
 from train.registry.behaviour import behaviour
-from train.registry.gate import Contestant, Gate, judge
-from train.registry.verdict import Verdict
+from train.registry.gate import Candidate, Gate, judge
+from train.registry.rule_result import RuleResult
 from train.registry.versions import CHALLENGER, CHAMPION, ChampionMoved, promote, refuse, version, version_of
 from train.runtime import Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import REGISTERED_MODEL
 from train.training.scoring import label_pages
-
-if TYPE_CHECKING:
-    pass
 
 MOST_JUDGED = 5
 """Times that a version is judged again because another became champion meanwhile."""
@@ -36,20 +33,20 @@ MOST_JUDGED = 5
 
 @dataclass(frozen=True)
 class Decision:
-    """What came of it.
+    """What the gate decided about a version.
 
     Args:
-        version: Of the registry.
-        champion: The version that served before, or None.
-        verdicts: Of each rule; empty when the version serves already.
-        passed: Whether every rule lets it pass, or it was forced.
-        promoted: Whether it serves now.
+        version: The number of the version in the registry.
+        previous_champion: The number of the version that served before, or None where none did.
+        rule_results: The result of each rule; empty when the version serves already.
+        accepted: Whether every rule lets the version pass, or it was forced.
+        promoted: Whether the version serves now.
     """
 
     version: str
-    champion: str | None
-    verdicts: Sequence[Verdict]
-    passed: bool
+    previous_champion: str | None
+    rule_results: Sequence[RuleResult]
+    accepted: bool
     promoted: bool
 
 
@@ -70,7 +67,7 @@ def run(
     """
     for _ in range(MOST_JUDGED):
         try:
-            return _run(gate, which, corpus, dry=dry, forced=forced)
+            return _decide(gate, which, corpus, dry=dry, forced=forced)
         except ChampionMoved:
             console.print("another version became champion meanwhile; judging against it", style="yellow")
     raise InputError(
@@ -81,52 +78,57 @@ def run(
     )
 
 
-def _run(gate: Gate, which: str, corpus: str | None, *, dry: bool, forced: str | None) -> Decision:
-    found, present = version(which), version_of(CHAMPION)
-    if present is not None and present.version == found.version:
-        return Decision(str(found.version), str(found.version), [], True, True)
-    new = _contestant(found)
-    champion, unreadable = _champion(present)
+def _decide(gate: Gate, which: str, corpus: str | None, *, dry: bool, forced: str | None) -> Decision:
+    registered, champion = version(which), version_of(CHAMPION)
+    champion_number = None if champion is None else str(champion.version)
+    if champion_number == str(registered.version):
+        return Decision(champion_number, champion_number, [], True, True)
+    results = _judge_versions(gate, registered, champion, corpus, forced=forced)
+    accepted = all(result.passed for result in results) or forced is not None
+    number = str(registered.version)
+    if accepted and not dry:
+        promote(number, results, against=champion_number, forced=forced)
+    elif not dry:
+        refuse(number, results)
+    return Decision(number, champion_number, results, accepted, accepted and not dry)
+
+
+def _judge_versions(
+    gate: Gate, registered: Any, champion: Any | None, corpus: str | None, *, forced: str | None
+) -> list[RuleResult]:
+    """What the gate finds of a registered version; where it is forced, missing test pages are a result too."""
+    candidate = _candidate(registered)
+    rival, unreadable = _champion(champion)
     try:
-        pages = _test_pages(found, corpus)
+        pages = _test_pages(registered, corpus)
     except InputError as error:
         if forced is None:
             raise
-        verdicts = [Verdict("test-pages", False, error.found, "the pages its run was tested on")]
-    else:
+        return [RuleResult("test-pages", False, error.found, "the pages its run was tested on")]
 
-        def label(labeler: Labeler) -> list[Any]:
-            return label_pages(labeler, pages, f"labelling test pages with {labeler.family} {labeler.version}")
+    def label(labeler: Labeler) -> list[Any]:
+        return label_pages(labeler, pages, f"labelling test pages with {labeler.family} {labeler.version}")
 
-        verdicts = [*unreadable, *judge(new, champion, pages, gate, label)]
-    passed = all(verdict.passed for verdict in verdicts) or forced is not None
-    if not dry:
-        if passed:
-            promote(new.version, verdicts, against=None if present is None else str(present.version), forced=forced)
-        else:
-            refuse(new.version, verdicts)
-    return Decision(
-        new.version, str(present.version) if present is not None else None, verdicts, passed, passed and not dry
-    )
+    return [*unreadable, *judge(candidate, rival, pages, gate, label)]
 
 
-def _champion(present: Any | None) -> tuple[Contestant | None, list[Verdict]]:
+def _champion(registered: Any | None) -> tuple[Candidate | None, list[RuleResult]]:
     """The version that serves; or none, with a refusal when there is one that cannot be compared with."""
-    if present is None:
+    if registered is None:
         return None, []
     try:
-        return _contestant(present), []
+        return _candidate(registered), []
     except InputError as error:
         if error.rule not in ("bad-bundle", "no-model"):
             raise
         return None, [
-            Verdict(
-                "champion-readable", False, f"version {present.version}: {error.found}", "a champion to compare with"
+            RuleResult(
+                "champion-readable", False, f"version {registered.version}: {error.found}", "a champion to compare with"
             )
         ]
 
 
-def _contestant(registered: Any) -> Contestant:
+def _candidate(registered: Any) -> Candidate:
     import mlflow
 
     uri = f"models:/{REGISTERED_MODEL}/{registered.version}"
@@ -134,16 +136,15 @@ def _contestant(registered: Any) -> Contestant:
     labeler = load_labeler(str(bundle))
     signature = mlflow.models.get_model_info(uri).signature
     with waiting(f"testing how version {registered.version} behaves"):
-        behaved = behaviour(bundle)
-    tags = registered.tags
-    return Contestant(
-        str(registered.version),
-        bundle,
-        labeler,
-        tags.get("corpus.sha256", ""),
-        tags.get("split.sha256", ""),
-        signature.to_dict() if signature else {},
-        behaved,
+        checked = behaviour(labeler)
+    return Candidate(
+        version=str(registered.version),
+        bundle=bundle,
+        labeler=labeler,
+        corpus_sha256=registered.tags.get("corpus.sha256", ""),
+        split_sha256=registered.tags.get("split.sha256", ""),
+        signature=signature.to_dict() if signature else {},
+        behaviour=checked,
     )
 
 
@@ -171,12 +172,17 @@ def _test_pages(registered: Any, corpus: str | None) -> list[Page]:
 
 
 def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
-    """What the gate said of a version, rule by rule, and what came of it."""
-    if not decision.verdicts:
+    """What the gate found of a version, rule by rule, and what came of it.
+
+    Args:
+        decision: As `run` returned it.
+        dry: Whether nothing was changed, and the text tells what would have been.
+    """
+    if not decision.rule_results:
         return Text(f"version {decision.version} is the champion already", "green")
     against = (
-        f"beside the champion, version {decision.champion}"
-        if decision.champion
+        f"beside the champion, version {decision.previous_champion}"
+        if decision.previous_champion
         else "no champion to beat: absolute minima"
     )
     table = Table(
@@ -188,19 +194,26 @@ def gate_view(decision: Decision, *, dry: bool = False) -> RenderableType:
     )
     for name in ("rule", "", "found", "wanted"):
         table.add_column(name, header_style="dim", overflow="fold")
-    for verdict in decision.verdicts:
+    for result in decision.rule_results:
         table.add_row(
-            verdict.rule,
-            Text("pass", "green") if verdict.passed else Text("refused", "bold red"),
-            escape(verdict.found),
-            verdict.wanted,
+            result.rule,
+            Text("pass", "green") if result.passed else Text("refused", "bold red"),
+            escape(result.found),
+            result.wanted,
         )
-    refused = sum(not verdict.passed for verdict in decision.verdicts)
+    refused = sum(not result.passed for result in decision.rule_results)
+    return Group(table, Text(), Text(_outcome(decision, refused, dry), "green" if decision.accepted else "bold red"))
+
+
+def _outcome(decision: Decision, refused: int, dry: bool) -> str:
+    """What came of a decision, in a sentence; `refused` rules refuse the version."""
+    if dry and decision.accepted:
+        return "it would be promoted"
     if dry:
-        said = "it would be promoted" if decision.passed else f"it would not be promoted: {refused} rules refuse it"
-    elif decision.promoted:
-        said = f"it is the champion now{', by force' if refused else ''}"
-    else:
-        said = f"not promoted: {refused} rule{'s' if refused > 1 else ''} refuse{'s' if refused == 1 else ''} it"
-        said += "; make promote FORCE='why' lets it serve all the same"
-    return Group(table, Text(), Text(said, "green" if decision.passed else "bold red"))
+        return f"it would not be promoted: {refused} rules refuse it"
+    if decision.promoted:
+        return f"it is the champion now{', by force' if refused else ''}"
+    return (
+        f"not promoted: {refused} rule{'s' if refused > 1 else ''} refuse{'s' if refused == 1 else ''} it; "
+        "make promote FORCE='why' lets it serve all the same"
+    )

@@ -17,7 +17,7 @@ from train.tracking.senders import first_line
 from train.tracking.store import REGISTERED_MODEL, connect, has_model
 
 if TYPE_CHECKING:
-    from train.registry.verdict import Verdict
+    from train.registry.rule_result import RuleResult
     from train.training.outcome import Outcome
 from train.registry.lock import locked
 
@@ -120,12 +120,12 @@ def version(number: str) -> Any:
     return found
 
 
-def promote(number: str, verdicts: Sequence[Verdict], *, against: str | None, forced: str | None = None) -> None:
+def promote(number: str, results: Sequence[RuleResult], *, against: str | None, forced: str | None = None) -> None:
     """Makes a version the champion, and keeps on it why.
 
     Args:
         number: Of the version.
-        verdicts: What the gate said.
+        results: What the gate said.
         against: The champion it was judged against, or None where there was none.
         forced: Why it serves although a rule refused it.
 
@@ -137,7 +137,7 @@ def promote(number: str, verdicts: Sequence[Verdict], *, against: str | None, fo
         before = version_of(CHAMPION)
         if (None if before is None else str(before.version)) != against:
             raise ChampionMoved
-        _note(client, number, "promoted", verdicts, forced)
+        _note(client, number, "promoted", results, forced)
         served = history()
         if before is not None and str(before.version) not in served[-1:]:
             served.append(str(before.version))  # the alias was moved by other hands
@@ -148,9 +148,9 @@ def promote(number: str, verdicts: Sequence[Verdict], *, against: str | None, fo
         )
 
 
-def refuse(number: str, verdicts: Sequence[Verdict]) -> None:
+def refuse(number: str, results: Sequence[RuleResult]) -> None:
     """Keeps on a version why it does not serve."""
-    _note(_client(), number, "refused", verdicts, None)
+    _note(_client(), number, "refused", results, None)
 
 
 def rollback() -> tuple[str, str]:
@@ -216,8 +216,8 @@ def _found(ask: Callable[[Any], Any]) -> Any | None:
         ) from None
 
 
-def _note(client: Any, number: str, decision: str, verdicts: Sequence[Verdict], forced: str | None) -> None:
-    short = [replace(v, found=v.found[:LONGEST_FINDING]) for v in verdicts]
+def _note(client: Any, number: str, decision: str, results: Sequence[RuleResult], forced: str | None) -> None:
+    short = [replace(v, found=v.found[:LONGEST_FINDING]) for v in results]
     rows = [[v.rule, "pass" if v.passed else "**refused**", plain(v.found), plain(v.wanted)] for v in short]
     forced = forced[:LONGEST_REASON] if forced else None
     why = f"\nForced: {plain(forced)}" if forced else ""
