@@ -56,7 +56,7 @@ def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(
     write_pages(
         tmp_path / "also.jsonl", [spelled, replace(make_page("four", 12), page_id="another"), make_page("five", 5)]
     )
-    parts = PARTS | {"apart": [kept_back]}
+    parts = PARTS | {"held_out": [kept_back]}
     found = training_pages(with_also(config, tmp_path / "also.jsonl"), parts, []).also
     assert [page.site for page in found] == ["five.example"]
     assert {segment.topic for segment in found[0].segments} == {None}

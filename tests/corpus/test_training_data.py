@@ -72,7 +72,7 @@ PARTS: dict[str, list[Page]] = {
     "train": [page("trained"), page("trained2"), page("trained3", site="trained.example")],
     "validation": [page("validated"), page("validated2")],
     "test": [page("tested", "A headline", story("tested")), page("tested2")],
-    "apart": [page("kept")],
+    "held_out": [page("kept")],
 }
 UNSEEN = ("validated", "validated2", "tested", "tested2", "kept")
 COPIES = [page(f"copy-of-{name}", story(name)) for name in UNSEEN]
@@ -102,7 +102,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 def require_unseen(learnt: Iterable[Page], parts: Mapping[str, Sequence[Page]]) -> None:
     """No page, site or passage of what the model is judged by."""
-    unseen = [page for part in ("validation", "test", "apart") for page in parts[part]]
+    unseen = [page for part in ("validation", "test", "held_out") for page in parts[part]]
     names = {name for page in unseen for name in site_names(page)}
     held = {int(passage) for page in unseen for passage in story_passages(page)}
     assert held
@@ -361,7 +361,7 @@ def test_a_part_of_a_run_is_read_as_the_run_split_it(
         assert part_of_run(run, part, sha256=corpus_sha256(config)) == chosen[part]
     for wrong, rule in (
         ({"sha256": "0" * 64}, "other-corpus"),
-        ({"part": "apart"}, "no-part"),
+        ({"part": "held_out"}, "no-part"),
         ({"run": tmp_path}, "no-split"),
     ):
         asked: dict[str, Any] = {"run": run, "part": "test", **wrong}

@@ -147,7 +147,7 @@ def test_points_of_a_curve_have_intervals_over_sites(
     asked: list[str] = []
 
     def label(
-        config: Config, pages: list[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Any
+        config: Config, pages: list[Page], corpus_sha256: str, *, count: int, work: Path, selection: Any
     ) -> list[dict[str, Any]]:
         asked.append(work.parent.name)
         return read_as(pages, right_on={"sites-1": SMALL, "sites-2": LARGE}.get(work.parent.name, ""))

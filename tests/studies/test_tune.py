@@ -176,10 +176,10 @@ def test_no_trial_opens_the_test_part(
     seen: set[str] = set()
 
     def spy(config: Any, parts: dict[str, list[Page]], texts: Any, work: Path) -> Any:
-        assert {page.page_id for page in parts["apart"]} == unseen, (
+        assert {page.page_id for page in parts["held_out"]} == unseen, (
             "what joins the training pages must know what to stay apart from"
         )
-        seen.update(page.page_id for part, pages in parts.items() if part != "apart" for page in pages)
+        seen.update(page.page_id for part, pages in parts.items() if part != "held_out" for page in pages)
         return guessed(config, parts, texts, work)
 
     monkeypatch.setattr("train.training.crossval.label_unseen", spy)

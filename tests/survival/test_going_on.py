@@ -23,7 +23,7 @@ from train.studies.search import tune
 from train.tracking.step_log import StepLog
 from train.tracking.tracker import Tracker
 from train.training import crossval, fingerprint, outcome, recipe
-from train.training.crossval import Lesson, label_folds
+from train.training.crossval import TrainingSelection, predict_folds
 from train.training.outcome import Outcome
 from train.training.recipe import fit
 
@@ -276,12 +276,12 @@ def test_folds_are_kept_for_the_same_work_alone(
 ) -> None:
     work = tmp_path / "folds"
 
-    def made(*overrides: str, corpus: str = "c", count: int = 2, lesson: Lesson | None = None) -> int:
+    def made(*overrides: str, corpus: str = "c", count: int = 2, selection: TrainingSelection | None = None) -> int:
         """How many models a cross-validation trained; every page has one record of them."""
         before = len(folds)
         found = [
             record
-            for fold in label_folds(config(*overrides), pages, corpus, count=count, work=work, lesson=lesson)
+            for fold in predict_folds(config(*overrides), pages, corpus, count=count, work=work, selection=selection)
             for record in fold
         ]
         assert sorted(record["page_id"] for record in found) == sorted(page.page_id for page in pages)
@@ -298,19 +298,19 @@ def test_folds_are_kept_for_the_same_work_alone(
     assert made(corpus="d") == 2
     assert made(corpus="d", count=3) == 3
     assert made(corpus="d", count=2) == 2
-    lesson = Lesson("fewer", lambda parts: parts)
-    assert made(corpus="d", lesson=lesson) == 2
-    assert made(corpus="d", lesson=lesson) == 0
-    assert made(corpus="d", lesson=Lesson("others", lambda parts: parts)) == 2
+    selection = TrainingSelection("fewer", lambda parts: parts)
+    assert made(corpus="d", selection=selection) == 2
+    assert made(corpus="d", selection=selection) == 0
+    assert made(corpus="d", selection=TrainingSelection("others", lambda parts: parts)) == 2
     assert made(corpus="d") == 2
 
 
 def test_a_fold_that_was_not_ended_is_made_again_and_those_before_it_are_not(
     config: Callable[..., Config], folds: list[tuple[str, ...]], pages: list[Page], tmp_path: Path
 ) -> None:
-    first = next(iter(label_folds(config(), pages, "c", count=3, work=tmp_path / "folds")))
+    first = next(iter(predict_folds(config(), pages, "c", count=3, work=tmp_path / "folds")))
     assert len(folds) == 1
-    whole = list(label_folds(config(), pages, "c", count=3, work=tmp_path / "folds"))
+    whole = list(predict_folds(config(), pages, "c", count=3, work=tmp_path / "folds"))
     assert len(folds) == 3
     assert whole[0] == first
     assert [len(fold) for fold in whole] == [len(ids) for ids in folds]
@@ -321,7 +321,7 @@ def test_a_page_in_two_files_and_a_single_fold_are_refused(
 ) -> None:
     for given, count, rule in (([*pages, pages[0]], 2, "duplicate-page"), (pages, 1, "bad-folds")):
         with pytest.raises(InputError) as caught:
-            next(iter(label_folds(config(), given, "c", count=count, work=tmp_path / "folds")))
+            next(iter(predict_folds(config(), given, "c", count=count, work=tmp_path / "folds")))
         assert caught.value.rule == rule
         assert not (tmp_path / "folds").exists()
 

@@ -8,7 +8,7 @@ from tests.helpers.configs import ConfigMaker
 from train.common.errors import InputError
 from train.common.files import begin_folder, read_json
 from train.corpus.page import Page
-from train.training.crossval import label_folds
+from train.training.crossval import predict_folds
 
 
 def test_a_run_killed_while_it_wrote_its_marker_goes_on(
@@ -18,7 +18,7 @@ def test_a_run_killed_while_it_wrote_its_marker_goes_on(
     work.mkdir()
     (work / ".state.json.host.999999.part").write_text('"half')
     config = make_config("demo-baseline", "baseline.max_iterations=5", "baseline.stacking_neighbours=0")
-    first = next(iter(label_folds(config, pages, "corpus", count=3, work=work)))
+    first = next(iter(predict_folds(config, pages, "corpus", count=3, work=work)))
     assert first
     assert not list(work.glob("*.part"))
 
@@ -28,7 +28,7 @@ def test_a_folder_of_others_is_left_alone(make_config: ConfigMaker, pages: list[
     work.mkdir()
     (work / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="not ours"):
-        next(iter(label_folds(make_config("demo-baseline"), pages, "corpus", count=3, work=work)))
+        next(iter(predict_folds(make_config("demo-baseline"), pages, "corpus", count=3, work=work)))
     assert (work / "thesis.txt").read_text() == "mine"
 
 

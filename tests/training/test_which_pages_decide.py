@@ -29,7 +29,7 @@ from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
 from train.training import crossval, recipe
-from train.training.crossval import cross_validate, label_folds, label_unseen
+from train.training.crossval import cross_validate, label_unseen, predict_folds
 from train.training.outcome import Outcome
 from train.training.scoring import score
 
@@ -230,7 +230,7 @@ def test_an_unseen_page_is_labelled_by_what_training_and_validation_pages_chose(
 def test_every_fold_is_labelled_by_a_model_that_saw_none_of_its_sites(
     config: Config, seen: Seen, few: list[Page], tmp_path: Path
 ) -> None:
-    labelled = list(label_folds(config, few, "corpus", count=3, work=tmp_path / "folds"))
+    labelled = list(predict_folds(config, few, "corpus", count=3, work=tmp_path / "folds"))
     site = {page.page_id: page.site for page in few}
     assert sorted(record["page_id"] for fold in labelled for record in fold) == sorted(site)
     assert len(labelled) == len(seen.families) == len(seen.chosen) == 3

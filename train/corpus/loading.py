@@ -24,8 +24,8 @@ from train.corpus.splits.page_summary import all_facts
 from train.corpus.splits.split import PARTS, Split, folds, given_split, read_split, split_by_site
 from train.corpus.topic_texts import TopicMapping
 
-HELD_OUT = ("validation", "test", "apart")
-"""Parts of which nothing is learnt; `apart` is what a search keeps for its end."""
+HELD_OUT = ("validation", "test", "held_out")
+"""Parts of which nothing is learnt; `held_out` is what a search keeps for its end."""
 
 
 def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], str]:

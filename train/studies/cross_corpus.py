@@ -24,7 +24,7 @@ from train.corpus.training_data import site_names
 from train.studies.study import Label, Result, Row, Study, cross_validated, run_study
 from train.studies.tables import USUAL_FOLDS
 from train.tracking.tracker import Tracker
-from train.training.crossval import Lesson, label_unseen
+from train.training.crossval import TrainingSelection, label_unseen
 from train.training.fingerprint import run_fingerprint
 
 MIXED = "all"
@@ -103,8 +103,10 @@ def _pair(
             unseen = [*parts["validation"], *parts["test"]]
             return {**parts, "train": [*parts["train"], *_apart(others, unseen)]}
 
-        lesson = Lesson(f"and {', '.join(sorted(digest for key, digest in digests.items() if key != tested))}", mix)
-        return cross_validated(config, pages[tested], digests[tested], count=count, lesson=lesson)
+        selection = TrainingSelection(
+            f"and {', '.join(sorted(digest for key, digest in digests.items() if key != tested))}", mix
+        )
+        return cross_validated(config, pages[tested], digests[tested], count=count, selection=selection)
     state = sha256_json([run_fingerprint(config, digests[tested]), digests[trained]])
 
     def label(folder: Path) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from train.reports.html import write_page
 from train.studies.study import Result, Row, Study, cross_validated, folded, run_study
 from train.studies.tables import USUAL_FOLDS
 from train.tracking.tracker import Tracker
-from train.training.crossval import Lesson
+from train.training.crossval import TrainingSelection
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def curve(
     rows: list[Row] = []
     for size in sorted(sizes, key=lambda size: size or 10**9):
         select = partial(fewer_sites, size=size, seed=config.seed)
-        lesson = Lesson(f"{size} sites, seed {config.seed}", select)
-        label, state = cross_validated(config, pages, corpus_sha256, count=count, lesson=lesson)
+        selection = TrainingSelection(f"{size} sites, seed {config.seed}", select)
+        label, state = cross_validated(config, pages, corpus_sha256, count=count, selection=selection)
         learnt = [select(one)["train"] for one in parts]
         details: dict[str, str | float] = {
             "sites": float(np.mean([len({page.site for page in part}) for part in learnt])),

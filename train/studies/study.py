@@ -26,7 +26,7 @@ from train.studies.results import Measured, record
 from train.studies.tables import USUAL_FOLDS, cells, make_command, note
 from train.tracking.runs import tracked_run
 from train.tracking.tracker import Tracker
-from train.training.crossval import Lesson, out_of_fold
+from train.training.crossval import TrainingSelection, out_of_fold
 from train.training.fingerprint import run_fingerprint
 from train.training.scoring import score
 
@@ -107,7 +107,7 @@ def folded(config: Config, pages: Sequence[Page], count: int) -> list[dict[str, 
 
 
 def cross_validated(
-    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, lesson: Lesson | None = None
+    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, selection: TrainingSelection | None = None
 ) -> tuple[Label, str]:
     """How a row is labelled by cross-validation, and the state that names its records.
 
@@ -116,12 +116,12 @@ def cross_validated(
         pages: Labelled pages.
         corpus_sha256: Names the corpus.
         count: The number of folds.
-        lesson: The training selection, when it is not the pages of the other folds.
+        selection: The training selection, when it is not the pages of the other folds.
     """
-    state = sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None])
+    state = sha256_json([run_fingerprint(config, corpus_sha256), count, selection.name if selection else None])
 
     def label(folder: Path) -> list[dict[str, Any]]:
-        return out_of_fold(config, pages, corpus_sha256, count=count, work=folder, lesson=lesson)
+        return out_of_fold(config, pages, corpus_sha256, count=count, work=folder, selection=selection)
 
     return label, state
 

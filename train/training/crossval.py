@@ -32,21 +32,28 @@ from train.training.scoring import label_pages, score
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Which pages the models of a cross-validation learn from, when it is not just the pages of the other folds.
+class TrainingSelection:
+    """Which pages the models of a cross-validation are trained on, when it is not just the pages of the other folds.
 
     Args:
-        name: Names it: folds of another lesson are not taken for its own.
-        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and label with; under
-            `apart` may be others that nothing is learnt from that stands on their sites or shares their passages.
+        name: Identifies the selection: folds that were made with another one are not reused.
+        parts: Maps a fold's `train`, `validation` and `test` pages to those to train, validate and predict with. A part
+            `held_out` may hold further pages: nothing is learnt from what stands on their sites or shares their
+            passages.
     """
 
     name: str
     parts: Callable[[dict[str, list[Page]]], dict[str, list[Page]]]
 
 
-def label_folds(
-    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
+def predict_folds(
+    config: Config,
+    pages: Sequence[Page],
+    corpus_sha256: str,
+    *,
+    count: int,
+    work: Path,
+    selection: TrainingSelection | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yields, fold by fold, the records of its test pages, by a model that has seen neither them nor their sites.
 
@@ -56,9 +63,9 @@ def label_folds(
         config: The model to train; its decoder is chosen on each fold's validation pages.
         pages: Labelled pages.
         corpus_sha256: Names the corpus, to recognise folds that are done.
-        count: How many folds.
-        work: Folder for folds; theirs of another config, corpus, lesson or code are thrown away.
-        lesson: Learn from other pages than those of the other folds.
+        count: The number of folds, 2 or more.
+        work: The folder for folds; those of another config, corpus, selection or code are deleted.
+        selection: Which pages to train on; those of the other folds by default.
 
     Raises:
         InputError: There are fewer groups of sites than folds, fewer than two folds, a page id twice, or `work` holds
@@ -73,7 +80,9 @@ def label_folds(
             remedy="rename them",
             rule="duplicate-page",
         )
-    begin_folder(work, sha256_json([run_fingerprint(config, corpus_sha256), count, lesson.name if lesson else None]))
+    begin_folder(
+        work, sha256_json([run_fingerprint(config, corpus_sha256), count, selection.name if selection else None])
+    )
     corpus = config.corpus
     splits = folds(
         list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
@@ -83,18 +92,24 @@ def label_folds(
         if not path.is_file():
             console.print(f"fold {i + 1} of {count}")
             parts = split.select(pages)
-            if lesson is not None:
-                parts = lesson.parts(parts)
+            if selection is not None:
+                parts = selection.parts(parts)
             texts = read_topic_texts(config, work, parts)
             jsonl.write(path, label_unseen(config, parts, texts, work / f"fold-{i}"))
         yield list(_read(path))
 
 
 def out_of_fold(
-    config: Config, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, lesson: Lesson | None = None
+    config: Config,
+    pages: Sequence[Page],
+    corpus_sha256: str,
+    *,
+    count: int,
+    work: Path,
+    selection: TrainingSelection | None = None,
 ) -> list[dict[str, Any]]:
-    """The records of `label_folds` in the order of `pages`."""
-    return _in_order(pages, label_folds(config, pages, corpus_sha256, count=count, work=work, lesson=lesson))
+    """The records of `predict_folds` in the order of `pages`; arguments as there."""
+    return _in_order(pages, predict_folds(config, pages, corpus_sha256, count=count, work=work, selection=selection))
 
 
 def _in_order(pages: Sequence[Page], folds: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -105,34 +120,45 @@ def _in_order(pages: Sequence[Page], folds: Iterable[list[dict[str, Any]]]) -> l
 def _tracked_folds(
     config: Config, name: str, pages: Sequence[Page], corpus_sha256: str, *, count: int, work: Path, tracker: Tracker
 ) -> Iterator[list[dict[str, Any]]]:
-    """The records of `label_folds`, each fold a child of the MLflow run."""
+    """The records of `predict_folds`, each fold a child of the MLflow run."""
     by_id = {page.page_id: page for page in pages}
-    labelled = label_folds(config, pages, corpus_sha256, count=count, work=work)
+    predictions = predict_folds(config, pages, corpus_sha256, count=count, work=work)
     for i in range(count):
         with tracked_run(
             config, resume=None, fallback_name=f"{name}, fold {i + 1} of {count}", folder=work, parent=tracker
         ) as fold:
             fold.tags({"config": name, "corpus.sha256": corpus_sha256, "fold": str(i)})
-            records = next(labelled)
+            records = next(predictions)
             fold.metrics(score([by_id[record["page_id"]] for record in records], records, config).metrics("crossval"))
         yield records
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What cross-validation found.
+    """The result of a cross-validation.
 
     Args:
-        records: Out-of-fold records, in the corpus' order.
-        whole: Scores over all pages, intervals over sites.
-        slices: Scores of the pages of each value of the sliced key.
-        reliability: How well confidence tells accuracy (`train.models.calibrating.reliability`).
+        records: Out-of-fold records, in the order of the corpus.
+        whole: Scores over all pages, with intervals over sites.
+        slices: Scores of the pages of each value of the key they are sliced by; empty without a key.
+        reliability: How well confidence tells accuracy (`train.evaluation.reliability.reliability`).
     """
 
     records: list[dict[str, Any]]
     whole: Evaluation
     slices: dict[str, Evaluation]
     reliability: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The run's metrics, by contract 7's names."""
+        calibration = {f"crossval/role/{name}": self.reliability[name] for name in ("ece", "brier")}
+        return self.whole.metrics("crossval") | calibration
+
+    def to_json(self, **details: Any) -> dict[str, Any]:
+        """The content of `crossval.json`: scores, slices, reliability, and `details` that name the run."""
+        slices = {value: scores.to_json() for value, scores in self.slices.items()}
+        return self.whole.to_json(**details, slices=slices, reliability=self.reliability)
 
 
 def cross_validate(
@@ -143,16 +169,16 @@ def cross_validate(
     Args:
         config: The model to train.
         name: What the config is called: the run's name unless the config gives one.
-        output: Folder for folds, records and scores.
-        count: How many folds.
-        slice_by: A key of pages (`lang`, or one that came with the corpus, e.g. `source`) whose values are scored apart
-            too.
+        output: The folder for folds, records and scores.
+        count: The number of folds, 2 or more.
+        slice_by: A key of pages (`lang`, or one that came with the corpus, e.g. `source`) whose values get scores of
+            their own too; None by default.
 
     Raises:
         InputError: The corpus is missing, or has fewer groups of sites than folds.
     """
     by_file, corpus_sha256 = read_corpus(config, output)
-    pages = [page for found in by_file.values() for page in found]
+    pages = [page for file_pages in by_file.values() for page in file_pages]
     with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds", folder=output) as tracker:
         tracker.tags(
             {"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()}
@@ -162,21 +188,26 @@ def cross_validate(
             pages,
             _tracked_folds(config, name, pages, corpus_sha256, count=count, work=output / "folds", tracker=tracker),
         )
-        whole = score(pages, records, config)
-        certainty = reliability(pages, records)
-        slices = {
-            value: score(*found, config)
-            for value, found in (by_value(pages, records, slice_by) if slice_by else {}).items()
-        }
+        result = _scored(config, pages, records, slice_by)
         jsonl.write(output / "records.jsonl.gz", records)
         details = {"corpus_sha256": corpus_sha256, "folds": count, "config": name}
-        sliced = {value: found.to_json() for value, found in slices.items()}
-        write_json(output / "crossval.json", whole.to_json(**details, slices=sliced, reliability=certainty))
-        sure = {f"crossval/role/{name}": certainty[name] for name in ("ece", "brier")}
-        tracker.metrics(whole.metrics("crossval") | sure | {"cost/total_s": time.monotonic() - started})
+        write_json(output / "crossval.json", result.to_json(**details))
+        tracker.metrics(result.metrics | {"cost/total_s": time.monotonic() - started})
         tracker.file(output / "crossval.json")
-        tracker.describe(f"{count} folds by site. {one_line(whole, {})}", {"scores": "crossval.json"})
-    return CrossValidation(records, whole, slices, certainty)
+        tracker.describe(f"{count} folds by site. {one_line(result.whole, {})}", {"scores": "crossval.json"})
+    return result
+
+
+def _scored(
+    config: Config, pages: Sequence[Page], records: list[dict[str, Any]], slice_by: str | None
+) -> CrossValidation:
+    by_slice = by_value(pages, records, slice_by) if slice_by else {}
+    return CrossValidation(
+        records=records,
+        whole=score(pages, records, config),
+        slices={value: score(*labelled, config) for value, labelled in by_slice.items()},
+        reliability=reliability(pages, records),
+    )
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
@@ -191,8 +222,14 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 def label_unseen(
     config: Config, parts: Mapping[str, list[Page]], texts: Sequence[Page], work: Path
 ) -> list[dict[str, Any]]:
-    """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`; `work`
-    is deleted."""
+    """Records of test pages by a model trained on `train`, its decoder and calibration chosen on `validation`.
+
+    Args:
+        config: The model to train.
+        parts: `train`, `validation` and `test` pages; `held_out` pages too, where there are some.
+        texts: Topic texts that the model learns topics from too.
+        work: The folder for what is done of the model; deleted at the end.
+    """
     family = family_of(config, work)
     family.fit(training_pages(config, parts, texts), lambda metrics, step: None)
     reader = family.reader()

@@ -30,7 +30,7 @@ from train.studies.search.space import Range, flow, read_space
 from train.studies.search.workers import SAMPLERS, STARTUP, ended, open_study, take_over, work
 from train.tracking.runs import joined_run, tracked_run
 from train.tracking.tracker import Tracker
-from train.training.crossval import Lesson, label_folds
+from train.training.crossval import TrainingSelection, predict_folds
 from train.training.fingerprint import code_sha256
 from train.training.scoring import score
 
@@ -114,7 +114,9 @@ class _Searching:
         tested = parts["test"]
         # Nor is anything learnt from their sites or stories that other corpora, topic texts or composed pages have of
         # them.
-        self.lesson = Lesson(f"apart from the test part of {self.split.sha256}", lambda fold: {**fold, "apart": tested})
+        self.selection = TrainingSelection(
+            f"apart from the test part of {self.split.sha256}", lambda fold: {**fold, "held_out": tested}
+        )
         search.output.mkdir(parents=True, exist_ok=True)
         ranges = [str(one) for one in self.ranges]
         settings = [
@@ -140,7 +142,7 @@ class _Searching:
         import optuna
 
         values = {one.key: one.suggest(trial) for one in self.ranges}
-        state, value = _run(trial, self.search, values, self.pages, self.lesson, self.corpus_sha256, tracker)
+        state, value = _run(trial, self.search, values, self.pages, self.selection, self.corpus_sha256, tracker)
         if state == "failed":
             trial.set_user_attr(INFEASIBLE, True)
         if state != "complete":
@@ -270,7 +272,7 @@ def _run(
     search: Search,
     values: Mapping[str, Any],
     pages: Sequence[Page],
-    lesson: Lesson,
+    selection: TrainingSelection,
     corpus_sha256: str,
     parent: Tracker,
 ) -> tuple[str, float]:
@@ -295,7 +297,7 @@ def _run(
             # A folder by content: a trial that was killed is asked again, and finds its folds.
             folder = work / sha256_json(dict(values))[:16]
             for step, found in enumerate(
-                label_folds(config, pages, corpus_sha256, count=folds, work=folder, lesson=lesson)
+                predict_folds(config, pages, corpus_sha256, count=folds, work=folder, selection=selection)
             ):
                 records += found
                 seen = [by_id[record["page_id"]] for record in records]
