@@ -33,7 +33,8 @@ from train.reports.comparison import verdicts, write_comparison
 from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
 from train.studies.comparison import attach_comparison, compare_runs
 from train.training.outcome import Outcome, bundle_version
-from train.training.recipe import finished, fit
+from train.training.recipe import fit
+from train.training.resume import finished
 
 SEED = 13
 CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}

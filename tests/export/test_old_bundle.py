@@ -19,7 +19,7 @@ from train.corpus.quality.check import check_corpus
 from train.inference.resolve import load_labeler
 from train.runtime import BundleError, Labeler, golden
 from train.runtime.manifest import SCHEMA, read_manifest, version_of
-from train.training.recipe import finished
+from train.training.resume import finished
 
 FROZEN = {int(path.stem.rpartition("-")[2]): path for path in Path(__file__).parent.glob("frozen-bundle-schema-*.zip")}
 

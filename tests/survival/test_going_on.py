@@ -22,7 +22,7 @@ from train.corpus.read import write_pages
 from train.studies.search import tune
 from train.tracking.step_log import StepLog
 from train.tracking.tracker import Tracker
-from train.training import crossval, fingerprint, outcome, recipe
+from train.training import crossval, fingerprint, outcome, recipe, resume
 from train.training.crossval import TrainingSelection, predict_folds
 from train.training.outcome import Outcome
 from train.training.recipe import fit
@@ -47,29 +47,29 @@ def _begun(output: Path, state: str, **told: Any) -> Path:
 
 def test_the_work_of_the_same_state_is_kept_with_its_run(tmp_path: Path) -> None:
     left = _begun(tmp_path, "this", run_id="r1")
-    assert recipe._unfinished_run(tmp_path, "this") == (True, "r1")
+    assert resume.unfinished_run(tmp_path, "this") == (True, "r1")
     assert left.read_text() == "half a model"
 
 
 def test_the_work_of_a_run_that_was_not_tracked_is_kept_without_one(tmp_path: Path) -> None:
     left = _begun(tmp_path, "this", run_id=None)
-    assert recipe._unfinished_run(tmp_path, "this") == (True, None)
+    assert resume.unfinished_run(tmp_path, "this") == (True, None)
     assert left.is_file()
 
 
 @pytest.mark.parametrize("state", ["another", "", "thi", "this "])
 def test_the_work_of_another_state_is_thrown_away_and_its_run_left_alone(tmp_path: Path, state: str) -> None:
     _begun(tmp_path, state, run_id="r1")
-    assert recipe._unfinished_run(tmp_path, "this") == (False, None)
+    assert resume.unfinished_run(tmp_path, "this") == (False, None)
     assert not (tmp_path / "work").exists()
 
 
 def test_work_that_nobody_claims_is_thrown_away(tmp_path: Path) -> None:
     _begun(tmp_path, "this", run_id="r1")
     (tmp_path / "unfinished.json").unlink()
-    assert recipe._unfinished_run(tmp_path, "this") == (False, None)
+    assert resume.unfinished_run(tmp_path, "this") == (False, None)
     assert not (tmp_path / "work").exists()
-    assert recipe._unfinished_run(tmp_path, "this") == (False, None), "nothing there is nothing begun"
+    assert resume.unfinished_run(tmp_path, "this") == (False, None), "nothing there is nothing begun"
 
 
 class Killed(BaseException):
@@ -214,7 +214,7 @@ def _outcome(output: Path, **changes: Any) -> Outcome:
 def test_what_a_finished_run_leaves_is_its_outcome_and_no_work(tmp_path: Path) -> None:
     _begun(tmp_path, "state", run_id="r")
     told = _outcome(tmp_path, model_uri="models:/m-1")
-    recipe._finish(told, "state")
+    resume.mark_finished(told, "state")
     assert outcome.read_outcome(tmp_path) == told
     assert read_json(tmp_path / "outcome.json")["state"] == "state"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outcome.json"]
@@ -241,20 +241,20 @@ def test_a_finished_run_is_taken_while_it_is_of_this_config_and_whole(
     mine = config()
     output = Path(mine.output)
     corpus = ["corpus"]
-    monkeypatch.setattr(recipe, "corpus_sha256", lambda config: corpus[0])
+    monkeypatch.setattr(resume, "corpus_sha256", lambda config: corpus[0])
     version: list[str | None] = ["v1"]
     monkeypatch.setattr(
-        recipe, "bundle_version", lambda folder: version[0] if folder == output / "bundle" else "elsewhere"
+        resume, "bundle_version", lambda folder: version[0] if folder == output / "bundle" else "elsewhere"
     )
-    monkeypatch.setattr(recipe, "has_model", lambda uri: uri == "models:/m-there")
+    monkeypatch.setattr(resume, "has_model", lambda uri: uri == "models:/m-there")
     uri = {"its model is in the store": "models:/m-there", "its model is gone": "models:/m-gone"}.get(change)
     told = _outcome(output, model_uri=uri)
-    recipe._finish(told, fingerprint.run_fingerprint(mine, "corpus"))
+    resume.mark_finished(told, fingerprint.run_fingerprint(mine, "corpus"))
     if change == "no outcome":
         (output / "outcome.json").unlink()
     corpus[0] = "another" if change == "another corpus" else "corpus"
     version[0] = {"another bundle": "v2", "no bundle": None}.get(change, "v1")
-    found = recipe.finished(config("seed=99") if change == "another config" else mine)
+    found = resume.finished(config("seed=99") if change == "another config" else mine)
     assert found == (told if taken else None)
 
 

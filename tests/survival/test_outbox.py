@@ -20,10 +20,10 @@ from train.tracking import outbox as outbox_module
 from train.tracking import runs as tracking
 from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_unsent
 from train.tracking.senders import send
-from train.training import recipe
+from train.training import documents
 from train.training.crossval import cross_validate
-from train.training.outcome import read_outcome
-from train.training.recipe import fit, send_kept
+from train.training.outcome import read_outcome, send_kept
+from train.training.recipe import fit
 
 ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
 
@@ -228,7 +228,7 @@ def test_a_server_that_comes_back_in_time_is_told_by_the_run_itself(
         server.start()
         return [], []
 
-    monkeypatch.setattr(recipe, "write_run_report", back)
+    monkeypatch.setattr(documents, "write_run_report", back)
     outcome = fit(make_config("demo-baseline", *ON, *QUICK))
     assert outcome.run_id is not None
     assert mlflow.MlflowClient().get_run(outcome.run_id).info.status == "FINISHED"

@@ -28,7 +28,7 @@ from train.models.selection import Chosen
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
-from train.training import crossval, recipe
+from train.training import crossval, documents, recipe
 from train.training.crossval import cross_validate, label_unseen, predict_folds
 from train.training.outcome import Outcome
 from train.training.scoring import score
@@ -144,10 +144,10 @@ def run(config: Config, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> tuple[Ou
 
     monkeypatch.setattr(recipe, "write_bundle", write_bundle)
     monkeypatch.setattr(recipe, "Labeler", SimpleNamespace(load=lambda folder: made[0]))
-    monkeypatch.setattr(recipe, "write_run_report", lambda output, told: ([], []))
-    monkeypatch.setattr(recipe, "write_reference", lambda *given: [])
-    monkeypatch.setattr(recipe, "add_documents", lambda bundle, files: None)
-    monkeypatch.setattr(recipe, "model_card", lambda facts: "")
+    monkeypatch.setattr(documents, "write_run_report", lambda output, told: ([], []))
+    monkeypatch.setattr(documents, "write_reference", lambda *given: [])
+    monkeypatch.setattr(documents, "add_documents", lambda bundle, files: None)
+    monkeypatch.setattr(documents, "model_card", lambda facts: "")
     return recipe.fit(config), made[0]
 
 

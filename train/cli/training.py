@@ -146,7 +146,7 @@ def send(
     model: Annotated[Path, typer.Option("--model", help="The output folder of a run while which MLflow was away.")],
 ) -> None:
     """Sends MLflow what it was not told of a run because it was away."""
-    from train.training.recipe import send_kept
+    from train.training.outcome import send_kept
 
     sent, uri = send_kept(model)
     out.print(f"{sent} things sent" + (f"; its model is {uri}" if uri else ""), markup=False)

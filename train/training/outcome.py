@@ -1,4 +1,4 @@
-"""What a finished run left behind, and how to read it again."""
+"""What a finished run left behind, how to read it again, and how to complete it when MLflow was away."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.common.files import read_json
+from train.common.files import read_json, write_json
 from train.runtime import BundleError
 from train.runtime.manifest import read_manifest
+from train.tracking import runs
 
 OUTCOME = "outcome.json"
+"""In the output folder of a finished run."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,13 @@ class Outcome:
     """What a run left behind.
 
     Args:
-        output: Its folder; usable as `--model`.
-        metrics: Contract 7's names -> value.
-        run_id: MLflow run, or None when tracking was off.
-        model_uri: `models:/m-…`, or None.
-        version: The bundle's version.
-        corpus_sha256: `run_pages.corpus_sha256`.
-        split_sha256: Of which page is in which part.
+        output: The folder it wrote to; usable as `--model`.
+        metrics: The name of each metric, by contract 7, and its value.
+        run_id: The id of the MLflow run, or None when tracking was off.
+        model_uri: The URI of the model that the run logged, `models:/m-…`, or None.
+        version: The version of the bundle.
+        corpus_sha256: The hash of the corpus.
+        split_sha256: The hash of which page is in which part.
     """
 
     output: Path
@@ -56,6 +58,28 @@ def read_outcome(output: Path) -> Outcome:
     Raises:
         InputError: There is no finished run in it.
     """
-    found: dict[str, Any] = read_json(output / OUTCOME)
+    fields: dict[str, Any] = read_json(output / OUTCOME)
     names = ("metrics", "run_id", "model_uri", "version", "corpus_sha256", "split_sha256")
-    return Outcome(output, **{name: found[name] for name in names})
+    return Outcome(output, **{name: fields[name] for name in names})
+
+
+def send_kept(output: Path) -> tuple[int, str | None]:
+    """Sends what a run's folder keeps for a store that was away, and adds the URI of its model to the outcome.
+
+    Args:
+        output: The output folder of a run, a search or a cross-validation.
+
+    Returns:
+        How many things were sent, and the URI of the run's model when it was among them.
+
+    Raises:
+        InputError: Nothing is kept there, or the store is still away.
+    """
+    sent, model_uris = runs.send_kept(output)
+    if not (output / OUTCOME).is_file():
+        return sent, None
+    outcome = read_json(output / OUTCOME)
+    uri = model_uris.get(outcome["run_id"])
+    if uri is not None:
+        write_json(output / OUTCOME, {**outcome, "model_uri": uri})
+    return sent, uri

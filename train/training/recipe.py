@@ -1,304 +1,228 @@
-"""The whole story of a run, readable top to bottom: read, split, fit, decode, export, evaluate, record."""
+"""The whole story of a run, readable top to bottom: load, split, fit, choose, export, score, report, record."""
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import train
 from train.common.console import console, waiting
-from train.common.environment import environment, git_state, peak_memory_mb
-from train.common.files import read_json, write_json, write_text
+from train.common.environment import peak_memory_mb
+from train.common.files import write_json, write_text
 from train.config.schema import Config
-from train.corpus.loading import (
-    also_sha256,
-    corpus_sha256,
-    parts_of,
-    read_corpus,
-    read_topic_texts,
-    split_corpus,
-    topics_sha256,
-)
+from train.corpus.loading import also_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, topics_sha256
 from train.corpus.quality.check import require_roles
 from train.corpus.training_data import training_pages
-from train.evaluation.metrics import by_value, evaluate
 from train.evaluation.reliability import reliability
-from train.export.bundle import CARD, add_documents, requirements, size_mb, write_bundle
-from train.inference.explain import explainer_of
+from train.export.bundle import size_mb, write_bundle
 from train.models.factory import family_of
-from train.models.selection import choose
-from train.monitoring.profile import write_reference
-from train.reports.error_browser import MOST
-from train.reports.model_card import Facts, model_card
-from train.reports.run_report import Told, one_line, write_run_report
+from train.models.selection import Chosen, choose
 from train.runtime import Labeler
-from train.tracking import runs as tracking
 from train.tracking.runs import tracked_run
 from train.tracking.step_log import StepLog
-from train.tracking.store import has_model
-from train.tracking.tracker import Tracker
+from train.training.documents import write_documents
 from train.training.fingerprint import code_sha256, run_fingerprint
-from train.training.outcome import OUTCOME, Outcome, bundle_version, read_outcome
+from train.training.outcome import Outcome
+from train.training.resume import WORK, mark_begun, mark_finished, unfinished_run
+from train.training.run import ExportedModel, PartScores, Run, RunData, RunScores, TrainedFamily
 from train.training.scoring import label_pages, score
-
-LINKS = {
-    "report": "report.html",
-    "errors": "errors.html",
-    "pages": "pages.html",
-    "model card": CARD,
-    "config": "config.yaml",
-}
-"""What a run's description links to."""
 
 
 def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = ()) -> Outcome:
     """Trains one model and leaves it, its scores and its split in `config.output`.
 
+    A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output
+    folder and go on in the same MLflow run. A finished output folder is overwritten.
+
     Args:
         config: The resolved config.
         name: What the config is called, usually its file's stem; the run's tag `config`, and its name unless the config
-            gives one.
-        overrides: What it was overridden with, `key=value`; the run's name says them.
+            gives one. The family by default.
+        overrides: What the config was overridden with, `key=value`; they are a part of the run's name.
 
-    A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output
-    folder and go on in the same MLflow run. A finished output folder is overwritten.
+    Returns:
+        What the run left behind.
 
     Raises:
         InputError: The corpus or the config cannot give a model.
     """
     started = time.monotonic()
     output = Path(config.output)
-    pages_by_file, corpus_hash = read_corpus(config, output)
+    name = name or config.family
+    data = _load(config, output)
+    fingerprint = run_fingerprint(config, data.corpus_sha256)
+    resumed, run_id = unfinished_run(output, fingerprint)
+    with tracked_run(config, resume=run_id, fallback_name=name, folder=output, changes=_changes(overrides)) as tracker:
+        run = Run(config, name, output, tracker)
+        mark_begun(output, fingerprint, tracker.run_id)
+        _record_inputs(run, data)
+        trained = _train(run, data, resumed=resumed)
+        chosen = _choose(run, data, trained)
+        exported = _export(run, data, trained, chosen)
+        scores = _score(run, data, trained, chosen, exported, started=started)
+        _record_scores(run, scores)
+        write_documents(run, data, trained, exported, scores)
+        model_uri = _record_model(run, exported, scores)
+        outcome = Outcome(
+            output=output,
+            metrics=scores.metrics,
+            run_id=tracker.run_id,
+            model_uri=model_uri,
+            version=exported.labeler.version,
+            corpus_sha256=data.corpus_sha256,
+            split_sha256=data.split.sha256,
+        )
+        mark_finished(outcome, fingerprint)
+    return outcome
+
+
+def _load(config: Config, output: Path) -> RunData:
+    """Reads the corpus and splits it by site; warns of a split that teaches or shows little."""
+    pages_by_file, corpus_sha256 = read_corpus(config, output)
     split = split_corpus(config, pages_by_file)
     parts = parts_of(split, pages_by_file)
     require_roles(parts["train"], "training")
     for warning in split.warnings():
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    texts = read_topic_texts(config, output, parts)
-    state = run_fingerprint(config, corpus_hash)
-    resumed, resume = _unfinished_run(output, state)
-    name = name or config.family
-    with tracked_run(config, resume=resume, fallback_name=name, folder=output, changes=_changes(overrides)) as tracker:
-        write_json(output / "unfinished.json", {"state": state, "run_id": tracker.run_id})
-        (output / OUTCOME).unlink(missing_ok=True)
-        write_text(output / "config.yaml", config.to_yaml())
-        write_json(output / "split.json", split.to_json())
-        tracker.tags(
-            {"config": name, "corpus.sha256": corpus_hash, "split.sha256": split.sha256, "code.sha256": code_sha256()}
+    return RunData(corpus_sha256, split, parts, read_topic_texts(config, output, parts))
+
+
+def _record_inputs(run: Run, data: RunData) -> None:
+    """Writes and records the config, the split and the hashes that the model depends on."""
+    config, tracker = run.config, run.tracker
+    write_text(run.output / "config.yaml", config.to_yaml())
+    write_json(run.output / "split.json", data.split.to_json())
+    tracker.tags(
+        {
+            "config": run.name,
+            "corpus.sha256": data.corpus_sha256,
+            "split.sha256": data.split.sha256,
+            "code.sha256": code_sha256(),
+        }
+    )
+    if config.corpus.auxiliary:
+        tracker.tags({"corpus.auxiliary.sha256": also_sha256(config)})
+    if (topics := topics_sha256(config)) is not None:
+        tracker.tags({"topics.sha256": topics})
+    tracker.datasets(data.split, config.corpus.path or str(config.corpus.train_path), data.corpus_sha256)
+    for file in ("config.yaml", "split.json"):
+        tracker.file(run.output / file)
+
+
+def _train(run: Run, data: RunData, *, resumed: bool) -> TrainedFamily:
+    """Fits the family on training pages; a run that goes on keeps its steps."""
+    family = family_of(run.config, run.output / WORK)
+    started = time.monotonic()
+    steps = StepLog(run.output / "steps.jsonl", run.tracker.step_metrics, resumed=resumed)
+    family.fit(training_pages(run.config, data.parts, data.topic_texts), steps)
+    return TrainedFamily(family, steps, time.monotonic() - started)
+
+
+def _choose(run: Run, data: RunData, trained: TrainedFamily) -> Chosen:
+    """Chooses the decoder and the calibration on validation pages."""
+    config, parts = run.config, data.parts
+    with waiting("choosing decoder and calibration on validation pages"):
+        chosen = choose(
+            trained.family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration
         )
-        if config.corpus.auxiliary:
-            tracker.tags({"corpus.auxiliary.sha256": also_sha256(config)})
-        if (digest := topics_sha256(config)) is not None:
-            tracker.tags({"topics.sha256": digest})
-        tracker.datasets(split, config.corpus.path or str(config.corpus.train_path), corpus_hash)
-        for file in ("config.yaml", "split.json"):
-            tracker.file(output / file)
-
-        family = family_of(config, output / "work")
-        fit_started = time.monotonic()
-        steps = StepLog(output / "steps.jsonl", tracker.step_metrics, resumed=resumed)
-        family.fit(training_pages(config, parts, texts), steps)
-        train_s = time.monotonic() - fit_started
-        with waiting("choosing decoder and calibration on validation pages"):
-            chosen = choose(family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration)
-        write_json(output / "decoding.json", chosen.tried)
-
-        with waiting("writing the bundle and checking it"):
-            bundle = write_bundle(
-                output / "bundle",
-                config.family,
-                chosen.decoder,
-                chosen.calibration,
-                lambda folder: family.write(folder, parts["validation"]),
-            )
-        labeler = Labeler.load(bundle)
-
-        metrics: dict[str, float] = {"cost/train_s": train_s, "size/mb": size_mb(bundle)}
-        certainty: dict[str, Any] = {"calibration": chosen.calibration.to_json(), "validation": chosen.reliability}
-        unseen: list[tuple[str, dict[str, Any]]] = []
-        for part in ("validation", "test"):
-            labelling_started = time.monotonic()
-            records = label_pages(labeler, parts[part], f"labelling {part} pages")
-            seconds = time.monotonic() - labelling_started
-            report = score(parts[part], records, config)
-            metrics |= report.metrics(part)
-            details = {"corpus_sha256": corpus_hash, "split_sha256": split.sha256, "model": _named(labeler)}
-            write_json(output / f"{part}.json", report.to_json(**details))
-            unseen += [(page.site, record) for page, record in zip(parts[part], records, strict=True)]
-            if part == "test":
-                undone = 1 / chosen.calibration.role_temperature
-                before, after = reliability(parts[part], records, temperature=undone), reliability(parts[part], records)
-                certainty[part] = {"before": before, "after": after}
-                metrics["cost/segments_per_s"] = sum(len(p.segments) for p in parts[part]) / seconds
-        for part in ("validation", "test"):
-            found = certainty[part]
-            metrics |= {
-                f"{part}/role/ece": found["after"]["ece"],
-                f"{part}/role/ece_uncalibrated": found["before"]["ece"],
-            }
-            metrics |= {
-                f"{part}/role/brier": found["after"]["brier"],
-                f"{part}/role/brier_uncalibrated": found["before"]["brier"],
-            }
-        write_json(output / "calibration.json", certainty)
-        metrics |= {"cost/total_s": time.monotonic() - started, "cost/peak_memory_mb": peak_memory_mb()}
-        _record(tracker, output, metrics)
-        with waiting("drawing the report"):
-            origin = _origin(tracker, name)
-            about = {
-                "family": config.family,
-                "output": str(output),
-                "corpus sha256": corpus_hash,
-                "split sha256": split.sha256,
-                **origin,
-            }
-            settings = config.evaluation
-            told = Told(
-                f"{name} {labeler.version}",
-                about,
-                parts,
-                records,
-                report,
-                certainty,
-                metrics,
-                steps.read(),
-                explainer_of(labeler),
-                settings.bootstrap_samples,
-                config.seed,
-            )
-            drawn, errors = write_run_report(output, told)
-            for path in drawn:
-                tracker.file(path, "figures" if path.parent.name == "figures" else None)
-            tracker.table(errors[:MOST], output / "errors.json")
-            tracker.describe(one_line(report, metrics), LINKS)
-        with waiting("describing the model"):
-            reference = write_reference(bundle, (page.texts for page in parts["train"]), unseen, labeler.topics)
-            languages = by_value(parts["test"], records, "lang")
-            facts = Facts(
-                config,
-                labeler.name,
-                labeler.version,
-                parts,
-                corpus_hash,
-                split.sha256,
-                labeler.topics,
-                report,
-                {lang: evaluate(*some, bootstrap_samples=0) for lang, some in languages.items() if len(languages) > 1},
-                certainty,
-                metrics,
-                metrics["size/mb"],
-                requirements(config.family),
-                origin,
-                f"{datetime.now(UTC):%Y-%m-%d}",
-            )
-            write_text(bundle / CARD, model_card(facts))
-            add_documents(bundle, [*reference, bundle / CARD])
-            tracker.file(bundle / CARD)
-        with waiting("logging the model"):
-            model_uri = tracker.model(bundle, metrics)
-        outcome = Outcome(output, metrics, tracker.run_id, model_uri, labeler.version, corpus_hash, split.sha256)
-        _finish(outcome, state)
-    return outcome
+    write_json(run.output / "decoding.json", chosen.tried)
+    return chosen
 
 
-def _named(labeler: Labeler) -> dict[str, str]:
-    return {"name": labeler.name, "version": labeler.version, "family": labeler.family}
+def _export(run: Run, data: RunData, trained: TrainedFamily, chosen: Chosen) -> ExportedModel:
+    """Writes the bundle, and loads the model that is scored from it."""
+    with waiting("writing the bundle and checking it"):
+        bundle = write_bundle(
+            run.output / "bundle",
+            run.config.family,
+            chosen.decoder,
+            chosen.calibration,
+            lambda folder: trained.family.write(folder, data.parts["validation"]),
+        )
+    return ExportedModel(bundle, Labeler.load(bundle))
 
 
-def _origin(tracker: Tracker, name: str) -> dict[str, str | None]:
-    """Where a model comes from, for its card."""
-    machine = environment()
-    git = git_state()
-    commit = git.get("git.sha")
-    changed = " with changes" if git.get("git.dirty") == "true" else ""
+def _score(
+    run: Run, data: RunData, trained: TrainedFamily, chosen: Chosen, exported: ExportedModel, *, started: float
+) -> RunScores:
+    """Scores the exported model on validation and test pages.
+
+    Args:
+        run: The run.
+        data: Its pages.
+        trained: The family, for what training cost.
+        chosen: The calibration, and its reliability on validation pages.
+        exported: The model.
+        started: When the run started, by `time.monotonic`.
+    """
+    costs = {"cost/train_s": trained.seconds, "size/mb": size_mb(exported.bundle)}
+    validation = _score_part(run, data, chosen, exported, "validation")
+    test = _score_part(run, data, chosen, exported, "test")
+    calibration = {
+        "calibration": chosen.calibration.to_json(),
+        "validation": validation.reliability,
+        "test": test.reliability,
+    }
+    write_json(run.output / "calibration.json", calibration)
+    metrics = {
+        **costs,
+        **validation.evaluation.metrics("validation"),
+        **test.evaluation.metrics("test"),
+        "cost/segments_per_s": test.segments_per_s,
+        **_reliability_metrics("validation", validation),
+        **_reliability_metrics("test", test),
+        "cost/total_s": time.monotonic() - started,
+        "cost/peak_memory_mb": peak_memory_mb(),
+    }
+    return RunScores(validation, test, calibration, metrics)
+
+
+def _score_part(run: Run, data: RunData, chosen: Chosen, exported: ExportedModel, part: str) -> PartScores:
+    """Scores the model on one part, and writes `validation.json` or `test.json`."""
+    pages, labeler = data.parts[part], exported.labeler
+    started = time.monotonic()
+    records = label_pages(labeler, pages, f"labelling {part} pages")
+    seconds = time.monotonic() - started
+    evaluation = score(pages, records, run.config)
+    model = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
+    write_json(
+        run.output / f"{part}.json",
+        evaluation.to_json(corpus_sha256=data.corpus_sha256, split_sha256=data.split.sha256, model=model),
+    )
+    if part == "validation":  # the calibration was fitted on these pages, from scores that were not rounded
+        of_confidence = chosen.reliability
+    else:
+        uncalibrated = 1 / chosen.calibration.role_temperature
+        of_confidence = {
+            "before": reliability(pages, records, temperature=uncalibrated),
+            "after": reliability(pages, records),
+        }
+    return PartScores(pages, records, evaluation, of_confidence, sum(len(page.segments) for page in pages) / seconds)
+
+
+def _reliability_metrics(part: str, scores: PartScores) -> dict[str, float]:
+    before, after = scores.reliability["before"], scores.reliability["after"]
     return {
-        "config": name,
-        "MLflow run": tracker.run_id,
-        "commit": f"{commit}{changed}" if commit else None,
-        "code sha256": code_sha256(),
-        "newsparts": train.__version__,
-        "python": machine["python"],
-        "machine": machine["machine"],
+        f"{part}/role/ece": after["ece"],
+        f"{part}/role/ece_uncalibrated": before["ece"],
+        f"{part}/role/brier": after["brier"],
+        f"{part}/role/brier_uncalibrated": before["brier"],
     }
 
 
-def _record(tracker: Tracker, output: Path, metrics: Mapping[str, float]) -> None:
-    tracker.metrics(metrics)
+def _record_scores(run: Run, scores: RunScores) -> None:
+    run.tracker.metrics(scores.metrics)
     for file in ("validation.json", "test.json", "decoding.json", "calibration.json"):
-        tracker.file(output / file)
+        run.tracker.file(run.output / file)
+
+
+def _record_model(run: Run, exported: ExportedModel, scores: RunScores) -> str | None:
+    """Logs the bundle as an MLflow model; returns its URI, or None where there is none (yet)."""
+    with waiting("logging the model"):
+        return run.tracker.model(exported.bundle, scores.metrics)
 
 
 def _changes(overrides: Sequence[str]) -> str:
     """Overrides as a run's name tells them: where it is written to and tracked tells nothing of the model."""
-    said = [override.partition("=") for override in overrides if not override.startswith(("output=", "tracking."))]
-    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in said)[:200]
-
-
-def _unfinished_run(output: Path, state: str) -> tuple[bool, str | None]:
-    """Whether there is work to go on with, and its MLflow run; work of another config, corpus or code is thrown
-    away."""
-    marker = output / "unfinished.json"
-    if marker.is_file():
-        found = read_json(marker)
-        if found.get("state") == state:
-            return True, found.get("run_id")
-    shutil.rmtree(output / "work", ignore_errors=True)
-    return False, None
-
-
-def _finish(outcome: Outcome, state: str) -> None:
-    output = outcome.output
-    write_json(
-        output / OUTCOME,
-        {
-            "state": state,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "run_id": outcome.run_id,
-            "model_uri": outcome.model_uri,
-            "version": outcome.version,
-            "corpus_sha256": outcome.corpus_sha256,
-            "split_sha256": outcome.split_sha256,
-            "metrics": dict(outcome.metrics),
-        },
-    )
-    (output / "unfinished.json").unlink(missing_ok=True)
-    shutil.rmtree(output / "work", ignore_errors=True)
-
-
-def finished(config: Config) -> Outcome | None:
-    """The outcome in `config.output`, when it is of this very config, corpus and code, its bundle is whole and MLflow
-    has its model."""
-    output = Path(config.output)
-    if not (output / OUTCOME).is_file() or read_json(output / OUTCOME).get("state") != run_fingerprint(
-        config, corpus_sha256(config)
-    ):
-        return None
-    found = read_outcome(output)
-    if found.version != bundle_version(output / "bundle") or not (
-        found.model_uri is None or has_model(found.model_uri)
-    ):
-        return None
-    return found
-
-
-def send_kept(output: Path) -> tuple[int, str | None]:
-    """Sends what a run's folder keeps for a store that was away (also a search's, or a cross-validation's).
-
-    Returns:
-        How many things were sent, and the URI of the run's model when it was among them.
-
-    Raises:
-        InputError: Nothing is kept there, or the store is still away.
-    """
-    sent, models = tracking.send_kept(output)
-    if not (output / OUTCOME).is_file():
-        return sent, None
-    told = read_json(output / OUTCOME)
-    uri = models.get(told["run_id"])
-    if uri is not None:
-        write_json(output / OUTCOME, {**told, "model_uri": uri})
-    return sent, uri
+    kept = [override.partition("=") for override in overrides if not override.startswith(("output=", "tracking."))]
+    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in kept)[:200]
