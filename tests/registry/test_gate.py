@@ -20,8 +20,9 @@ from train.common.errors import InputError
 from train.config.loader import read_settings
 from train.corpus.page import Page, Segment
 from train.inference.resolve import load_labeler
+from train.registry import champion as champions
 from train.registry import gate as gates
-from train.registry import promotion
+from train.registry import mlflow_client, promotion
 from train.registry import versions as registry
 from train.registry.behaviour import Behaviour
 from train.registry.gate import Candidate, Gate, judge
@@ -249,7 +250,7 @@ def runs(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copyfile(registered, path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
     monkeypatch.chdir(tmp_path)
-    registry._client()
+    mlflow_client.open_client()
     return path
 
 
@@ -262,7 +263,7 @@ def test_promote_and_roll_back(
     gate = Gate(0.0, 0.95, 0.02, 0.05, 0.01, 1e6, 300.0, 0.8, 0.2, 0.3, 1.0, 2, 13, 100)
     assert registry.version_of("champion") is None
     with pytest.raises(InputError, match="no version serves"):
-        registry.rollback()
+        champions.rollback()
 
     would = promotion.run(gate, which="1", dry=True)
     assert (would.accepted, would.promoted, would.previous_champion) == (True, False, None)
@@ -285,12 +286,12 @@ def test_promote_and_roll_back(
     assert promotion.run(gate, which="2", forced="a test of ours").promoted
     assert registry.version("2").tags["gate.forced"] == "a test of ours"
     assert promotion.run(gate, which="challenger", forced="another").version == "3"
-    assert registry.history() == ["1", "2", "3"]
-    assert registry.rollback() == ("3", "2")
-    assert registry.rollback() == ("2", "1")
+    assert champions.history() == ["1", "2", "3"]
+    assert champions.rollback() == ("3", "2")
+    assert champions.rollback() == ("2", "1")
     assert str(registry.version("champion").version) == "1"
     with pytest.raises(InputError, match="no version served before"):
-        registry.rollback()
+        champions.rollback()
     assert "rolled_back" in registry.version("3").tags
     served = mlflow.pyfunc.load_model("models:/newsparts@champion")
     rows = [{"page_id": page.page_id, "segments": page.texts} for page in pages[:3]]
@@ -306,16 +307,16 @@ def test_history_follows_the_alias_whoever_moved_it(runs: Path) -> None:
     client = mlflow.MlflowClient()
     results = [RuleResult("a|rule", True, "<b>found</b>" * 40, "wanted")]
     client.set_registered_model_alias("newsparts", "champion", "1")  # in the UI, before there was a history
-    registry.promote("2", results, against="1")
-    assert registry.history() == ["1", "2"]
+    champions.promote("2", results, against="1")
+    assert champions.history() == ["1", "2"]
     assert "<b>" not in registry.version("2").description
     client.set_registered_model_alias("newsparts", "champion", "3")
-    assert registry.rollback() == ("3", "2"), "what the alias named served, not what the tag says"
-    registry.promote("3", results, against="2", forced="x" * 9000)
+    assert champions.rollback() == ("3", "2"), "what the alias named served, not what the tag says"
+    champions.promote("3", results, against="2", forced="x" * 9000)
     client.delete_model_version("newsparts", "2")
-    assert registry.rollback() == ("3", "1"), "a version that was deleted is passed over"
+    assert champions.rollback() == ("3", "1"), "a version that was deleted is passed over"
     with pytest.raises(InputError, match="no version served before version 1"):
-        registry.rollback()
+        champions.rollback()
 
 
 def test_a_store_that_does_not_answer_is_not_an_empty_one(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +331,7 @@ def test_a_store_that_does_not_answer_is_not_an_empty_one(runs: Path, monkeypatc
     with pytest.raises(InputError, match="does not answer"):
         registry.version_of("champion")
     with pytest.raises(InputError, match="does not answer"):
-        registry.history()
+        champions.history()
 
 
 def test_a_model_of_another_store_is_not_registered(store: Path) -> None:

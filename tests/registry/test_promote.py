@@ -15,10 +15,10 @@ from train.common.errors import InputError
 from train.config.loader import read_settings
 from train.corpus.page import Page
 from train.registry import promotion
+from train.registry.champion import ChampionMoved
 from train.registry.gate import Gate
 from train.registry.promotion import MOST_JUDGED, Decision
 from train.registry.rule_result import RuleResult
-from train.registry.versions import ChampionMoved
 
 PASS, REFUSED = RuleResult("better", True, "", ""), RuleResult("size", False, "", "")
 

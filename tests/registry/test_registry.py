@@ -20,21 +20,12 @@ from tests.helpers.registry import MODEL, Registry
 from train.common import signals as interrupt
 from train.common.errors import InputError
 from train.common.signals import me
-from train.registry import lock
+from train.registry import lock, mlflow_client
 from train.registry import versions as registry
+from train.registry.champion import HISTORY, ChampionMoved, history, promote, refuse, rollback
 from train.registry.lock import LOCK
 from train.registry.rule_result import RuleResult
-from train.registry.versions import (
-    HISTORY,
-    ChampionMoved,
-    promote,
-    refuse,
-    register,
-    register_outcome,
-    rollback,
-    version,
-    version_of,
-)
+from train.registry.versions import register, register_outcome, version, version_of
 from train.training.outcome import Outcome
 
 RESULTS = [RuleResult("better", True, "+0.100", "+0.010 or more"), RuleResult("size", False, "9 | 9 MB", "5 MB")]
@@ -44,7 +35,7 @@ RESULTS = [RuleResult("better", True, "+0.100", "+0.010 or more"), RuleResult("s
 def client(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry with the versions 1 to 4, none of which serves."""
     made = Registry("1", "2", "3", "4")
-    monkeypatch.setattr(registry, "_client", lambda: made)
+    monkeypatch.setattr(mlflow_client, "open_client", lambda: made)
     monkeypatch.setattr(registry, "has_model", lambda uri: True)
     return made
 
@@ -162,7 +153,7 @@ def test_the_champion_is_looked_at_once_the_lock_is_held(
     with pytest.raises(ChampionMoved):
         promote("2", RESULTS, against="1")
     assert client.aliases["champion"] == "3"
-    assert registry.history() == ["1", "3"]
+    assert history() == ["1", "3"]
     assert client.versions["2"].tags == {}
     assert client.versions["2"].description == ""
     assert LOCK not in client.models
@@ -296,7 +287,7 @@ def test_history_has_each_version_once_the_present_one_last(
     if champion is not None:
         client.aliases["champion"] = champion
     promote(new, RESULTS, against=champion)
-    assert registry.history() == expected
+    assert history() == expected
 
 
 @pytest.mark.parametrize(
@@ -340,7 +331,7 @@ def test_what_served_before_the_champion_and_is_still_there_serves_again(
     else:
         assert rollback() == expected[:2]
         assert client.aliases["champion"] == expected[1]
-        assert registry.history() == expected[2]
+        assert history() == expected[2]
         assert [number for number, found in client.versions.items() if "rolled_back" in found.tags] == [expected[0]]
     assert LOCK not in client.models
 

@@ -24,18 +24,19 @@ from tests.helpers.server import Server
 from tests.helpers.survival_rows import SLOW, add_row
 from tests.helpers.toys import toy_baseline
 from train.common.files import read_json
-from train.registry import lock
-from train.registry import versions as registry
+from train.registry import lock, mlflow_client
+from train.registry.champion import ChampionMoved, history, promote
 from train.registry.lock import LOCK
 from train.registry.rule_result import RuleResult
-from train.registry.versions import CHAMPION, ChampionMoved, history, promote, register, version_of
+from train.registry.versions import CHAMPION, register, version_of
 
 ENGINEER = """
 import sys
 from pathlib import Path
 from train.config.schema import load_config
 from train.training.recipe import fit
-from train.registry.versions import ChampionMoved, promote, register_outcome, version_of
+from train.registry.champion import ChampionMoved, promote
+from train.registry.versions import register_outcome, version_of
 from train.registry.rule_result import RuleResult
 from train.studies.search.tune import Search, tune
 
@@ -140,7 +141,7 @@ def test_two_engineers_at_once_lose_no_update(
         parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
         assert sum(parent is not None for parent in parents) == 6
         assert len({parent for parent in parents if parent}) == 2
-        versions = {str(v.version): v for v in registry._client().search_model_versions("name = 'newsparts'")}
+        versions = {str(v.version): v for v in mlflow_client.open_client().search_model_versions("name = 'newsparts'")}
         assert len(versions) == 2, "a bundle was registered twice"
         champion = version_of(CHAMPION)
         assert champion is not None
@@ -154,7 +155,7 @@ def test_two_engineers_at_once_lose_no_update(
             over = steps.count(number)  # times it was replaced
             became = sum(line.startswith("promoted") for line in told[_engineer(versions[number], tmp_path)])
             assert became - over == (1 if number == str(champion.version) else 0)
-        assert all(model.name != LOCK for model in registry._client().search_registered_models())
+        assert all(model.name != LOCK for model in mlflow_client.open_client().search_registered_models())
     finally:
         server.stop()
     kind = database.partition(":")[0]
@@ -191,7 +192,7 @@ def test_a_version_judged_against_another_champion_is_not_promoted(
     gone = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    client = registry._client()
+    client = mlflow_client.open_client()
     client.create_registered_model(LOCK, {"owner": f"{os.uname().nodename} {gone.stdout.strip()}", "token": "its"})
     promote(two, results, against=one)
     assert history() == [one, two]

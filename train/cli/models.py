@@ -60,7 +60,7 @@ def promote(
 
 def rollback() -> None:
     """Lets the version serve again that served before the champion."""
-    from train.registry.versions import rollback as run
+    from train.registry.champion import rollback as run
 
     gone, back = run()
     out.print(f"version {back} is the champion again; version {gone} was")

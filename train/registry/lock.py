@@ -23,6 +23,9 @@ LONGEST_LOCK_S = 60.0
 def locked(client: Any) -> Iterator[None]:
     """Within the block, no other client of this project moves an alias or makes a version.
 
+    Args:
+        client: An `MlflowClient`.
+
     Raises:
         InputError: Others hold the lock for longer than they may.
     """
@@ -31,7 +34,7 @@ def locked(client: Any) -> Iterator[None]:
     deadline = time.monotonic() + 3 * LONGEST_LOCK_S
     token, seen = uuid4().hex, dict[str, float]()
 
-    def left(tags: Mapping[str, str]) -> bool:
+    def is_abandoned(tags: Mapping[str, str]) -> bool:
         return gone(tags.get("owner", "")) or seen_for(seen, tags.get("token", "")) > LONGEST_LOCK_S
 
     while True:
@@ -49,7 +52,7 @@ def locked(client: Any) -> Iterator[None]:
                 remedy="see who moves aliases all the time; or delete that registered model",
             )
         with suppress(MlflowException):
-            _unlock(client, left)
+            _unlock(client, is_abandoned)
         time.sleep(0.1)
     try:
         yield
@@ -58,7 +61,7 @@ def locked(client: Any) -> Iterator[None]:
 
 
 def _unlock(client: Any, when: Callable[[Mapping[str, str]], bool]) -> None:
-    """Deletes the lock, when its tags say so."""
+    """Deletes the lock, when `when` answers True for its tags."""
     from mlflow.exceptions import MlflowException
 
     try:

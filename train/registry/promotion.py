@@ -19,9 +19,10 @@ from train.corpus.loading import part_of_run
 from train.corpus.page import Page
 from train.inference.resolve import bundle_folder, load_labeler
 from train.registry.behaviour import behaviour
+from train.registry.champion import ChampionMoved, promote, refuse
 from train.registry.gate import Candidate, Gate, judge
 from train.registry.rule_result import RuleResult
-from train.registry.versions import CHALLENGER, CHAMPION, ChampionMoved, promote, refuse, version, version_of
+from train.registry.versions import CHALLENGER, CHAMPION, version, version_of
 from train.runtime import Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import REGISTERED_MODEL
