@@ -70,7 +70,12 @@ Check = Callable[[Labeler], None]
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Names of the checks that a model passes and fails; those that do not apply to it are in neither."""
+    """How a model does in the checks; those that do not apply to it are in neither set.
+
+    Args:
+        passed: The names of the checks that it passes.
+        failed: The names of the checks that it fails.
+    """
 
     passed: frozenset[str]
     failed: frozenset[str]
@@ -100,7 +105,16 @@ def behaviour(labeler: Labeler) -> Behaviour:
 
 @dataclass(frozen=True)
 class PageParts:
-    """A page in the parts that checks exchange, in page order; each is the texts of its segments."""
+    """A page in the parts that checks exchange, in page order; each part is the texts of its segments.
+
+    Args:
+        menu: The site's menu, boilerplate; `MENU` by default, and so on.
+        headline: The headline of the main story.
+        story: The paragraphs of the main story.
+        heading: What stands over the related items, boilerplate.
+        related: The related items, with or without a summary.
+        footer: The foot of the page, boilerplate.
+    """
 
     menu: tuple[str, ...] = MENU
     headline: tuple[str, ...] = (HEADLINE,)

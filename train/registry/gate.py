@@ -46,7 +46,7 @@ class Gate:
     )
     max_size_mb: Annotated[Number, "MB"] = Field(description="The largest bundle.")
     least_behaviour: Annotated[Number, "share of tests"] = Field(
-        description="How much of tests/behaviour must pass. None may fail that the champion passes."
+        description="How many of the checks of behaviour must pass. None may fail that the champion passes."
     )
     least_role_f1: Annotated[Number, "F1"] = Field(description="The least F1 of each role, for the first champion.")
     least_role_macro_f1: Annotated[Number, "macro-F1"] = Field(

@@ -219,7 +219,12 @@ class Labeler:
         return np.clip([spaced_words(text) for text in page], 1, self.topic_word_limit)
 
     def record(self, reading: Reading, *, unsure: bool = False) -> dict[str, Any]:
-        """The contract's record of a page that was read; see `label`."""
+        """The contract's record of a page that was read.
+
+        Args:
+            reading: What the model reads on the page, as `read` or `decode` yields it.
+            unsure: Adds to each segment whether its confidence is below the threshold of its role; False by default.
+        """
         by_role = self.calibration.roles(role_scores(reading.scores.posterior))
         segments = []
         for text, role, row, story in zip(

@@ -108,7 +108,16 @@ def out_of_fold(
     work: Path,
     selection: TrainingSelection | None = None,
 ) -> list[dict[str, Any]]:
-    """The records of `predict_folds` in the order of `pages`; arguments as there."""
+    """The records of `predict_folds`, which takes the same arguments, in the order of `pages`.
+
+    Args:
+        config: The model to train.
+        pages: Labelled pages.
+        corpus_sha256: Names the corpus, to recognise folds that are done.
+        count: The number of folds, 2 or more.
+        work: The folder for folds.
+        selection: Which pages to train on; those of the other folds by default.
+    """
     return _in_order(pages, predict_folds(config, pages, corpus_sha256, count=count, work=work, selection=selection))
 
 

@@ -31,7 +31,12 @@ def code_sha256() -> str:
 
 
 def run_fingerprint(config: Config, corpus_sha256: str) -> str:
-    """Names everything a run's result depends on, so that a finished or unfinished one is recognised."""
+    """Hash of everything a run's result depends on, so that a finished or unfinished one is recognised.
+
+    Args:
+        config: The resolved config; where it is tracked does not count.
+        corpus_sha256: The hash of the corpus.
+    """
     settings = config.to_dict()
     settings.pop("tracking")
     saved = config.corpus.split_path
@@ -39,7 +44,7 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     section = settings[config.family]
     backbone = backbone_content(section["backbone"]) if "backbone" in section else None
     libraries = {name: version for name, version in environment().items() if name.startswith("version.")}
-    told = [
+    payload = [
         settings,
         corpus_sha256,
         split,
@@ -51,4 +56,4 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
         platform.python_version(),
         train.__version__,
     ]
-    return sha256_json(told)
+    return sha256_json(payload)

@@ -13,12 +13,25 @@ from train.runtime import Labeler
 
 
 def label_pages(labeler: Labeler, pages: Sequence[Page], what: str) -> list[dict[str, Any]]:
-    """`predict`'s records of pages, under a progress bar that says `what`."""
+    """`predict`'s records of pages, in the same order, under a progress bar.
+
+    Args:
+        labeler: The model.
+        pages: The pages; their labels are not looked at.
+        what: The text of the progress bar.
+    """
     return list(labeler.label(track(((page.page_id, page.texts) for page in pages), what, total=len(pages))))
 
 
 def score(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], config: Config) -> Evaluation:
-    """Scores a model's records against labelled pages, as the config's section `evaluation` says."""
+    """Scores a model's records against labelled pages.
+
+    Args:
+        pages: Labelled pages.
+        records: `predict`'s records of them.
+        config: Its section `evaluation` says how many resamples the intervals take and at which level; its seed draws
+            them.
+    """
     settings = config.evaluation
     return evaluate(
         pages, records, bootstrap_samples=settings.bootstrap_samples, confidence=settings.confidence, seed=config.seed
