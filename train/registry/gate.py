@@ -45,7 +45,7 @@ class Gate:
         "several times as long."
     )
     max_size_mb: Annotated[Number, "MB"] = Field(description="The largest bundle.")
-    least_behaviour: Annotated[Number, "share of tests"] = Field(
+    least_behaviour: Annotated[Number, "share of checks"] = Field(
         description="How many of the checks of behaviour must pass. None may fail that the champion passes."
     )
     least_role_f1: Annotated[Number, "F1"] = Field(description="The least F1 of each role, for the first champion.")
