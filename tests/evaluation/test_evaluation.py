@@ -12,7 +12,7 @@ from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
 from train.common.errors import InputError
 from train.corpus.page import Page, Segment
-from train.evaluation.metrics import evaluate, gain
+from train.evaluation.metrics import evaluate, paired_difference
 from train.evaluation.trivial_baselines import majority_records
 
 
@@ -133,11 +133,11 @@ def test_resampling_a_few_at_a_time_changes_nothing() -> None:
 
 
 def test_a_topic_that_no_page_has_is_a_wrong_answer_and_no_crash(pages: list[Page]) -> None:
-    """A model may know topics that the test pages lack; `gain` and `evaluate` need not be told of them."""
+    """A model may know topics that the test pages lack; `paired_difference` and `evaluate` need not be told of them."""
     gold = [as_record(page) for page in pages]
     other = [{**record, "stories": [{**story, "topic": "weather"} for story in record["stories"]]} for record in gold]
     assert evaluate(pages, other, bootstrap_samples=0).values["topic/accuracy"] == 0
-    assert gain(pages, other, gold, bootstrap_samples=10).values["topic/macro_f1"] == -1
+    assert paired_difference(pages, other, gold, bootstrap_samples=10).values["topic/macro_f1"] == -1
 
 
 def test_topics_are_averaged_over_those_that_the_kind_of_story_has() -> None:

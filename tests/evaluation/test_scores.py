@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from train.corpus.page import Page, Segment
 from train.evaluation.bootstrap import intervals_of, resampled
 from train.evaluation.counts import f1_of, scored_classes
-from train.evaluation.metrics import Evaluation, by_value, evaluate, gain
+from train.evaluation.metrics import Evaluation, by_value, evaluate, paired_difference
 from train.evaluation.subsets import drop_segments
 from train.evaluation.text_overlap import text_events, text_scores
 from train.evaluation.trivial_baselines import majority_records
@@ -317,14 +317,16 @@ def test_intervals_are_those_of_scoring_each_resample_anew() -> None:
 def test_a_gain_is_ours_less_theirs_with_the_same_sites_drawn_for_both() -> None:
     pages, records = _two_sites()
     right = [said("s", "m", "r"), *(said(f"l{i}", "m", "r", "r", "r") for i in range(9))]
-    found = gain(pages, right, records, bootstrap_samples=500)
+    found = paired_difference(pages, right, records, bootstrap_samples=500)
     assert found.values["role/related_leak"] == pytest.approx(-10 / 28)
     assert found.intervals["role/related_leak"] == (-1.0, pytest.approx(-1 / 3))
     assert (found.n_pages, found.n_sites, found.confidence) == (10, 2, 0.95)
-    same = gain(pages, records, records, bootstrap_samples=50)
+    same = paired_difference(pages, records, records, bootstrap_samples=50)
     assert set(same.values.values()) == {0.0}
     assert set(same.intervals.values()) == {(0.0, 0.0)}
-    narrow = gain(pages, right, records, bootstrap_samples=500, confidence=0.1, seed=1).intervals["role/related_leak"]
+    narrow = paired_difference(pages, right, records, bootstrap_samples=500, confidence=0.1, seed=1).intervals[
+        "role/related_leak"
+    ]
     assert narrow == (pytest.approx(-10 / 28), pytest.approx(-10 / 28)), "half of the resamples hold each site once"
 
 

@@ -84,7 +84,7 @@ class Found:
 def found(monkeypatch: pytest.MonkeyPatch) -> Found:
     made = Found()
 
-    def gain(pages: Sequence[Page], ours: str, theirs: str, **settings: Any) -> Evaluation:
+    def paired_difference(pages: Sequence[Page], ours: str, theirs: str, **settings: Any) -> Evaluation:
         assert (ours, theirs) == ("new", "champion"), "how much better the new one is"
         made.asked.append(settings)
         return Evaluation(made.gains, {"role/macro_f1": (made.low, 1.0)}, 10, 2, 0.9)
@@ -93,7 +93,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Found:
         assert records == "new"
         return Evaluation(made.values, {}, 10, 2, 0.9)
 
-    monkeypatch.setattr(gates, "gain", gain)
+    monkeypatch.setattr(gates, "paired_difference", paired_difference)
     monkeypatch.setattr(gates, "evaluate", evaluate)
     monkeypatch.setattr(gates, "reliability", lambda pages, records: {"ece": made.ece[records == "champion"]})
     monkeypatch.setattr(

@@ -16,7 +16,7 @@ from tests.helpers.html_tags import tags_of
 from tests.helpers.pages import make_page
 from train.corpus.page import Page
 from train.corpus.read import write_pages
-from train.evaluation.metrics import COSTS, evaluate, gain
+from train.evaluation.metrics import COSTS, evaluate, paired_difference
 from train.evaluation.reliability import reliability
 from train.evaluation.slices import answers_of
 from train.monitoring.drift import Shift
@@ -97,7 +97,7 @@ def _compared(pages: list[Page], records: list[dict[str, Any]], called: Spelling
         [costs, costs],
         [None, None],
         scores,
-        [gain(pages, others, records, bootstrap_samples=20)],
+        [paired_difference(pages, others, records, bootstrap_samples=20)],
         changes,
         len(pages),
         5,

@@ -18,7 +18,7 @@ from train.common.errors import InputError
 from train.config.schema import Config, load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.evaluation.metrics import Evaluation, evaluate, gain
+from train.evaluation.metrics import Evaluation, evaluate, paired_difference
 from train.evaluation.trivial_baselines import rule_records
 from train.reports.figures import growth, reliability
 from train.studies.ablation import ablate, read_plan
@@ -302,13 +302,13 @@ def test_gain_is_paired_by_site(pages: list[Page]) -> None:
         }
         for record in spoilt
     ]
-    difference = gain(pages, spoilt, one_worse, bootstrap_samples=200)
+    difference = paired_difference(pages, spoilt, one_worse, bootstrap_samples=200)
     apart = evaluate(pages, spoilt, bootstrap_samples=200)
     width = {name: high - low for name, (low, high) in difference.intervals.items()}
     low, high = apart.intervals["role/macro_f1"]
     assert width["role/macro_f1"] < (high - low) / 2
     assert difference.intervals["role/macro_f1"][0] > 0
-    assert all(value == 0 for value in gain(pages, spoilt, spoilt, bootstrap_samples=20).values.values())
+    assert all(value == 0 for value in paired_difference(pages, spoilt, spoilt, bootstrap_samples=20).values.values())
 
 
 def test_the_hand_rule_reads_an_obvious_page() -> None:

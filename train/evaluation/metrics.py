@@ -110,7 +110,7 @@ def evaluate(
     return Evaluation(values, intervals, len(pages), len(per_site), confidence)
 
 
-def gain(
+def paired_difference(
     pages: Sequence[Page],
     records: Iterable[Mapping[str, Any]],
     other: Iterable[Mapping[str, Any]],

@@ -16,7 +16,7 @@ from pydantic import Field
 from train.config.fields import COMPLETE, Number, Whole
 from train.corpus.page import Page
 from train.evaluation.counts import scored_classes
-from train.evaluation.metrics import evaluate, gain
+from train.evaluation.metrics import evaluate, paired_difference
 from train.evaluation.reliability import reliability
 from train.export.bundle import size_mb
 from train.registry.behaviour import Behaviour
@@ -135,7 +135,7 @@ def _better(
 ) -> list[RuleResult]:
     """Rules that compare a version with the champion on the same test pages."""
     settings: dict[str, Any] = {"bootstrap_samples": gate.samples, "confidence": gate.confidence, "seed": gate.seed}
-    difference = gain(pages, records, champion_records, **settings)
+    difference = paired_difference(pages, records, champion_records, **settings)
     macro_f1, (low, high) = difference.values["role/macro_f1"], difference.intervals["role/macro_f1"]
     results = [
         RuleResult(

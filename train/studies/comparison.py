@@ -12,7 +12,7 @@ from rich.markup import escape
 from train.common.errors import InputError
 from train.corpus.loading import part_of_run
 from train.corpus.page import Page
-from train.evaluation.metrics import evaluate, gain
+from train.evaluation.metrics import evaluate, paired_difference
 from train.inference.resolve import load_labeler
 from train.reports.comparison import Change, Compared, verdicts
 from train.tracking.store import attach
@@ -53,7 +53,7 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
         labeler = load_labeler(str(folder))
         records.append(label_pages(labeler, pages, f"labelling with {escape(folder.name)}"))
         scores.append(evaluate(pages, records[-1], bootstrap_samples=samples, seed=seed))
-    gains = [gain(pages, other, records[0], bootstrap_samples=samples, seed=seed) for other in records[1:]]
+    gains = [paired_difference(pages, other, records[0], bootstrap_samples=samples, seed=seed) for other in records[1:]]
     changes = _changes(pages, records)
     names = [folder.name for folder in folders]
     names = [str(folder) if names.count(folder.name) > 1 else folder.name for folder in folders]

@@ -21,7 +21,7 @@ from train.corpus.page import Page
 from train.corpus.sources import jsonl
 from train.corpus.splits.page_summary import all_facts
 from train.corpus.splits.split import folds
-from train.evaluation.metrics import KEY_METRICS, Evaluation, gain
+from train.evaluation.metrics import KEY_METRICS, Evaluation, paired_difference
 from train.studies.results import Measured, record
 from train.studies.tables import USUAL_FOLDS, cells, make_command, note
 from train.tracking.runs import tracked_run
@@ -196,7 +196,7 @@ def run_study(
 
 def _difference(row: Row, records: Mapping[str, list[dict[str, Any]]]) -> Evaluation:
     settings = row.config.evaluation
-    return gain(
+    return paired_difference(
         row.pages,
         records[row.name],
         records[str(row.reference)],
