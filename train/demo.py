@@ -32,6 +32,7 @@ from train.registry.versions import CHAMPION, register_outcome
 from train.reports.comparison import verdicts, write_comparison
 from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
 from train.studies.comparison import attach_comparison, compare_runs
+from train.studies.results import Measured, save_rows
 from train.training.outcome import Outcome, bundle_version
 from train.training.recipe import fit
 from train.training.resume import finished
@@ -72,8 +73,14 @@ SHORT = Size(
 """Every step on a fifth of the pages, for CI: it shows that the chain runs, its scores mean little."""
 
 
-def run(out: Console, size: Size = FULL) -> None:
-    """Runs the chain and prints what it finds."""
+def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
+    """Runs the chain and prints what it finds.
+
+    Args:
+        out: Where to print.
+        size: The size of the demo.
+        save: Whether to keep the models' scores in `configs/results`.
+    """
     started = time.monotonic()
     configs = {name: _config(file, size) for name, file in CONFIGS.items()}
     first = configs["baseline"]
@@ -124,6 +131,9 @@ def run(out: Console, size: Size = FULL) -> None:
         )
     )
     _keep(size.folder / "demo-table.md", rows, outcomes)
+    if save:
+        measured = {name: Measured.from_metrics(metrics) for name, metrics in rows.items()}
+        save_rows("demo", measured, command="make demo", corpus_sha256=built.sha256)
     page = size.folder / "compare.html"
     if trained or not page.is_file():
         compared = compare_runs([outcomes[name].output for name in CANDIDATES])

@@ -51,9 +51,16 @@ def command_line_of(process: psutil.Process) -> str:
 
 if __name__ == "__main__":
     from train.common.environment import machine
+    from train.studies.results import Measured, save_rows
 
     slow = ROOT / "outputs" / "survival.jsonl"
     about = machine()
     text = f"{render(slow)}, {about['cpu']}, {about['cores']} cores, {datetime.now(UTC):%Y-%m-%d}\n"
     slow.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
+    if os.environ.get("RECORD") and slow.is_file():
+        measured = {
+            f"{row['fault']}: {row['what']}": Measured({"section": row["fault"], **row})
+            for row in map(json.loads, slow.read_text(encoding="utf-8").splitlines())
+        }
+        save_rows("survival", measured, command="make test-slow")

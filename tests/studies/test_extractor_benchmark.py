@@ -27,7 +27,7 @@ from train.config.schema import load_config
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import jsonl
-from train.evaluation.metrics import text_events, text_scores
+from train.evaluation.text_overlap import text_events, text_scores
 from train.studies import benchmark_pages, main_texts
 from train.studies import extractor_benchmark as module
 from train.studies.benchmark_pages import without_titles

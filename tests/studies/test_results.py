@@ -9,9 +9,21 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from train.common.errors import InputError
+from train.config.schema import load_config
 from train.evaluation.metrics import Evaluation
 from train.studies.result_tables import LAYOUTS, table, tables
-from train.studies.results import COMMAND, Measured, documents, holds, read_records, record, render, update
+from train.studies.results import (
+    COMMAND,
+    Measured,
+    documents,
+    holds,
+    read_records,
+    render,
+    save_cross_validation,
+    save_rows,
+    update,
+)
+from train.training.crossval import CrossValidation
 
 SCORES = Measured.from_scores(
     Evaluation({"role/macro_f1": 0.8704, "text/f1": 0.9}, {"role/macro_f1": (0.84, 0.89)}, 246, 162, 0.95)
@@ -24,8 +36,8 @@ def test_the_documents_hold_what_the_records_say() -> None:
 
 
 def test_a_record_tells_how_it_came_about_and_replaces_the_row_of_its_name(tmp_path: Path) -> None:
-    record("real-pages", {"encoder, lang en": SCORES, "other": SCORES}, command="make old", folder=tmp_path)
-    path = record(
+    save_rows("real-pages", {"encoder, lang en": SCORES, "other": SCORES}, command="make old", folder=tmp_path)
+    path = save_rows(
         "real-pages", {"encoder, lang en": SCORES}, command="make new", corpus_sha256="ab" * 32, folder=tmp_path
     )
     first, second = read_records(tmp_path)["real-pages"]
@@ -38,8 +50,21 @@ def test_a_record_tells_how_it_came_about_and_replaces_the_row_of_its_name(tmp_p
     assert path == tmp_path / "real-pages.json"
 
 
+def test_a_cross_validation_keeps_a_row_for_each_slice(tmp_path: Path) -> None:
+    scores = Evaluation({"role/macro_f1": 0.5}, {}, 2, 1, 0.95)
+    (tmp_path / "c.jsonl").write_text('{"page_id": "a"}\n')
+    path = ROOT / "configs/pages-baseline.yaml"
+    config = load_config(path, [f"corpus.path={tmp_path / 'c.jsonl'}"])
+    found = CrossValidation([], scores, {"en": scores}, {})
+    save_cross_validation(found, config, path, ["seed=1"], count=3, slice_by="lang", folder=tmp_path)
+    rows = read_records(tmp_path)["real-pages"]
+    assert [row.row for row in rows] == ["baseline", "baseline, lang en"]
+    assert rows[0].command == f'make crossval CONFIG={path} SET="seed=1" SLICE="lang" FOLDS="3"'
+    assert "| baseline | 0.500 | 2 | 1 | " in table("real-pages", {"real-pages": rows})
+
+
 def test_a_table_has_intervals_when_it_was_measured_and_by_what(tmp_path: Path) -> None:
-    record("real-pages", {"encoder, lang en": SCORES, "not shown": SCORES}, command="make x", folder=tmp_path)
+    save_rows("real-pages", {"encoder, lang en": SCORES, "not shown": SCORES}, command="make x", folder=tmp_path)
     header, _, row, _, command = table("real-pages", read_records(tmp_path)).splitlines()
     assert header.startswith("|  | role macro-F1 | text F1 | pages | sites | measured |"), "nobody filled the others"
     assert row.startswith("| encoder | 0.870 (0.840-0.890) | 0.900 | 246 | 162 | 20")
@@ -47,8 +72,8 @@ def test_a_table_has_intervals_when_it_was_measured_and_by_what(tmp_path: Path) 
 
 
 def test_rows_of_two_measurements_say_when_each_was_made(tmp_path: Path) -> None:
-    record("real-pages", {"encoder, lang en": SCORES}, command="make crossval", folder=tmp_path)
-    record("demo", {"encoder": Measured({"size/mb": 96})}, command="make demo", folder=tmp_path)
+    save_rows("real-pages", {"encoder, lang en": SCORES}, command="make crossval", folder=tmp_path)
+    save_rows("demo", {"encoder": Measured({"size/mb": 96})}, command="make demo", folder=tmp_path)
     old = json.loads((tmp_path / "demo.json").read_text())
     (tmp_path / "demo.json").write_text(json.dumps([{**old[0], "date": "2020-01-02"}]))
     text = table("which-model", read_records(tmp_path))
@@ -63,7 +88,7 @@ def test_the_parts_of_a_comparison_have_a_line_each(tmp_path: Path) -> None:
         for part in ("training", "labelling")
         for name, rate in (("ours", 1200.0), ("theirs", 800.0))
     }
-    record("bench-baseline", rows, command="make bench", folder=tmp_path)
+    save_rows("bench-baseline", rows, command="make bench", folder=tmp_path)
     lines = table("bench-baseline", read_records(tmp_path)).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:8]] == [
         "| **training**",
@@ -74,6 +99,14 @@ def test_the_parts_of_a_comparison_have_a_line_each(tmp_path: Path) -> None:
         "| theirs",
     ]
     assert lines[3].startswith("| ours | 1,200 pages/s | 1.50 | a\\|b | ")
+
+
+def test_what_survived_is_shown_by_fault(tmp_path: Path) -> None:
+    row = Measured({"section": "SIGKILL", "fault": "SIGKILL", "what": "fit", "tried": "25 kills", "seconds": 66.0})
+    save_rows("survival", {"SIGKILL: fit": row}, command="make test-slow", folder=tmp_path)
+    lines = table("survival", read_records(tmp_path)).splitlines()
+    assert lines[2].startswith("| **SIGKILL** |")
+    assert lines[3].startswith("| fit | 25 kills | 66 | ")
 
 
 def test_a_table_that_nobody_measured_says_how_to() -> None:
@@ -118,5 +151,5 @@ def test_a_file_that_holds_no_records_is_refused(text: str, tmp_path: Path) -> N
     ("number", "held"), [("0.870", True), ("87.0", True), ("0.87", True), ("0.871", False), ("246", True)]
 )
 def test_a_number_is_held_when_a_value_rounds_to_it(number: str, held: bool, tmp_path: Path) -> None:
-    record("real-pages", {"encoder": SCORES}, command="make x", folder=tmp_path)
+    save_rows("real-pages", {"encoder": SCORES}, command="make x", folder=tmp_path)
     assert holds(number, read_records(tmp_path)) is held

@@ -1,15 +1,15 @@
-"""The baseline beside a plain scikit-learn pipeline with the same features, beside fastText, and beside extractors that
-read HTML."""
+"""The baseline beside a plain scikit-learn pipeline with the same features, and beside extractors that read HTML."""
 
 from __future__ import annotations
 
 import html
 import importlib.util
+import json
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from train.corpus.training_data import TrainingPages
 from train.models.baseline.family import BaselineFamily
 from train.models.family import page_states
 from train.models.linear import fit_linear
-from train.models.selection import certain_states, states_macro_f1
+from train.models.selection import states_macro_f1
 from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
 from train.runtime.decoding import Decoder
@@ -77,13 +77,13 @@ class PlainPipeline:
 
 
 def _score(states: np.ndarray, pages: Sequence[Page]) -> str:
-    """Of state probabilities of all segments."""
+    """The macro-F1 of roles, from the state probabilities of all segments."""
     by_page = np.split(states, np.cumsum([len(page.segments) for page in pages])[:-1])
     return f"role macro-F1 {states_macro_f1(by_page, pages):.3f}"
 
 
 def run(corpus: Path, rounds: int) -> list[Row]:
-    """Training, labelling, and labelling page by page."""
+    """Training, labelling all pages at once, and a page through from text or HTML to its result."""
     config = load_config(
         Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.stacking_neighbours=0"]
     ).baseline
@@ -98,45 +98,20 @@ def run(corpus: Path, rounds: int) -> list[Row]:
         "scikit-learn pipeline, same features": lambda: plain.fit(read, states),
         "baseline, one reading": lambda: family.fit(TrainingPages(train), lambda metrics, step: None),
     }
-    fast: Any = None
-    with TemporaryDirectory() as folder:
-        if importlib.util.find_spec("fasttext") is not None:
-            import fasttext
-
-            lines = [f"__label__{s.role} {clean(s.text)}\n" for page in train for s in page.segments]
-            path = Path(folder) / "train.txt"
-            path.write_text("".join(lines), encoding="utf-8", errors="replace")
-
-            def learn() -> None:
-                nonlocal fast
-                fast = fasttext.train_supervised(str(path), wordNgrams=2, epoch=5, thread=1, verbose=0)
-
-            contenders["fastText, segment alone"] = learn
-        rows = compare("training", contenders, len(states), "segments/s", rounds=rounds)
+    rows = compare("training", contenders, len(states), "segments/s", rounds=rounds)
     reader, amount = family.reader(), sum(map(len, unseen))
-    flat = [text for page in unseen for text in page]
     answers: dict[str, Callable[[], np.ndarray]] = {
         "scikit-learn pipeline, same features": lambda: plain.states(unseen),
         "baseline, one reading": lambda: np.concatenate(reader.states(unseen)[0]),
     }
     scores = {name: _score(run(), test) for name, run in answers.items()}
     labelling: dict[str, Callable[[], object]] = dict(answers)
-    if fast is not None:
-        guessed = [label.removeprefix("__label__") for label, *_ in fast.predict(flat)[0]]
-        scores["fastText, segment alone"] = _score(certain_states(guessed), test)
-        labelling["fastText, segment alone"] = lambda: fast.predict(flat)
     whole = BaselineFamily(replace(config, stacking_neighbours=5), 13)
     whole.fit(TrainingPages(train), lambda metrics, step: None)
     second = whole.reader()
     labelling["baseline, two readings (as shipped)"] = lambda: second.states(unseen)
     scores["baseline, two readings (as shipped)"] = _score(np.concatenate(second.states(unseen)[0]), test)
     rows += compare("labelling, all pages at once", labelling, amount, "segments/s", rounds=rounds, notes=scores)
-    alone: dict[str, Callable[[], object]] = {
-        "scikit-learn pipeline, same features": lambda: [plain.states([page]) for page in unseen[:40]],
-        "baseline, one reading": lambda: [reader.states([page]) for page in unseen[:40]],
-        "baseline, two readings (as shipped)": lambda: [second.states([page]) for page in unseen[:40]],
-    }
-    rows += compare("labelling, page by page", alone, sum(map(len, unseen[:40])), "segments/s", rounds=rounds)
     return rows + _extractors(second, test[:40], rounds)
 
 
@@ -171,3 +146,7 @@ def _as_html(page: Page) -> str:
         for s in page.segments
     )
     return f"<!DOCTYPE html><html><head><title>{html.escape(page.page_id)}</title></head><body>{body}</body></html>"
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(row) for row in run(Path(sys.argv[1]), int(sys.argv[2]))]))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from train.common import markdown
 from train.corpus.page import Page
 from train.corpus.read import read_pages
 from train.corpus.splits.page_summary import all_facts
 from train.corpus.splits.split import split_by_site
+from train.studies.results import Measured
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,12 @@ class Row:
 
     Args:
         section: What was compared.
-        name: Of the contender; the first of a section is what the others are compared with.
+        name: The contender's name; the first of a section is what the others are compared with.
         rate: Units a second, median over rounds.
         unit: What is counted.
         ratio: How many times the first contender's rate: median over rounds of the rounds' own ratios.
-        low: The least of these.
-        high: The greatest.
+        low: The least of these ratios.
+        high: The greatest of them.
         note: What else was measured, e.g. a score.
     """
 
@@ -39,6 +44,17 @@ class Row:
     low: float
     high: float
     note: str = ""
+
+    def measured(self) -> Measured:
+        """The row as a record keeps it."""
+        metrics: dict[str, float | str] = {
+            "section": self.section,
+            "rate": self.rate,
+            "unit": self.unit,
+            "ratio": self.ratio,
+            "note": self.note,
+        }
+        return Measured(metrics, {"ratio": (self.low, self.high)})
 
 
 def compare(
@@ -57,8 +73,8 @@ def compare(
         contenders: Name -> one run; the first is the reference.
         amount: Units that one run works through.
         unit: E.g. `segments`.
-        rounds: That count.
-        notes: Of contenders.
+        rounds: The number of rounds that count.
+        notes: Contender -> what else is said of it.
     """
     names = list(contenders)
     for name in names:
@@ -86,30 +102,30 @@ def compare(
     ]
 
 
-def once(section: str, unit: str, rates: Mapping[str, float], notes: Mapping[str, str] | None = None) -> list[Row]:
-    """Rows of what was measured once, beside the first."""
-    first = next(iter(rates.values()))
-    return [
-        Row(section, name, rate, unit, ratio, ratio, ratio, (notes or {}).get(name, ""))
-        for name, rate, ratio in ((name, rate, rate / first) for name, rate in rates.items())
-    ]
-
-
 def split_pages(corpus: Path) -> dict[str, list[Page]]:
     """The parts of a composed corpus, split by site."""
     pages = read_pages(corpus)
     return split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
 
 
-def table(rows: list[Row]) -> str:
-    """Rows as a Markdown table, a part for each section."""
-    lines: list[list[str]] = []
-    section = None
-    for row in rows:
-        if row.section != section:
-            section = row.section
-            lines.append([f"**{section}**", "", "", ""])
-        rate = f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.2f}"
-        ratio = f"{row.ratio:.2f} ({row.low:.2f}–{row.high:.2f})" if row.ratio else "-"
-        lines.append([row.name, f"{rate} {row.unit}", ratio, row.note])
-    return markdown.table(["", "rate", "times the first (least–most of the rounds)", ""], lines)
+def in_own_process(module: str, *arguments: str, **environment: str) -> Any:
+    """What a module of the bench prints last, as JSON, run in a process of its own.
+
+    Args:
+        module: The module's full name; run as a script, it prints one line of JSON.
+        *arguments: Its command-line arguments.
+        **environment: Variables of its environment, besides those of this process.
+
+    Raises:
+        RuntimeError: The process fails; the end of its errors is in the message.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def pinned(threads: int) -> dict[str, str]:
+    """The environment of a process whose libraries use so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))

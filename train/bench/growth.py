@@ -8,8 +8,6 @@ straight line through the logarithms: 1.0 grows with the corpus, 2.0 with its sq
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +17,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from train.common import markdown
+from train.bench.compare import in_own_process
 from train.common.console import track
-from train.common.environment import machine, peak_memory_mb
+from train.common.environment import peak_memory_mb
 from train.common.errors import InputError
 from train.corpus.training_data import TrainingPages
+from train.studies.results import Measured
 
 SIZES = (10_000, 100_000, 1_000_000)
 SEGMENTS_A_PAGE = 52.84
@@ -158,13 +157,8 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
         if size <= IN_MEMORY or step not in HOLD_PAGES
     ]
     for step, corpus in track(wanted, "measuring", total=len(wanted)):
-        command = [sys.executable, "-m", "train.bench.growth", step, str(corpus)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "true"}
-        )
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-        found.append(Measurement(**json.loads(done.stdout.splitlines()[-1])))
+        one = in_own_process("train.bench.growth", step, str(corpus), TOKENIZERS_PARALLELISM="true")
+        found.append(Measurement(**one))
     return found
 
 
@@ -180,55 +174,27 @@ def measure(step: str, corpus: Path) -> Measurement:
         return Measurement(step, segments, round(time.perf_counter() - started, 2), peak_memory_mb(), imported)
 
 
-def slope(rows: Sequence[Measurement], value: Callable[[Measurement], float]) -> float:
-    """Slope of the line through the logarithms of size and value."""
-    x, y = (np.log([f(row) for row in rows]) for f in (lambda row: row.segments, value))
-    return float(np.polyfit(x, y, 1)[0]) if len(rows) > 1 else float("nan")
+def slope(rows: Sequence[Measurement]) -> float:
+    """The slope of the line through the logarithms of size and time."""
+    return float(np.polyfit(np.log([row.segments for row in rows]), np.log([row.seconds for row in rows]), 1)[0])
 
 
-def table(rows: Sequence[Measurement]) -> str:
-    """The measurements as a Markdown table: seconds, peak memory, and in brackets how much of it the step added; below
-    it the verdict."""
-    sizes = sorted({row.segments for row in rows})
-    header = ["step", *(f"{n:,} segments" for n in sizes), "segments/s at the largest", "slope of time"]
-    lines = []
+def measured(rows: Sequence[Measurement]) -> dict[str, Measured]:
+    """Step -> its values as a record keeps them: seconds, peak memory and what the step added to it, by size; and the
+    slope of time."""
+    steps = {}
     for step in dict.fromkeys(row.step for row in rows):
         own = sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
-        said = {
-            row.segments: f"{row.seconds:,.1f} s, {row.peak_mb:,.0f} MB ({row.peak_mb - row.imported_mb:+,.0f})"
-            for row in own
-        }
-        cells = [said.get(size, "-") for size in sizes]
-        speed = own[-1].segments / own[-1].seconds
-        lines.append([step, *cells, f"{speed:,.0f}", f"{slope(own, lambda row: row.seconds):.2f}"])
-    said_below = verdict(rows)
-    return markdown.table(header, lines) + (f"\n{said_below}\n" if said_below else "")
-
-
-def verdict(rows: Sequence[Measurement]) -> str:
-    """The largest slope of time, and labelling's peak memory at its largest corpus beside its smallest; empty when
-    nothing was measured twice."""
-    by_step = {
-        step: sorted((row for row in rows if row.step == step), key=lambda row: row.segments)
-        for step in {row.step for row in rows}
-    }
-    slopes = {step: slope(own, lambda row: row.seconds) for step, own in by_step.items() if len(own) > 1}
-    if not slopes:
-        return ""
-    steepest = max(slopes, key=slopes.__getitem__)
-    said = [f"largest slope of time {slopes[steepest]:.2f} ({steepest})"]
-    if "label" in slopes:
-        own = by_step["label"]
-        said.append(
-            f"label's peak memory {own[-1].peak_mb / own[0].peak_mb:.2f} times as large for "
-            f"{own[-1].segments / own[0].segments:,.0f} times the segments"
-        )
-    return "; ".join(said) + "."
-
-
-def to_json(rows: Sequence[Measurement]) -> dict[str, object]:
-    """Plain values."""
-    return {"machine": machine(), "growth": [asdict(row) for row in rows]}
+        values: dict[str, float | str] = {}
+        for row in own:
+            values[f"s/{row.segments}"] = row.seconds
+            values[f"mb/{row.segments}"] = round(row.peak_mb)
+            values[f"added_mb/{row.segments}"] = round(row.peak_mb - row.imported_mb)
+        values["segments_per_s"] = round(own[-1].segments / own[-1].seconds)
+        if len(own) > 1:
+            values["slope"] = round(slope(own), 2)
+        steps[step] = Measured(values)
+    return steps
 
 
 if __name__ == "__main__":

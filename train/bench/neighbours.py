@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from train.bench.compare import Row, compare, split_pages
+from train.bench.compare import Row, compare, in_own_process, pinned, split_pages
 from train.common.console import console
 from train.config.schema import load_config
 from train.corpus.training_data import TrainingPages
@@ -42,13 +42,11 @@ def neighbours(corpus: Path, model: Path, rounds: int) -> list[Row]:
         rounds: That count.
     """
     rows = []
-    pinned = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
     for waiting, policy in WAITING.items():
         console.print(f"measuring neighbours, threads {waiting}")
-        command = [sys.executable, "-m", "train.bench.neighbours", str(corpus), str(model), str(rounds), waiting]
-        environment = {**os.environ, **pinned, "OMP_WAIT_POLICY": policy}
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-        rows += [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+        arguments = (str(corpus), str(model), str(rounds), waiting)
+        found = in_own_process("train.bench.neighbours", *arguments, OMP_WAIT_POLICY=policy, **pinned(THREADS))
+        rows += [Row(**row) for row in found]
     return rows
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from train.bench.compare import Row, once
 from train.common.environment import ROOT
 from train.corpus.page import Page
 from train.corpus.read import read_pages
+from train.studies.results import Measured
 
 CLIENTS, SECONDS = 50, 10.0
 STARTING_S = 120
@@ -168,17 +168,30 @@ def example_service(bundle: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/label"
 
 
-def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS) -> list[Row]:
-    """Both servers with the same model, one after the other, clients on the same machine."""
+def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS) -> dict[str, Measured]:
+    """Both servers with the same model, one after the other, clients on the same machine.
+
+    Args:
+        corpus: Composed pages, which clients ask for.
+        model: The URI that `mlflow models serve` serves.
+        bundle: The same model's bundle.
+        seconds: How long clients ask each server.
+
+    Returns:
+        Server -> what its clients saw, as a record keeps it.
+    """
     pages = read_pages(corpus)[:200]
     contenders = {
         "mlflow models serve": (mlflow_server(model), ask_mlflow),
         "the service of the examples: the bundle alone, micro-batches": (example_service(bundle), ask_service),
     }
-    rates, notes = {}, {}
+    section, rows = f"serving, {CLIENTS} clients", {}
     for name, (start, ask) in contenders.items():
         with start as url:
             hammer(pages, ask(url), seconds=1.0)
-            found = hammer(pages, ask(url), seconds=seconds)
-        rates[name], notes[name] = len(found.seconds) / found.wall_s, found.told()
-    return once(f"serving, {CLIENTS} clients", "pages/s", rates, notes)
+            load = hammer(pages, ask(url), seconds=seconds)
+        rate = len(load.seconds) / load.wall_s
+        rows[f"{section}: {name}"] = Measured(
+            {"section": section, "rate": rate, "unit": "pages/s", "lost": len(load.wrong), "note": load.told()}
+        )
+    return rows

@@ -246,25 +246,24 @@ def benchmark(
 def bench(
     sections: Annotated[
         list[str] | None,
-        typer.Option(
-            "--section", help="growth, baseline, labelling, cost, neighbours or serving; again for each (all)."
-        ),
+        typer.Option("--section", help="growth, baseline, neighbours or serving; again for each (all)."),
     ] = None,
     sizes: Annotated[
         list[int] | None,
         typer.Option("--segments", help="Sizes of the corpora of growth; again for each (10,000, 100,000, 1,000,000)."),
     ] = None,
     steps: Annotated[list[str] | None, typer.Option("--step", help="What grows; again for each (all).")] = None,
-    model: Annotated[Path, typer.Option(help="An encoder's output folder, for labelling, cost and neighbours.")] = Path(
+    model: Annotated[Path, typer.Option(help="An encoder's output folder, for neighbours.")] = Path(
         "outputs/demo-encoder"
     ),
-    rounds: Annotated[int, typer.Option(help="Of each comparison.")] = 5,
+    rounds: Annotated[int, typer.Option(help="The rounds of each comparison.")] = 5,
     folder: Annotated[Path, typer.Option(help="Where corpora and results go.")] = Path("outputs/bench"),
+    record: RecordOption = False,
 ) -> None:
     """Measures models beside the usual way, and time and memory as a corpus grows."""
     from train.bench.run import report
 
-    for path, text in report(folder, sections or (), sizes or (), steps or (), model, rounds):
+    for path, text in report(folder, sections or (), sizes or (), steps or (), model, rounds, save=record):
         out.print(text, markup=False)
         out.print(f"{path}\n")
 

@@ -9,18 +9,21 @@ from typing import Annotated
 
 import typer
 
-from train.cli.options import ConfigOption, ModelOption, Overrides, SliceOption, out
+from train.cli.options import ConfigOption, ModelOption, Overrides, RecordOption, SliceOption, out
 from train.common.console import track
 from train.common.errors import InputError
 
 
 def demo(
     short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False,
+    record: RecordOption = False,
 ) -> None:
     """The whole chain on the embedded corpus; redoes only what its inputs changed."""
     from train.demo import FULL, SHORT, run
 
-    run(out, SHORT if short else FULL)
+    if short and record:
+        raise InputError("both --short and --record", expected="one of them", remedy="record the demo of full size")
+    run(out, SHORT if short else FULL, save=record)
 
 
 def crossval(
@@ -31,14 +34,18 @@ def crossval(
     ] = None,
     folds: Annotated[int, typer.Option(help="How many, by site.")] = 5,
     slice_by: SliceOption = None,
+    record: RecordOption = False,
 ) -> None:
     """Scores a config on every page, by models that have not seen the page's site; with 95 % intervals over sites."""
     from train.config.schema import load_config
     from train.reports.terminal import scores_view
+    from train.studies.results import save_cross_validation
     from train.training.crossval import cross_validate
 
-    folder = output or Path("outputs/crossval") / config.stem
-    found = cross_validate(load_config(config, overrides or ()), config.stem, folder, count=folds, slice_by=slice_by)
+    folder, loaded = output or Path("outputs/crossval") / config.stem, load_config(config, overrides or ())
+    found = cross_validate(loaded, config.stem, folder, count=folds, slice_by=slice_by)
+    if record:
+        save_cross_validation(found, loaded, config, overrides or (), count=folds, slice_by=slice_by)
     whole = found.whole
     out.print(
         scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, found.slices)

@@ -61,8 +61,8 @@ def read_benchmark(
             left_out[why] += 1
             continue
         lang = (model.language(document.page_id, url) or html.lang or "")[:2].lower()
-        if language is not None and lang != language:
-            left_out[f"not in {language}"] += 1
+        if language is not None and lang != language[:2].lower():
+            left_out[f"not in {language[:2].lower()}"] += 1
             continue
         headings = [] if root is None else [" ".join(element.text_content().split()) for element in root.iter("h1")]
         called = [title for title in (html.title, *headings, *document.titles) if title]

@@ -24,7 +24,7 @@ from train.evaluation.bootstrap import intervals_of, resampled
 from train.evaluation.text_overlap import text_events, text_scores
 from train.studies.benchmark_pages import load_extractors, read_benchmark, without_titles
 from train.studies.main_texts import BenchmarkPage, MainTexts
-from train.studies.results import Measured, record
+from train.studies.results import Measured, save_rows
 from train.studies.tables import make_command, note
 
 FLAT, HTML = "flat text", "HTML"
@@ -68,9 +68,7 @@ def benchmark(
         console.print(f"not installed, left out: {', '.join(missing)} (`make extractors`)", style="yellow")
     if model.unknown:
         console.print(model.unknown, style="yellow", markup=False)
-    pages, left_out = read_benchmark(
-        corpus, model, list(loaded.values()), None if language is None else language[:2].lower()
-    )
+    pages, left_out = read_benchmark(corpus, model, list(loaded.values()), language)
     if not pages:
         reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
         raise InputError(
@@ -112,7 +110,7 @@ def benchmark(
     write_text(path, _table(scores) + "\n" + note(command, *facts, f"corpus sha256 `{sha256[:12]}`"))
     if save:
         kept = {str(row["name"]): _measured(row, len(pages), n_sites) for row in scores}
-        record("extractor-benchmark", kept, command=command, corpus_sha256=sha256)
+        save_rows("extractor-benchmark", kept, command=command, corpus_sha256=sha256)
     return path
 
 

@@ -106,7 +106,7 @@ _RATES = [
     ),
     Column("", ("{note}",)),
 ]
-_SURVIVAL = [Column("at what", ("{what}",)), Column("tried", ("{tried}",)), Column("s", ("{seconds:,.0f}",))]
+_SURVIVAL = [Column("tried", ("{tried}",)), Column("s", ("{seconds:,.0f}",))]
 
 
 def _always(columns: Sequence[Column]) -> Columns:
@@ -161,9 +161,9 @@ LAYOUTS = {
     "bench-growth": Layout(_growth, "make bench SECTIONS=growth", "step"),
     **{
         f"bench-{name}": Layout(_always(_RATES), f"make bench SECTIONS={name}")
-        for name in ("baseline", "labelling", "neighbours", "serving")
+        for name in ("baseline", "neighbours", "serving")
     },
-    "survival": Layout(_always(_SURVIVAL), "make test-slow", "fault"),
+    "survival": Layout(_always(_SURVIVAL), "make test-slow", "fault, at what"),
 }
 """Block name -> its table. Records of other names are shown with all of their metrics."""
 

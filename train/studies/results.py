@@ -19,7 +19,11 @@ from typing import Any
 from train.common.environment import machine
 from train.common.errors import InputError
 from train.common.files import read_json, write_json, write_text
+from train.config.schema import Config
+from train.corpus.loading import corpus_sha256
 from train.evaluation.metrics import Evaluation
+from train.studies.tables import folds_given, make_command
+from train.training.crossval import CrossValidation
 from train.training.fingerprint import code_sha256
 
 RESULTS = Path("configs/results")
@@ -103,7 +107,7 @@ class Record:
         return {**self.metrics, **low, **high}
 
 
-def record(
+def save_rows(
     table: str, rows: Mapping[str, Measured], *, command: str, corpus_sha256: str | None = None, folder: Path = RESULTS
 ) -> Path:
     """Keeps the rows of a table in FOLDER/TABLE.json; rows of the same name are replaced, others stay.
@@ -133,6 +137,36 @@ def record(
         kept[name] = {"table": table, "row": name, "metrics": dict(measured.metrics), "intervals": bounds, **how}
     write_json(path, list(kept.values()))
     return path
+
+
+def save_cross_validation(
+    found: CrossValidation,
+    config: Config,
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    count: int,
+    slice_by: str | None,
+    folder: Path = RESULTS,
+) -> Path:
+    """Keeps the scores of a cross-validation in `real-pages`: a row of the whole corpus, and one of each slice.
+
+    Args:
+        found: The scores.
+        config: The model that was trained; a row is called by its family.
+        path: Where the config is.
+        overrides: Its `key=value` overrides.
+        count: The number of folds.
+        slice_by: The key of pages that slices go by; None without.
+        folder: Where the records are kept.
+
+    Returns:
+        The file that was written.
+    """
+    rows: dict[str, Measured] = {config.family: Measured.from_scores(found.whole)}
+    rows |= {f"{config.family}, {slice_by} {value}": Measured.from_scores(one) for value, one in found.slices.items()}
+    command = make_command("crossval", path.as_posix(), overrides, SLICE=slice_by or "", FOLDS=folds_given(count))
+    return save_rows("real-pages", rows, command=command, corpus_sha256=corpus_sha256(config), folder=folder)
 
 
 def read_records(folder: Path = RESULTS) -> dict[str, list[Record]]:

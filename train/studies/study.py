@@ -22,8 +22,8 @@ from train.corpus.sources import jsonl
 from train.corpus.splits.page_summary import all_facts
 from train.corpus.splits.split import folds
 from train.evaluation.metrics import KEY_METRICS, Evaluation, paired_difference
-from train.studies.results import Measured, record
-from train.studies.tables import USUAL_FOLDS, cells, make_command, note
+from train.studies.results import Measured, save_rows
+from train.studies.tables import cells, folds_given, make_command, note
 from train.tracking.runs import tracked_run
 from train.tracking.tracker import Tracker
 from train.training.crossval import TrainingSelection, out_of_fold
@@ -151,7 +151,7 @@ class Study:
     @property
     def command(self) -> str:
         """The command that makes the study again."""
-        folds = "" if self.count == USUAL_FOLDS else str(self.count)
+        folds = folds_given(self.count)
         return make_command(self.verb, self.config, self.overrides, **self.variables, FOLDS=folds)
 
 
@@ -190,7 +190,7 @@ def run_study(
     if study.save_as is not None:
         sha256 = next(iter(study.corpora.values())) if len(study.corpora) == 1 else sha256_json(dict(study.corpora))
         measured = {one.row.name: one.measured() for one in results}
-        record(study.save_as, measured, command=study.command, corpus_sha256=sha256)
+        save_rows(study.save_as, measured, command=study.command, corpus_sha256=sha256)
     return results
 
 

@@ -32,6 +32,11 @@ def make_command(target: str, config: str | None = None, overrides: Sequence[str
     return " ".join([*words, *(f'{name}="{value}"' for name, value in given.items() if value)])
 
 
+def folds_given(count: int) -> str:
+    """The variable FOLDS of a command; empty for the usual number of folds."""
+    return "" if count == USUAL_FOLDS else str(count)
+
+
 def note(command: str, *facts: str) -> str:
     """The line below a table: its command, what it read, and the date."""
     return ", ".join([f"`{command}`", *facts, f"{datetime.now(UTC):%Y-%m-%d}"]) + ".\n"
