@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from train.cli.options import ConfigOption, ModelOption, Overrides, RecordOption, SliceOption, out
-from train.common.console import track
 from train.common.errors import InputError
 
 
@@ -103,20 +102,17 @@ def evaluate(
         ),
     ] = False,
     samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
     from train.common.files import write_json
     from train.corpus.loading import part_of_run
     from train.corpus.read import read_pages
     from train.corpus.sources import digest
-    from train.evaluation.known_stories import label_known_stories
-    from train.evaluation.metrics import by_value
-    from train.evaluation.metrics import evaluate as run
+    from train.evaluation.model_scores import score_model
     from train.inference.resolve import load_labeler
     from train.reports.terminal import scores_view
     from train.training.outcome import run_corpus_sha256
-    from train.training.scoring import label_pages
 
     pages = (
         read_pages(corpus)
@@ -124,17 +120,9 @@ def evaluate(
         else part_of_run(Path(model), part, corpus, sha256=run_corpus_sha256(Path(model)))
     )
     labeler = load_labeler(model)
-    if known_stories:
-        records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))
-    else:
-        records = label_pages(labeler, pages, "labelling pages")
-    whole, slices = (
-        {value: run(*found, bootstrap_samples=samples, seed=seed) for value, found in kept.items()}
-        for kept in ({"": (pages, records)}, by_value(pages, records, slice_by) if slice_by else {})
+    report, slices = score_model(
+        labeler, pages, slice_by=slice_by, known_stories=known_stories, samples=samples, seed=seed
     )
-    if known_stories:
-        whole, slices = ({value: found.only("topic") for value, found in kept.items()} for kept in (whole, slices))
-    report = whole[""]
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
     sliced = {value: found.to_json() for value, found in slices.items()}
     write_json(
