@@ -272,7 +272,7 @@ def test_bench_names_what_it_does_not_know(tmp_path: Path) -> None:
     require_clear(train(*asked, "--step", "chec"), "step 'chec'")
     require_clear(train("bench", "--section", "encoder"), "section 'encoder'")
     require_clear(
-        train("bench", "--section", "labelling", "--model", "nothing", "--folder", str(tmp_path)), "no trained encoder"
+        train("bench", "--section", "neighbours", "--model", "nothing", "--folder", str(tmp_path)), "no trained encoder"
     )
 
 

@@ -30,7 +30,7 @@ GIVEN = {
     "ablate": 'CONFIG=configs/ablations/baseline.yaml ROW="a row" FOLDS=2',
     "transfer": 'CONFIG=configs/pages-baseline.yaml CORPORA="a=a.jsonl b=b.jsonl" FOLDS=2',
     "curve": 'CONFIG=configs/pages-baseline.yaml SITES="10 20" GOAL="text/f1=0.9" FOLDS=2',
-    "beside": "CORPUS=aeb:folder MODEL=outputs/x RECORDS=r.jsonl PAGES=p.jsonl LANGUAGE=en OUT=folder",
+    "benchmark": "CORPUS=aeb:folder MODEL=outputs/x RECORDS=r.jsonl PAGES=p.jsonl LANGUAGE=en OUT=folder",
     "compare": 'RUNS="outputs/a outputs/b" CORPUS=pages.jsonl',
     "evaluate": "MODEL=outputs/x CORPUS=pages.jsonl PART=test SLICE=lang KNOWN=1",
     "show": "FILE=page.txt HTML=page.html",
@@ -40,7 +40,7 @@ GIVEN = {
     "promote": 'VERSION=2 DRY=1 FORCE="it must" CORPUS=pages.jsonl SET="samples=10"',
     "label": 'CORPUS=pages.jsonl OUT=folder COLUMNS="a=b"',
     "drift": 'CORPUS=pages.jsonl COLUMNS="a=b"',
-    "bench": 'SECTIONS="growth cost" MODEL=outputs/x',
+    "bench": 'SECTIONS="growth serving" RECORD=1 MODEL=outputs/x',
     "server": "STORE=postgresql://x PORT=5001",
 }
 """What each target is given here; those that are not named need nothing."""
@@ -65,14 +65,38 @@ def _make(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _listed(text: str) -> list[tuple[str, str]]:
+    """The targets of a help text, and what it says of each."""
+    return re.findall(r"^  make ([a-z-]+) +(\S.*)$", text, re.MULTILINE)
+
+
 def test_help_lists_every_target_once_with_what_it_does() -> None:
     done = _make("help")
     assert done.returncode == 0, done.stderr
-    listed = re.findall(r"^  make ([a-z-]+) +(\S.*)$", done.stdout, re.MULTILINE)
+    listed = _listed(done.stdout)
     assert [name for name, _ in listed] == PHONY
     assert len(set(PHONY)) == len(PHONY) > 40
-    assert all(len(text) > 10 and not text.endswith(".") for _, text in listed)
+    assert all(10 < len(text) <= 110 and not text.endswith(".") for _, text in listed)
     assert done.stdout == _make().stdout, "help is what make alone shows"
+
+
+def test_help_is_read_by_groups_and_begins_with_what_a_newcomer_needs() -> None:
+    groups = [group for group in _make("help").stdout.split("\n\n") if _listed(group)]
+    assert [name for name, _ in _listed(groups[0])] == ["demo", "check", "train", "compare", "show", "ui"]
+    assert max(len(_listed(group)) for group in groups) <= 8
+
+
+def test_a_verb_takes_any_option_as_arguments_and_rows_are_kept_when_it_is_said() -> None:
+    for target in ("tune", "label"):
+        given = shlex.split(GIVEN[target])
+        assert "--seed 7" in _make("-n", target, *given, "ARGS=--seed 7").stdout
+    assert "--record" in _make("-n", "demo", "RECORD=1").stdout
+    assert "--record" not in _make("-n", "demo").stdout
+
+
+def test_the_old_name_of_the_benchmark_still_works() -> None:
+    given = shlex.split(GIVEN["benchmark"])
+    assert _make("-n", "beside", *given).stdout == _make("-n", "benchmark", *given).stdout
 
 
 def test_help_needs_no_environment() -> None:
