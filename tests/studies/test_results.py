@@ -23,6 +23,7 @@ from train.studies.results import (
     save_rows,
     update,
 )
+from train.studies.study import Result, Row
 from train.training.crossval import CrossValidation
 
 SCORES = Measured.from_scores(
@@ -99,6 +100,22 @@ def test_the_parts_of_a_comparison_have_a_line_each(tmp_path: Path) -> None:
         "| theirs",
     ]
     assert lines[3].startswith("| ours | 1,200 pages/s | 1.50 | a\\|b | ")
+
+
+def test_rows_of_a_study_are_kept_as_its_table_shows_them(tmp_path: Path) -> None:
+    config = load_config(ROOT / "configs/pages-baseline.yaml")
+    scores = Evaluation({"role/macro_f1": 0.5}, {"role/macro_f1": (0.4, 0.6)}, 2, 1, 0.95)
+    rows = {
+        "learning-curve": Row("sites-10", config, [], lambda _: [], details={"sites": 10.0, "pages": 17.4}),
+        "cross-corpus": Row("a-to-b", config, [], lambda _: [], details={"trained on": "a", "tested on": "b"}),
+        "ablation-baseline": Row("whole", config, [], lambda _: [], details={"row": "whole"}),
+    }
+    for name, row in rows.items():
+        save_rows(name, {row.name: Result(row, scores, scores, 1.0).measured()}, command="make x", folder=tmp_path)
+    first = {name: table(name, read_records(tmp_path)).splitlines()[2] for name in rows}
+    assert first["learning-curve"].startswith("| 10 | 17 | 0.500 | +50.0 (+40.0 to +60.0) | 2")
+    assert first["cross-corpus"].startswith("| a | b | 0.500 (0.400-0.600) | 2")
+    assert first["ablation-baseline"].startswith("| whole | 0.500 | +50.0 (+40.0 to +60.0) | 2")
 
 
 def test_what_survived_is_shown_by_fault(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_a_curve_adds_sites_to_the_same_unseen_pages(
     sites = [float(point.row.details["sites"]) for point in points]
     assert sites[:2] == [1, 2]
     assert sites[2] > 2
-    assert [point.difference is None for point in points] == [True, False, False], "less the smallest"
+    assert [point.difference is None for point in points] == [True, False, False], "less the size before"
     assert {point.scores.n_pages for point in points} == {len(pages)}
     for fold in range(2):
         one, two, every = spy[fold], spy[2 + fold], spy[4 + fold]

@@ -21,15 +21,14 @@ from train.corpus.loading import read_corpus, split_corpus
 from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
 from train.studies.search.space import read_space
-from train.studies.search.tune import Search as Searched
-from train.studies.search.tune import Tuned, tune
+from train.studies.search.tune import SearchResult, SearchSpec, tune
 from train.studies.search.workers import open_study
 from train.training.crossval import label_unseen
 from train.training.scoring import score
 
 BASE = ROOT / "configs/pages-baseline.yaml"
 SPACE = "baseline.C: {low: 0.1, high: 10.0, log: true}\nbaseline.neighbour_words: {choices: [0, 500]}\n"
-Search = Callable[..., Tuned]
+Search = Callable[..., SearchResult]
 
 
 @pytest.fixture
@@ -55,9 +54,9 @@ def search(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sea
         output: str = "tune",
         sampler: str = "tpe",
         workers: int = 1,
-    ) -> Tuned:
+    ) -> SearchResult:
         return tune(
-            Searched(BASE, [*small, *overrides], space, tmp_path / output, n, 2, metric, sampler), workers=workers
+            SearchSpec(BASE, [*small, *overrides], space, tmp_path / output, n, 2, metric, sampler), workers=workers
         )
 
     return run

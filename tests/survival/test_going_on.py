@@ -342,7 +342,7 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on(
     write_pages(corpus, pages)
     space.write_text("baseline.C: {low: 0.1, high: 10.0}\n")
     other_space.write_text("baseline.C: {low: 0.1, high: 9.0}\n")
-    usual = tune.Search(
+    usual = tune.SearchSpec(
         ROOT / "configs/demo-baseline.yaml",
         [f"corpus.path={corpus}"],
         space,
@@ -366,16 +366,16 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on(
         replace(usual, sampler="random"),
     ]
     for search in (*same, *others):
-        tune._Searching(search)
+        tune.SearchSession(search)
     first = pages[0].segments[4]
     reworded = pages[0].with_segments(
         tuple(replace(s, text=s.text + " Indeed.") if s is first else s for s in pages[0].segments)
     )
     write_pages(corpus, [reworded, *pages[1:]])
-    tune._Searching(usual)
+    tune.SearchSession(usual)
     for name in ("also_sha256", "topics_sha256", "code_sha256"):
         monkeypatch.setattr(tune, name, lambda *_: "another")
-        tune._Searching(usual)
+        tune.SearchSession(usual)
     assert len(set(named[: len(same)])) == 1
     assert len(set(named)) == 1 + len(others) + 1 + 3
 
@@ -397,10 +397,12 @@ def test_a_search_that_goes_on_goes_on_in_its_run(
         return nullcontext(Run())
 
     monkeypatch.setattr(tune, "tracked_run", tracked)
-    monkeypatch.setattr(tune._Searching, "work", lambda *_: (_ for _ in ()).throw(Ends))
+    monkeypatch.setattr(tune.SearchSession, "work", lambda *_: (_ for _ in ()).throw(Ends))
     space = tmp_path / "space.yaml"
     space.write_text("baseline.C: {low: 0.1, high: 10.0}\n")
-    usual = tune.Search(ROOT / "configs/demo-baseline.yaml", [f"corpus.path={corpus}"], space, tmp_path / "out", 5, 2)
+    usual = tune.SearchSpec(
+        ROOT / "configs/demo-baseline.yaml", [f"corpus.path={corpus}"], space, tmp_path / "out", 5, 2
+    )
     for search in (usual, usual, replace(usual, folds=3)):
         with pytest.raises(Ends):
             tune.tune(search)

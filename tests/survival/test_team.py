@@ -38,10 +38,10 @@ from train.training.recipe import fit
 from train.registry.champion import ChampionMoved, promote
 from train.registry.versions import register_outcome, version_of
 from train.registry.rule_result import RuleResult
-from train.studies.search.tune import Search, tune
+from train.studies.search.tune import SearchSpec, tune
 
 path, storage = Path(sys.argv[1]), sys.argv[3] or None
-tuned = tune(Search(path, (), path.with_name("space.yaml"), path.with_suffix(".tuned"), 3, 2, "role/macro_f1", "random", storage))
+tuned = tune(SearchSpec(path, (), path.with_name("space.yaml"), path.with_suffix(".tuned"), 3, 2, "role/macro_f1", "random", storage))
 print("tuned", len(tuned.trials), flush=True)
 outcome = fit(load_config(Path(sys.argv[1])))
 for turn in range(int(sys.argv[2])):

@@ -89,7 +89,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
     ).baseline
     assert config is not None
     parts = split_pages(corpus)
-    train, test = ([page.without_topics() for page in found] for found in (parts["train"][::2], parts["test"]))
+    train, test = ([page.without_topics() for page in part] for part in (parts["train"][::2], parts["test"]))
     read = [[clean(text) for text in page.texts] for page in train]
     unseen = [[clean(text) for text in page.texts] for page in test]
     states = np.concatenate([page_states(page) for page in train])

@@ -145,7 +145,7 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
         raise InputError(
             f"step {unknown[0]!r}", expected=f"one of {', '.join(STEPS)}", remedy="name one of them", rule="no-step"
         )
-    found = []
+    measurements = []
     corpora = [
         build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path
         for size in sizes
@@ -158,8 +158,8 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
     ]
     for step, corpus in track(wanted, "measuring", total=len(wanted)):
         one = in_own_process("train.bench.growth", step, str(corpus), TOKENIZERS_PARALLELISM="true")
-        found.append(Measurement(**one))
-    return found
+        measurements.append(Measurement(**one))
+    return measurements
 
 
 def measure(step: str, corpus: Path) -> Measurement:

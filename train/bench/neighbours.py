@@ -45,8 +45,8 @@ def neighbours(corpus: Path, model: Path, rounds: int) -> list[Row]:
     for waiting, policy in WAITING.items():
         console.print(f"measuring neighbours, threads {waiting}")
         arguments = (str(corpus), str(model), str(rounds), waiting)
-        found = in_own_process("train.bench.neighbours", *arguments, OMP_WAIT_POLICY=policy, **pinned(THREADS))
-        rows += [Row(**row) for row in found]
+        measured = in_own_process("train.bench.neighbours", *arguments, OMP_WAIT_POLICY=policy, **pinned(THREADS))
+        rows += [Row(**row) for row in measured]
     return rows
 
 

@@ -77,8 +77,8 @@ def report(
             elif section == "neighbours":
                 rows = _by_name(neighbours.neighbours(corpus.path, model, max(2, rounds // 2)))
             else:
-                found = in_own_process("train.bench.baseline", str(corpus.path), str(rounds), **pinned(1))
-                rows = _by_name([Row(**row) for row in found])
+                measured = in_own_process("train.bench.baseline", str(corpus.path), str(rounds), **pinned(1))
+                rows = _by_name([Row(**row) for row in measured])
         name = f"bench-{section}"
         (folder / f"{name}.json").unlink(missing_ok=True)
         for kept in (folder, *([RESULTS] if save else [])):

@@ -35,16 +35,16 @@ class Load:
     """What clients saw.
 
     Args:
-        seconds: Of each answer.
+        seconds: The time that each answer took.
         wrong: What came back instead of the page's own record.
-        wall_s: From the first request to the last answer.
+        wall_s: The time from the first request to the last answer.
     """
 
     seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     wall_s: float = 0.0
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """In words."""
         p50, p99 = (1000 * np.percentile(self.seconds, q) for q in (50, 99))
         return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(self.seconds):,} asked, {len(self.wrong)} lost or wrong"
@@ -108,7 +108,7 @@ def hammer(
     pages: Sequence[Page], ask: Callable[[Page], Any], *, clients: int = CLIENTS, seconds: float = SECONDS
 ) -> Load:
     """Asks for one page after the other, from many threads; `ask` gives the page's record."""
-    found, lock, started = Load(), threading.Lock(), time.perf_counter()
+    load, lock, started = Load(), threading.Lock(), time.perf_counter()
 
     def client(number: int) -> None:
         while time.perf_counter() - started < seconds:
@@ -122,17 +122,17 @@ def hammer(
             except Exception as error:
                 wrong = repr(error)
             with lock:
-                found.seconds.append(time.perf_counter() - begun)
+                load.seconds.append(time.perf_counter() - begun)
                 if wrong is not None:
-                    found.wrong.append(wrong)
+                    load.wrong.append(wrong)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    found.wall_s = time.perf_counter() - started
-    return found
+    load.wall_s = time.perf_counter() - started
+    return load
 
 
 def ask_mlflow(url: str) -> Callable[[Page], Any]:
@@ -192,6 +192,6 @@ def serving(corpus: Path, model: str, bundle: Path, *, seconds: float = SECONDS)
             load = hammer(pages, ask(url), seconds=seconds)
         rate = len(load.seconds) / load.wall_s
         rows[f"{section}: {name}"] = Measured(
-            {"section": section, "rate": rate, "unit": "pages/s", "lost": len(load.wrong), "note": load.told()}
+            {"section": section, "rate": rate, "unit": "pages/s", "lost": len(load.wrong), "note": load.summary()}
         )
     return rows

@@ -134,8 +134,8 @@ def topics(
     if model is not None:
         labeler, labelled = load_labeler(model), [as_labelled(page) for page in pages]
         records = label_known_stories(labeler, track(labelled, "reading texts", total=len(labelled)))
-        found = evaluate(labelled, records).only("topic")
-        out.print(scores_view(f"topics of {len(labelled):,} texts by {labeler.family} {labeler.version}", found, {}))
+        scores = evaluate(labelled, records).only("topic")
+        out.print(scores_view(f"topics of {len(labelled):,} texts by {labeler.family} {labeler.version}", scores, {}))
     if refused:
         raise typer.Exit(2)
 
@@ -188,18 +188,18 @@ def leakage(
             "neither --config nor --model", expected="one of them", remedy="make leakage CONFIG=… or MODEL=outputs/…"
         )
     loaded = load_config(config or Path(str(model)) / "config.yaml", overrides or ())
-    found, split, parts = look(loaded, None if model is None else model / "split.json")
-    out.print(leakage_view(found, split.shared_stories()))
-    answer = found.to_json() | {"split_sha256": split.sha256, "pages_sharing_stories": split.shared_stories()}
+    report, split, parts = look(loaded, None if model is None else model / "split.json")
+    out.print(leakage_view(report, split.shared_stories()))
+    content = report.to_json() | {"split_sha256": split.sha256, "pages_sharing_stories": split.shared_stories()}
     if json_ is not None:
-        write_json(json_, answer)  # what leaked is kept even when nothing is left to score
+        write_json(json_, content)  # what leaked is kept even when nothing is left to score
     if model is not None:
-        whole, kept = scores(str(model), list(parts["test"]), found.items.get("test", {}), loaded)
-        leaked = sum(map(len, found.items.get("test", {}).values()))
+        whole, kept = scores(str(model), list(parts["test"]), report.items.get("test", {}), loaded)
+        leaked = sum(map(len, report.items.get("test", {}).values()))
         out.print(with_and_without_view(whole.values, kept.values, leaked))
-        answer |= {"test_with": whole.to_json(), "test_without": kept.to_json()}
+        content |= {"test_with": whole.to_json(), "test_without": kept.to_json()}
     if json_ is not None:
-        write_json(json_, answer)
+        write_json(json_, content)
         out.print(f"every leaked segment is named in {json_}")
 
 
@@ -220,7 +220,7 @@ def label_errors(
 
     loaded = load_config(config, overrides or ())
     by_file, digest = read_corpus(loaded, output)
-    pages = [page for found in by_file.values() for page in found]
+    pages = [page for part in by_file.values() for page in part]
     records = out_of_fold(loaded, pages, digest, count=folds, work=output / "folds")
     errors = find(pages, records)
     listed, tasks, count = write_label_errors(output, pages, records, errors, most=most)
@@ -286,13 +286,13 @@ def label_studio(
 
     pages = Corpus(corpus, Naming.parse(columns, roles), labelled=False)
     labeler = None if model is None else load_labeler(model)
-    found: set[str] = set(labeler.topics if labeler else ())
+    topics: set[str] = set(labeler.topics if labeler else ())
 
     def tasks() -> Iterator[dict[str, Any]]:
         for page in pages:
-            found.update(s.topic for s in page.segments if s.topic is not None)
+            topics.update(s.topic for s in page.segments if s.topic is not None)
             yield studio.task(page, None if labeler is None else next(labeler.label([(page.page_id, page.texts)])))
 
     count = studio.write_tasks(output / "tasks.json", tasks())
-    write_text(output / "interface.xml", studio.interface(sorted(found)))
+    write_text(output / "interface.xml", studio.interface(sorted(topics)))
     out.print(f"{output / 'tasks.json'}: {count:,} tasks; interface in {output / 'interface.xml'}")

@@ -55,15 +55,17 @@ def label(
     from train.inference.batch import label_corpus
     from train.inference.resolve import load_labeler
 
-    found = label_corpus(
+    report = label_corpus(
         load_labeler(model), corpus, output, naming=Naming.parse(columns, ""), pages_a_part=pages_a_part
     )
-    known = f", {found.known:,} of them before" if found.known else ""
-    refused = f"; {found.refused:,} refused, see {output}/_refused-*.jsonl" if found.refused else ""
+    known = f", {report.known:,} of them before" if report.known else ""
+    refused = f"; {report.refused:,} refused, see {output}/_refused-*.jsonl" if report.refused else ""
     out.print(
-        f"{output}: {found.labelled:,} of {found.lines:,} pages labelled{known}{refused}", markup=False, soft_wrap=True
+        f"{output}: {report.labelled:,} of {report.lines:,} pages labelled{known}{refused}",
+        markup=False,
+        soft_wrap=True,
     )
-    if not found.labelled:
+    if not report.labelled:
         raise typer.Exit(1)
 
 
@@ -81,11 +83,11 @@ def drift(
     from train.reports.drift import write_drift_page
     from train.reports.terminal import drift_view
 
-    found = check_drift(model, Corpus(corpus, Naming.parse(columns, ""), labelled=None))
-    write_drift_page(output, found.shifts, model=found.model, corpus=corpus, pages=found.pages, sites=found.sites)
-    out.print(drift_view(found))
+    result = check_drift(model, Corpus(corpus, Naming.parse(columns, ""), labelled=None))
+    write_drift_page(output, result.shifts, model=result.model, corpus=corpus, pages=result.pages, sites=result.sites)
+    out.print(drift_view(result))
     out.print(f"{output}", markup=False)
-    if any(shift.shifted for shift in found.shifts):
+    if any(shift.shifted for shift in result.shifts):
         raise typer.Exit(1)
 
 

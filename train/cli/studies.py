@@ -37,19 +37,19 @@ def tune(
     """Searches settings with Optuna on pages outside the test part; goes on where an earlier search stopped."""
     from train.config.schema import load_config
     from train.reports.terminal import tuned_view
-    from train.studies.search.tune import Search, join
+    from train.studies.search.tune import SearchSpec, join
     from train.studies.search.tune import tune as run
 
     space = space or Path("configs/tune") / f"{load_config(config, overrides or ()).family}.yaml"
     folder = output or Path("outputs/tune") / config.stem
-    search = Search(config, overrides or (), space, folder, n, folds, metric, sampler, storage)
+    search = SearchSpec(config, overrides or (), space, folder, n, folds, metric, sampler, storage)
     if lead is not None:
         return join(search, worker, lead)
-    found = run(search, workers=workers)
-    out.print(tuned_view(found.trials, found.importances, metric))
-    start = "" if found.start is None else f"; the config as it is: {found.start:.4f}"
-    out.print(f"best {metric} {found.best:.4f}{start}, on pages outside the test part")
-    out.print(f"next: make train CONFIG={found.path}", soft_wrap=True)
+    result = run(search, workers=workers)
+    out.print(tuned_view(result.trials, result.importances, metric))
+    start = "" if result.start is None else f"; the config as it is: {result.start:.4f}"
+    out.print(f"best {metric} {result.best:.4f}{start}, on pages outside the test part")
+    out.print(f"next: make train CONFIG={result.path}", soft_wrap=True)
 
 
 def ablate(
@@ -187,12 +187,12 @@ def compare(
     from train.reports.comparison import compared_view, write_comparison
     from train.studies.comparison import attach_comparison, compare_runs
 
-    found = compare_runs(runs, corpus=corpus)
-    write_comparison(output, found)
-    out.print(compared_view(found))
+    compared = compare_runs(runs, corpus=corpus)
+    write_comparison(output, compared)
+    out.print(compared_view(compared))
     out.print(f"{output}", markup=False)
     try:
-        out.print(f"added to {attach_comparison(output, found)} of the runs in MLflow")
+        out.print(f"added to {attach_comparison(output, compared)} of the runs in MLflow")
     except InputError as error:
         out.print(f"not added to the runs in MLflow: {error}", markup=False)
 

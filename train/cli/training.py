@@ -42,14 +42,14 @@ def crossval(
     from train.training.crossval import cross_validate
 
     folder, loaded = output or Path("outputs/crossval") / config.stem, load_config(config, overrides or ())
-    found = cross_validate(loaded, config.stem, folder, count=folds, slice_by=slice_by)
+    result = cross_validate(loaded, config.stem, folder, count=folds, slice_by=slice_by)
     if record:
-        save_cross_validation(found, loaded, config, overrides or (), count=folds, slice_by=slice_by)
-    whole = found.whole
+        save_cross_validation(result, loaded, config, overrides or (), count=folds, slice_by=slice_by)
+    whole = result.whole
     out.print(
-        scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, found.slices)
+        scores_view(f"{config.stem}: {whole.n_pages:,} pages of {whole.n_sites:,} unseen sites", whole, result.slices)
     )
-    sure = found.reliability
+    sure = result.reliability
     out.print(
         f"calibrated role probabilities: ECE {sure['ece']:.4f}, Brier {sure['brier']:.4f}, the surest half "
         f"{sure['coverage']['50%']:.1%} right"
@@ -124,7 +124,7 @@ def evaluate(
         labeler, pages, slice_by=slice_by, known_stories=known_stories, samples=samples, seed=seed
     )
     named = {"name": labeler.name, "version": labeler.version, "family": labeler.family}
-    sliced = {value: found.to_json() for value, found in slices.items()}
+    sliced = {value: scores.to_json() for value, scores in slices.items()}
     write_json(
         json_, report.to_json(corpus=str(corpus), corpus_sha256=digest(corpus), part=part, model=named, slices=sliced)
     )

@@ -27,9 +27,9 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
     Raises:
         InputError: No such file, or something else in it.
     """
-    found = read_yaml(path, "ablation", "configs/ablations/*.yaml", rule="plan")
-    rows: Any = found.get("rows") if isinstance(found, dict) else None
-    good = isinstance(rows, dict) and rows and isinstance(found.get("base"), str) and set(found) == {"base", "rows"}
+    content = read_yaml(path, "ablation", "configs/ablations/*.yaml", rule="plan")
+    rows: Any = content.get("rows") if isinstance(content, dict) else None
+    good = isinstance(rows, dict) and rows and isinstance(content.get("base"), str) and set(content) == {"base", "rows"}
     good = good and all(
         isinstance(value, list) and all(isinstance(v, str) and "=" in v for v in value) for value in rows.values()
     )
@@ -41,7 +41,7 @@ def read_plan(path: Path) -> tuple[Path, dict[str, list[str]]]:
             path=path,
             rule="bad-plan",
         )
-    return path.parent / found["base"], rows
+    return path.parent / content["base"], rows
 
 
 def ablate(
@@ -79,17 +79,19 @@ def ablate(
     configs = {name: load_config(base, [*own, *overrides]) for name, own in changes.items()}
     first_name, first = next(iter(configs.items()))
     by_file, digest = read_corpus(first, output)
-    pages = [page for found in by_file.values() for page in found]
+    pages = [page for part in by_file.values() for page in part]
     rows = []
     for name, config in configs.items():
         if only is None or name in (only, first_name):
             label, state = cross_validated(config, pages, corpus_sha256(config), count=count)
-            rows.append(Row(name, config, pages, label, state, {"": name}, None if name == first_name else first_name))
+            rows.append(
+                Row(name, config, pages, label, state, {"row": name}, None if name == first_name else first_name)
+            )
     floors: dict[str, Label] = {
         FLOORS[0]: lambda _: _majority(pages, first, count),
         FLOORS[1]: lambda _: rule_records(pages),
     }
-    rows += [Row(name, first, pages, label, None, {"": name}, first_name) for name, label in floors.items()]
+    rows += [Row(name, first, pages, label, None, {"row": name}, first_name) for name, label in floors.items()]
     variables = {"ROW": only or ""}
     save_as = f"ablation-{plan.stem}" if save else None
     study = Study("ablate", plan.as_posix(), overrides, count, {"": digest}, variables, save_as)

@@ -70,13 +70,13 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
 
 
 def _changes(pages: Sequence[Page], records: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[Change]]:
-    found: dict[str, list[Change]] = {}
-    for page, *answers in zip(pages, *records, strict=True):
+    changes: dict[str, list[Change]] = {}
+    for page, *of_models in zip(pages, *records, strict=True):
         for i, segment in enumerate(page.segments):
-            roles = tuple(str(answer["segments"][i]["role"]) for answer in answers)
+            roles = tuple(str(record["segments"][i]["role"]) for record in of_models)
             if len(set(roles)) > 1:
-                found.setdefault(page.page_id, []).append(Change(segment.text, str(segment.role), roles))
-    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+                changes.setdefault(page.page_id, []).append(Change(segment.text, str(segment.role), roles))
+    return dict(sorted(changes.items(), key=lambda item: -len(item[1])))
 
 
 def attach_comparison(path: Path, compared: Compared) -> int:

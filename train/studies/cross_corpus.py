@@ -69,9 +69,9 @@ def transfer(
     configs = {key: replace(config, corpus=replace(config.corpus, path=path)) for key, path in corpora.items()}
     pages: dict[str, list[Page]] = {}
     for key, one in configs.items():
-        found, _ = read_corpus(one, output)
+        by_file, _ = read_corpus(one, output)
         # An id may be in two corpora; a record must say which it is of.
-        pages[key] = [replace(page, page_id=f"{key}/{page.page_id}") for part in found.values() for page in part]
+        pages[key] = [replace(page, page_id=f"{key}/{page.page_id}") for part in by_file.values() for page in part]
     digests = {key: corpus_sha256(one) for key, one in configs.items()}
     rows = []
     for trained in [*corpora, MIXED]:
@@ -97,7 +97,7 @@ def _pair(
     if trained == tested:
         return cross_validated(config, pages[tested], digests[tested], count=count)
     if trained == MIXED:
-        others = [page for key, found in pages.items() if key != tested for page in found]
+        others = [page for key, part in pages.items() if key != tested for page in part]
 
         def mix(parts: dict[str, list[Page]]) -> dict[str, list[Page]]:
             unseen = [*parts["validation"], *parts["test"]]

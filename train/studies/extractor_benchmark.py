@@ -135,14 +135,14 @@ def _scores(
     np.add.at(per_site, [index[site] for site in sites], events)
     drawn = resampled(per_site.reshape(len(index), -1), samples, seed).reshape(samples, *events.shape[1:])
     whole, again = text_scores(per_site.sum(axis=0)), text_scores(drawn)
-    answer = []
+    scores = []
     for k in range(events.shape[1]):
         gains = {"gain": again["text/f1"][:, 0] - again["text/f1"][:, k]}
         intervals = intervals_of({name: values[:, k] for name, values in again.items()} | gains, confidence)
         values = {name: float(value[k]) for name, value in whole.items()}
         values["gain"] = float(whole["text/f1"][0] - whole["text/f1"][k])
-        answer.append(values | {"intervals": intervals})
-    return answer
+        scores.append(values | {"intervals": intervals})
+    return scores
 
 
 def _table(scores: Sequence[Mapping[str, Any]]) -> str:

@@ -81,7 +81,7 @@ def curve(
             rule="bad-sizes",
         )
     by_file, corpus_sha256 = read_corpus(config, output)
-    pages = [page for found in by_file.values() for page in found]
+    pages = [page for part in by_file.values() for page in part]
     parts = folded(config, pages, count)
     rows: list[Row] = []
     for size in sorted(sizes, key=lambda size: size or 10**9):
@@ -93,7 +93,7 @@ def curve(
             "sites": float(np.mean([len({page.site for page in part}) for part in learnt])),
             "pages": float(np.mean([len(part) for part in learnt])),
         }
-        reference = rows[0].name if rows else None
+        reference = rows[-1].name if rows else None
         rows.append(Row(f"sites-{size or 'all'}", config, pages, label, state, details, reference))
 
     def draw(results: list[Result], tracker: Tracker) -> None:

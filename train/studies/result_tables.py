@@ -33,14 +33,14 @@ class Layout:
     Args:
         columns: Its columns, given the records. Those that no row fills are left out.
         target: The command that measures it, for a table without records.
-        first: Heading of the rows' names.
+        first: The heading of the rows' names; None leaves the names out, where columns tell the rows apart.
         rows: Label -> the records that make up the row, as (table, row); with more than one, a metric is called
             TABLE/METRIC. Empty: all records of the table of this name.
     """
 
     columns: Columns
     target: str
-    first: str = ""
+    first: str | None = ""
     rows: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
 
@@ -109,6 +109,11 @@ _RATES = [
 _SURVIVAL = [Column("tried", ("{tried}",)), Column("s", ("{seconds:,.0f}",))]
 
 
+def _texts(*metrics: str) -> list[Column]:
+    """Columns of metrics that are texts."""
+    return [Column(name, (f"{{{name}}}",)) for name in metrics]
+
+
 def _always(columns: Sequence[Column]) -> Columns:
     return lambda records: columns
 
@@ -154,9 +159,20 @@ LAYOUTS = {
     "extractor-benchmark": Layout(_always(_EXTRACTORS), "make benchmark"),
     "ablation-baseline": Layout(_always([*key_scores(), _CHANGE]), "make ablate"),
     "ablation-encoder": Layout(_always([*key_scores(), _CHANGE]), "make ablate"),
-    "cross-corpus": Layout(_always(key_scores()), "make transfer"),
+    "cross-corpus": Layout(
+        _always([*_texts("trained on", "tested on"), *key_scores(intervals=True)]), "make transfer", None
+    ),
     "learning-curve": Layout(
-        _always([Column("pages", ("{training_pages:,.0f}",)), *key_scores()]), "make curve", "training sites"
+        _always(
+            [
+                Column("training sites", ("{sites:,.0f}",)),
+                Column("pages", ("{pages:,.0f}",)),
+                *key_scores(),
+                Column("change of macro-F1 to the size before, in points (95 %)", points("gain/role/macro_f1")),
+            ]
+        ),
+        "make curve",
+        None,
     ),
     "bench-growth": Layout(_growth, "make bench SECTIONS=growth", "step"),
     **{
@@ -176,16 +192,16 @@ def table(name: str, records: Mapping[str, Sequence[Record]]) -> str:
         records: Table name -> its records (`read_records`).
     """
     layout = LAYOUTS.get(name, Layout(_every_metric, ""))
-    found = _rows(name, layout, records)
-    if not found:
+    rows = _rows(name, layout, records)
+    if not rows:
         return f"Not recorded yet: `{layout.target} RECORD=1` does.\n"
     columns = [
         (column.heading, cells)
-        for column in layout.columns([one for _, parts in found for one in parts])
-        if any(cells := [_cell(column, parts) for _, parts in found])
+        for column in layout.columns([one for _, parts in rows for one in parts])
+        if any(cells := [_cell(column, parts) for _, parts in rows])
     ]
     lines, section = [], None
-    for i, (label, parts) in enumerate(found):
+    for i, (label, parts) in enumerate(rows):
         of = str(parts[0].metrics.get("section", ""))
         if of and of != section:
             lines.append([f"**{of}**", *[""] * (len(columns) + 1)])
@@ -194,9 +210,11 @@ def table(name: str, records: Mapping[str, Sequence[Record]]) -> str:
             label = label.removeprefix(f"{of}: ")
         section = of
         measured = "; ".join(dict.fromkeys(one.measured for one in parts))
-        lines.append([label, *(cells[i] or "-" for _, cells in columns), measured])
-    header = [layout.first, *(heading for heading, _ in columns), "measured"]
-    return f"{markdown(header, lines)}\n{_commands(found)}"
+        names = [] if layout.first is None else [label]
+        lines.append([*names, *(cells[i] or "-" for _, cells in columns), measured])
+    names = [] if layout.first is None else [layout.first]
+    header = [*names, *(heading for heading, _ in columns), "measured"]
+    return f"{markdown(header, lines)}\n{_commands(rows)}"
 
 
 def tables(records: Mapping[str, Sequence[Record]]) -> dict[str, str]:
@@ -231,10 +249,10 @@ def _cell(column: Column, parts: Sequence[Record]) -> str:
     return ""
 
 
-def _commands(found: Sequence[tuple[str, Sequence[Record]]]) -> str:
+def _commands(rows: Sequence[tuple[str, Sequence[Record]]]) -> str:
     """A line for each command that rows came from, with the corpora and, where there are several, the rows' names."""
     made: dict[str, list[tuple[str, str | None]]] = {}
-    for label, parts in found:
+    for label, parts in rows:
         for one in parts:
             made.setdefault(one.command, []).append((label, one.corpus_sha256))
     lines = []

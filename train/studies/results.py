@@ -140,7 +140,7 @@ def save_rows(
 
 
 def save_cross_validation(
-    found: CrossValidation,
+    result: CrossValidation,
     config: Config,
     path: Path,
     overrides: Sequence[str],
@@ -152,7 +152,7 @@ def save_cross_validation(
     """Keeps the scores of a cross-validation in `real-pages`: a row of the whole corpus, and one of each slice.
 
     Args:
-        found: The scores.
+        result: The scores.
         config: The model that was trained; a row is called by its family.
         path: Where the config is.
         overrides: Its `key=value` overrides.
@@ -163,8 +163,8 @@ def save_cross_validation(
     Returns:
         The file that was written.
     """
-    rows: dict[str, Measured] = {config.family: Measured.from_scores(found.whole)}
-    rows |= {f"{config.family}, {slice_by} {value}": Measured.from_scores(one) for value, one in found.slices.items()}
+    rows: dict[str, Measured] = {config.family: Measured.from_scores(result.whole)}
+    rows |= {f"{config.family}, {slice_by} {value}": Measured.from_scores(one) for value, one in result.slices.items()}
     command = make_command("crossval", path.as_posix(), overrides, SLICE=slice_by or "", FOLDS=folds_given(count))
     return save_rows("real-pages", rows, command=command, corpus_sha256=corpus_sha256(config), folder=folder)
 
@@ -215,8 +215,8 @@ def render(text: str, tables: Mapping[str, str], path: Path) -> str:
             rule="bad-block",
         )
 
-    def table(found: re.Match[str]) -> str:
-        name = found["name"]
+    def table(match: re.Match[str]) -> str:
+        name = match["name"]
         if name not in tables:
             raise InputError(
                 f"no results {name!r}",

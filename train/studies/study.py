@@ -88,7 +88,8 @@ class Result:
 
     def measured(self) -> Measured:
         """The row as a record keeps it; the difference in points."""
-        values = Measured.from_scores(self.scores, **self.row.details)
+        details = {name: value for name, value in self.row.details.items() if value != self.row.name}
+        values = Measured.from_scores(self.scores, **details)
         if self.difference is None:
             return values
         name = "gain/role/macro_f1"
@@ -164,7 +165,7 @@ def run_study(
         study: What the study is.
         rows: The rows, references first.
         output: The folder of the study; each row has one below it.
-        also: What else is made of the results, and told the MLflow run.
+        also: What else is made of the results, and header the MLflow run.
     """
     name = f"{study.verb} {Path(study.config).stem}"
     with tracked_run(rows[0].config, resume=None, fallback_name=name, folder=output) as tracker:
@@ -181,8 +182,8 @@ def run_study(
         write_text(
             output / "table.md", f"{markdown(results)}\n{note(study.command, *facts, f'corpus sha256 {hashes}')}"
         )
-        told = {"config": Path(study.config).stem, "corpus_sha256": dict(study.corpora), "folds": study.count}
-        write_json(output / f"{study.verb}.json", {**told, "rows": [one.to_json() for one in results]})
+        header = {"config": Path(study.config).stem, "corpus_sha256": dict(study.corpora), "folds": study.count}
+        write_json(output / f"{study.verb}.json", {**header, "rows": [one.to_json() for one in results]})
         for file in ("table.md", f"{study.verb}.json"):
             tracker.file(output / file)
         if also is not None:

@@ -81,17 +81,17 @@ def read_space(path: Path) -> list[Range]:
     Raises:
         InputError: No such file, or something else in it.
     """
-    found = read_yaml(path, "search space", "configs/tune/*.yaml", rule="space")
-    if not isinstance(found, dict) or not found:
+    content = read_yaml(path, "search space", "configs/tune/*.yaml", rule="space")
+    if not isinstance(content, dict) or not content:
         raise InputError(
-            f"{type(found).__name__} instead of ranges",
+            f"{type(content).__name__} instead of ranges",
             expected="dotted.key: {low: 1, high: 5}",
             remedy="see configs/tune/baseline.yaml",
             path=path,
             rule="bad-space",
         )
     ranges = []
-    for key, value in found.items():
+    for key, value in content.items():
         wrong = not isinstance(value, dict) or set(value) not in _KEYS
         if not wrong and "choices" in value:
             wrong = not isinstance(value["choices"], list) or not value["choices"]

@@ -39,7 +39,7 @@ INFEASIBLE = "infeasible"
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SearchResult:
     """What a search found.
 
     Args:
@@ -63,7 +63,7 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchSpec:
     """What is searched, and where: the same in every worker.
 
     Args:
@@ -89,10 +89,10 @@ class Search:
     storage: str | None = None
 
 
-class _Searching:
+class SearchSession:
     """A search with its pages read and its study open; none of the pages is of the test part."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: SearchSpec) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that cannot be is told by us
@@ -150,7 +150,7 @@ class _Searching:
         return value
 
 
-def tune(search: Search, *, workers: int = 1) -> Tuned:
+def tune(search: SearchSpec, *, workers: int = 1) -> SearchResult:
     """Searches settings; one MLflow run, with a nested one for every trial.
 
     The first trial is the config as it is, where the space holds its values. A search that was killed, or is called
@@ -165,15 +165,15 @@ def tune(search: Search, *, workers: int = 1) -> Tuned:
         InputError: Bad config, space or corpus; an unknown metric; every trial failed; the workers end before the
             search does.
     """
-    found = _Searching(search)
-    study, config, output = found.study, found.config, search.output
+    session = SearchSession(search)
+    study, config, output = session.study, session.config, search.output
     take_over(study, own=True)
     if all(trial.state.name == "FAIL" for trial in study.trials):
         flat = config.flat()
         study.enqueue_trial(
             {
                 one.key: flow(flat[one.key]) if one.choices else flat[one.key]
-                for one in found.ranges
+                for one in session.ranges
                 if one.holds(flat[one.key])
             }
         )
@@ -185,18 +185,18 @@ def tune(search: Search, *, workers: int = 1) -> Tuned:
         tracker.tags(
             {
                 "config": name,
-                "corpus.sha256": found.corpus_sha256,
-                "split.sha256": found.split.sha256,
+                "corpus.sha256": session.corpus_sha256,
+                "split.sha256": session.split.sha256,
                 "tune.metric": search.metric,
             }
         )
         if (done := len(ended(study))) < search.n:
-            scored = f"each is scored on {len(found.pages)} pages outside the test part, {search.folds} folds"
+            scored = f"each is scored on {len(session.pages)} pages outside the test part, {search.folds} folds"
             console.print(f"{done} of {search.n} trials are done; {scored}")
             if workers > 1:
                 _send_out(search, workers, str(tracker.run_id))
-            found.work(tracker)  # alone, or what workers left
-        best = _found(study, search, found.ranges)
+            session.work(tracker)  # alone, or what workers left
+        best = _result(study, search, session.ranges)
         write_text(best.path, best.config.to_yaml())
         write_json(
             output / "trials.json",
@@ -213,7 +213,7 @@ def tune(search: Search, *, workers: int = 1) -> Tuned:
     return best
 
 
-def join(search: Search, number: int, run_id: str) -> None:
+def join(search: SearchSpec, number: int, run_id: str) -> None:
     """Works on a search that another process leads.
 
     Args:
@@ -221,12 +221,12 @@ def join(search: Search, number: int, run_id: str) -> None:
         number: Of the worker, from 0.
         run_id: Of the search's MLflow run.
     """
-    found = _Searching(search)
-    with joined_run(found.config, run_id, search.output / f"worker-{number}") as tracker:
-        found.work(tracker)
+    session = SearchSession(search)
+    with joined_run(session.config, run_id, search.output / f"worker-{number}") as tracker:
+        session.work(tracker)
 
 
-def _send_out(search: Search, workers: int, run_id: str) -> None:
+def _send_out(search: SearchSpec, workers: int, run_id: str) -> None:
     """Runs workers to their end; what they could not finish is left to the caller. They end with this process."""
     command = [
         sys.executable,
@@ -269,7 +269,7 @@ def _send_out(search: Search, workers: int, run_id: str) -> None:
 
 def _run(
     trial: Any,
-    search: Search,
+    search: SearchSpec,
     values: Mapping[str, Any],
     pages: Sequence[Page],
     selection: TrainingSelection,
@@ -296,10 +296,10 @@ def _run(
         try:
             # A folder by content: a trial that was killed is asked again, and finds its folds.
             folder = work / sha256_json(dict(values))[:16]
-            for step, found in enumerate(
+            for step, labelled in enumerate(
                 predict_folds(config, pages, corpus_sha256, count=folds, work=folder, selection=selection)
             ):
-                records += found
+                records += labelled
                 seen = [by_id[record["page_id"]] for record in records]
                 scores = score(seen, records, config).values
                 if metric not in scores:
@@ -330,13 +330,13 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else flow(value)
 
 
-def _apply(search: Search, values: Mapping[str, Any]) -> Config:
+def _apply(search: SearchSpec, values: Mapping[str, Any]) -> Config:
     return load_config(
         search.config_path, [*search.overrides, *(f"{key}={flow(value)}" for key, value in values.items())]
     )
 
 
-def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
+def _result(study: Any, search: SearchSpec, ranges: Sequence[Range]) -> SearchResult:
     import optuna
 
     trials = ended(study)
@@ -372,7 +372,7 @@ def _found(study: Any, search: Search, ranges: Sequence[Range]) -> Tuned:
     ]
     named = replace(search, overrides=[*search.overrides, f"output=outputs/{search.config_path.stem}-tuned"])
     tuned = _apply(named, values(best))
-    return Tuned(
+    return SearchResult(
         tuned, output / "best.yaml", values(best), float(best.value), start.value if start else None, rows, importances
     )
 
