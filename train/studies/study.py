@@ -165,7 +165,7 @@ def run_study(
         study: What the study is.
         rows: The rows, references first.
         output: The folder of the study; each row has one below it.
-        also: What else is made of the results, and header the MLflow run.
+        also: What else is made of the results, and told to the MLflow run.
     """
     name = f"{study.verb} {Path(study.config).stem}"
     with tracked_run(rows[0].config, resume=None, fallback_name=name, folder=output) as tracker:
@@ -243,4 +243,5 @@ def _cell(value: str | float) -> str:
 
 
 def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
+    """A folder's name for a row's."""
+    return "".join(c if c.isalnum() or c == "_" else "-" for c in name).strip("-")
