@@ -29,8 +29,9 @@ from train.registry.gate import Gate
 from train.registry.promotion import gate_view
 from train.registry.promotion import run as promote
 from train.registry.versions import CHAMPION, register_outcome
-from train.reports.comparison import verdicts, write_comparison
-from train.reports.terminal import check_view, comparison, markdown, page_view, split_view
+from train.reports.comparison import metrics_markdown, metrics_view, verdicts, write_comparison
+from train.reports.corpus_report import check_view, split_view
+from train.reports.page_view import page_view
 from train.studies.comparison import attach_comparison, compare_runs
 from train.studies.results import Measured, save_rows
 from train.training.outcome import Outcome, bundle_version
@@ -124,7 +125,7 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
             "the demo's configs split differently", expected="one split", remedy="give them the same corpus section"
         )
     out.print(
-        comparison(
+        metrics_view(
             list(rows.items()),
             f"Test pages: {len(parts['test'])} of {len({p.site for p in parts['test']})} unseen sites; 95 % interval "
             "over sites",
@@ -195,7 +196,7 @@ def _keep(path: Path, rows: Mapping[str, Mapping[str, float]], outcomes: Mapping
         f"`make demo`, corpus sha256 `{one.corpus_sha256[:12]}`, split `{one.split_sha256[:12]}`, "
         f"{datetime.now(UTC):%Y-%m-%d}\n"
     )
-    write_text(path, f"{markdown(list(rows.items()))}\n{note}")
+    write_text(path, f"{metrics_markdown(list(rows.items()))}\n{note}")
 
 
 def _title(out: Console, number: int, text: str) -> None:

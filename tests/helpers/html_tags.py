@@ -25,7 +25,7 @@ class _Tags(HTMLParser):
 
 def _parsed(html: str) -> _Tags:
     tags = _Tags()
-    tags.feed(html)
+    tags.feed(str(html))  # of Markup, whose sums would be escaped again
     return tags
 
 

@@ -11,7 +11,7 @@ from train.common.errors import InputError
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.reports.corpus_report import SAMPLE, CorpusStatistics, corpus_report
-from train.reports.html import escape, listing
+from train.reports.html import escape, fragment
 
 
 def _report(tmp_path: Path, pages: list[Page]) -> str:
@@ -110,13 +110,13 @@ def test_an_unlabelled_corpus_and_an_empty_one(tmp_path: Path) -> None:
 
 
 def test_listing_tells_roles_by_sign_and_topics_once() -> None:
-    html = listing([s for s in make_page("a", 0).to_json()["segments"]])
+    html = fragment("listing", make_page("a", 0).to_json()["segments"])
     text = re.sub(r"<[^>]+>", " ", html)
     assert text.count("█") == 5
     assert text.count("▒") == 4
     assert html.count("<b>[") == 3
-    assert "… (900 characters)" in listing([{"text": "x" * 900}])
+    assert "… (900 characters)" in fragment("listing", [{"text": "x" * 900}])
 
 
 def test_escape() -> None:
-    assert escape('<a href="x">&\'\x00\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;\ufffd\ufffd"
+    assert escape('<a href="x">&\'\x00\ud800') == "&lt;a href=&#34;x&#34;&gt;&amp;&#39;\ufffd\ufffd"

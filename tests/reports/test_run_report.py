@@ -22,9 +22,10 @@ from train.evaluation.reliability import reliability
 from train.evaluation.slices import answers_of, site_slices
 from train.reports import error_browser, page_view, run_report
 from train.reports.error_browser import errors_of, write_error_browser
-from train.reports.page_view import View, page_html, segment_html, write_view
+from train.reports.html import fragment
+from train.reports.page_view import View, write_view
 from train.reports.run_figures import training_figures
-from train.reports.run_report import Told, write_run_report
+from train.reports.run_report import ReportData, write_run_report
 from train.runtime.text import ROLES
 from train.training.recipe import fit
 
@@ -85,7 +86,7 @@ def test_both_families_leave_the_same_pages_and_figures(request: pytest.FixtureR
 def test_a_page_is_shown_with_boxes_signs_shades_and_labels(pages: list[Page]) -> None:
     page, record = pages[0], answered(pages)[0]
     record["segments"][0] |= {"role": "main", "story": 0}
-    shown = page_html(View(record, page, [[("a feature", 0.5)] for _ in page.segments]))
+    shown = fragment("page", View(record, page, [[("a feature", 0.5)] for _ in page.segments]), of="view.html")
     tags = tags_of(shown)
     classes = [str(attributes.get("class")) for _, attributes in tags]
     assert sum("seg " in c for c in classes) == len(page.segments)
@@ -96,7 +97,7 @@ def test_a_page_is_shown_with_boxes_signs_shades_and_labels(pages: list[Page]) -
     assert all(f"--sure: {segment['confidence']:.3f}" in shown for segment in record["segments"])
     assert shown.count("why: a feature") == len(page.segments)
     assert shown.count("█") == sum(s["role"] == "main" for s in record["segments"]), "a sign, not colour alone"
-    bare = page_html(View(record))
+    bare = fragment("page", View(record), of="view.html")
     assert "labelled" not in bare
 
 
@@ -243,7 +244,7 @@ def test_stories_are_boxed_named_once_and_go_on_behind_what_stands_between(pages
         "stories": [_story(0, "sport"), _story(1, None), _story(2, "<b>")],
         "model": answered(pages)[0]["model"],
     }
-    shown = page_html(View(record))
+    shown = fragment("page", View(record), of="view.html")
     boxes = [attributes for tag, attributes in tags_of(shown) if tag == "section"]
     names = ["main story · sport 0.70", "related story 1", "related story 2 · <b> 0.70", "main story, continued"]
     assert [box["aria-label"] for box in boxes] == names
@@ -260,11 +261,8 @@ def test_stories_are_boxed_named_once_and_go_on_behind_what_stands_between(pages
 def test_a_tip_tells_the_scores_the_label_and_the_story_of_its_segment(pages: list[Page]) -> None:
     page, record = pages[0], answered(pages)[0]
     place = next(i for i, s in enumerate(page.segments) if s.role == "related")
-    tip = segment_html(
-        View(record, page, [[(f"feature {i}", i - 2.0)] for i in range(len(page.segments))]),
-        place,
-        record["segments"][place],
-    )
+    view = View(record, page, [[(f"feature {i}", i - 2.0)] for i in range(len(page.segments))])
+    tip = fragment("segment", view, place, record["segments"][place], of="view.html")
     answer, gold = record["segments"][place], page.segments[place]
     expected = {
         **{role: f"{answer['scores'][role]:.3f}" for role in ROLES},
@@ -285,6 +283,23 @@ def test_a_view_shows_so_many_pages_and_says_so(
         text = (tmp_path / "view.html").read_text(encoding="utf-8")
         assert told_by(text, "h2") == [page.page_id for page in pages[:3]]
         assert ("Only the first 3 pages are shown" in text) == cut
+
+
+def _data(parts: dict[str, list[Page]], records: list[dict[str, Any]], certainty: dict[str, Any]) -> ReportData:
+    """A run without a name, a cost or an explainer."""
+    return ReportData(
+        title="t",
+        about={},
+        parts=parts,
+        records=records,
+        report=evaluate(parts["test"], records, bootstrap_samples=0),
+        certainty=certainty,
+        metrics={},
+        steps={},
+        explainer=None,
+        samples=20,
+        seed=0,
+    )
 
 
 @pytest.mark.parametrize("case", ["no related", "one page", "short", "sure of an absent role", "odd keys"])
@@ -317,8 +332,7 @@ def test_odd_test_parts_leave_a_report_too(case: str, pages: list[Page], tmp_pat
         **{part: {"before": known, "after": known} for part in ("validation", "test")},
     }
     parts = {"train": some, "validation": some, "test": some}
-    told = Told("t", {}, parts, records, evaluate(some, records, bootstrap_samples=0), certainty, {}, {}, None, 20, 0)
-    files, errors = write_run_report(tmp_path, told)
+    files, errors = write_run_report(tmp_path, _data(parts, records, certainty))
     assert all(file.is_file() for file in files)
     assert len({file.name for file in files}) == len(files)
     if case == "odd keys":
@@ -391,10 +405,27 @@ def test_what_is_learnt_step_by_step_is_drawn_where_there_are_two_steps() -> Non
     ],
 )
 def test_a_report_says_how_far_confidence_lies_from_what_is_right(
-    bins: list[tuple[float, float, int]], lean: str, word: str
+    bins: list[tuple[float, float, int]], lean: str, word: str, pages: list[Page], tmp_path: Path
 ) -> None:
-    told = run_report._sureness({"after": {"bins": bins, "coverage": {"50%": 0.875}}})
-    assert f"is {lean} the share that is right: it is {word}. The surest half is right in 87.5% of cases." in told
+    some = pages[:6]
+    records = answered(some)
+    known = reliability(some, records)
+    after = {**known, "bins": bins, "coverage": {"50%": 0.875}}
+    certainty = {
+        "calibration": {
+            "role_temperature": 1.0,
+            "topic_temperature": 1.0,
+            "thresholds": {"main": 0.5, "related": None},
+        },
+        **{part: {"before": known, "after": after} for part in ("validation", "test")},
+    }
+    parts = {"train": some, "validation": some, "test": some}
+    write_run_report(tmp_path, _data(parts, records, certainty))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"is {lean} the share that is right: it is {word}. The surest half is right in 87.5% of cases." in text
+    cells = told_by(text, "td")
+    assert cells[cells.index("unsure below, main") + 1] == "0.500"
+    assert cells[cells.index("unsure below, related") + 1] == "always unsure"
 
 
 def test_a_view_of_a_run_has_a_page_of_each_of_the_worst_sites(
@@ -404,8 +435,7 @@ def test_a_view_of_a_run_has_a_page_of_each_of_the_worst_sites(
     records = answered(pages)
     sites = site_slices(answers_of(pages, records))
     parts = {"train": [], "validation": [], "test": pages}
-    told = Told("t", {}, parts, records, evaluate(pages, records, bootstrap_samples=0), {}, {}, {}, None, 20, 0)
-    views = run_report._views(told, sites)
+    views = run_report._views(_data(parts, records, {}), sites)
     assert [view.record["page_id"] for view in views] == [
         f"{site.value.removesuffix('.example')}-0" for site in sites[:3]
     ]

@@ -44,7 +44,7 @@ def check(
     warnings."""
     from train.corpus.column_mapping import Naming
     from train.corpus.quality.check import check_corpus
-    from train.reports.terminal import check_view
+    from train.reports.corpus_report import check_view
 
     printed = json_ is not None and str(json_) == "-"
     report = check_corpus(
@@ -122,7 +122,7 @@ def topics(
     from train.evaluation.known_stories import label_known_stories
     from train.evaluation.metrics import evaluate
     from train.inference.resolve import load_labeler
-    from train.reports.terminal import scores_view
+    from train.reports.run_report import scores_view
 
     pages, refused = read_texts(texts, TopicMapping.load(mapping), quarantine)
     for topic, count in count_topics(pages).most_common():
@@ -152,7 +152,7 @@ def split(
     from train.common.files import write_json
     from train.config.schema import load_config
     from train.corpus.loading import corpus_sha256, splits_of, stream_corpus
-    from train.reports.terminal import split_view
+    from train.reports.corpus_report import split_view
 
     loaded = load_config(config, overrides or ())
     digest = corpus_sha256(loaded)
@@ -180,7 +180,7 @@ def leakage(
     """Shows exact and near duplicates across the parts of a split; with --model, test scores with and without them."""
     from train.common.files import write_json
     from train.config.schema import load_config
-    from train.reports.terminal import leakage_view, with_and_without_view
+    from train.reports.corpus_report import leakage_view, with_and_without_view
     from train.studies.leakage_effect import look, scores
 
     if config is None and model is None:
@@ -215,7 +215,7 @@ def label_errors(
     from train.annotation.label_errors import write_label_errors
     from train.config.schema import load_config
     from train.corpus.loading import read_corpus
-    from train.reports.terminal import label_errors_view
+    from train.reports.error_browser import label_errors_view
     from train.training.crossval import out_of_fold
 
     loaded = load_config(config, overrides or ())

@@ -80,8 +80,7 @@ def drift(
     from train.corpus.column_mapping import Naming
     from train.corpus.read import Corpus
     from train.monitoring.drift import check_drift
-    from train.reports.drift import write_drift_page
-    from train.reports.terminal import drift_view
+    from train.reports.drift import drift_view, write_drift_page
 
     result = check_drift(model, Corpus(corpus, Naming.parse(columns, ""), labelled=None))
     write_drift_page(output, result.shifts, model=result.model, corpus=corpus, pages=result.pages, sites=result.sites)
@@ -122,8 +121,7 @@ def show(
     from train.inference.explain import explainer_of
     from train.inference.inputs import label_pairs, read_files
     from train.inference.resolve import load_labeler
-    from train.reports.page_view import MOST_PAGES, View, view_of, write_view
-    from train.reports.terminal import page_view
+    from train.reports.page_view import MOST_PAGES, View, page_view, view_of, write_view
 
     labeler = load_labeler(model)
     explainer = explainer_of(labeler) if html else None
@@ -149,7 +147,7 @@ def explain(
     from train.inference.explain import explainer_of, top_features
     from train.inference.inputs import read_texts
     from train.inference.resolve import load_labeler
-    from train.reports.terminal import top_features_view, why_view
+    from train.reports.page_view import top_features_view, why_view
 
     labeler = load_labeler(model)
     explainer = explainer_of(labeler)

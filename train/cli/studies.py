@@ -36,7 +36,7 @@ def tune(
 ) -> None:
     """Searches settings with Optuna on pages outside the test part; goes on where an earlier search stopped."""
     from train.config.schema import load_config
-    from train.reports.terminal import tuned_view
+    from train.reports.search import tuned_view
     from train.studies.search.tune import SearchSpec, join
     from train.studies.search.tune import tune as run
 

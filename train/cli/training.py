@@ -37,7 +37,7 @@ def crossval(
 ) -> None:
     """Scores a config on every page, by models that have not seen the page's site; with 95 % intervals over sites."""
     from train.config.schema import load_config
-    from train.reports.terminal import scores_view
+    from train.reports.run_report import scores_view
     from train.studies.results import save_cross_validation
     from train.training.crossval import cross_validate
 
@@ -60,11 +60,11 @@ def crossval(
 def fit(config: ConfigOption, overrides: Overrides = None) -> None:
     """Trains one model; goes on where a killed run of the same config, corpus and code stopped."""
     from train.config.schema import load_config
-    from train.reports.terminal import comparison
+    from train.reports.comparison import metrics_view
     from train.training.recipe import fit as run
 
     outcome = run(load_config(config, overrides or ()), name=config.stem, overrides=overrides or ())
-    out.print(comparison([(config.stem, outcome.metrics)], "Test pages"))
+    out.print(metrics_view([(config.stem, outcome.metrics)], "Test pages"))
     out.print(f"model    {outcome.output} (--model {outcome.output})")
     if outcome.run_id:
         from train.tracking.store import tracking_uri
@@ -111,7 +111,7 @@ def evaluate(
     from train.corpus.sources import digest
     from train.evaluation.model_scores import score_model
     from train.inference.resolve import load_labeler
-    from train.reports.terminal import scores_view
+    from train.reports.run_report import scores_view
     from train.training.outcome import run_corpus_sha256
 
     pages = (

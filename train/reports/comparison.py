@@ -6,19 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape as markup
-from rich.table import Table
+from rich.markup import escape
 from rich.text import Text
 
+from train.common import markdown
 from train.evaluation.metrics import COSTS, KEY_METRICS, TOPIC_METRICS, Evaluation
-from train.reports.figures import gallery
-from train.reports.html import SHOWN_CHARS, escape, table, write_page
+from train.reports.html import clipped, write_page
 from train.reports.run_figures import cost_figure
-from train.reports.run_report import cost as told_cost
+from train.reports.run_report import cost
+from train.reports.terminal import framed
 
-SHOWN_PAGES, SHOWN_SEGMENTS = 30, 60
+SHOWN_PAGES, SHOWN_SEGMENTS, SHOWN_CHARS = 30, 60, 600
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def heading(compared: Compared) -> list[str]:
 def rows(compared: Compared) -> list[list[str]]:
     """Scores and costs, a line each: of the first run, then of each other and how much it is better; ● marks intervals
     without 0."""
-    answer = []
+    lines = []
     shown = {**KEY_METRICS, **TOPIC_METRICS}
     for metric, name in shown.items():
         values = [scores.values.get(metric) for scores in compared.scores]
@@ -79,15 +80,15 @@ def rows(compared: Compared) -> list[list[str]]:
         line = [name, _value(values[0])]
         for value, gained in zip(values[1:], compared.gains, strict=True):
             line += [_value(value), _difference(gained, metric)]
-        answer.append(line)
+        lines.append(line)
     for metric, name in COSTS.items():
         costs = [metrics.get(metric) for metrics in compared.metrics]
-        line = [name, told_cost(costs[0])]
-        for cost in costs[1:]:
-            times = f"{cost / costs[0]:.2f} times" if cost is not None and costs[0] else ""
-            line += [told_cost(cost), times]
-        answer.append(line)
-    return answer
+        line = [name, cost(costs[0])]
+        for value in costs[1:]:
+            times = f"{value / costs[0]:.2f} times" if value is not None and costs[0] else ""
+            line += [cost(value), times]
+        lines.append(line)
+    return lines
 
 
 def _value(value: float | None) -> str:
@@ -103,17 +104,15 @@ def _difference(gained: Evaluation, metric: str) -> str:
 
 def compared_view(compared: Compared) -> RenderableType:
     """The table for a terminal."""
-    shown = Table(title=_title(compared), title_justify="left", title_style="bold")
-    for i, name in enumerate(heading(compared)):
-        shown.add_column(markup(name), justify="right" if i else "left")
+    table = framed(_title(compared), *map(escape, heading(compared)))
     for line in rows(compared):
-        shown.add_row(*line)
+        table.add_row(*line)
     changed = sum(map(len, compared.changes.values()))
-    told = (
+    note = (
         f"{changed:,} segments of {len(compared.changes):,} pages are not read alike. ● the 95 % interval over "
         "sites, paired, holds no 0."
     )
-    return Group(shown, Text(told))
+    return Group(table, Text(note))
 
 
 def _title(compared: Compared) -> str:
@@ -122,29 +121,30 @@ def _title(compared: Compared) -> str:
 
 def write_comparison(path: Path, compared: Compared) -> None:
     """Writes the same as HTML, with the pages that changed most and each segment that is not read alike."""
-    parts = [
-        f"<p>{escape(_title(compared))}. ● marks differences whose 95 % interval over sites, paired, holds no 0.</p>",
-        table(heading(compared), rows(compared)),
-        gallery(
-            *(
-                cost_figure(known, f"Score over {name}", along=name)
-                for metric, name in COSTS.items()
-                if (known := _costs(compared, metric))
-            )
-        ),
-        f"<h2>Not read alike: {len(compared.changes):,} pages, the first "
-        f"{min(SHOWN_PAGES, len(compared.changes))}</h2>",
-    ]
-    for page_id, changes in list(compared.changes.items())[:SHOWN_PAGES]:
-        right = ", ".join(
-            f"{name} right in {sum(c.roles[i] == c.gold for c in changes)}" for i, name in enumerate(compared.names)
-        )
-        parts.append(f"<details><summary>{escape(page_id)}: {len(changes)} segments, {escape(right)}</summary>")
-        parts.append(
-            table(["labelled", *compared.names, "segment"], [_row(change) for change in changes[:SHOWN_SEGMENTS]])
-        )
-        parts.append("</details>")
-    write_page(path, f"Runs compared: {', '.join(compared.names)}", parts)
+    costs = {name: known for metric, name in COSTS.items() if (known := _costs(compared, metric))}
+    write_page(
+        path,
+        f"Runs compared: {', '.join(compared.names)}",
+        template="comparison.html",
+        subtitle=_title(compared),
+        names=list(compared.names),
+        heading=heading(compared),
+        rows=rows(compared),
+        drawings=[cost_figure(known, f"Score over {name}", along=name) for name, known in costs.items()],
+        changed=len(compared.changes),
+        pages=[_page(compared, page_id) for page_id in list(compared.changes)[:SHOWN_PAGES]],
+    )
+
+
+def _page(compared: Compared, page_id: str) -> dict[str, Any]:
+    """A page of changes: how many each run has right, and a row for each segment."""
+    changes = compared.changes[page_id]
+    return {
+        "page_id": page_id,
+        "changes": changes,
+        "right": [(name, sum(c.roles[i] == c.gold for c in changes)) for i, name in enumerate(compared.names)],
+        "rows": [[c.gold, *c.roles, clipped(c.text, SHOWN_CHARS)] for c in changes[:SHOWN_SEGMENTS]],
+    }
 
 
 def _costs(compared: Compared, metric: str) -> list[tuple[str, float, float, float, float]]:
@@ -167,6 +167,44 @@ def verdicts(compared: Compared) -> list[str]:
     ]
 
 
-def _row(change: Change) -> Sequence[str]:
-    text = " ".join(change.text.split())
-    return [change.gold, *change.roles, text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"]
+DEMO_COLUMNS = (
+    ("role macro-F1", "test/role/macro_f1"),
+    ("main F1", "test/role/f1/main"),
+    ("related F1", "test/role/f1/related"),
+    ("boilerplate F1", "test/role/f1/boilerplate"),
+    ("related bodies F1", "test/role/f1/related_body"),
+    ("topic macro-F1", "test/topic/macro_f1"),
+    ("training s", "cost/train_s"),
+    ("segments/s", "cost/segments_per_s"),
+    ("MB", "size/mb"),
+)
+"""What is shown of each model by its metrics alone: heading and metric."""
+_DEMO_HEADINGS = ("model", *(name for name, _ in DEMO_COLUMNS))
+
+
+def metrics_view(models: Sequence[tuple[str, Mapping[str, float]]], title: str) -> RenderableType:
+    """Models, by name and metrics, beside each other: scores and costs."""
+    table = framed(title, *_DEMO_HEADINGS)
+    table.columns[0].no_wrap = True
+    for name, metrics in models:
+        table.add_row(name, *_cells(metrics))
+    return table
+
+
+def metrics_markdown(models: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """The same as a Markdown table."""
+    return markdown.table(_DEMO_HEADINGS, [[name, *_cells(metrics)] for name, metrics in models])
+
+
+def _cells(metrics: Mapping[str, float]) -> list[str]:
+    """A model's row; the macro-F1 of roles with its interval over sites."""
+    cells = []
+    for _, name in DEMO_COLUMNS:
+        value, low, high = (metrics.get(f"{name}{end}") for end in ("", "/low", "/high"))
+        if value is None or not name.startswith("test/"):
+            cells.append(cost(value))
+        elif low is None or high is None or not name.endswith("role/macro_f1"):
+            cells.append(f"{value:.3f}")
+        else:
+            cells.append(f"{value:.3f} ({low:.3f}-{high:.3f})")
+    return cells

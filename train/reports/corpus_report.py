@@ -1,29 +1,33 @@
-"""`make corpus-report`: a corpus on one static HTML page, to be looked at before anything is trained on it."""
+"""A corpus to be looked at before anything is trained on it: on one static HTML page (`make corpus-report`), and its
+checks, its split and its leaks in the terminal."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from train.corpus.column_mapping import Naming
 from train.corpus.page import Page
 from train.corpus.quality.check import WARNINGS, CheckReport, check_corpus
-from train.corpus.splits.leakage import LEAST_WORDS, normal
+from train.corpus.splits.leakage import LEAST_WORDS, LeakReport, normal
+from train.corpus.splits.split import Split, describe
 from train.reports import figures
-from train.reports.html import escape, listing, table, write_page
+from train.reports.html import write_page
+from train.reports.terminal import columns, framed, shortened
 from train.runtime.text import ROLES, word_count
 
 SAMPLE = 20
 LENGTHS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 4096])
 PLACES = np.linspace(0, 1, 26)
-CONFLICTS = 40
 _UNLABELLED = "unlabelled"
 
 
@@ -117,94 +121,150 @@ def corpus_report(
 
     Args:
         corpus: A path or `SOURCE:PATH`.
-        output: The HTML file.
+        output: The HTML file to write.
         quarantine: Where refused pages go.
-        naming: How its columns and labels become ours.
+        naming: How the corpus's columns and labels become ours.
         labelled: Whether roles and sites are required.
-        seed: Of the pages shown.
+        seed: Seed of the sample of pages that is shown.
 
     Raises:
         InputError: The corpus as a whole cannot be read.
     """
     seen = CorpusStatistics(seed)
     report = check_corpus(corpus, quarantine=quarantine, naming=naming, labelled=labelled, on_page=seen.page)
-    write_page(output, f"Corpus {Path(corpus).name}", _parts(report, seen))
+    _write_page(output, report, seen)
     return report
 
 
-def _parts(report: CheckReport, seen: CorpusStatistics) -> Iterable[str]:
-    yield (
-        f"<p><code>{escape(report.path)}</code><br>sha256 <code>{report.sha256}</code><br>{report.lines:,} pages in = "
-        f"{report.kept:,} kept + "
-        f"{sum(report.errors.values()):,} quarantined; {len(seen.sites):,} sites, {report.segments:,} segments</p>"
+def _write_page(output: Path, report: CheckReport, seen: CorpusStatistics) -> None:
+    findings: list[tuple[Any, ...]] = [
+        ("error", rule, n, "refused", report.examples[rule]) for rule, n in report.errors.most_common()
+    ]
+    findings += [
+        ("warning", rule, n, WARNINGS[rule], report.examples[rule]) for rule, n in report.warnings.most_common()
+    ]
+    conflicts = [
+        (text, times, _counts(roles.items()), "several" if several else "one")
+        for text, times, roles, several in seen.conflicts()
+    ]
+    sample = [
+        (page, page.title or next((s.text for s in page.segments if s.role == "main"), "")) for page in seen.sample
+    ]
+    write_page(
+        output,
+        f"Corpus {Path(report.path).name}",
+        template="corpus.html",
+        check=report,
+        seen=seen,
+        findings=findings,
+        drawings=_drawings(seen) if seen.pages else {},
+        conflicts=conflicts,
+        sample=sample,
     )
-    yield "<h2>Findings</h2>"
-    yield from _findings(report)
-    if not seen.pages:
-        return
-    yield "<h2>Pages and sites</h2>"
-    yield figures.gallery(
-        figures.bars(seen.sites, f"Pages of each site: the largest of {len(seen.sites):,}", rest=False),
-        figures.histogram(list(seen.sites.values()), "Sites by number of pages", along="pages of a site", up="sites"),
-        figures.histogram(seen.segments_a_page, "Segments of a page", along="segments", up="pages"),
-        figures.histogram(
-            [n + 1 for n in seen.stories_a_page],
-            "Stories of a page, the main story counted",
-            along="stories",
-            up="pages",
-        ),
-        figures.bars(seen.languages, "Pages by language"),
-        figures.bars(dict(sorted(seen.months.items())[-12:]), "Pages by month: the last 12 there are", ordered=True),
-    )
-    yield "<h2>Segments</h2>"
+
+
+def _drawings(seen: CorpusStatistics) -> dict[str, list[figures.Drawing]]:
+    """The figures of each section."""
+    sites = f"Pages of each site: the largest of {len(seen.sites):,}"
+    stories = [n + 1 for n in seen.stories_a_page]
+    months = dict(sorted(seen.months.items())[-12:])
     present = [role for role in (*ROLES, _UNLABELLED) if seen.roles[role]]
     lengths, places = (
         {role: counts[role] / seen.roles[role] for role in present} for counts in (seen.lengths, seen.places)
     )
-    yield figures.gallery(
-        figures.bars(seen.roles, "Segments by role", coloured=True),
-        figures.lines(lengths, LENGTHS, "Length", along="words of a segment", up="share of the role", logarithmic=True),
-        figures.lines(places, PLACES, "Where each role stands", along="place on the page", up="share of the role"),
-    )
-    if seen.topics:
-        yield "<h2>Topics</h2>" + figures.gallery(figures.bars(seen.topics, "Stories by topic", most=20))
-    yield (
-        "<h2>Duplicates</h2><p>Segments whose text stood earlier in the corpus (NFKC, case folded, whitespace "
-        "collapsed). Menus and phrases repeat rightly; "
-    )
-    yield "bodies that repeat are copies: <code>make leakage</code> tells whether they cross the split.</p>"
-    yield table(("role", "segments", "copies", "share"), seen.repeats())
-    yield table(("most repeated text", "times", "mostly", "sites (3 = or more)"), seen.most_repeated())
-    yield from _conflicts(seen)
-    yield f"<h2>{len(seen.sample)} random pages</h2>"
-    for page in seen.sample:
-        story = page.title or next((s.text for s in page.segments if s.role == "main"), "")
-        head = (
-            f"<summary><code>{escape(page.page_id)}</code> {escape(page.site)} <span "
-            f"class=dim>{escape(story[:90])}</span></summary>"
-        )
-        yield f"<details open>{head}{listing(page.to_json()['segments'])}</details>"
+    share = "share of the role"
+    return {
+        "pages": [
+            figures.bars(seen.sites, sites, rest=False),
+            figures.histogram(
+                list(seen.sites.values()), "Sites by number of pages", along="pages of a site", up="sites"
+            ),
+            figures.histogram(seen.segments_a_page, "Segments of a page", along="segments", up="pages"),
+            figures.histogram(stories, "Stories of a page, the main story counted", along="stories", up="pages"),
+            figures.bars(seen.languages, "Pages by language"),
+            figures.bars(months, "Pages by month: the last 12 there are", ordered=True),
+        ],
+        "segments": [
+            figures.bars(seen.roles, "Segments by role", coloured=True),
+            figures.lines(lengths, LENGTHS, "Length", along="words of a segment", up=share, logarithmic=True),
+            figures.lines(places, PLACES, "Where each role stands", along="place on the page", up=share),
+        ],
+        "topics": [figures.bars(seen.topics, "Stories by topic", most=20)] if seen.topics else [],
+    }
 
 
-def _findings(report: CheckReport) -> Iterable[str]:
-    rows: list[tuple[Any, ...]] = [
-        ("error", rule, n, "refused", report.examples[rule]) for rule, n in report.errors.most_common()
+def check_view(report: CheckReport) -> RenderableType:
+    """What a check found, in a few lines."""
+    rows: list[RenderableType] = [
+        Text(f"{report.path}  sha256 {report.sha256[:12]}"),
+        Text(
+            f"{report.lines:,} pages in = {report.kept:,} kept + {sum(report.errors.values()):,} quarantined; "
+            f"{report.sites:,} sites, {report.segments:,} segments"
+        ),
+        Text(f"roles: {_counts(report.roles.most_common())}"),
     ]
-    rows += [("warning", rule, n, WARNINGS[rule], report.examples[rule]) for rule, n in report.warnings.most_common()]
-    yield table(("", "rule", "found", "what it says", "first"), rows) if rows else "<p>None.</p>"
+    if report.topics:
+        rows.append(Text(f"topics (segments): {_counts(report.topics.most_common(12))}"))
+    for rule, count in report.errors.most_common():
+        rows.append(Text(f"error   {rule}: {count:,}, first {report.examples[rule]}", "red"))
+    for rule, count in report.warnings.most_common():
+        rows.append(Text(f"warning {rule}: {count:,} × {WARNINGS[rule]}, first {report.examples[rule]}", "yellow"))
+    if report.quarantine:
+        rows.append(Text(f"refused pages are in {report.quarantine}", "red"))
+    elif not report.warnings:
+        rows.append(Text("no finding", "green"))
+    return Group(*rows)
 
 
-def _conflicts(seen: CorpusStatistics) -> Iterable[str]:
-    found = seen.conflicts()
-    yield (
-        f"<h2>Label conflicts</h2><p>{len(found):,} texts of three words or more stand in more than one role. A "
-        "headline may rightly be main on its own page and related on "
-        "another; the same words with two roles on one site are worth a look. Those with most segments in the rarer "
-        "roles come first.</p>"
-    )
-    if found:
-        rows = [
-            (text, times, ", ".join(f"{role} {n:,}" for role, n in roles.items()), "several" if several else "one")
-            for text, times, roles, several in found
-        ]
-        yield table(("text", "times", "roles", "sites"), rows[:CONFLICTS])
+def _counts(numbers: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in numbers)
+
+
+def split_view(split: Split) -> RenderableType:
+    """Sites, pages, segments and mix of roles of each part, and what the parts share."""
+    table = columns("part", "sites", "pages", "segments", *ROLES)
+    for part, sites, pages, segments, roles in describe(split):
+        shares = (f"{count / segments:.1%}" if segments else "-" for count in roles)
+        table.add_row(part, *(f"{count:,}" for count in (sites, pages, segments)), *shares)
+    lines = []
+    if linked := sum(map(len, split.linked_sites)):
+        groups = len(split.linked_sites)
+        lines.append(Text(f"{linked} sites share stories with others and stay with them, in {groups} groups"))
+    lines.append(_shared_stories(split.shared_stories()))
+    if split.left_out:
+        left_out = f"{len(split.left_out)} pages are in no part: they are of the wrong days, or have no date"
+        lines.append(Text(left_out, "yellow"))
+    lines += [Text(f"warning: {warning}", "yellow") for warning in split.warnings()]
+    return Group(table, *lines)
+
+
+def _shared_stories(pages: int) -> Text:
+    return Text(f"pages of different parts that share a story: {pages}", "red" if pages else "green")
+
+
+def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
+    """Copies between parts by role, and what many sites rightly share."""
+    table = columns("from", "into", "role", "exact", "near", "of", "share", "shared phrases", left=3)
+    for row in report.rows():
+        alarming = row["role"] != "boilerplate" and row["share"] > 0.01
+        style = "red" if alarming else "yellow" if row["exact"] + row["near"] else None
+        counts = [f"{row[name]:,}" for name in ("exact", "near", "of", "shared_phrases")]
+        counts.insert(3, f"{row['share']:.2%}")
+        table.add_row(row["from"], row["into"], row["role"], *counts, style=style)
+    lines = [
+        Text(f"{kind} {role}, {source} {one} -> {into} {other}: {shortened(text, 70)}", "dim")
+        for (source, into, role, kind), examples in sorted(report.examples.items())
+        for one, other, text in examples[:1]
+    ]
+    rightly = "shared phrases: boilerplate, or fewer than 8 words of any role, on 3 sites or more; rightly shared, and "
+    return Group(table, *lines, _shared_stories(sharing_pages), Text(f"{rightly}left out"))
+
+
+def with_and_without_view(whole: Mapping[str, float], kept: Mapping[str, float], segments: int) -> RenderableType:
+    """Test scores with all segments and without the leaked ones."""
+    title = f"Test scores with and without {segments:,} leaked segments"
+    table = framed(title, "score", "with", "without", "difference")
+    for name, value in whole.items():
+        if name in kept:
+            table.add_row(name, f"{value:.4f}", f"{kept[name]:.4f}", f"{kept[name] - value:+.4f}")
+    return table

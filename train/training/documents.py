@@ -15,8 +15,8 @@ from train.export.bundle import CARD, add_documents, requirements
 from train.inference.explain import explainer_of
 from train.monitoring.profile import write_reference
 from train.reports.error_browser import MOST
-from train.reports.model_card import Facts, model_card
-from train.reports.run_report import Told, one_line, write_run_report
+from train.reports.model_card import ModelCardData, model_card
+from train.reports.run_report import ReportData, one_line, write_run_report
 from train.training.fingerprint import code_sha256
 from train.training.run import ExportedModel, PartScores, Run, RunData, RunScores, TrainedFamily
 
@@ -62,7 +62,7 @@ def write_documents(
 
 def _report_data(
     run: Run, data: RunData, trained: TrainedFamily, exported: ExportedModel, scores: RunScores, origin: Origin
-) -> Told:
+) -> ReportData:
     about = {
         "family": run.config.family,
         "output": str(run.output),
@@ -70,7 +70,7 @@ def _report_data(
         "split sha256": data.split.sha256,
         **origin,
     }
-    return Told(
+    return ReportData(
         title=f"{run.name} {exported.labeler.version}",
         about=about,
         parts=data.parts,
@@ -96,9 +96,9 @@ def _write_reference(data: RunData, exported: ExportedModel, scores: RunScores) 
     return write_reference(exported.bundle, training_texts, unseen, exported.labeler.topics)
 
 
-def _card_data(run: Run, data: RunData, exported: ExportedModel, scores: RunScores, origin: Origin) -> Facts:
+def _card_data(run: Run, data: RunData, exported: ExportedModel, scores: RunScores, origin: Origin) -> ModelCardData:
     labeler = exported.labeler
-    return Facts(
+    return ModelCardData(
         config=run.config,
         name=labeler.name,
         version=labeler.version,
