@@ -9,7 +9,7 @@ from tests.helpers.configs import ConfigMaker
 from tests.helpers.pages import make_page
 from train.common.files import read_json
 from train.evaluation.reliability import reliability_of
-from train.models.calibration import NEVER_SURE, fit_temperature, thresholds
+from train.models.calibration import fit_temperature, thresholds
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration, tempered
 from train.runtime.text import ROLES
@@ -54,11 +54,13 @@ def test_thresholds_give_the_wished_precision() -> None:
         sure = (best == k) & (confidence >= found[role])
         assert (gold[sure] == k).mean() >= 0.9
         assert sure.sum() > 30
-    assert thresholds(scores, (scores.argmax(axis=1) + 1) % 3, 0.9) == dict.fromkeys(ROLES, NEVER_SURE), "never right"
-    assert thresholds(scores[:0], gold[:0], 0.9) == dict.fromkeys(ROLES, NEVER_SURE)
-    assert Calibration(thresholds={"related": NEVER_SURE}).unsure("related", 1.0), (
-        "the surest is let through no more than the rest"
-    )
+    assert thresholds(scores, (scores.argmax(axis=1) + 1) % 3, 0.9) == dict.fromkeys(ROLES), "never right"
+    assert thresholds(scores[:0], gold[:0], 0.9) == dict.fromkeys(ROLES)
+    never = Calibration(thresholds={"main": 0.5, "related": None})
+    assert never.unsure("related", 1.0), "the surest is let through no more than the rest"
+    assert Calibration.from_json(never.to_json()) == never
+    old = {**never.to_json(), "thresholds": {"main": 0.5, "related": 2.0}}
+    assert Calibration.from_json(old) == never, "as older bundles have it"
 
 
 def test_nothing_to_calibrate_on() -> None:
@@ -88,7 +90,7 @@ def test_a_run_calibrates_stores_and_reports(make_config: ConfigMaker, name: str
     plain, told = (next(labeler.label([(page.page_id, page.texts)], unsure=unsure)) for unsure in (False, True))
     assert all("unsure" not in s for s in plain["segments"])
     for s in told["segments"]:
-        assert s.pop("unsure") == (s["confidence"] < labeler.calibration.thresholds[s["role"]])
+        assert s.pop("unsure") == labeler.calibration.unsure(s["role"], s["confidence"])
     assert told == plain
     cold = Labeler(labeler.reader, labeler.decoder, labeler.name, labeler.version, labeler.family, labeler.topics)
     record = next(cold.label([(page.page_id, page.texts)]))

@@ -15,7 +15,7 @@ from train.config.schema import CalibrationConfig, DecodingConfig
 from train.corpus.page import Page, Segment
 from train.evaluation.metrics import evaluate
 from train.evaluation.reliability import reliability, reliability_of
-from train.models.calibration import COLDEST, HOTTEST, LEAST, NEVER_SURE, calibrate, fit_temperature, thresholds
+from train.models.calibration import COLDEST, HOTTEST, LEAST, calibrate, fit_temperature, thresholds
 from train.models.family import page_states
 from train.models.selection import certain_states, choose, role_macro_f1, states_macro_f1
 from train.runtime import Labeler
@@ -174,14 +174,14 @@ def test_the_likeliest_temperature_by_hand() -> None:
     assert fit_temperature(scores, np.ones(300, int)) == pytest.approx(HOTTEST, abs=0.05), "always wrong"
 
 
-def _least_by_trial(confidence: np.ndarray, right: np.ndarray, precision: float) -> float:
+def _least_by_trial(confidence: np.ndarray, right: np.ndarray, precision: float) -> float | None:
     """The least of the confidences from which on enough answers are right, on as many as make a judgement."""
     good = [
         c
         for c in confidence
         if right[confidence >= c].mean() >= precision and (confidence >= c).sum() >= min(LEAST, len(confidence))
     ]
-    return round(float(min(good)), 6) if good else NEVER_SURE
+    return round(float(min(good)), 6) if good else None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 120), st.sampled_from([0.5, 0.8, 0.95]))

@@ -21,8 +21,6 @@ COLDEST, HOTTEST = 0.5, 8.0
 LEAST = 30
 """A threshold is chosen on so many answers at least: the precision of fewer is chance. A role with fewer is judged by
 all it has."""
-NEVER_SURE = 2.0
-"""A threshold that no confidence reaches; 1.0 would let through what is surest, and rounded."""
 
 
 def calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], *, precision: float) -> Calibration:
@@ -59,15 +57,15 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
     return round(float(np.exp(found.x)), 4)
 
 
-def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[str, float]:
-    """Role -> the least confidence from which on its answers are right so often; `NEVER_SURE` when they never are.
+def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[str, float | None]:
+    """Role -> the least confidence from which on its answers are right so often; None when they never are.
 
     Args:
         scores: Calibrated role probabilities `[n, 3]`.
         gold: Role indices `[n]`.
         precision: Wished share of right answers.
     """
-    answer = {}
+    answer: dict[str, float | None] = {}
     best = scores.argmax(axis=1)
     for k, role in enumerate(ROLES):
         own = best == k
@@ -75,7 +73,7 @@ def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[s
         confidences, right = scores[own, k][order], (gold[own] == k)[order]
         counts = np.arange(1, len(right) + 1)
         good = (np.cumsum(right) / counts >= precision) & (counts >= min(LEAST, len(right)))
-        answer[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else NEVER_SURE
+        answer[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else None
     return answer
 
 

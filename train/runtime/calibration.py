@@ -19,12 +19,13 @@ class Calibration:
     Args:
         role_temperature: Divides the logarithms of role scores; above 1 it makes them less sure.
         topic_temperature: The same for topics.
-        thresholds: Role -> least confidence of a sure answer. A role that is not in it is never unsure.
+        thresholds: Role -> least confidence of a sure answer; None where none is sure. A role that is not in it is
+            never unsure.
     """
 
     role_temperature: float = 1.0
     topic_temperature: float = 1.0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
 
     def roles(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated role probabilities of scores `[n, 3]`; rows sum to 1."""
@@ -41,7 +42,8 @@ class Calibration:
             role: The predicted role.
             confidence: Its calibrated probability.
         """
-        return confidence < self.thresholds.get(role, 0.0)
+        least = self.thresholds.get(role, 0.0)
+        return least is None or confidence < least
 
     def to_json(self) -> dict[str, object]:
         """Plain values for the bundle's manifest."""
@@ -53,10 +55,14 @@ class Calibration:
 
     @classmethod
     def from_json(cls, value: Mapping[str, object] | None) -> Calibration:
-        """Reads `to_json`'s answer; None is a model that was not calibrated."""
+        """Reads `to_json`'s answer; None is a model that was not calibrated. Older bundles hold 2.0 where no
+        answer is sure."""
         if value is None:
             return cls()
-        thresholds = {str(role): float(least) for role, least in dict(value["thresholds"]).items()}  # type: ignore[call-overload]
+        thresholds = {
+            str(role): None if least is None or least > 1 else float(least)
+            for role, least in dict(value["thresholds"]).items()  # type: ignore[call-overload]
+        }
         return cls(float(value["role_temperature"]), float(value["topic_temperature"]), thresholds)  # type: ignore[arg-type]
 
 
