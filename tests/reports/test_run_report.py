@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from dataclasses import replace
@@ -175,6 +178,15 @@ def test_every_error_says_to_the_filters_what_it_is(browsed: tuple[list[dict[str
         for e in errors
     ]
     assert text.count('class="tag doubt"') == sum(e["doubtful"] for e in errors)
+
+
+def test_the_policy_lets_our_own_script_run_and_no_other(browsed: tuple[list[dict[str, Any]], str]) -> None:
+    _, text = browsed
+    script = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    policy = next(str(a["content"]) for tag, a in tags_of(text) if tag == "meta" and "http-equiv" in a)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    assert len(script) == 1
 
 
 def test_every_choice_of_a_filter_says_how_many_errors_it_leaves(browsed: tuple[list[dict[str, Any]], str]) -> None:

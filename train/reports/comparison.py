@@ -27,9 +27,9 @@ class Change:
     """A segment that runs read differently.
 
     Args:
-        text: Its text.
-        gold: Its role.
-        roles: By each run.
+        text: The segment's text.
+        gold: The role it is labelled with.
+        roles: The role that each run gives it.
     """
 
     text: str
@@ -42,14 +42,14 @@ class Compared:
     """Some runs on the same pages.
 
     Args:
-        names: Of the runs; the first is what the others are compared with.
+        names: The name of each run; the others are compared with the first.
         metrics: The metrics of each run, under their names in MLflow.
-        run_ids: The MLflow run of each; None where it was not tracked.
-        scores: Of each.
-        gains: Of each but the first: how much better it is, paired by site.
-        changes: Page -> segments that not all runs read alike, the page with the most first.
-        n_pages: Pages scored.
-        n_sites: Of these.
+        run_ids: The MLflow run id of each run; None where it was not tracked.
+        scores: The test scores of each run.
+        gains: How much better each run but the first is than the first, paired by site.
+        changes: Page id -> the segments that not all runs read alike, the page with the most first.
+        n_pages: The number of pages scored.
+        n_sites: The number of sites that these pages come from.
     """
 
     names: Sequence[str]
@@ -63,7 +63,7 @@ class Compared:
 
 
 def heading(compared: Compared) -> list[str]:
-    """Headings of `rows`."""
+    """The headings of the columns of `rows`."""
     first, *others = compared.names
     return ["", first, *(name for other in others for name in (other, f"less {first}"))]
 
@@ -149,12 +149,12 @@ def _page(compared: Compared, page_id: str) -> dict[str, Any]:
 
 def _costs(compared: Compared, metric: str) -> list[tuple[str, float, float, float, float]]:
     """Name, cost, score and its interval, of runs that know what they cost."""
-    found = []
+    points = []
     for name, metrics, scores in zip(compared.names, compared.metrics, compared.scores, strict=True):
         value, score = metrics.get(metric, 0.0), scores.values["role/macro_f1"]
         if value > 0:
-            found.append((name, value, score, *scores.intervals.get("role/macro_f1", (score, score))))
-    return found
+            points.append((name, value, score, *scores.intervals.get("role/macro_f1", (score, score))))
+    return points
 
 
 def verdicts(compared: Compared) -> list[str]:

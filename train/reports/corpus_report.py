@@ -67,13 +67,13 @@ class CorpusStatistics:
         stories = {s.story: s.topic for s in page.segments if s.story is not None}
         self.stories_a_page.append(len([story for story in stories if story]))
         self.topics.update(topic for topic in stories.values() if topic is not None)
-        found: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+        by_role: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         for i, segment in enumerate(page.segments):
             role = segment.role or _UNLABELLED
             self.roles[role] += 1
-            found[role].append((max(1, len(segment.text.split())), (i + 0.5) / len(page.segments)))
+            by_role[role].append((max(1, len(segment.text.split())), (i + 0.5) / len(page.segments)))
             self._text(segment.text, role, page.site)
-        for role, values in found.items():
+        for role, values in by_role.items():
             words, places = np.array(values).T
             self.lengths[role] += np.histogram(np.minimum(words, LENGTHS[-1]), LENGTHS)[0]
             self.places[role] += np.histogram(places, PLACES)[0]

@@ -28,10 +28,16 @@ MOST = 1500
 
 
 def errors_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answers: Answers) -> list[dict[str, Any]]:
-    """Segments that were not read as labelled, the most confident mistake first.
+    """The segments that were not read as labelled, the most confident mistake first.
 
-    Each is `{"page_id", "site", "segment", "text", "labelled", "read_as", "confidence", "doubtful"}`, and the value of
-    each slice; `doubtful`: confident learning takes the label for a probable error.
+    Args:
+        pages: Labelled pages.
+        records: `predict`'s records of these pages, in the same order.
+        answers: Labelled and predicted roles of their segments, as `answers_of` gives them.
+
+    Returns:
+        `{"page_id", "site", "segment", "text", "labelled", "read_as", "confidence", "doubtful"}` of each, and the value
+        of each slice; `doubtful`: confident learning takes the label for a probable error.
     """
     values = slice_values(pages, answers)
     wrong = np.flatnonzero(answers.gold != answers.predicted)

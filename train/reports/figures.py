@@ -1,4 +1,4 @@
-"""Figures in one style, as SVG for HTML: readable on light and dark, told apart by line and hatch as well as by
+"""Figures in one style, as SVG for HTML: readable on light and dark, description apart by line and hatch as well as by
 colour."""
 
 from __future__ import annotations
@@ -278,5 +278,7 @@ def shares(series: Mapping[str, Sequence[float]], bins: Sequence[str], caption: 
         axes.set_ylim(len(bins) - 0.5, -0.5)
         axes.xaxis.set_major_formatter("{x:.0%}")
         axes.legend(frameon=False)
-        told = "; ".join(f"{name} {', '.join(f'{value:.0%}' for value in values)}" for name, values in series.items())
-        return drawn(figure, caption, f"{caption}, {', '.join(bins)}: {told}")
+        description = "; ".join(
+            f"{name} {', '.join(f'{value:.0%}' for value in values)}" for name, values in series.items()
+        )
+        return drawn(figure, caption, f"{caption}, {', '.join(bins)}: {description}")

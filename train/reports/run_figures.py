@@ -37,18 +37,18 @@ def confusion_figure(answers: Answers) -> Drawing:
         axes.set_ylabel("labelled")
         for side in axes.spines.values():
             side.set_visible(False)
-        told = "; ".join(
+        description = "; ".join(
             f"{gold}: "
             + ", ".join(f"{counts[i, j]} read as {role} ({shares[i, j]:.0%})" for j, role in enumerate(ROLES))
             for i, gold in enumerate(ROLES)
         )
-        return drawn(figure, "Segments by labelled role and answer", f"Confusion matrix. {told}")
+        return drawn(figure, "Segments by labelled role and answer", f"Confusion matrix. {description}")
 
 
 def precision_recall_figure(answers: Answers) -> Drawing:
     """Precision over recall of each role as its threshold falls; a dot stands where the model's own answers are."""
     with axes_of((4.6, 3.5)) as (figure, axes):
-        told = []
+        description = []
         for r, role in enumerate(ROLES):
             is_role = answers.gold == r
             if not is_role.any():
@@ -69,14 +69,14 @@ def precision_recall_figure(answers: Answers) -> Drawing:
             answered = answers.predicted == r
             hits = int((answered & is_role).sum())
             axes.plot(hits / is_role.sum(), hits / max(1, answered.sum()), "o", color=COLOURS[role], markersize=6)
-            told.append(f"{role} {average:.3f}")
+            description.append(f"{role} {average:.3f}")
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.05)
         axes.set_xlabel("recall")
         axes.set_ylabel("precision")
-        if told:
+        if description:
             axes.legend(frameon=False, loc="lower left")
-        return drawn(figure, "Precision and recall of each role", f"Average precision: {', '.join(told)}")
+        return drawn(figure, "Precision and recall of each role", f"Average precision: {', '.join(description)}")
 
 
 def coverage_figure(coverage: Mapping[str, float]) -> Drawing:
@@ -91,33 +91,35 @@ def coverage_figure(coverage: Mapping[str, float]) -> Drawing:
         axes.set_xlabel("the surest segments, %")
         axes.set_ylabel("are right, %")
         axes.set_xlim(0, 102)
-        told = ", ".join(
+        description = ", ".join(
             f"{share} taken, {value:.1%} right"
             for share, value in coverage.items()
             if share in ("10%", "50%", "90%", "100%")
         )
-        return drawn(figure, "Right among the surest", f"Accuracy by coverage: {told}")
+        return drawn(figure, "Right among the surest", f"Accuracy by coverage: {description}")
 
 
-def slices_figure(found: Sequence[Slice], caption: str, whole: float) -> Drawing:
+def slices_figure(scored: Sequence[Slice], caption: str, whole: float) -> Drawing:
     """Macro-F1 of slices with their intervals; hollow where sites are few.
 
     Args:
-        found: From top to bottom.
+        scored: The slices, from top to bottom.
         caption: Stands above.
         whole: The score of all, as a line to compare with.
     """
-    with axes_of((5.6, 0.8 + 0.27 * len(found))) as (figure, axes):
-        for i, one in enumerate(found):
+    with axes_of((5.6, 0.8 + 0.27 * len(scored))) as (figure, axes):
+        for i, one in enumerate(scored):
             axes.plot([one.low, one.high], [i, i], color=PLAIN, linewidth=2, alpha=0.6)
             axes.plot(one.macro_f1, i, "o", color=PLAIN, markersize=6, fillstyle="none" if one.few else "full")
         axes.axvline(whole, color=INK, linewidth=0.8, linestyle="--")
-        axes.set_yticks(range(len(found)), [f"{label(one.value)}  (n={one.segments:,})" for one in found])
-        axes.set_ylim(max(1, len(found)) - 0.5, -0.5)
-        axes.set_xlim(min([0.5, *(one.low for one in found)]) - 0.02, 1.02)
+        axes.set_yticks(range(len(scored)), [f"{label(one.value)}  (n={one.segments:,})" for one in scored])
+        axes.set_ylim(max(1, len(scored)) - 0.5, -0.5)
+        axes.set_xlim(min([0.5, *(one.low for one in scored)]) - 0.02, 1.02)
         axes.set_xlabel("role macro-F1")
-        told = "; ".join(f"{short(one.value)} {one.macro_f1:.3f} of {one.segments} segments" for one in found[:20])
-        return drawn(figure, caption, f"{caption}: {told}")
+        description = "; ".join(
+            f"{short(one.value)} {one.macro_f1:.3f} of {one.segments} segments" for one in scored[:20]
+        )
+        return drawn(figure, caption, f"{caption}: {description}")
 
 
 def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Drawing]:
@@ -140,8 +142,8 @@ def training_figures(steps: Mapping[str, Sequence[tuple[int, float]]]) -> dict[s
             )
             axes.set_xlabel("step")
             axes.set_ylabel(metric)
-            told = f"from {points[0][1]:.4g} at {points[0][0]} to {points[-1][1]:.4g} at {points[-1][0]}"
-            figures[metric] = drawn(figure, metric, f"{metric}: {told}")
+            description = f"from {points[0][1]:.4g} at {points[0][0]} to {points[-1][1]:.4g} at {points[-1][0]}"
+            figures[metric] = drawn(figure, metric, f"{metric}: {description}")
     return figures
 
 
@@ -164,5 +166,5 @@ def cost_figure(runs: Sequence[tuple[str, float, float, float, float]], caption:
         axes.set_ylabel("role macro-F1")
         axes.margins(x=0.2)
         axes.legend(frameon=False)
-        told = "; ".join(f"{short(name)} {score:.3f} at {cost:,.4g}" for name, cost, score, _, _ in runs)
-        return drawn(figure, caption, f"{caption} ({along}): {told}")
+        description = "; ".join(f"{short(name)} {score:.3f} at {cost:,.4g}" for name, cost, score, _, _ in runs)
+        return drawn(figure, caption, f"{caption} ({along}): {description}")
