@@ -16,6 +16,7 @@ import pytest
 from tests.helpers.answers import answered
 from tests.helpers.commands import train
 from tests.helpers.configs import ConfigMaker, shrunk
+from tests.helpers.figures import figures as drawing
 from tests.helpers.html_tags import EVIL, after_each, tags_of, told_by
 from tests.helpers.pages import make_page
 from train.corpus.page import Page
@@ -432,7 +433,8 @@ def test_a_report_says_how_far_confidence_lies_from_what_is_right(
         **{part: {"before": known, "after": after} for part in ("validation", "test")},
     }
     parts = {"train": some, "validation": some, "test": some}
-    write_run_report(tmp_path, _data(parts, records, certainty))
+    with drawing(drawn=False):
+        write_run_report(tmp_path, _data(parts, records, certainty))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"is {lean} the share that is right: it is {word}. The surest half is right in 87.5% of cases." in text
     cells = told_by(text, "td")
