@@ -102,7 +102,9 @@ def test_text_that_came_with_the_data_opens_no_markup(data: ModelCardData) -> No
     pages = [replace(page, lang=evil) for page in data.parts["train"]]
     by_language = {**data.by_language, evil: _scores(0.6, LEAST_PAGES, 3)}
     config = replace(
-        data.config, corpus=replace(data.config.corpus, auxiliary=(evil,)), topics=replace(data.config.topics, path=evil)
+        data.config,
+        corpus=replace(data.config.corpus, auxiliary=(evil,)),
+        topics=replace(data.config.topics, path=evil),
     )
     card = model_card(
         replace(

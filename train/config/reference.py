@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from train.common.errors import InputError
+from train.common.markdown import table
 from train.config.fields import Key, keys_of
 from train.config.older_keys import GONE, OFF, RENAMED
 from train.config.schema import Config
@@ -133,8 +134,8 @@ def _older_keys() -> str:
         **{old: f"`{new}`" for old, new in RENAMED.items()},
         **{old: f"gone: {why}" for old, why in (OFF | GONE).items()},
     }
-    rows = "".join(f"| `{old}` | {new} |\n" for old, new in now.items())
-    return f"## Older names\n\n| before | now |\n|---|---|\n{rows}"
+    rows = [[f"`{old}`", new] for old, new in now.items()]
+    return f"## Older names\n\n{table(['before', 'now'], rows)}"
 
 
 def _about(key: Key) -> str:
@@ -144,12 +145,12 @@ def _about(key: Key) -> str:
 
 
 def _table(keys: list[Key], configs: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = ["| key | meaning | value | unit | shipped |", "|---|---|---|---|---|"]
+    rows = []
     for key in keys:
         shipped = _shipped({config: values[key.name] for config, values in configs.items()})
         cells = (f"`{key.name}`", key.meaning, key.expected, key.unit, shipped)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append([cell.replace("|", "\\|") for cell in cells])
+    return table(["key", "meaning", "value", "unit", "shipped"], rows)
 
 
 def _shipped(values: Mapping[str, Any]) -> str:
