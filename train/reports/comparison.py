@@ -120,7 +120,12 @@ def _title(compared: Compared) -> str:
 
 
 def write_comparison(path: Path, compared: Compared) -> None:
-    """Writes the same as HTML, with the pages that changed most and each segment that is not read alike."""
+    """Writes the same as HTML, with the pages that changed most and each segment that is not read alike.
+
+    Args:
+        path: The HTML file to write.
+        compared: The runs.
+    """
     costs = {name: known for metric, name in COSTS.items() if (known := _costs(compared, metric))}
     write_page(
         path,
@@ -183,7 +188,12 @@ _DEMO_HEADINGS = ("model", *(name for name, _ in DEMO_COLUMNS))
 
 
 def metrics_view(models: Sequence[tuple[str, Mapping[str, float]]], title: str) -> RenderableType:
-    """Models, by name and metrics, beside each other: scores and costs."""
+    """Models, by name and metrics, beside each other: scores and costs.
+
+    Args:
+        models: Name and metrics of each model, the metrics under their names in MLflow.
+        title: Stands above the table.
+    """
     table = framed(title, *_DEMO_HEADINGS)
     table.columns[0].no_wrap = True
     for name, metrics in models:

@@ -243,7 +243,12 @@ def _shared_stories(pages: int) -> Text:
 
 
 def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
-    """Copies between parts by role, and what many sites rightly share."""
+    """Copies between parts by role, and what many sites rightly share.
+
+    Args:
+        report: What leaked from which part into which.
+        sharing_pages: The number of pages of different parts that share a story.
+    """
     table = columns("from", "into", "role", "exact", "near", "of", "share", "shared phrases", left=3)
     for row in report.rows():
         alarming = row["role"] != "boilerplate" and row["share"] > 0.01
@@ -261,7 +266,13 @@ def leakage_view(report: LeakReport, sharing_pages: int) -> RenderableType:
 
 
 def with_and_without_view(whole: Mapping[str, float], kept: Mapping[str, float], segments: int) -> RenderableType:
-    """Test scores with all segments and without the leaked ones."""
+    """Test scores with all segments and without the leaked ones.
+
+    Args:
+        whole: Metric -> score on all segments.
+        kept: Metric -> score without the leaked segments.
+        segments: The number of leaked segments.
+    """
     title = f"Test scores with and without {segments:,} leaked segments"
     table = framed(title, "score", "with", "without", "difference")
     for name, value in whole.items():

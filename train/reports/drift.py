@@ -16,7 +16,16 @@ from train.reports.terminal import columns
 
 
 def write_drift_page(path: Path, shifts: Sequence[Shift], *, model: str, corpus: str, pages: int, sites: int) -> None:
-    """Writes the comparison of new pages with a model's reference; the shifts stand in their order."""
+    """Writes the comparison of new pages with a model's reference; the shifts stand in their order.
+
+    Args:
+        path: The HTML file to write.
+        shifts: Feature by feature, how far it has shifted.
+        model: The model's family and version.
+        corpus: The new pages, as the user named them.
+        pages: The number of new pages.
+        sites: The number of sites they come from.
+    """
     write_page(
         path,
         "Drift",

@@ -123,7 +123,13 @@ def _card(error: Mapping[str, Any], view: View) -> dict[str, Any]:
 
 
 def label_errors_view(errors: Sequence[LabelError], pages: Sequence[Page], *, shown: int = 20) -> RenderableType:
-    """How many probable label errors there are by role, and the surest of them."""
+    """How many probable label errors there are by role, and the surest of them.
+
+    Args:
+        errors: Probable label errors, the surest first.
+        pages: The labelled pages they were looked for on.
+        shown: So many of the surest are listed.
+    """
     roles = Counter(str(s.role) for page in pages for s in page.segments if word_count(s.text) >= MIN_WORDS)
     by_role = columns("given", "suggested", "segments", "of the given role", left=2)
     for (given, suggested), count in Counter((e.given, e.suggested) for e in errors).most_common():

@@ -79,7 +79,13 @@ def axes_of(size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
 
 
 def drawn(figure: Any, caption: str, alternative: str) -> Drawing:
-    """The figure as SVG."""
+    """The figure as SVG.
+
+    Args:
+        figure: A figure of matplotlib.
+        caption: Stands above it.
+        alternative: Tells in words what it shows.
+    """
     buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -157,7 +163,16 @@ def lines(
     up: str,
     logarithmic: bool = False,
 ) -> Drawing:
-    """Stepped outlines of one histogram a role."""
+    """Stepped outlines of one histogram a role.
+
+    Args:
+        heights: Role -> height of each bin, `[bins]`.
+        edges: Edges of the bins, `[bins + 1]`.
+        caption: Stands above.
+        along: Names the axis of the bins.
+        up: Names the axis of the heights.
+        logarithmic: Whether the axis of the bins is logarithmic.
+    """
     with axes_of((5.2, 2.9)) as (figure, axes):
         for name, values in heights.items():
             axes.stairs(
@@ -178,7 +193,14 @@ def lines(
 
 
 def histogram(values: Sequence[float], caption: str, *, along: str, up: str) -> Drawing:
-    """One histogram of whole numbers."""
+    """One histogram of whole numbers.
+
+    Args:
+        values: The numbers counted.
+        caption: Stands above.
+        along: Names the axis of the numbers.
+        up: Names the axis of the counts.
+    """
     top = max(values, default=1)
     edges = np.arange(0.5, top + 1.5) if top <= 40 else np.linspace(0.5, top + 0.5, 41)
     heights, _ = np.histogram(values, edges)
@@ -265,7 +287,13 @@ def reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], captio
 
 
 def shares(series: Mapping[str, Sequence[float]], bins: Sequence[str], caption: str) -> Drawing:
-    """Shares of the same bins in several series, bars beside each other."""
+    """Shares of the same bins in several series, bars beside each other.
+
+    Args:
+        series: Name -> share of each bin.
+        bins: The name of each bin.
+        caption: Stands above.
+    """
     places = np.arange(len(bins))
     height = 0.8 / len(series)
     with axes_of((5.2, 0.9 + 0.34 * len(bins))) as (figure, axes):

@@ -31,13 +31,18 @@ def escape(value: Any) -> Markup:
 
 
 def clipped(text: Any, most: int) -> str:
-    """A text in one line, cut after `most` characters; a cut text ends with its number of characters."""
+    """A `text` in one line, cut after `most` characters; a cut text ends with its number of characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= most else f"{line[:most]} … ({len(line):,} characters)"
 
 
 def number(value: float, spec: str = ",") -> str:
-    """A number as a format specification lays it out; without one, with separated thousands."""
+    """A number as a format specification lays it out; without one, with separated thousands.
+
+    Args:
+        value: The number.
+        spec: A format specification of Python.
+    """
     return format(value, spec)
 
 
@@ -64,7 +69,13 @@ def environment() -> Environment:
 
 
 def fragment(macro: str, *values: Any, of: str = "macros.html") -> Markup:
-    """A part of a page: what a macro of the template `of` makes of some values."""
+    """A part of a page: what a macro of the template `of` makes of some values.
+
+    Args:
+        macro: The macro's name.
+        *values: What the macro is called with.
+        of: The template that has the macro.
+    """
     return Markup(getattr(environment().get_template(of).module, macro)(*values))
 
 

@@ -80,19 +80,37 @@ class Box(NamedTuple):
 
 
 def view_of(record: Mapping[str, Any], page: Page, explainer: Explainer | None) -> View:
-    """The view of a page with what decided each segment, where the model can say."""
+    """The view of a page with what decided each segment, where the model can say.
+
+    Args:
+        record: The record that `predict` prints for the page.
+        page: The page, labelled or not.
+        explainer: Tells what decided a segment; None where the model cannot say.
+    """
     return View(record, page, [reason.features for reason in explainer.why(page.texts, 4)] if explainer else None)
 
 
 def write_view(path: Path, title: str, views: Iterable[View], *, note: str = "") -> None:
-    """Writes pages below each other as one static page, `MOST_PAGES` at most; `note` says in a line what they are."""
+    """Writes pages below each other as one static page, `MOST_PAGES` at most.
+
+    Args:
+        path: The HTML file to write.
+        title: The page's title.
+        views: The pages to show.
+        note: Says in a line what they are.
+    """
     shown = list(islice(views, MOST_PAGES + 1))
     cut = len(shown) > MOST_PAGES
     write_page(path, title, template="pages.html", styles=["view.css"], views=shown[:MOST_PAGES], cut=cut, note=note)
 
 
 def page_view(record: Mapping[str, Any], *, width: int = 100) -> RenderableType:
-    """A labelled page: each segment with its sign, role, story and confidence, then its stories with their topics."""
+    """A labelled page: each segment with its sign, role, story and confidence, then its stories with their topics.
+
+    Args:
+        record: The record that `predict` prints for the page.
+        width: The width of a line, in characters.
+    """
     lines = columns("", "role", "story", "conf.", "segment", left=2, wrap=False)
     lines.columns[-1].justify = "left"
     for segment in record["segments"]:
@@ -117,7 +135,13 @@ def page_view(record: Mapping[str, Any], *, width: int = 100) -> RenderableType:
 
 
 def why_view(texts: Sequence[str], reasons: Sequence[Reason], *, width: int = 100) -> RenderableType:
-    """Each segment with what it reads as by itself, against what, and the features that decided."""
+    """Each segment with what it reads as by itself, against what, and the features that decided.
+
+    Args:
+        texts: The text of each segment.
+        reasons: What decided each segment.
+        width: The width of a line, in characters.
+    """
     lines: list[RenderableType] = []
     for text, reason in zip(texts, reasons, strict=True):
         sign, style = STYLE[reason.state.partition("-")[0]]

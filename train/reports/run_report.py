@@ -74,6 +74,10 @@ class ReportData:
 def write_run_report(folder: Path, data: ReportData) -> tuple[list[Path], list[dict[str, Any]]]:
     """Writes `report.html`, `errors.html`, `pages.html`, `slices.json` and `figures/*.svg`.
 
+    Args:
+        folder: The folder of the run.
+        data: What the report is made of.
+
     Returns:
         The files, and the errors as `errors_of` gives them, the most confident first.
     """
@@ -189,7 +193,12 @@ def cost(value: float | None) -> str:
 
 
 def one_line(report: Evaluation, metrics: Mapping[str, float]) -> str:
-    """A run's result in a sentence."""
+    """A run's result in a sentence.
+
+    Args:
+        report: The test scores.
+        metrics: The run's metrics, for what it cost.
+    """
     low, high = report.intervals.get("role/macro_f1", (None, None))
     between = "" if low is None else f" ({low:.3f} to {high:.3f})"
     training = f"; {metrics['cost/train_s']:,.0f} s of training" if "cost/train_s" in metrics else ""
@@ -206,7 +215,13 @@ def _views(data: ReportData, sites: Sequence[Slice]) -> list[View]:
 
 
 def scores_view(title: str, whole: Evaluation, by_slice: Mapping[str, Evaluation]) -> RenderableType:
-    """Scores over all pages with their intervals, and the main ones of each slice, the largest first."""
+    """Scores over all pages with their intervals, and the main ones of each slice, the largest first.
+
+    Args:
+        title: Stands above the table.
+        whole: The scores over all pages.
+        by_slice: Slice -> scores over its pages; empty for none.
+    """
     table = framed(title, "score", "value", "95 % interval over sites")
     for metric, value in whole.values.items():
         low, high = whole.intervals.get(metric, (value, value))

@@ -24,7 +24,12 @@ def columns(*headings: str, left: int = 1, title: str | None = None, wrap: bool 
 
 
 def framed(title: str, *headings: str) -> Table:
-    """A table with a frame and a title, to be filled; its first column stands left, the others right."""
+    """A table with a frame and a title, to be filled; its first column stands left, the others right.
+
+    Args:
+        title: Stands above the table.
+        *headings: The heading of each column.
+    """
     table = Table(title=title, title_justify="left", title_style="bold")
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if i else "left")
@@ -32,6 +37,6 @@ def framed(title: str, *headings: str) -> Table:
 
 
 def shortened(text: str, width: int) -> str:
-    """A text in one line of so many characters at most."""
+    """A `text` in one line of `width` characters at most."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
