@@ -67,34 +67,21 @@ assert html.index("0.400") < html.index("0.900") and "&lt;b&gt;" in html
 
 
 @pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the code with all changes made."""
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, to be changed."""
     tree = tmp_path_factory.mktemp("changed")
     for folder in ("train", "configs", "tests/helpers"):
         shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "tests/__init__.py").touch()
-    for change in CHECKS:
-        done = subprocess.run(
-            ["git", "apply", str(CHANGES / f"{change}.diff")],
-            cwd=tree,
-            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f"make {change}.diff again: {done.stderr}"
     return tree
 
 
 @pytest.mark.parametrize("change", CHECKS)
-def test_a_change_does_what_it_is_for(changed: Path, change: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CHECKS[change]],
-        cwd=changed,
-        env={**os.environ, "PYTHONPATH": str(changed)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_a_change_does_what_it_is_for(copy: Path, change: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(copy), "GIT_CEILING_DIRECTORIES": str(copy.parent)}
+    for command in (["git", "apply", str(CHANGES / f"{change}.diff")], [sys.executable, "-c", CHECKS[change]]):
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"mend {change}.diff: {done.stderr[-2000:]}"
 
 
 def test_changes_are_short_and_named_by_the_documents() -> None:
