@@ -167,6 +167,14 @@ def test_every_room_has_a_page_and_the_house_lists_them_in_order() -> None:
     assert sorted(_name(path) for path in set(ROOM_READMES) - reached) == [], "no link leads there"
 
 
+@pytest.mark.parametrize("path", [p for p in ROOM_READMES if "train" in p.parts], ids=_name)
+def test_every_module_that_a_room_names_lies_in_it(path: Path) -> None:
+    """A bare name such as `metrics.py` is a file of the room."""
+    spans = SPAN.findall(FENCED.sub("", _text(path)))
+    named = {span for span in spans if re.fullmatch(r"(?!test_)\w+\.py", span)}
+    assert sorted(name for name in named if not list(path.parent.rglob(name))) == []
+
+
 def test_what_the_code_calls_a_document_is_one() -> None:
     named = {
         name
