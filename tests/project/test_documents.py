@@ -29,15 +29,14 @@ MOST_BYTES, MOST_LINES, MOST_WORDS = 12_288, 250, 30
 PAGE_LINES, PAGES = 80, {"train/corpus/README.md": 2, "train/studies/README.md": 2}
 """Lines of a page, tables of results and pictures aside, and the documents that may have more than one."""
 README = ROOT / "README.md"
-ROOM_READMES = sorted(
-    path
-    for folder in ("train", "tests", "notebooks", ".ci")
-    for path in (ROOT / folder).rglob("README.md")
-    if "site-packages" not in path.parts
-)
+ROOM_READMES = [
+    *(ROOT / folder / "README.md" for folder in ("train", "tests", "notebooks", ".ci")),
+    *sorted((ROOT / "train").glob("*/README.md")),
+]
 WRITTEN = [README, *ROOM_READMES]
-"""Documents that people write; that of configs is made of the schema."""
-OTHERS = [path for name in ("README.md", "LOG.md") if (path := ROOT / "configs" / name).is_file()]
+"""Documents that are read from end to end; that of configs is made of the schema, lists of data are looked up."""
+OTHERS = [ROOT / "configs/README.md", ROOT / "configs/LOG.md"]
+OTHERS += [path for path in (ROOT / "train").glob("*/**/README.md") if path not in WRITTEN]
 
 
 def _name(path: Path) -> str:
