@@ -39,8 +39,7 @@ from train.training.recipe import fit
 from train.training.resume import finished
 
 SEED = 13
-CONFIGS = {"TF-IDF, segment alone": "demo-segment-alone", "baseline": "demo-baseline", "encoder": "demo-encoder"}
-CANDIDATES = ("baseline", "encoder")
+CONFIGS = {"baseline": "demo-baseline", "encoder": "demo-encoder"}
 PAGE = "configs/demo-page.txt"
 GATE = "configs/registry/gate.yaml"
 
@@ -137,14 +136,14 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
         save_rows("demo", measured, command="make demo", corpus_sha256=built.sha256)
     page = size.folder / "compare.html"
     if trained or not page.is_file():
-        compared = compare_runs([outcomes[name].output for name in CANDIDATES])
+        compared = compare_runs([outcomes[name].output for name in CONFIGS])
         write_comparison(page, compared)
         attach_comparison(page, compared)
         out.print(f"{'. '.join(verdicts(compared))} ({page})", soft_wrap=True)
 
     _title(out, 5, "register the better one, by validation pages; the gate decides whether it serves")
-    best = max(CANDIDATES, key=lambda name: outcomes[name].metrics["validation/role/macro_f1"])
-    scores = ", ".join(f"{name} {outcomes[name].metrics['validation/role/macro_f1']:.3f}" for name in CANDIDATES)
+    best = max(CONFIGS, key=lambda name: outcomes[name].metrics["validation/role/macro_f1"])
+    scores = ", ".join(f"{name} {outcomes[name].metrics['validation/role/macro_f1']:.3f}" for name in CONFIGS)
     uri = str(outcomes[best].output)
     if outcomes[best].model_uri is not None:
         made = register_outcome(outcomes[best])
