@@ -270,7 +270,9 @@ def test_a_fold_and_a_saved_split_are_trained_on(make_config: ConfigMaker, tmp_p
 
 
 def test_the_segment_alone_is_told_nothing_of_its_page(make_config: ConfigMaker) -> None:
-    outcome = fit(make_config("demo-segment-alone"))
+    alone = ["baseline.neighbour_words=0", "baseline.neighbours_before=0", "baseline.neighbours_after=0"]
+    alone += ["baseline.numbers=false", "baseline.stacking_neighbours=0", "decoding.weights=[0.0]"]
+    outcome = fit(make_config("demo-baseline", *alone))
     labeler = Labeler.load(outcome.output / "bundle")
     page = make_page("unseen", 3)
     scores = [next(iter(labeler.label([("p", texts)])))["segments"] for texts in (page.texts, page.texts[::-1])]
