@@ -23,7 +23,7 @@ from train.runtime import encoder
 from train.runtime.baseline import Baseline
 from train.runtime.captions import _SIGNS, CAPTION_NAMES, END_CHARS, captions
 from train.runtime.encoder import COUNTED_NAMES, Encoder, SegmentPlan, counted
-from train.runtime.page_features import NUMBER_NAMES, numbers
+from train.runtime.page_features import NUMERIC_NAMES, numeric_features
 from train.runtime.text import clean
 
 
@@ -91,7 +91,7 @@ def test_counted_are_the_numbers_and_then_the_captions() -> None:
     found = counted(texts)
     assert found.shape == (2, len(COUNTED_NAMES))
     assert found.dtype == np.float32
-    assert np.array_equal(found[:, : len(NUMBER_NAMES)], numbers(texts))
+    assert np.array_equal(found[:, : len(NUMERIC_NAMES)], numeric_features(texts))
     assert found[1, COUNTED_NAMES.index("names_picture")] == 1
     assert counted([]).shape == (0, len(COUNTED_NAMES))
 
@@ -106,7 +106,7 @@ def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(
         def get_inputs(self) -> list[Any]:
             return [
                 SimpleNamespace(name="vectors", shape=[1, "n", 4]),
-                SimpleNamespace(name="numbers", shape=[1, "n", len(NUMBER_NAMES)]),
+                SimpleNamespace(name="numbers", shape=[1, "n", len(NUMERIC_NAMES)]),
             ]
 
         def get_outputs(self) -> list[Any]:
@@ -122,7 +122,7 @@ def test_a_bundle_made_without_captions_gets_the_numbers_it_knows(
     reader = Encoder.load(tmp_path, {"segments": plan.to_json(), "topics": []})
     texts = ["Ferries stay in port", "Photo: Ana Lind"]
     reader.read(np.zeros((2, 4), np.float32), counted(texts))
-    assert np.array_equal(given[0][0], numbers(texts))
+    assert np.array_equal(given[0][0], numeric_features(texts))
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -155,7 +155,7 @@ def test_a_text_has_its_signs_wherever_it_stands(make_config: Callable[..., Conf
     family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
     read = [["Ferries stay in port", "Photo: Ana Lind", "Ferries stay in port"], [], ["Photo: Ana Lind"]]
     _, found = family.reader().read(read)
-    first = len(NUMBER_NAMES)
+    first = len(NUMERIC_NAMES)
     assert np.array_equal(
         found[:, first : first + len(CAPTION_NAMES)], captions([text for page in read for text in page])
     )

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from train.runtime import encoder
 from train.runtime.captions import captions
 from train.runtime.encoder import Encoder, SegmentPlan, counted
-from train.runtime.page_features import numbers
+from train.runtime.page_features import numeric_features
 
 WORDS = 50
 
@@ -57,7 +57,7 @@ def test_every_segment_has_the_vector_of_its_own_text_and_the_numbers_of_its_own
         assert own[:, :2].tolist() == sums
         assert own_topics[:, ::-1].tolist() == sums
     for page, (_, page_numbers) in zip([page for page in pages if page], told, strict=True):
-        assert (page_numbers == np.hstack([numbers(page), captions(page)])).all()
+        assert (page_numbers == np.hstack([numeric_features(page), captions(page)])).all()
         assert (page_numbers == counted(page)).all()
     assert Encoder(embed, read, _tokenizer(), plan, ()).states(pages)[1] is None
 

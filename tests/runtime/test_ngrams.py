@@ -11,8 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tests.helpers.pages import make_page
 from train.common.errors import InputError
 from train.models.baseline.vocabulary import fit_tfidf
-from train.runtime import ngrams
-from train.runtime import page_features as reading
+from train.runtime import code_points, ngrams
 from train.runtime.ngrams import Vectoriser, term_hashes
 from train.runtime.text import clean
 
@@ -49,7 +48,7 @@ def test_batches_and_unknown_terms_change_nothing(
 ) -> None:
     reference = _reference(analyzer, ngram_range).fit(PAGE[::2])
     expected = reference.transform([*PAGE, "", "a", "new words"])
-    monkeypatch.setattr(reading, "BATCH_CHARS", 100)
+    monkeypatch.setattr(code_points, "BATCH_CHARS", 100)
     found = Vectoriser.of(reference).transform([*PAGE, "", "a", "new words"])
     assert found.shape == expected.shape
     assert np.allclose(found.toarray(), expected.toarray(), atol=1e-6)
@@ -61,7 +60,7 @@ def test_batches_and_unknown_terms_change_nothing(
 def test_a_fitted_vocabulary_is_that_of_scikit_learn(
     analyzer: str, ngram_range: tuple[int, int], batch_chars: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "BATCH_CHARS", batch_chars)
+    monkeypatch.setattr(code_points, "BATCH_CHARS", batch_chars)
     texts = [*PAGE, "Ein-Wort, 2 a b  Wörter: ein-wort"]
     reference = _reference(analyzer, ngram_range, min_df=2).fit(texts)
     found = fit_tfidf(texts, analyzer=analyzer, shortest=ngram_range[0], longest=ngram_range[1], most=10**6, min_df=2)

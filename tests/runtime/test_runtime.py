@@ -9,11 +9,17 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.runtime import baseline
-from train.runtime import page_features as reading
+from train.runtime import baseline, code_points, page_features
 from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
 from train.runtime.features import shifted
-from train.runtime.page_features import LIKENESS_NAMES, PLACE_NAMES, SHAPE_NAMES, likeness, place, shape
+from train.runtime.page_features import (
+    OVERLAP_NAMES,
+    POSITION_NAMES,
+    SURFACE_NAMES,
+    lexical_overlap,
+    position_features,
+    surface_features,
+)
 from train.runtime.text import HEAD_CHARS, TAIL_CHARS, clean
 from train.runtime.trees import Trees
 
@@ -46,7 +52,11 @@ def test_a_megabyte_in_one_segment_is_read_by_its_ends() -> None:
 @given(st.lists(TEXT, max_size=12))
 def test_numbers_are_finite_and_small_for_any_page(texts: list[str]) -> None:
     page = [clean(text) for text in texts]
-    for rows, names in ((shape(page), SHAPE_NAMES), (place(page), PLACE_NAMES), (likeness(page), LIKENESS_NAMES)):
+    for rows, names in (
+        (surface_features(page), SURFACE_NAMES),
+        (position_features(page), POSITION_NAMES),
+        (lexical_overlap(page), OVERLAP_NAMES),
+    ):
         assert rows.shape == (len(page), len(names))
         assert np.isfinite(rows).all()
         assert (np.abs(rows) <= 2).all()
@@ -161,20 +171,20 @@ def test_characters_that_unfold_are_bounded() -> None:
 
 def test_counts_do_not_hang_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["", "A b 12", "C", "", "d 3 E"]
-    whole = shape(texts)
-    monkeypatch.setattr(reading, "BATCH_CHARS", 3)
-    assert (shape(texts) == whole).all()
-    assert shape([]).shape == (0, len(SHAPE_NAMES))
+    whole = surface_features(texts)
+    monkeypatch.setattr(code_points, "BATCH_CHARS", 3)
+    assert (surface_features(texts) == whole).all()
+    assert surface_features([]).shape == (0, len(SURFACE_NAMES))
 
 
 @given(st.lists(TEXT, max_size=8))
 def test_shape_counts_what_it_says(texts: list[str]) -> None:
     texts = [clean(text) for text in texts]
-    rows = shape(texts)
-    assert rows.shape == (len(texts), len(SHAPE_NAMES))
+    rows = surface_features(texts)
+    assert rows.shape == (len(texts), len(SURFACE_NAMES))
     for row, text in zip(rows, texts, strict=True):
         words = text.split()
-        found = dict(zip(SHAPE_NAMES, row.tolist(), strict=True))
+        found = dict(zip(SURFACE_NAMES, row.tolist(), strict=True))
         assert found["log_words"] == pytest.approx(np.log1p(len(words)) / 6, abs=1e-6)
         assert found["digit_share"] == pytest.approx(sum(c.isdigit() for c in text) / max(len(text), 1), abs=1e-6)
         assert found["capital_word_share"] == pytest.approx(
@@ -187,9 +197,9 @@ def test_shape_counts_what_it_says(texts: list[str]) -> None:
 def test_place_is_what_it_says(page: list[str]) -> None:
     texts = [clean(text) for text in page]
     n, words = len(texts), [len(text.split()) for text in texts]
-    long = [i for i in range(n) if words[i] >= reading.LONG_WORDS]
+    long = [i for i in range(n) if words[i] >= page_features.LONG_WORDS]
     folded = [text.casefold() for text in texts]
-    for i, row in enumerate(place(texts)):
+    for i, row in enumerate(position_features(texts)):
         expected = {
             "segments_before": i / n,
             "words_before": sum(words[:i]) / max(sum(words), 1),
@@ -202,7 +212,7 @@ def test_place_is_what_it_says(page: list[str]) -> None:
             "repeats_later": float(folded[i] in folded[i + 1 :] and folded[i] not in folded[:i]),
             "log_page_words": np.log1p(sum(words)) / 9,
         }
-        assert dict(zip(PLACE_NAMES, row.tolist(), strict=True)) == pytest.approx(expected, abs=1e-6)
+        assert dict(zip(POSITION_NAMES, row.tolist(), strict=True)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_likeness_counts_shared_telling_words() -> None:
@@ -210,13 +220,13 @@ def test_likeness_counts_shared_telling_words() -> None:
         " ".join([first, *(f"word{n:03}" for n in range(i, i + 20))])
         for i, first in enumerate(["northern", "southern", "western"])
     ]
-    rows = likeness([long[0], "northern western easterly", long[1], long[2]])
-    names = dict(zip(LIKENESS_NAMES, rows[1].tolist(), strict=True))
+    rows = lexical_overlap([long[0], "northern western easterly", long[1], long[2]])
+    names = dict(zip(OVERLAP_NAMES, rows[1].tolist(), strict=True))
     assert names == pytest.approx(
         {"like_before": 1 / 3, "like_last": 1 / 3, "like_next": 1 / 3, "like_after": 1 / 3, "like_first": 1 / 3}
     )
-    assert rows[0, LIKENESS_NAMES.index("like_first")] == 0, "a segment is not compared with itself"
-    assert rows[3, LIKENESS_NAMES.index("like_after")] == 0
+    assert rows[0, OVERLAP_NAMES.index("like_first")] == 0, "a segment is not compared with itself"
+    assert rows[3, OVERLAP_NAMES.index("like_after")] == 0
 
 
 def test_a_large_page_is_compared_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,11 +245,11 @@ def test_a_large_page_is_compared_as_a_small_one(monkeypatch: pytest.MonkeyPatch
 def test_likeness_is_what_it_says(pages: list[list[str]]) -> None:
     texts = [" ".join(words) for words in pages]
     telling = [{word for word in words if len(word) >= 5} for words in pages]
-    long = [i for i, words in enumerate(pages) if len(words) >= reading.LONG_WORDS]
-    rows = likeness(texts)
+    long = [i for i, words in enumerate(pages) if len(words) >= page_features.LONG_WORDS]
+    rows = lexical_overlap(texts)
     for i, own in enumerate(telling):
         before, after = [k for k in long if k < i], [k for k in long if k > i]
         first = [k for k in long[:1] if k != i]
-        around = (before, before[-reading.NEAR :], after[: reading.NEAR], after, first)
+        around = (before, before[-page_features.NEAR :], after[: page_features.NEAR], after, first)
         expected = [len(own & set().union(*(telling[k] for k in found))) / max(len(own), 1) for found in around]
         assert rows[i].tolist() == np.array(expected, np.float32).tolist()

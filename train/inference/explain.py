@@ -15,7 +15,7 @@ from train.runtime import Labeler
 from train.runtime.baseline import SIMILARITY_NAMES, Baseline, coefficients
 from train.runtime.captions import CAPTION_NAMES
 from train.runtime.decoding import STATES
-from train.runtime.page_features import NUMBER_NAMES, SHAPE_NAMES
+from train.runtime.page_features import NUMERIC_NAMES, SURFACE_NAMES
 from train.runtime.text import clean
 
 
@@ -44,8 +44,8 @@ def feature_names(baseline: Baseline) -> list[str]:
         words = baseline.neighbours.get_feature_names_out()
         names += [f'"{term}" at {offset:+d}' for offset in baseline.offsets for term in words]
     if baseline.numbers:
-        names += [*NUMBER_NAMES, *(CAPTION_NAMES if baseline.captions else ()), *SIMILARITY_NAMES]
-        names += [f"{name} at {offset:+d}" for offset in baseline.offsets for name in SHAPE_NAMES]
+        names += [*NUMERIC_NAMES, *(CAPTION_NAMES if baseline.captions else ()), *SIMILARITY_NAMES]
+        names += [f"{name} at {offset:+d}" for offset in baseline.offsets for name in SURFACE_NAMES]
     return names
 
 

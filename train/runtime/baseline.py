@@ -20,7 +20,7 @@ from .captions import captions
 from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
 from .features import Features, shifted
 from .ngrams import Vectoriser, transform_each
-from .page_features import LONG_WORDS, SHAPE_NAMES, numbers
+from .page_features import LONG_WORDS, SURFACE_NAMES, numeric_features
 from .text import spaced_words
 from .trees import Trees
 
@@ -130,7 +130,7 @@ class Baseline:
         chars = self._table("chars").transform([ends(text) for text in distinct])
         signs = [captions(distinct)[place]] if self.captions else []
         counted = np.hstack(
-            [np.concatenate([numbers(page) for page in pages]), *signs, similarity(pages, words[place])]
+            [np.concatenate([numeric_features(page) for page in pages]), *signs, similarity(pages, words[place])]
         )
         found = Features(
             words, chars, around[0] if around else None, place, None, [len(page) for page in pages], self.offsets
@@ -187,7 +187,7 @@ class Baseline:
 
 STORY_CHARS = 1_000_000
 """Of a story its topic is read from; what is longer is no news story."""
-SHAPES = len(SHAPE_NAMES)
+SHAPES = len(SURFACE_NAMES)
 ENDS = (200, 100)
 """Characters read by the character n-grams at a segment's beginning and end: where headlines, credits and calls
 stand."""

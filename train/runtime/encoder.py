@@ -11,12 +11,12 @@ import numpy as np
 
 from .captions import CAPTION_NAMES, captions
 from .onnx import INT8, load_tokenizer, onnx_session
-from .page_features import NUMBER_NAMES, numbers
+from .page_features import NUMERIC_NAMES, numeric_features
 
 BATCH_TOKENS = 1024
 SEGMENT_FILES = ("segments.onnx", "tokenizer.json")
 PAGE_FILE = "page.onnx"
-COUNTED_NAMES = (*NUMBER_NAMES, *CAPTION_NAMES)
+COUNTED_NAMES = (*NUMERIC_NAMES, *CAPTION_NAMES)
 """What the page network is told of a segment beside its vector. New names go to the end: older bundles read the first
 ones alone."""
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -153,7 +153,7 @@ class Encoder:
 def counted(texts: Sequence[str]) -> np.ndarray:
     """What can be counted about the segments of one page, and what tells captions; float32 `[len(texts),
     len(COUNTED_NAMES)]`."""
-    return np.hstack([numbers(texts), captions(texts)])
+    return np.hstack([numeric_features(texts), captions(texts)])
 
 
 def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Embed) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .page_features import batches, characters, code_points
+from .code_points import batches, characters, code_points
 
 BASE = 0x9E3779B97F4A7C15
 """Odd, so that it can be divided by modulo 2^64."""

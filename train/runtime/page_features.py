@@ -4,18 +4,20 @@ text."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from .code_points import batches, characters, code_points
 from .text import spaced_words
 
+LONG_WORDS = 20
+"""A segment of that many words counts as running text when distances to running text are measured."""
 _SENTENCE_ENDS = frozenset(".!?…\"”'’)")
 _QUOTE, _BRACKET = re.compile(r'["“”«»]'), re.compile(r"[\[\]{}<>]")
-SHAPE_NAMES = (
+SURFACE_NAMES = (
     "log_words",
     "log_chars",
     "word_length",
@@ -30,31 +32,16 @@ SHAPE_NAMES = (
     "has_quote",
     "has_bracket",
 )
-PLACE_NAMES = (
-    "segments_before",
-    "words_before",
-    "log_segments_before",
-    "log_segments_after",
-    "since_long",
-    "until_long",
-    "long_words_before",
-    "is_repeat",
-    "repeats_later",
-    "log_page_words",
-)
-LIKENESS_NAMES = ("like_before", "like_last", "like_next", "like_after", "like_first")
-LONG_WORDS = 20
-"""A segment of that many words counts as running text when distances to running text are measured."""
 
 
-def shape(texts: Sequence[str]) -> np.ndarray:
-    """What a segment looks like, whatever its words and place.
+def surface_features(texts: Sequence[str]) -> np.ndarray:
+    """What a segment looks like, whatever its words and its position.
 
     Args:
         texts: Cleaned segments of one page.
 
     Returns:
-        float32 `[len(texts), len(SHAPE_NAMES)]`, each value roughly in 0..1.
+        float32 `[len(texts), len(SURFACE_NAMES)]`, each value roughly in 0..1.
     """
     digits, capitals = _counts(texts)
     chars = np.array([len(text) for text in texts], np.float64)
@@ -76,7 +63,7 @@ def shape(texts: Sequence[str]) -> np.ndarray:
         [_BRACKET.search(text) is not None for text in texts],
     )
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1).reshape(
-        len(texts), len(SHAPE_NAMES)
+        len(texts), len(SURFACE_NAMES)
     )
 
 
@@ -92,45 +79,31 @@ def _counts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(digits), np.concatenate(capitals)
 
 
-BATCH_CHARS = 1_000_000
-"""Texts are worked on in batches of about so many characters: memory stays flat however many there are."""
+POSITION_NAMES = (
+    "segments_before",
+    "words_before",
+    "log_segments_before",
+    "log_segments_after",
+    "since_long",
+    "until_long",
+    "long_words_before",
+    "is_repeat",
+    "repeats_later",
+    "log_page_words",
+)
 
 
-def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Texts in batches of about `BATCH_CHARS` characters."""
-    first = size = 0
-    for i, text in enumerate(texts):
-        size += len(text)
-        if size >= BATCH_CHARS:
-            yield texts[first : i + 1]
-            first, size = i + 1, 0
-    if first < len(texts):
-        yield texts[first:]
-
-
-def code_points(text: str) -> np.ndarray:
-    """The text's code points, uint32 `[len(text)]`."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-@cache
-def characters(test: str) -> np.ndarray:
-    """For each code point, whether it passes a test of `str`, e.g. `isdigit`; bool `[0x110000]`."""
-    passes = getattr(str, test)
-    return np.fromiter((passes(chr(i)) for i in range(0x110000)), bool, 0x110000)
-
-
-def place(texts: Sequence[str]) -> np.ndarray:
-    """Where each segment stands on its page.
+def position_features(texts: Sequence[str]) -> np.ndarray:
+    """Where each segment stands on its page, and how far the running text is.
 
     Args:
         texts: Cleaned segments of one page, in page order.
 
     Returns:
-        float32 `[len(texts), len(PLACE_NAMES)]`, each value roughly in 0..1.
+        float32 `[len(texts), len(POSITION_NAMES)]`, each value roughly in 0..1.
     """
     n = len(texts)
-    rows = np.zeros((n, len(PLACE_NAMES)), dtype=np.float32)
+    rows = np.zeros((n, len(POSITION_NAMES)), dtype=np.float32)
     if not n:
         return rows
     words = np.array(list(map(spaced_words, texts)), dtype=np.float64)
@@ -161,31 +134,35 @@ def place(texts: Sequence[str]) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+OVERLAP_NAMES = ("like_before", "like_last", "like_next", "like_after", "like_first")
 NEAR = 3
-"""So many segments of running text to each side are "last" and "next"."""
-_TELLING = re.compile(r"\w{5,}")
-"""Words of five letters or more tell what a text is about; shorter ones mostly hold it together."""
+"""How many long segments to each side are "last" and "next"."""
+_CONTENT_WORD = re.compile(r"\w{5,}")
+"""Words of five letters or more carry what a text is about; shorter ones mostly hold it together."""
 
 
-def likeness(texts: Sequence[str]) -> np.ndarray:
-    """How many of a segment's telling words the running text around it uses: where that breaks off, another story
-    begins.
+def lexical_overlap(texts: Sequence[str]) -> np.ndarray:
+    """Which share of a segment's content words the running text around it uses: where that drops, another story begins
+    (cf. TextTiling, Hearst 1997).
+
+    For a segment with the content words W and a stretch of long segments with the words T it is |W ∩ T| / |W|, 0 where
+    W is empty.
 
     Args:
         texts: Cleaned segments of one page, in page order.
 
     Returns:
-        float32 `[len(texts), len(LIKENESS_NAMES)]`: the share of the segment's telling words that all running text
-        before it uses, the last three long segments, the next three, all after it, and the page's first long segment.
+        float32 `[len(texts), len(OVERLAP_NAMES)]`: the overlap with all long segments before, the last three, the next
+        three, all after, and the page's first long segment.
     """
     n = len(texts)
-    rows = np.zeros((n, len(LIKENESS_NAMES)), dtype=np.float32)
+    rows = np.zeros((n, len(OVERLAP_NAMES)), dtype=np.float32)
     ids: dict[str, int] = {}
-    words = [[ids.setdefault(word, len(ids)) for word in set(_TELLING.findall(text.casefold()))] for text in texts]
+    words = [[ids.setdefault(word, len(ids)) for word in set(_CONTENT_WORD.findall(text.casefold()))] for text in texts]
     own = np.array(list(map(len, words)), np.int64)
     if not ids:
         return rows
-    # One entry for each telling word of each segment, word by word and within a word in page order.
+    # One entry for each content word of each segment, word by word and within a word in page order.
     word, segment = np.fromiter(chain.from_iterable(words), np.int64, own.sum()), np.repeat(np.arange(n), own)
     order = np.argsort(word, kind="stable")
     word, segment = word[order], segment[order]
@@ -202,22 +179,22 @@ def likeness(texts: Sequence[str]) -> np.ndarray:
     in_first = np.zeros(len(ids), bool)
     in_first[word[long & (rank == 0)]] = True
     is_first = long & (rank == 0)
-    shared = (
+    used = (
         before >= 0,
         (before >= 0) & (before >= rank - NEAR),
         after < rank + long + NEAR,
         after < gap,
         in_first[word] & ~is_first,
     )
-    for column, found in enumerate(shared):
-        rows[:, column] = np.bincount(segment[found], minlength=n) / np.maximum(own, 1)
+    for column, uses in enumerate(used):
+        rows[:, column] = np.bincount(segment[uses], minlength=n) / np.maximum(own, 1)
     return rows
 
 
-def numbers(texts: Sequence[str]) -> np.ndarray:
-    """Everything countable about the segments of one page: shape, place, likeness; float32 `[len(texts),
-    len(NUMBER_NAMES)]`."""
-    return np.hstack([shape(texts), place(texts), likeness(texts)])
+NUMERIC_NAMES = (*SURFACE_NAMES, *POSITION_NAMES, *OVERLAP_NAMES)
 
 
-NUMBER_NAMES = (*SHAPE_NAMES, *PLACE_NAMES, *LIKENESS_NAMES)
+def numeric_features(texts: Sequence[str]) -> np.ndarray:
+    """The surface features, position features and lexical overlap of the cleaned segments of one page, in page order;
+    float32 `[len(texts), len(NUMERIC_NAMES)]`."""
+    return np.hstack([surface_features(texts), position_features(texts), lexical_overlap(texts)])

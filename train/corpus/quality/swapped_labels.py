@@ -12,7 +12,7 @@ import numpy as np
 
 from train.corpus.page import Page
 from train.runtime.features import shifted
-from train.runtime.page_features import SHAPE_NAMES, numbers
+from train.runtime.page_features import SURFACE_NAMES, numeric_features
 from train.runtime.text import ROLES, clean, word_count
 
 PAGES_OF_SITE = 4
@@ -86,8 +86,8 @@ def _rank(name: str) -> int:
 
 def _features(texts: list[str]) -> np.ndarray:
     """What is countable about each segment and its neighbours' shapes; float32 `[len(texts), features]`."""
-    own = numbers(texts)
-    shapes = own[:, : len(SHAPE_NAMES)]
+    own = numeric_features(texts)
+    shapes = own[:, : len(SURFACE_NAMES)]
     return np.hstack([own, *(shifted(shapes, offset, [len(texts)]) for offset in range(-AROUND, AROUND + 1) if offset)])
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from train.common.errors import InputError
+from train.runtime.code_points import batches
 from train.runtime.ngrams import Grams, counted, grams_of
-from train.runtime.page_features import batches
 
 _WORD = re.compile(r"\w\w+")
 
