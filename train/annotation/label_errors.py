@@ -81,14 +81,14 @@ def label_errors(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) ->
     compact, chosen = np.searchsorted(present, given), chosen / chosen.sum(axis=1, keepdims=True)
     quality = get_label_quality_scores(compact, chosen)
     issues = find_label_issues(compact, chosen, return_indices_ranked_by="self_confidence", n_jobs=1)
-    found = []
+    errors = []
     for k in issues:
         p, i = where[int(k)]
         page, best = pages[p], int(rows[k].argmax())
         if best == given[k]:
             continue
         texts = page.texts
-        found.append(
+        errors.append(
             LabelError(
                 page.page_id,
                 page.site,
@@ -102,7 +102,7 @@ def label_errors(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) ->
                 tuple(texts[i + 1 : i + 1 + CONTEXT]),
             )
         )
-    return found
+    return errors
 
 
 def write_label_errors(
@@ -132,9 +132,9 @@ def write_label_errors(
     by_id = {page.page_id: (page, record) for page, record in zip(pages, records, strict=True)}
     tasks = (
         label_studio.task(
-            *by_id[page_id], suspects="; ".join(f"{e.segment}: {e.given}, perhaps {e.suggested}" for e in found)
+            *by_id[page_id], suspects="; ".join(f"{e.segment}: {e.given}, perhaps {e.suggested}" for e in own)
         )
-        for page_id, found in wanted.items()
+        for page_id, own in wanted.items()
     )
     count = label_studio.write_tasks(folder / "tasks.json", tasks)
     write_text(folder / "interface.xml", label_studio.interface(_topics(pages)))

@@ -84,19 +84,19 @@ def refusal_of_the_disk(error: BaseException) -> InputError | None:
     for one in seen:
         if type(one).__name__ == "RestException":
             continue  # MLflow's server tells of its own disk and rights, or of a user's
-        said = next((words for words in (*_FULL, *_CLOSED) if words in str(one)), None)
-        if said in _FULL:
+        reason = next((words for words in (*_FULL, *_CLOSED) if words in str(one)), None)
+        if reason in _FULL:
             return InputError(
-                said,
+                reason,
                 expected="room for what is written",
                 path=file,
                 rule="disk-full",
                 remedy="free some, or name a folder elsewhere; then the same command again: it goes on, and what was "
                 "whole is whole",
             )
-        if said is not None:
+        if reason is not None:
             return InputError(
-                said,
+                reason,
                 expected="a path one may read or write",
                 remedy="name another, or mend its rights",
                 path=file,

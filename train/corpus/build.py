@@ -53,9 +53,9 @@ def build(path: Path, *, seed: int, pages: int) -> Built:
     if (
         path.is_file()
         and note.is_file()
-        and (found := read_json(note)) == {"state": state, "sha256": sha256_file(path)}
+        and (made_from := read_json(note)) == {"state": state, "sha256": sha256_file(path)}
     ):
-        return Built(path, found["sha256"], False)
+        return Built(path, made_from["sha256"], False)
     write_pages(path, track(composed.compose(seed=seed, pages=pages), "composing pages", total=pages))
     write_json(note, {"state": state, "sha256": sha256_file(path)})
     return Built(path, sha256_file(path), True)

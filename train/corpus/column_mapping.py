@@ -149,12 +149,12 @@ def site_of(url: str) -> str:
     sides of a split.
     """
     try:
-        found = _extract()(_ARCHIVED.sub("", url.strip()))
+        address = _extract()(_ARCHIVED.sub("", url.strip()))
     except ValueError:  # e.g. an unclosed IPv6 bracket
         return ""
-    if found.top_domain_under_public_suffix:
-        return str(found.top_domain_under_public_suffix).casefold()
+    if address.top_domain_under_public_suffix:
+        return str(address.top_domain_under_public_suffix).casefold()
     # An unknown suffix counts as one label, the list's own default rule; addresses and lone names stay as they are.
-    host = ".".join(part for part in (found.subdomain, found.domain, found.suffix) if part)
+    host = ".".join(part for part in (address.subdomain, address.domain, address.suffix) if part)
     host = host.casefold()
-    return "" if "[" in host else host if found.ipv4 or found.ipv6 else ".".join(host.split(".")[-2:])
+    return "" if "[" in host else host if address.ipv4 or address.ipv6 else ".".join(host.split(".")[-2:])

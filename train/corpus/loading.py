@@ -47,17 +47,17 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
     for key, path in _corpus_paths(config).items():
         naming = Naming(corpus.columns, corpus.roles)
         if corpus.on_bad_page == "quarantine":
-            found: list[Page] = []
+            kept: list[Page] = []
             report = check_corpus(
-                path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=found.append
+                path, quarantine=output / f"quarantine-{key}.jsonl", naming=naming, on_page=kept.append
             )
             if report.errors:
                 console.print(
                     f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}"
                 )
         else:
-            found = read_pages(path, naming=naming)
-        pages[key] = [topics.page(page, path) for page in in_languages(found, corpus.languages, path)]
+            kept = read_pages(path, naming=naming)
+        pages[key] = [topics.page(page, path) for page in in_languages(kept, corpus.languages, path)]
     return pages, corpus_sha256(config)
 
 
@@ -149,9 +149,9 @@ def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list
     """
     kept = [page for page in pages if not languages or page.lang in languages]
     if not kept:
-        found = ", ".join(sorted({str(page.lang) for page in pages}))
+        present = ", ".join(sorted({str(page.lang) for page in pages}))
         raise InputError(
-            f"no page in {', '.join(languages)}; there are {found or 'no pages'}",
+            f"no page in {', '.join(languages)}; there are {present or 'no pages'}",
             expected="pages in corpus.languages",
             remedy="name languages the corpus has, or [] for all",
             path=path,
@@ -190,7 +190,7 @@ def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
         pages: The corpora's pages, as `read_corpus` or `stream_corpus` returns them.
     """
     if "path" not in pages:
-        return given_split({part: list(all_facts(found)) for part, found in pages.items()})
+        return given_split({part: list(all_facts(own)) for part, own in pages.items()})
     made = splits_of(config, pages)
     return made[config.corpus.fold if config.corpus.folds is not None else 0]
 
@@ -251,24 +251,24 @@ def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str 
             path=run,
             rule="no-split",
         )
-    pages, found_sha256 = read_corpus(
+    pages, read_sha256 = read_corpus(
         load_config(run / "config.yaml", [] if corpus is None else [f"corpus.path={corpus}"]), run
     )
-    if sha256 is not None and found_sha256 != sha256:
+    if sha256 is not None and read_sha256 != sha256:
         raise InputError(
-            f"another corpus: sha256 {found_sha256[:12]}",
+            f"another corpus: sha256 {read_sha256[:12]}",
             expected=f"that of the run: {sha256[:12]}",
             remedy="name the very corpus the run was trained on",
             path=corpus,
             rule="other-corpus",
         )
-    found = [page for some in pages.values() for page in some]
-    return read_split(run / "split.json", list(all_facts(found))).select(found)[part]
+    all_pages = [page for some in pages.values() for page in some]
+    return read_split(run / "split.json", list(all_facts(all_pages))).select(all_pages)[part]
 
 
 def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:
     """The pages of each part of a `split`; `pages` are as `read_corpus` returns them."""
-    return split.select(page for found in pages.values() for page in found)
+    return split.select(page for own in pages.values() for page in own)
 
 
 def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dict[str, list[Page]]:

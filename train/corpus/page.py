@@ -115,10 +115,10 @@ def parse_page(record: Any, *, labelled: bool) -> Page:
     name = f"page {page_id!r}"
     segments = record.get("segments")
     if not isinstance(segments, list) or (labelled and not segments):
-        found = "has no segments" if segments in (None, []) else f"has segments of type {type(segments).__name__}"
+        fault = "has no segments" if segments in (None, []) else f"has segments of type {type(segments).__name__}"
         raise _refuse(
             "no-segments",
-            f"{name} {found}",
+            f"{name} {fault}",
             'a list of {"text": …, "role": …}',
             "cut the page into segments, or drop it",
         )
@@ -151,10 +151,10 @@ def _parse_segment(record: Any, name: str, labelled: bool) -> Segment:
         )
     role, story, topic = record.get("role"), record.get("story"), record.get("topic")
     if role not in ROLES and (labelled or role is not None):
-        found = "no role" if role is None else f"role {role!r}"
+        label = "no role" if role is None else f"role {role!r}"
         raise _refuse(
             "unknown-role",
-            f"{name} has {found}",
+            f"{name} has {label}",
             f"one of {', '.join(ROLES)}",
             "map your labels onto these three roles",
         )

@@ -29,14 +29,14 @@ class Refusal:
     def row(self, line: int) -> bytes:
         """The line of a quarantine file that tells of it: `{"line", "rule", "message", "path", "record"}`."""
         error = self.error
-        told = {
+        entry = {
             "line": line,
             "rule": error.rule,
             "message": error.found,
             "path": str(error.path),
             "record": self.record,
         }
-        return json.dumps(told, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
+        return json.dumps(entry, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def scan(

@@ -208,8 +208,8 @@ def _rows(file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(names: list[str], path: Path) -> tuple[str, str]:
-    found = [next((name for name in wanted if name in names), None) for wanted in (_TEXT_COLUMNS, _TOPIC_COLUMNS)]
-    if found[0] is None or found[1] is None:
+    chosen = [next((name for name in wanted if name in names), None) for wanted in (_TEXT_COLUMNS, _TOPIC_COLUMNS)]
+    if chosen[0] is None or chosen[1] is None:
         raise InputError(
             f"the columns {', '.join(names) or 'none'}",
             expected=f"one of {', '.join(_TEXT_COLUMNS)} and one of {', '.join(_TOPIC_COLUMNS)}",
@@ -217,7 +217,7 @@ def _columns(names: list[str], path: Path) -> tuple[str, str]:
             path=path,
             rule="no-column",
         )
-    return found[0], found[1]
+    return chosen[0], chosen[1]
 
 
 def _folders(path: Path) -> Iterator[tuple[int, Any]]:

@@ -96,7 +96,7 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
         setting = f"{config.family}.{_ALSO[config.family]}"
         console.print(f"corpus.auxiliary is given, but nothing is learnt from it: {setting} is 0", style="yellow")
         return []
-    found = _read_also(
+    pages = _read_also(
         config.corpus.auxiliary,
         also_sha256(config),
         config.corpus.languages,
@@ -104,12 +104,12 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
         Path(config.output),
     )
     unseen = {name for page in held_out_pages(parts) for name in site_names(page)}
-    others = [page for page in found if not unseen & site_names(page)]
+    others = [page for page in pages if not unseen & site_names(page)]
     apart = drop_overlapping(others, parts)
     console.print(
         f"{len(apart):,} pages of {len({page.site for page in apart}):,} sites are learnt from too (corpus.auxiliary); "
         "left out are "
-        f"{len(found) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test "
+        f"{len(pages) - len(others)} of sites, and {len(others) - len(apart)} with passages, of validation or test "
         "pages"
     )
     return apart
@@ -136,17 +136,17 @@ def _read_also(
 ) -> list[Page]:
     """The pages of `corpus.auxiliary`, read once for all folds while `sha256` is the same. Refused ones go to
     quarantine whatever the config says: among pages that nobody labelled by hand there are always some."""
-    topics, answer = TopicMapping.load(mapping), []
+    topics, kept = TopicMapping.load(mapping), []
     for number, path in enumerate(also):
-        found: list[Page] = []
-        report = check_corpus(path, quarantine=output / f"quarantine-also-{number}.jsonl", on_page=found.append)
+        pages: list[Page] = []
+        report = check_corpus(path, quarantine=output / f"quarantine-also-{number}.jsonl", on_page=pages.append)
         if report.errors:
             console.print(
                 f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}"
             )
-        answer += [
+        kept += [
             # They teach roles: topics that the corpus has not would be one family's alone.
             replace(topics.page(page, path).without_topics(), page_id=f"also-{number}/{page.page_id}")
-            for page in in_languages(found, languages, path)
+            for page in in_languages(pages, languages, path)
         ]
-    return answer
+    return kept

@@ -42,10 +42,10 @@ def label_known_stories(labeler: Labeler, pages: Iterable[Page]) -> Iterator[dic
         for page, numbers, topics in zip(
             batch, stories, labeler.story_topics([page.texts for page in batch], stories), strict=True
         ):
-            answers = []
+            story_records = []
             for story, row in topics.items():
                 where = [i for i, other in enumerate(numbers) if other == story]
                 topic, confidence = labeler.topics[int(row.argmax())], float(row.max())
-                answers.append({"story": story, "topic": topic, "confidence": confidence, "segments": where})
+                story_records.append({"story": story, "topic": topic, "confidence": confidence, "segments": where})
             segments = [{"text": s.text, "role": s.role, "story": s.story} for s in page.segments]
-            yield {"page_id": page.page_id, "segments": segments, "stories": answers}
+            yield {"page_id": page.page_id, "segments": segments, "stories": story_records}

@@ -31,9 +31,9 @@ def reliability(
         surest 10, 20, … 100 %.
     """
     rows = [
-        (gold, [answer["scores"][role] for role in ROLES])
+        (gold, [prediction["scores"][role] for role in ROLES])
         for page, record in zip(pages, records, strict=True)
-        for gold, answer in zip(page.segments, record["segments"], strict=True)
+        for gold, prediction in zip(page.segments, record["segments"], strict=True)
         if word_count(gold.text) >= MIN_WORDS
     ]
     gold = np.array([ROLES.index(str(segment.role)) for segment, _ in rows])

@@ -81,13 +81,13 @@ def answers_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> A
     index = {site: i for i, site in enumerate(sites)}
     rows, scores = [], []
     for p, (page, record) in enumerate(zip(pages, records, strict=True)):
-        for i, (segment, answer) in enumerate(zip(page.segments, record["segments"], strict=True)):
+        for i, (segment, prediction) in enumerate(zip(page.segments, record["segments"], strict=True)):
             words = word_count(segment.text)
             if words >= MIN_WORDS:
                 rows.append(
-                    (p, i, index[page.site], words, ROLES.index(str(segment.role)), ROLES.index(answer["role"]))
+                    (p, i, index[page.site], words, ROLES.index(str(segment.role)), ROLES.index(prediction["role"]))
                 )
-                scores.append([answer["scores"][role] for role in ROLES])
+                scores.append([prediction["scores"][role] for role in ROLES])
     page_of, place, site_of, words_of, gold, predicted = np.array(rows, dtype=int).reshape(-1, 6).T
     return Answers(sites, page_of, place, site_of, words_of, gold, predicted, np.array(scores).reshape(-1, len(ROLES)))
 
@@ -151,21 +151,21 @@ def slices(
         confidence: Level of the intervals.
         seed: Seeds the draws of sites.
     """
-    found = []
+    scored = []
     for dimension, values, order in _dimensions(pages, answers):
         present = [value for value in order if (values == value).any()]
         if len(present) > 1:
-            found += [
+            scored += [
                 _slice(dimension, value, answers, values == value, samples, confidence, seed) for value in present
             ]
-    return found
+    return scored
 
 
 def site_slices(answers: Answers) -> list[Slice]:
     """Scores of each site, the worst first; no intervals, as a site is one draw."""
-    found = [_slice("site", site, answers, answers.site == i, 0, 0.95, 0) for i, site in enumerate(answers.sites)]
-    told = (replace(one, few=one.segments < FEW_SEGMENTS) for one in found if one.segments)
-    return sorted(told, key=lambda one: (one.macro_f1, one.value))
+    scored = [_slice("site", site, answers, answers.site == i, 0, 0.95, 0) for i, site in enumerate(answers.sites)]
+    marked = (replace(one, few=one.segments < FEW_SEGMENTS) for one in scored if one.segments)
+    return sorted(marked, key=lambda one: (one.macro_f1, one.value))
 
 
 def slice_values(pages: Sequence[Page], answers: Answers) -> dict[str, np.ndarray]:
@@ -237,9 +237,9 @@ def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, 
     ]
     yield from own
     for key in sorted({key for page in pages for key in page.extra}):
-        found = [page.extra.get(key) for page in pages]
-        names = [NONE if value is None else str(value) for value in found]
-        plain = all(isinstance(value, str | bool | int | None) for value in found)
+        values_of_key = [page.extra.get(key) for page in pages]
+        names = [NONE if value is None else str(value) for value in values_of_key]
+        plain = all(isinstance(value, str | bool | int | None) for value in values_of_key)
         if plain and 2 <= len(set(names)) <= MOST_VALUES and max(map(len, (key, *names))) <= LONGEST_NAME:
             yield (
                 key if key not in {name for name, _, _ in own} else f"{key} (of the corpus)",

@@ -88,7 +88,7 @@ def write_golden(labeler: Labeler, folder: Path) -> Path:
         labeler: The bundle's model, loaded.
         folder: The bundle's folder.
     """
-    records = [golden.answer(record) for record in labeler.label(PAGES.items())]
+    records = [golden.without_model(record) for record in labeler.label(PAGES.items())]
     path = folder / golden.FILE
     write_text(path, "".join(json.dumps(record) + "\n" for record in records))
     return path

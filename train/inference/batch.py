@@ -87,9 +87,9 @@ def label_corpus(
                 break
             lines, refused, labelled = lines + read, refused + len(errors), labelled + len(pages)
             _write_refused(folder / f"_refused-{part:05d}.jsonl", errors)
-            told = {"labelled": labelled, "lines": lines, "refused": refused}
+            counts = {"labelled": labelled, "lines": lines, "refused": refused}
             records = labeler.label((page.page_id, page.texts) for page in pages)
-            _write_part(folder / f"part-{part:05d}.parquet", iter(progress.track(records, task_id=task)), told)
+            _write_part(folder / f"part-{part:05d}.parquet", iter(progress.track(records, task_id=task)), counts)
             part += 1
     if not lines:
         raise InputError(
@@ -102,15 +102,15 @@ def label_corpus(
 def _begin(folder: Path, state: dict[str, Any]) -> None:
     """Makes the folder, or finds in it the same work begun."""
     if (folder / STATE).is_file():
-        found = read_json(folder / STATE)
+        earlier = read_json(folder / STATE)
         if not any(folder.glob("part-*.parquet")):
             for left in (*folder.glob("_refused-*.jsonl"), folder / REPORT):  # perhaps of another corpus
                 left.unlink(missing_ok=True)
             write_json(folder / STATE, state)
             return
-        differs = [name for name in state if name != "corpus" and found.get(name) != state[name]]
+        differs = [name for name in state if name != "corpus" and earlier.get(name) != state[name]]
         if differs:
-            was, now = found.get(differs[0]), state[differs[0]]
+            was, now = earlier.get(differs[0]), state[differs[0]]
             raise InputError(
                 f"pages labelled with another {differs[0]}: {str(was)[:40]}, now {str(now)[:40]}",
                 expected="the same corpus, columns, model and parts",
@@ -135,22 +135,22 @@ def _done(folder: Path) -> list[tuple[int, int, int]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    told: list[tuple[int, int, int]] = []
-    while (path := folder / f"part-{len(told):05d}.parquet").is_file():
+    whole: list[tuple[int, int, int]] = []
+    while (path := folder / f"part-{len(whole):05d}.parquet").is_file():
         try:
-            found = json.loads(pq.read_schema(path).metadata[_PROGRESS])
-            told.append((int(found["labelled"]), int(found["lines"]), int(found["refused"])))
+            progress = json.loads(pq.read_schema(path).metadata[_PROGRESS])
+            whole.append((int(progress["labelled"]), int(progress["lines"]), int(progress["refused"])))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
             break  # a power cut, or another's file: it is written again
-    return told
+    return whole
 
 
 def _next(items: Iterator[tuple[int, Page | Refusal]], most: int) -> tuple[list[Page], list[tuple[int, Refusal]], int]:
     """The next pages of a part and what was refused among them, `most` of each, and how many lines that were."""
     pages: list[Page] = []
     errors: list[tuple[int, Refusal]] = []
-    while len(pages) < most and len(errors) < most and (found := next(items, None)) is not None:
-        line, item = found
+    while len(pages) < most and len(errors) < most and (numbered := next(items, None)) is not None:
+        line, item = numbered
         if isinstance(item, Refusal):
             errors.append((line, item))
         else:
@@ -196,11 +196,11 @@ def record_schema() -> Any:
     )
 
 
-def _write_part(path: Path, records: Iterator[dict[str, Any]], told: dict[str, int]) -> None:
+def _write_part(path: Path, records: Iterator[dict[str, Any]], progress: dict[str, int]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = record_schema().with_metadata({_PROGRESS: json.dumps(told).encode()})
+    schema = record_schema().with_metadata({_PROGRESS: json.dumps(progress).encode()})
     with written_aside(path) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
         while batch := [_storable(record) for record in islice(records, 256)]:
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))

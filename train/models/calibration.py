@@ -53,8 +53,8 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
         probabilities = tempered(scores, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(probabilities[np.arange(len(gold)), gold], 1e-12)).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
-    return round(float(np.exp(found.x)), 4)
+    minimum = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    return round(float(np.exp(minimum.x)), 4)
 
 
 def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[str, float | None]:
@@ -65,7 +65,7 @@ def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[s
         gold: Role indices `[n]`.
         precision: Wished share of right answers.
     """
-    answer: dict[str, float | None] = {}
+    by_role: dict[str, float | None] = {}
     best = scores.argmax(axis=1)
     for k, role in enumerate(ROLES):
         own = best == k
@@ -73,8 +73,8 @@ def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[s
         confidences, right = scores[own, k][order], (gold[own] == k)[order]
         counts = np.arange(1, len(right) + 1)
         good = (np.cumsum(right) / counts >= precision) & (counts >= min(LEAST, len(right)))
-        answer[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else None
-    return answer
+        by_role[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else None
+    return by_role
 
 
 def _roles(pages: Sequence[Page], readings: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -78,9 +78,9 @@ def fit_parts(
         return value, gradient
 
     options = {"maxiter": iterations, "maxls": 50, "gtol": 1e-4, "ftol": 64 * np.finfo(float).eps}
-    found = minimize(loss, np.zeros(width * k + k), jac=True, method="L-BFGS-B", options=options)
+    minimum = minimize(loss, np.zeros(width * k + k), jac=True, method="L-BFGS-B", options=options)
     fitted = LogisticRegression(C=c, max_iter=iterations, random_state=seed)
-    fitted.classes_, fitted.n_features_in_, fitted.n_iter_ = classes, width, np.array([found.nit], np.int32)
-    fitted.coef_ = np.ascontiguousarray(found.x[:-k].reshape(width, k).T, np.float32)
-    fitted.intercept_ = found.x[-k:].astype(np.float32)
+    fitted.classes_, fitted.n_features_in_, fitted.n_iter_ = classes, width, np.array([minimum.nit], np.int32)
+    fitted.coef_ = np.ascontiguousarray(minimum.x[:-k].reshape(width, k).T, np.float32)
+    fitted.intercept_ = minimum.x[-k:].astype(np.float32)
     return fitted

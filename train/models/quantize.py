@@ -74,17 +74,16 @@ def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact:
         pages: Labelled validation pages.
     """
     target = quantized(folder / network)
-    found = judge(exact, load(False), load(True), pages)
-    write_json(folder / REPORT, asdict(found))
-    if not found.kept:
+    verdict = judge(exact, load(False), load(True), pages)
+    write_json(folder / REPORT, asdict(verdict))
+    if not verdict.kept:
         target.unlink()
     console.print(
-        f"int8 weights {'kept' if found.kept else 'not kept'}: {found.speed:.2f} times as fast, "
-        f"{100 * found.macro_f1_change:+.2f} points of role "
-        f"macro-F1, {found.agreement:.2%} of the labels agree (wanted: {LEAST_SPEED:g} times, {-100 * MOST_LOST:+.1f} "
-        f"points, {LEAST_AGREEMENT:.0%})"
+        f"int8 weights {'kept' if verdict.kept else 'not kept'}: {verdict.speed:.2f} times as fast, "
+        f"{100 * verdict.macro_f1_change:+.2f} points of role macro-F1, {verdict.agreement:.2%} of the labels agree "
+        f"(wanted: {LEAST_SPEED:g} times, {-100 * MOST_LOST:+.1f} points, {LEAST_AGREEMENT:.0%})"
     )
-    return found.kept
+    return verdict.kept
 
 
 def judge(exact: Reader, plain: Reader, small: Reader, pages: Sequence[Page]) -> Int8:

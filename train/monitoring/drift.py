@@ -77,12 +77,12 @@ def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int =
     if reference.counts.keys() != new.counts.keys():
         raise other_profile(f"of {', '.join(reference.counts)}")
     usual = _usual(reference, new, seed, resamples)
-    found = []
+    shifts = []
     for name, rows in reference.counts.items():
         before, now = _shares(rows.sum(axis=0)), _shares(new.counts[name].sum(axis=0))
         psi = float(_psi(before, now))
         shifted = psi > max(LEAST_INDEX, usual[name])
-        found.append(
+        shifts.append(
             Shift(
                 name,
                 psi,
@@ -94,7 +94,7 @@ def compare(reference: Profile, new: Profile, *, seed: int = 0, resamples: int =
                 now.tolist(),
             )
         )
-    return sorted(found, key=lambda shift: -shift.psi)
+    return sorted(shifts, key=lambda shift: -shift.psi)
 
 
 def _usual(reference: Profile, new: Profile, seed: int, resamples: int) -> dict[str, float]:

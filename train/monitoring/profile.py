@@ -67,20 +67,20 @@ class Profile:
         features = {
             name: {"bins": list(self.labels[name]), "counts": rows.tolist()} for name, rows in self.counts.items()
         }
-        borders = {name: list(found) for name, found in self.borders.items()}
+        borders = {name: list(values) for name, values in self.borders.items()}
         write_text(path, json.dumps({"borders": borders, "sites": self.sites.tolist(), "features": features}) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Profile:
         """Reads what `write` wrote."""
-        found = read_json(path)
+        saved = read_json(path)
         try:
-            features = found["features"]
+            features = saved["features"]
             return cls(
-                found["borders"],
+                saved["borders"],
                 {name: feature["bins"] for name, feature in features.items()},
                 {name: np.array(feature["counts"], np.int64) for name, feature in features.items()},
-                np.array(found["sites"], np.int64),
+                np.array(saved["sites"], np.int64),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise other_profile(repr(error)).at(path, None) from None
@@ -102,7 +102,7 @@ def profile(
     """
     values: dict[str, list[Sequence[float]]] = {name: [] for name in (*_OF_SEGMENTS, *_OF_PAGES)}
     roles: list[np.ndarray] = []
-    told: list[np.ndarray] = []
+    story_topics: list[np.ndarray] = []
     numbers: dict[str, int] = {}
     sites: list[int] = []
     for site, record in pages:
@@ -118,24 +118,24 @@ def profile(
         values["unknown words"].append([1 - float(np.isin(hashes, words).mean())] if len(hashes) else [])
         roles.append(np.bincount([ROLES.index(s["role"]) for s in segments], minlength=len(ROLES)))
         topic = next((story["topic"] for story in record["stories"] if story["story"] == 0), None)
-        told.append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
+        story_topics.append(np.eye(len(topics) + 1, dtype=np.int64)[-1 if topic is None else topics.index(topic)])
         sites.append(numbers.setdefault(site, len(numbers)) if site else -1)
-    found = (
+    borders = (
         {**_OF_SEGMENTS, **{name: _fifths(values[name]) for name in _OF_PAGES}}
         if reference is None
         else dict(reference.borders)
     )
     counted = {
-        name: np.array([_histogram(row, found[name]) for row in rows], np.int64) for name, rows in values.items()
+        name: np.array([_histogram(row, borders[name]) for row in rows], np.int64) for name, rows in values.items()
     }
-    labels: dict[str, Sequence[str]] = {name: _names(found[name]) for name in values} | {"role": ROLES}
+    labels: dict[str, Sequence[str]] = {name: _names(borders[name]) for name in values} | {"role": ROLES}
     counted["role"] = np.array(roles, np.int64)
     if topics:
         labels["topic of the main story"], counted["topic of the main story"] = (
             [*topics, "no main story"],
-            np.array(told),
+            np.array(story_topics),
         )
-    return Profile(found, labels, counted, np.array(sites, np.int64))
+    return Profile(borders, labels, counted, np.array(sites, np.int64))
 
 
 def _fifths(rows: Sequence[Sequence[float]]) -> list[float]:

@@ -48,9 +48,11 @@ def main() -> int:
     if checked:
         for line in differences:
             print(line, file=sys.stderr)
-        said = f"{len(differences)} answers differ" if differences else f"{count} golden pages are labelled as exported"
+        outcome = (
+            f"{len(differences)} answers differ" if differences else f"{count} golden pages are labelled as exported"
+        )
         print(
-            f"{labeler.family} {labeler.version}: {said}, {time.perf_counter() - started:.1f} s with loading",
+            f"{labeler.family} {labeler.version}: {outcome}, {time.perf_counter() - started:.1f} s with loading",
             file=sys.stderr,
         )
     return 1 if differences else 0

@@ -165,7 +165,7 @@ class Baseline:
 
     def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
         """State probabilities `[n, 4]` page by page; topics need the stories first, hence the None."""
-        answers: list[np.ndarray] = []
+        by_page: list[np.ndarray] = []
         for batch in _batches(pages):
             lengths = [len(page) for page in batch]
             states = np.zeros((0, len(STATES)))
@@ -174,8 +174,8 @@ class Baseline:
                 states = first_reading(self.linear, self.with_numbers(found, counted), self._coefficients)
                 if self.second is not None:
                     states = self.second.predict_proba(second_features(states, counted, lengths, self.reach))
-            answers += np.split(states, np.cumsum(lengths)[:-1])
-        return answers, None
+            by_page += np.split(states, np.cumsum(lengths)[:-1])
+        return by_page, None
 
     def story_topics(self, stories: Sequence[str]) -> np.ndarray:
         """Topic probabilities `[stories, topics]` of whole stories' texts."""
@@ -324,7 +324,7 @@ def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarr
     Returns:
         float32 `[segments, 4]`; 0 where there is no such long segment.
     """
-    answer = np.zeros((words.shape[0], len(SIMILARITY_NAMES)), dtype=np.float32)
+    cosines = np.zeros((words.shape[0], len(SIMILARITY_NAMES)), dtype=np.float32)
     start = 0
     for page in pages:
         end = start + len(page)
@@ -336,12 +336,12 @@ def similarity(pages: Sequence[Sequence[str]], words: sp.csr_matrix) -> np.ndarr
             after = np.searchsorted(long, rows, side="right")
             following = long[np.minimum(after, len(long) - 1)]
             dots = _dots(words[start:end], last - start, following - start, long - start)
-            answer[start:end] = dots
-            answer[start:end, 0] *= where > 0
-            answer[start:end, 1] *= after < len(long)
-            answer[start:end, 2] *= rows != long[0]
+            cosines[start:end] = dots
+            cosines[start:end, 0] *= where > 0
+            cosines[start:end, 1] *= after < len(long)
+            cosines[start:end, 2] *= rows != long[0]
         start = end
-    return answer
+    return cosines
 
 
 DENSE = 4_000_000

@@ -71,8 +71,8 @@ def captions(texts: Sequence[str]) -> np.ndarray:
 def _signs(ends: str) -> list[bool]:
     # Dotted and dotless i are an i to `re` whatever the case; folding keeps them apart.
     folded = ends.replace("\u0130", "i").replace("\u0131", "i").casefold()
-    said = set(_WORD.findall(folded))
+    words_used = set(_WORD.findall(folded))
     return [
-        (not said.isdisjoint(words) or any(some in folded for some in letters)) and sign.search(ends) is not None
+        (not words_used.isdisjoint(words) or any(some in folded for some in letters)) and sign.search(ends) is not None
         for words, letters, sign in _PATTERNS
     ]

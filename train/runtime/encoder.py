@@ -52,13 +52,13 @@ class SegmentPlan:
             texts: Cleaned texts.
             tokenizer: A `tokenizers.Tokenizer`.
         """
-        answer = []
+        ids = []
         for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
             kept = encoding.ids
             if len(kept) > self.head + self.tail:
                 kept = kept[: self.head] + (kept[-self.tail :] if self.tail else [])
-            answer.append([self.opening, *kept, self.closing])
-        return answer
+            ids.append([self.opening, *kept, self.closing])
+        return ids
 
 
 @dataclass
@@ -127,23 +127,23 @@ class Encoder:
             return self._one_by_one(pages)
         # Menus and teasers repeat, on a page and from page to page: each text is read once.
         place = {text: i for i, text in enumerate(dict.fromkeys(text for page in pages for text in page))}
-        told = self.vectors(list(place))
-        width = told.shape[1] - len(self.topics)
+        vectors = self.vectors(list(place))
+        width = vectors.shape[1] - len(self.topics)
         states, topics = [], []
         for page in pages:
             if not page:
                 states.append(np.zeros((0, 4)))
                 topics.append(np.zeros((0, len(self.topics))))
                 continue
-            rows = told[[place[text] for text in page]]
+            rows = vectors[[place[text] for text in page]]
             states.append(self.read(rows[:, :width], counted(page)).astype(np.float64))
             topics.append(rows[:, width:].astype(np.float64))
         return states, topics if self.topics else None
 
     def _one_by_one(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        found = [self.states([page]) for page in pages]
-        topics = [rows for _, page_topics in found for rows in page_topics or ()]
-        return [rows for page_states, _ in found for rows in page_states], topics or None
+        by_page = [self.states([page]) for page in pages]
+        topics = [rows for _, page_topics in by_page for rows in page_topics or ()]
+        return [rows for page_states, _ in by_page for rows in page_states], topics or None
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts and, with topics, their topic logits beside them; float32 `[texts, width + topics]`."""
@@ -168,10 +168,10 @@ def embed_all(texts: Sequence[str], tokenizer: Any, plan: SegmentPlan, embed: Em
     ids = plan.ids(texts, tokenizer)
     vectors: np.ndarray | None = None
     for rows, batch, mask in padded_batches(ids, plan.pad):
-        found = embed(batch, mask)
+        batch_vectors = embed(batch, mask)
         if vectors is None:
-            vectors = np.zeros((len(texts), found.shape[1]), np.float32)
-        vectors[rows] = found
+            vectors = np.zeros((len(texts), batch_vectors.shape[1]), np.float32)
+        vectors[rows] = batch_vectors
     return np.zeros((0, 1), np.float32) if vectors is None else vectors
 
 

@@ -58,14 +58,14 @@ class Features:
     def dot(self, coefficients: np.ndarray) -> np.ndarray:
         """`[segments, k]`: the product with float32 `[features, k]`."""
         words, chars, around, numbers = self._split(coefficients)
-        answer = (self.words @ words + self.chars @ chars)[self.place]
+        product = (self.words @ words + self.chars @ chars)[self.place]
         if self.around is not None and self.offsets:
             seen = (self.around @ np.concatenate(list(around), axis=1))[self.place]
             for offset, part in zip(self.offsets, np.split(seen, len(self.offsets), axis=1), strict=True):
-                answer += shifted(part, offset, self.lengths)
+                product += shifted(part, offset, self.lengths)
         if self.numbers is not None:
-            answer += self.numbers @ numbers
-        return np.asarray(answer)
+            product += self.numbers @ numbers
+        return np.asarray(product)
 
     def transposed_dot(self, values: np.ndarray) -> np.ndarray:
         """float32 `[features, k]`: the product of the transposed matrix with `[segments, k]`."""
@@ -125,18 +125,18 @@ def shifted(rows: Any, offset: int, lengths: Sequence[int]) -> Any:
     """
     total = rows.shape[0]
     if len(lengths) == 1 and isinstance(rows, np.ndarray):
-        answer = np.zeros_like(rows)
+        moved = np.zeros_like(rows)
         if abs(offset) < total:
-            answer[max(-offset, 0) : total - max(offset, 0)] = rows[max(offset, 0) : total - max(-offset, 0)]
-        return answer
+            moved[max(-offset, 0) : total - max(offset, 0)] = rows[max(offset, 0) : total - max(-offset, 0)]
+        return moved
     source = np.arange(total) + offset
     page = np.repeat(np.arange(len(lengths)), lengths)
     inside = (source >= 0) & (source < total)
     inside[inside] = page[source[inside]] == page[inside]
     if isinstance(rows, np.ndarray):
-        answer = np.zeros_like(rows)
-        answer[inside] = rows[source[inside]]
-        return answer
+        moved = np.zeros_like(rows)
+        moved[inside] = rows[source[inside]]
+        return moved
     pick = sp.csr_matrix(
         (np.ones(inside.sum(), dtype=np.float32), (np.flatnonzero(inside), source[inside])), shape=(total, total)
     )

@@ -15,7 +15,7 @@ TOLERANCE = 1e-3
 """Of confidences and scores; processors round differently. Labels, stories and topics must be equal."""
 
 
-def answer(record: Mapping[str, Any]) -> dict[str, Any]:
+def without_model(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record without the model's name, which the exported answers cannot know yet."""
     return {key: value for key, value in record.items() if key != "model"}
 
@@ -49,19 +49,19 @@ def differences(labeler: Labeler, folder: Path) -> list[str]:
     """
     expected = read(folder)
     pages = [(page["page_id"], [segment["text"] for segment in page["segments"]]) for page in expected]
-    found = []
+    lines = []
     for record, wanted in zip(labeler.label(pages), expected, strict=True):
-        found += [f"page {wanted['page_id']!r}, {where}" for where in _unlike(answer(record), wanted, "")]
-    return found
+        lines += [f"page {wanted['page_id']!r}, {where}" for where in _unlike(without_model(record), wanted, "")]
+    return lines
 
 
-def _unlike(found: Any, wanted: Any, where: str) -> list[str]:
-    if isinstance(found, float) and isinstance(wanted, float):
-        return [] if abs(found - wanted) <= TOLERANCE else [f"{where}: {found:g}, exported as {wanted:g}"]
-    if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
-        return [line for key in wanted for line in _unlike(found[key], wanted[key], f"{where}/{key}" if where else key)]
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+def _unlike(given: Any, wanted: Any, where: str) -> list[str]:
+    if isinstance(given, float) and isinstance(wanted, float):
+        return [] if abs(given - wanted) <= TOLERANCE else [f"{where}: {given:g}, exported as {wanted:g}"]
+    if isinstance(given, dict) and isinstance(wanted, dict) and given.keys() == wanted.keys():
+        return [line for key in wanted for line in _unlike(given[key], wanted[key], f"{where}/{key}" if where else key)]
+    if isinstance(given, list) and isinstance(wanted, list) and len(given) == len(wanted):
         return [
-            line for i, (a, b) in enumerate(zip(found, wanted, strict=True)) for line in _unlike(a, b, f"{where}/{i}")
+            line for i, (a, b) in enumerate(zip(given, wanted, strict=True)) for line in _unlike(a, b, f"{where}/{i}")
         ]
-    return [] if found == wanted else [f"{where}: {found!r:.80}, exported as {wanted!r:.80}"]
+    return [] if given == wanted else [f"{where}: {given!r:.80}, exported as {wanted!r:.80}"]

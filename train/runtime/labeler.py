@@ -189,8 +189,8 @@ class Labeler:
         """
         cleaned = _cleaned(pages)
         scores = [] if isinstance(self.reader, StoryReader) else self._scores(*self.reader.states(cleaned))
-        found = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
-        return [{story: self.calibration.topics(row) for story, row in page.items()} for page in found]
+        by_page = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
+        return [{story: self.calibration.topics(row) for story, row in page.items()} for page in by_page]
 
     def _topics(
         self, pages: list[list[str]], scores: list[Scores], stories: list[list[int | None]]
@@ -234,11 +234,11 @@ class Labeler:
             scores = dict(zip(ROLES, row, strict=True))
             segment = {"text": text, "role": name, "confidence": confidence, "scores": scores, "story": story}
             segments.append(segment | {"unsure": self.calibration.unsure(name, confidence)} if unsure else segment)
-        answers = []
+        story_records = []
         for story, where in sorted(_segments_of(reading.stories).items()):
             topic = self.calibration.topics(reading.topics[story]) if story in reading.topics else None
             sure = np.mean([by_role[i, reading.roles[i]] for i in where]) if topic is None else topic.max()
-            answers.append(
+            story_records.append(
                 {
                     "story": story,
                     "role": "related" if story else "main",
@@ -248,7 +248,7 @@ class Labeler:
                 }
             )
         model = {"name": self.name, "version": self.version, "family": self.family}
-        return {"page_id": reading.page_id, "segments": segments, "stories": answers, "model": model}
+        return {"page_id": reading.page_id, "segments": segments, "stories": story_records, "model": model}
 
 
 def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -107,12 +107,12 @@ def word_grams(texts: Sequence[str], longest: int) -> Grams:
     kept = ends - starts >= 2
     starts, ends = starts[kept], ends[kept]
     rows = _text_of(text.codes, starts, len(texts))
-    found = [(rows, text.hashes(starts, ends), starts, ends)]
+    parts = [(rows, text.hashes(starts, ends), starts, ends)]
     if longest > 1:
         pair = np.flatnonzero(rows[1:] == rows[:-1])
         pairs = text.joined(starts[pair], ends[pair], starts[pair + 1], ends[pair + 1])
-        found.append((rows[pair], pairs, starts[pair], ends[pair + 1]))
-    rows, hashes, starts, ends = map(np.concatenate, zip(*found, strict=True))
+        parts.append((rows[pair], pairs, starts[pair], ends[pair + 1]))
+    rows, hashes, starts, ends = map(np.concatenate, zip(*parts, strict=True))
     return Grams(rows, hashes, starts, ends, text.codes)
 
 
@@ -140,14 +140,14 @@ def char_grams(texts: Sequence[str], shortest: int, longest: int) -> tuple[Grams
     of_text = sp.coo_matrix((np.ones(len(rows), np.float32), (rows, word)), shape=(len(texts), len(first))).tocsr()
     opening, closing = opening[first], closing[first]
     lengths = closing - opening
-    found = []
+    parts = []
     for n in range(shortest, longest + 1):
         # A word shorter than the shortest n-gram counts once, as a whole.
         fits = np.flatnonzero(lengths >= n) if n > shortest else np.arange(len(lengths))
         count = np.maximum(lengths[fits] - n + 1, 1)
         starts = np.repeat(opening[fits], count) + _counted(count)
-        found.append((np.repeat(fits, count), starts, np.minimum(starts + n, np.repeat(closing[fits], count))))
-    words, starts, ends = map(np.concatenate, zip(*found, strict=True))
+        parts.append((np.repeat(fits, count), starts, np.minimum(starts + n, np.repeat(closing[fits], count))))
+    words, starts, ends = map(np.concatenate, zip(*parts, strict=True))
     return Grams(words, text.hashes(starts, ends), starts, ends, text.codes), of_text
 
 
@@ -219,16 +219,16 @@ class Vectoriser:
         shift, starts, hashes, columns = self._buckets
         bucket = ((grams.hashes * _MIX) >> shift).astype(np.int64)
         at, end = starts[bucket], starts[bucket + 1]
-        found = np.full(len(bucket), -1, np.int32)
+        columns_of = np.full(len(bucket), -1, np.int32)
         left = np.flatnonzero(at < end)
         at, end = at[left], end[left]
         while len(left):
             same = hashes[at] == grams.hashes[left]
-            found[left[same]] = columns[at[same]]
+            columns_of[left[same]] = columns[at[same]]
             at = at + 1
             more = ~same & (at < end)
             left, at, end = left[more], at[more], end[more]
-        return found
+        return columns_of
 
     def weighted(self, texts: int, grams: Grams, of_text: sp.csr_matrix | None) -> sp.csr_matrix:
         """TF-IDF rows of texts whose n-grams are known, CSR float32 `[texts, columns]`.

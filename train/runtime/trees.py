@@ -75,8 +75,8 @@ class Trees:
             struck |= mask
             left = np.bitwise_and.reduce(struck, axis=0)
             lowest = np.frexp((left & (~left + one)).astype(np.float64))[1] - 1
-            found = value[np.arange(trees)[:, None], lowest]
-            raw[start : start + _CHUNK_ROWS] += found.reshape(*self.roots.shape, -1).sum(axis=0).T
+            leaf_values = value[np.arange(trees)[:, None], lowest]
+            raw[start : start + _CHUNK_ROWS] += leaf_values.reshape(*self.roots.shape, -1).sum(axis=0).T
         exponent = np.exp(raw - raw.max(axis=1, keepdims=True))
         return np.asarray(exponent / exponent.sum(axis=1, keepdims=True))
 

@@ -34,19 +34,19 @@ class StepLog:
 
     def read(self) -> dict[str, list[tuple[int, float]]]:
         """Metric -> `(step, value)` in the order of steps; of a step that was taken twice, the later value."""
-        found: dict[str, dict[int, float]] = {}
+        points_of: dict[str, dict[int, float]] = {}
         for line in _lines(self._path):
             for name, value in line.items():
                 if name != "step":
-                    found.setdefault(name, {})[int(line["step"])] = value
-        return {name: sorted(points.items()) for name, points in found.items()}
+                    points_of.setdefault(name, {})[int(line["step"])] = value
+        return {name: sorted(points.items()) for name, points in points_of.items()}
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
-    answer = []
+    lines = []
     for text in path.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError):
-            answer.append(json.loads(text))
-    return answer
+            lines.append(json.loads(text))
+    return lines

@@ -132,8 +132,8 @@ class MlflowTracker(Tracker):
                 # part.
                 digest = sha256_json([corpus_sha256, split.sha256, part])[:16]
                 data = mlflow.data.from_pandas(frame, source=source, name=f"newsparts-{part}", digest=digest)
-                told = data.to_dict()  # looks at the columns: it warns too
-            self.put("dataset", part=part, dataset=told)
+                description = data.to_dict()  # looks at the columns: it warns too
+            self.put("dataset", part=part, dataset=description)
             if part == "test":
                 self._test = {"dataset_name": data.name, "dataset_digest": data.digest}
 

@@ -84,33 +84,33 @@ def check_corpus(
         InputError: The corpus as a whole cannot be read, has no page, or an output would be written over it.
     """
     _require_apart(corpus, quarantine, keep, report)
-    found = CheckReport(str(corpus), digest(corpus))
-    found.roles.update({role: 0 for role in ROLES})
+    checked = CheckReport(str(corpus), digest(corpus))
+    checked.roles.update({role: 0 for role in ROLES})
     watch = CorpusWatch()
     with written_aside(quarantine) as aside, aside.open("wb") as refused:
-        pages = _kept(scan(corpus, labelled=labelled, naming=naming), found, watch, refused, corpus)
+        pages = _kept(scan(corpus, labelled=labelled, naming=naming), checked, watch, refused, corpus)
         seen = _watched(pages, on_page) if on_page else pages
         if keep is not None:
             write_pages(keep, seen)
         else:
             deque(seen, maxlen=0)
-    if not found.lines:
+    if not checked.lines:
         quarantine.unlink()
         raise InputError(
             "no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus"
         )
-    if not found.errors:
+    if not checked.errors:
         quarantine.unlink()
     else:
-        found.quarantine = str(quarantine)
+        checked.quarantine = str(quarantine)
     if labelled:
         for rule, what in watch.findings():
-            found.warnings[rule] += 1
-            found.examples.setdefault(rule, what)
-    found.sites = watch.sites
+            checked.warnings[rule] += 1
+            checked.examples.setdefault(rule, what)
+    checked.sites = watch.sites
     if report is not None:
-        write_json(report, found.to_json())
-    return found
+        write_json(report, checked.to_json())
+    return checked
 
 
 def _require_apart(corpus: str | Path, *outputs: Path | None) -> None:
@@ -135,28 +135,28 @@ def _require_apart(corpus: str | Path, *outputs: Path | None) -> None:
 
 def _kept(
     scanned: Iterator[tuple[int, Page | Refusal]],
-    found: CheckReport,
+    checked: CheckReport,
     watch: CorpusWatch,
     refused: BinaryIO,
     corpus: str | Path,
 ) -> Iterator[Page]:
     for line, item in unique(scanned, corpus):
-        found.lines += 1
+        checked.lines += 1
         if isinstance(item, Refusal):
             error = item.error
-            found.errors[error.rule] += 1
-            found.examples.setdefault(error.rule, str(error).splitlines()[0])
+            checked.errors[error.rule] += 1
+            checked.examples.setdefault(error.rule, str(error).splitlines()[0])
             refused.write(item.row(line))
             continue
-        found.kept += 1
-        found.segments += len(item.segments)
-        found.roles.update(str(s.role) for s in item.segments if s.role is not None)
-        found.topics.update(s.topic for s in item.segments if s.topic is not None)
-        _warn(item, found, watch)
+        checked.kept += 1
+        checked.segments += len(item.segments)
+        checked.roles.update(str(s.role) for s in item.segments if s.role is not None)
+        checked.topics.update(s.topic for s in item.segments if s.topic is not None)
+        _warn(item, checked, watch)
         yield item
 
 
-def _warn(page: Page, found: CheckReport, watch: CorpusWatch) -> None:
+def _warn(page: Page, checked: CheckReport, watch: CorpusWatch) -> None:
     broken = [
         (rule, page.page_id)
         for rule, (_, breaks) in PAGE_RULES.items()
@@ -166,8 +166,8 @@ def _warn(page: Page, found: CheckReport, watch: CorpusWatch) -> None:
     if earlier is not None:
         broken.append(("same-page", f"{page.page_id}, as {earlier}"))
     for rule, what in broken:
-        found.warnings[rule] += 1
-        found.examples.setdefault(rule, what)
+        checked.warnings[rule] += 1
+        checked.examples.setdefault(rule, what)
 
 
 def _watched(pages: Iterator[Page], on_page: Callable[[Page], object]) -> Iterator[Page]:

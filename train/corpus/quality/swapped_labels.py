@@ -55,10 +55,10 @@ class ExchangeWatch:
             heapq.heappush(self._largest, (-_rank(page.site), page.site))
         rank = _rank(page.page_id)
         if len(pages) < PAGES_OF_SITE or rank < pages[-1][0]:
-            told = np.flatnonzero([word_count(text) >= MIN_WORDS for text in page.texts])
-            told = told[_evenly(len(told))]
+            scored = np.flatnonzero([word_count(text) >= MIN_WORDS for text in page.texts])
+            scored = scored[_evenly(len(scored))]
             roles = np.array([ROLES.index(str(s.role)) for s in page.segments], np.int8)
-            pages.append((rank, page.page_id, _features([clean(text) for text in page.texts])[told], roles[told]))
+            pages.append((rank, page.page_id, _features([clean(text) for text in page.texts])[scored], roles[scored]))
             pages.sort(key=lambda item: item[:2])
             del pages[PAGES_OF_SITE:]
 
@@ -99,7 +99,7 @@ def _judge(sites: dict[str, list[tuple[int, str, np.ndarray, np.ndarray]]]) -> d
     names = sorted(sites)
     rows = {site: np.concatenate([item[2] for item in pages]) for site, pages in sites.items()}
     given = {site: np.concatenate([item[3] for item in pages]).astype(int) for site, pages in sites.items()}
-    answer: dict[str, np.ndarray] = {}
+    likelihoods: dict[str, np.ndarray] = {}
     for fold in range(FOLDS):
         held, others = names[fold::FOLDS], [site for k, site in enumerate(names) if k % FOLDS != fold]
         taught = {site: _evenly(len(given[site])) for site in others}
@@ -116,5 +116,5 @@ def _judge(sites: dict[str, list[tuple[int, str, np.ndarray, np.ndarray]]]) -> d
         log = np.log(np.maximum(read, FLOOR))
         for site, own in zip(held, np.split(log, np.cumsum([len(given[site]) for site in held])[:-1]), strict=True):
             under = [np.array(way)[given[site]] for way in permutations(range(len(ROLES)))]
-            answer[site] = np.array([own[np.arange(len(own)), names].mean() for names in under])
-    return answer
+            likelihoods[site] = np.array([own[np.arange(len(own)), names].mean() for names in under])
+    return likelihoods

@@ -107,25 +107,25 @@ def main_blocks(texts: Sequence[str], gold: str) -> list[bool]:
     grams = set(zip(*(gold_words[i:] for i in range(GRAM)), strict=False))
     lines = {tuple(words_of(line)) for line in gold.split("\n")} - {()}
     words = [words_of(text) for text in texts]
-    answer = [len(w) >= LONG and _share(w, grams) >= SHARE for w in words]
-    long = [i for i, is_main in enumerate(answer) if is_main]
+    in_gold = [len(w) >= LONG and _share(w, grams) >= SHARE for w in words]
+    long = [i for i, is_main in enumerate(in_gold) if is_main]
     if not long:
         return [tuple(w) in lines for w in words]
     body = " ".join(gold_words)
     places = _places(words, long, body)
     begin, end = places[long[0]][0], places[long[-1]][1]
     for i in range(max(0, long[0] - REACH), min(long[-1] + REACH + 1, len(texts))):
-        if answer[i] or not 0 < len(words[i]) < LONG:
+        if in_gold[i] or not 0 < len(words[i]) < LONG:
             continue
         own = f" {' '.join(words[i])} "
         if long[0] < i < long[-1]:
             at = bisect_left(long, i)
             before, after = long[at - 1], long[at]
-            answer[i] = own in f" {body[places[before][1] : places[after][0]]} "
+            in_gold[i] = own in f" {body[places[before][1] : places[after][0]]} "
         else:
             there = body[:begin] if i < long[0] else body[end:]
-            answer[i] = tuple(words[i]) in lines and own in f" {there} "
-    return answer
+            in_gold[i] = tuple(words[i]) in lines and own in f" {there} "
+    return in_gold
 
 
 def _share(words: Sequence[str], grams: set[tuple[str, ...]]) -> float:
@@ -136,12 +136,12 @@ def _share(words: Sequence[str], grams: set[tuple[str, ...]]) -> float:
 def _places(words: Sequence[Sequence[str]], long: Sequence[int], body: str) -> dict[int, tuple[int, int]]:
     """Where in the gold each long main block begins and ends, in characters: by its first and last words, searched in
     page order."""
-    answer, position = {}, 0
+    places, position = {}, 0
     for i in long:
         start = body.find(" ".join(words[i][:GRAM]), position)
         start = position if start < 0 else start
         end = body.find(" ".join(words[i][-GRAM:]), start)
         end = start if end < 0 else end + len(" ".join(words[i][-GRAM:]))
-        answer[i] = (start, end)
+        places[i] = (start, end)
         position = end
-    return answer
+    return places

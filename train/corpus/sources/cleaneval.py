@@ -63,13 +63,13 @@ def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
         name = Path(stem(Path(file.name))).name
         own = golds.get(name, {})
         part = _part(file, path)
-        found = own.get(part) or (next(iter(own.values())) if len(own) == 1 else None)
-        if found is None:
+        gold_file = own.get(part) or (next(iter(own.values())) if len(own) == 1 else None)
+        if gold_file is None:
             what = f"{len(own)} gold texts for it, none of them of the part {part!r}" if own else "no gold text for it"
             raise InputError(
                 what, expected=f"{name}.txt or {name}-cleaned.txt", remedy="complete the set", rule="no-gold"
             )
-        url, gold = read_gold(decode(read_within(found, path)))
+        url, gold = read_gold(decode(read_within(gold_file, path)))
         return make(Document(f"{part}/{name}" if part else name, read_within(file, path), gold, url))
 
     return numbered(files(path, SUFFIXES), convert)

@@ -76,7 +76,7 @@ def read_articles() -> list[Article]:
             expected="the BBC News articles it carries",
             remedy="run `make setup`",
         ) from None
-    found: list[Article] = []
+    articles: list[Article] = []
     for entry in sorted(listed, key=str):
         if entry.suffix == ".txt" and entry.parent.name in _TOPICS:
             # 001.txt of sport holds Latin-1 pound signs; the rest is UTF-8.
@@ -87,15 +87,15 @@ def read_articles() -> list[Article]:
                 text = raw.decode("latin-1")
             title, *blocks = [" ".join(block.split()) for block in text.split("\n") if block.strip()]
             if blocks and sum(len(block.split()) for block in blocks) <= LONGEST_ARTICLE:
-                found.append(
+                articles.append(
                     Article(f"{entry.parent.name}-{entry.stem}", _TOPICS[entry.parent.name], title, tuple(blocks))
                 )
-    marks = [prints(" ".join(article.paragraphs)) for article in found]
+    marks = [prints(" ".join(article.paragraphs)) for article in articles]
     drop: set[int] = set()
     for (a, b), shared in sorted(relatives(marks).items()):
         if a not in drop and shared >= 0.3 * min(len(marks[a]), len(marks[b])):
             drop.add(b)
-    return [article for i, article in enumerate(found) if i not in drop]
+    return [article for i, article in enumerate(articles) if i not in drop]
 
 
 @cache

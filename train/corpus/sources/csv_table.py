@@ -55,10 +55,10 @@ def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, Row]]:
 
 
 def _row(header: list[str], cells: list[str], path: Path, line: int) -> Row:
-    found = dict(zip(header, cells, strict=False))
+    by_column = dict(zip(header, cells, strict=False))
     if len(cells) != len(header):
         return Row(
-            found,
+            by_column,
             InputError(
                 f"{len(cells)} cells",
                 expected=f"{len(header)}, as in the header",
@@ -70,7 +70,7 @@ def _row(header: list[str], cells: list[str], path: Path, line: int) -> Row:
         )
     if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
         return Row(
-            found,
+            by_column,
             InputError(
                 "bytes that are not UTF-8",
                 expected="UTF-8 text",
@@ -80,4 +80,4 @@ def _row(header: list[str], cells: list[str], path: Path, line: int) -> Row:
                 rule="bad-encoding",
             ),
         )
-    return Row(found)
+    return Row(by_column)

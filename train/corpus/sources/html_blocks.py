@@ -209,9 +209,9 @@ def parse(content: bytes) -> Any:
 def _url(root: Any) -> str | None:
     """The page's own address: canonical link, else og:url."""
     for path, key in (('.//link[@rel="canonical"]', "href"), ('.//meta[@property="og:url"]', "content")):
-        found = root.find(path)
-        if found is not None and (found.get(key) or "").startswith("http"):
-            return str(found.get(key))
+        element = root.find(path)
+        if element is not None and (element.get(key) or "").startswith("http"):
+            return str(element.get(key))
     return None
 
 
@@ -310,13 +310,13 @@ def decode(content: bytes) -> str:
 def _encoding(name: str) -> str | None:
     """A declared encoding, if it is one of the web's: Python knows others, some of which are no encodings at all."""
     try:
-        found = codecs.lookup(name).name
+        codec = codecs.lookup(name).name
     except LookupError:
         return None
-    if found.startswith("utf-16"):
+    if codec.startswith("utf-16"):
         return "utf-8"  # whoever reads this declaration as ASCII is not reading UTF-16 (HTML standard, 13.2.3.2)
-    found = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}.get(found, found)
-    return found if _WEB_ENCODING.fullmatch(found) else None
+    codec = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}.get(codec, codec)
+    return codec if _WEB_ENCODING.fullmatch(codec) else None
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:

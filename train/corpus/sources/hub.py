@@ -94,9 +94,9 @@ def open_table(path: Path) -> Any:
     )
     own = [p for p in files if split is None or p.stem.startswith(split)]
     if files and not own:
-        found = f"no file that begins with {split!r}; there are {', '.join(p.name for p in files[:8])}"
+        fault = f"no file that begins with {split!r}; there are {', '.join(p.name for p in files[:8])}"
         raise InputError(
-            found,
+            fault,
             expected="one file or more of the split",
             remedy="name another split, or none",
             path=path,
@@ -104,9 +104,9 @@ def open_table(path: Path) -> Any:
         )
     kinds = {_KINDS[p.suffix] for p in own}
     if len(kinds) != 1:
-        found = "no table file" if not kinds else f"files of {len(kinds)} kinds ({', '.join(sorted(kinds))})"
+        fault = "no table file" if not kinds else f"files of {len(kinds)} kinds ({', '.join(sorted(kinds))})"
         raise InputError(
-            found,
+            fault,
             expected=f"files of one kind: {', '.join(_KINDS)}",
             remedy="keep one kind",
             path=path,

@@ -43,8 +43,8 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         record["segments"] = _segments(page.blocks)
         return record
 
-    found = list(files(folder, SUFFIXES))
-    if not found:
+    html_files = list(files(folder, SUFFIXES))
+    if not html_files:
         raise InputError(
             "no HTML file",
             expected="annotated/*.html",
@@ -52,7 +52,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
             path=path,
             rule="no-file",
         )
-    return numbered(found, convert)
+    return numbered(html_files, convert)
 
 
 def _urls(path: Path) -> dict[str, str]:
@@ -70,13 +70,13 @@ def _mark(element: Any) -> str | None:
 
 def _segments(blocks: list[Block]) -> list[dict[str, Any]]:
     """Related blocks that follow each other are one story: L3S does not number them."""
-    answer: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
     story, last = 0, ""
     for block in blocks:
         label = block.mark
         role = _ROLES.get(label or "", "boilerplate")
         story += role == "related" and last != "related"
         segment = {"text": block.text, "role": role, "story": {"main": 0, "related": story}.get(role)}
-        answer.append(segment if label is None else segment | {"sub_label": label})
+        segments.append(segment if label is None else segment | {"sub_label": label})
         last = role
-    return answer
+    return segments

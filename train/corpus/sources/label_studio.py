@@ -59,22 +59,22 @@ def task(page: Page, record: Mapping[str, Any] | None = None, **more: Any) -> di
         **_extra(page.extra),
         **more,
     }
-    answer: dict[str, Any] = {"data": data}
+    made: dict[str, Any] = {"data": data}
     if page.labelled:
         rows = [(s.role, s.story, s.topic, None) for s in page.segments]
-        answer["annotations"] = [{"result": _result(page, rows), "was_cancelled": False, "ground_truth": False}]
+        made["annotations"] = [{"result": _result(page, rows), "was_cancelled": False, "ground_truth": False}]
     if record is not None:
         topics = {i: story["topic"] for story in record["stories"] for i in story["segments"]}
         rows = [(s["role"], s["story"], topics.get(i), s["confidence"]) for i, s in enumerate(record["segments"])]
         model = record["model"]
-        answer["predictions"] = [
+        made["predictions"] = [
             {
                 "model_version": f"{model['name']} {model['version']} ({model['family']})",
                 "score": min((s["confidence"] for s in record["segments"]), default=0.0),
                 "result": _result(page, rows),
             }
         ]
-    return answer
+    return made
 
 
 def _extra(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,12 +182,12 @@ def _page(item: Any, naming: Naming) -> dict[str, Any]:
         # A line end inside a segment would cut it in two; offsets keep their meaning when it becomes a space.
         lines = [text.replace("\n", " ") for text in texts]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
-        found = [_region(r, begins, texts) for r in result if _type(r) == "paragraphlabels"]
+        labelled = [_region(r, begins, texts) for r in result if _type(r) == "paragraphlabels"]
     elif isinstance(data.get(_TEXT), str):
         text = data[_TEXT]
         texts = lines = split_lines(text)
         units = None if text.isascii() else list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
-        found = [_stretch(r, text, units) for r in result if _type(r) == "labels"]
+        labelled = [_stretch(r, text, units) for r in result if _type(r) == "labels"]
     else:
         raise _refuse(
             f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}",
@@ -197,7 +197,8 @@ def _page(item: Any, naming: Naming) -> dict[str, Any]:
     extras = _of_regions(result)
     length = sum(map(len, lines)) + len(lines) - 1
     spans = [
-        span(start, end, label, length, **extras.get(str(region.get("id")), {})) for start, end, label, region in found
+        span(start, end, label, length, **extras.get(str(region.get("id")), {}))
+        for start, end, label, region in labelled
     ]
     page = {
         "page_id": f"task-{item.get('id')}",

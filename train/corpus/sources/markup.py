@@ -95,16 +95,16 @@ class Markup:
         for i in headlines:
             for element in _lineage(places[i]):
                 addresses[element].add(str(links[i]))
-        told = {links[i] for i in headlines}
-        answer: list[str | None] = []
+        shown = {links[i] for i in headlines}
+        led_to: list[str | None] = []
         for i, place in enumerate(places):
             if is_main[i] or in_menu[i]:
-                answer.append(None)
-            elif i in headlines or (links[i] is not None and links[i] in told):
-                answer.append(links[i])
+                led_to.append(None)
+            elif i in headlines or (links[i] is not None and links[i] in shown):
+                led_to.append(links[i])
             else:
-                answer.append(_card(place, addresses, with_main, sizes))
-        return _numbered(answer)
+                led_to.append(_card(place, addresses, with_main, sizes))
+        return _numbered(led_to)
 
     def headline(self, blocks: Sequence[Block], is_main: Sequence[bool], titles: Sequence[str]) -> int | None:
         """The main story's headline, where the gold text is without it: above the body, worded as the page's title is.
@@ -137,16 +137,16 @@ class Markup:
     def article_body(self, blocks: Sequence[Block]) -> list[str]:
         """The texts inside the element that calls itself schema.org's `articleBody`, without what is set apart in
         it."""
-        answer = []
+        texts = []
         for block in blocks:
             inside: list[Any] = []
             for element in _lineage(self._place(block)):
                 if element.get("itemprop") == "articleBody":
                     if not any(e.tag in _APART or _HINTS.search(_names(e)) for e in inside):
-                        answer.append(block.text)
+                        texts.append(block.text)
                     break
                 inside.append(element)
-        return answer
+        return texts
 
     def _place(self, block: Block) -> Any:
         return None if block.mark is None else self._elements[int(block.mark)]
@@ -213,11 +213,11 @@ def _card(place: Any, addresses: Mapping[Any, set[str]], with_main: set[Any], si
     """The one address in the card a block stands in."""
     hinted = any(_HINTS.search(_names(e)) for e in _lineage(place))
     for element in _lineage(place):
-        found = addresses.get(element, set())
-        if element in with_main or len(found) > 1 or sizes[element] > CARD_BLOCKS:
+        inside = addresses.get(element, set())
+        if element in with_main or len(inside) > 1 or sizes[element] > CARD_BLOCKS:
             return None
-        if len(found) == 1 and (hinted or element.tag in _CARD_TAGS or _CARD.search(_names(element))):
-            return next(iter(found))
+        if len(inside) == 1 and (hinted or element.tag in _CARD_TAGS or _CARD.search(_names(element))):
+            return next(iter(inside))
     return None
 
 
@@ -266,17 +266,17 @@ def _likeness(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _numbered(addresses: Sequence[str | None]) -> list[int | None]:
-    answer: list[int | None] = []
+    numbers: list[int | None] = []
     latest: dict[str, tuple[int, int]] = {}
     count = 0
     for i, address in enumerate(addresses):
         if address is None:
-            answer.append(None)
+            numbers.append(None)
             continue
         known = latest.get(address)
         if known is None or i - known[1] > NEARBY:
             count += 1
             known = (count, i)
         latest[address] = (known[0], i)
-        answer.append(known[0])
-    return answer
+        numbers.append(known[0])
+    return numbers

@@ -126,10 +126,10 @@ def _without_extra(record: dict[str, Any]) -> dict[str, Any]:
         return dict(record)
     rest = {key: value for key, value in record.items() if key != _EXTRA}
     try:
-        found = json.loads(packed) if packed else {}
+        unpacked = json.loads(packed) if packed else {}
     except ValueError:
         return dict(record)
-    return {**found, **rest} if isinstance(found, dict) else dict(record)
+    return {**unpacked, **rest} if isinstance(unpacked, dict) else dict(record)
 
 
 def _json(extra: dict[str, Any]) -> str | None:

@@ -28,10 +28,10 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
 
 
 def _page(record: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
-    text, spans, answer = record.get("text"), record.get("spans"), record.get("answer", "accept")
-    if answer != "accept":
+    text, spans, decision = record.get("text"), record.get("spans"), record.get("answer", "accept")
+    if decision != "accept":
         raise InputError(
-            f"the answer is {answer!r}",
+            f"the answer is {decision!r}",
             expected="accept",
             remedy="decide it in Prodigy, or leave it out",
             rule="not-accepted",
@@ -43,13 +43,13 @@ def _page(record: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
             remedy="label the page's stretches with spans.manual; a category of a loose text does not tell its place",
             rule="bad-prodigy",
         )
-    found = [s if isinstance(s, dict) else {} for s in spans or []]
+    marked = [s if isinstance(s, dict) else {} for s in spans or []]
     meta = record.get("meta")
     page = {
         "page_id": f"prodigy-{record.get('_input_hash')}",
         **(naming.record(meta) if isinstance(meta, dict) else {}),
     }
     page["segments"] = segments(
-        split_lines(text), [span(s.get("start"), s.get("end"), s.get("label"), len(text)) for s in found], naming
+        split_lines(text), [span(s.get("start"), s.get("end"), s.get("label"), len(text)) for s in marked], naming
     )
     return naming.with_site(page)

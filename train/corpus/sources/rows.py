@@ -25,12 +25,12 @@ def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
     Raises:
         InputError: A column is missing.
     """
-    found = list(columns)
-    named = {naming.columns.get(column, column) for column in found}
+    present = list(columns)
+    named = {naming.columns.get(column, column) for column in present}
     missing = [name for name in ("page_id", "text") if name not in named]
     if missing:
         raise InputError(
-            f"no column {' and no column '.join(missing)}; there are {', '.join(found[:12]) or 'none'}",
+            f"no column {' and no column '.join(missing)}; there are {', '.join(present[:12]) or 'none'}",
             expected=f"the columns page_id and text, and of {', '.join((*PAGE_COLUMNS[1:], *SEGMENT_COLUMNS[1:]))} "
             "what there is",
             remedy='map yours, e.g. corpus.columns={url: page_id, content: text}, or COLUMNS="url=page_id '

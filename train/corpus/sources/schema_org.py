@@ -36,8 +36,8 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         root = parse(read_within(file, path))
         markup = Markup()
         page = cut(root, markup.mark)
-        told = [] if root is None else _told(root)
-        body = max((body for _, body in told), key=len, default="") or "\n".join(markup.article_body(page.blocks))
+        articles = [] if root is None else _embedded_articles(root)
+        body = max((body for _, body in articles), key=len, default="") or "\n".join(markup.article_body(page.blocks))
         if len(body.split()) < LEAST_WORDS:
             raise InputError(
                 f"an articleBody of {len(body.split())} words" if body else "no articleBody",
@@ -46,22 +46,22 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
                 rule="no-gold",
             )
         record = file_record(file.relative_to(path), page, naming)
-        record["segments"] = aligned(page, markup, body, titles=[title for title, _ in told if title], url=page.url)
+        record["segments"] = aligned(page, markup, body, titles=[title for title, _ in articles if title], url=page.url)
         return record
 
     return numbered(files(path, SUFFIXES), convert)
 
 
-def _told(root: Any) -> list[tuple[str, str]]:
+def _embedded_articles(root: Any) -> list[tuple[str, str]]:
     """Headlines and bodies in a page's JSON-LD."""
-    answer: list[tuple[str, str]] = []
+    articles: list[tuple[str, str]] = []
     for script in root.iter("script"):
         if "ld+json" in (script.get("type") or "").lower():
             try:
-                answer += _articles(json.loads(script.text or "", strict=False))
+                articles += _articles(json.loads(script.text or "", strict=False))
             except (ValueError, RecursionError):
                 continue  # a page may hold several, and broken ones
-    return answer
+    return articles
 
 
 def _articles(value: Any) -> Iterable[tuple[str, str]]:

@@ -173,17 +173,17 @@ def _holder(line: str, begin: int, active: Sequence[_Stretch]) -> _Mark | None:
 def _story_numbers(spans: Sequence[Span], roles: Sequence[Any]) -> list[int | None]:
     """Main is story 0; related spans keep their number, the others take the next free ones in page order."""
     taken = {s.story for s, role in zip(spans, roles, strict=True) if role == "related" and s.story is not None}
-    answer: list[int | None] = []
+    numbers: list[int | None] = []
     following = 1
     for s, role in zip(spans, roles, strict=True):
         if role == "related" and s.story is None:
             while following in taken:
                 following += 1
-            answer.append(following)
+            numbers.append(following)
             following += 1
         else:
-            answer.append(0 if role == "main" else None if s.story == NO_STORY else s.story)
-    return answer
+            numbers.append(0 if role == "main" else None if s.story == NO_STORY else s.story)
+    return numbers
 
 
 def split_lines(text: str) -> list[str]:

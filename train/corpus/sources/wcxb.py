@@ -52,8 +52,8 @@ def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
         )
         return make(document)
 
-    found = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
-    if not found:
+    truths = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
+    if not truths:
         raise InputError(
             "no ground truth",
             expected="SPLIT/ground-truth/ID.json",
@@ -61,7 +61,7 @@ def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
             path=path,
             rule="no-file",
         )
-    return ((number, made) for number, made in numbered(found, convert) if made is not None)
+    return ((number, made) for number, made in numbered(truths, convert) if made is not None)
 
 
 def _gold(file: Path, path: Path) -> dict[str, Any]:

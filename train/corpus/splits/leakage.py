@@ -55,14 +55,14 @@ class LeakReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each pair of parts and role: counts and their share of the part that was leaked into."""
-        answer = []
+        rows = []
         for source, into in (("train", "validation"), ("train", "test"), ("validation", "test")):
             for role in ROLES:
                 exact, near = (self.leaked[source, into, role, kind] for kind in ("exact", "near"))
                 total = self.segments.get(into, Counter())[role]
                 share = (exact + near) / total if total else 0.0
                 phrases = self.shared_phrases[source, into, role]
-                answer.append(
+                rows.append(
                     {
                         "from": source,
                         "into": into,
@@ -74,7 +74,7 @@ class LeakReport:
                         "shared_phrases": phrases,
                     }
                 )
-        return answer
+        return rows
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -82,8 +82,8 @@ class LeakReport:
             "rows": self.rows(),
             "examples": [
                 {"from": a, "into": b, "role": role, "kind": kind, "pages": [one, other], "text": text}
-                for (a, b, role, kind), found in sorted(self.examples.items())
-                for one, other, text in found
+                for (a, b, role, kind), examples in sorted(self.examples.items())
+                for one, other, text in examples
             ],
             "items": self.items,
         }
@@ -113,7 +113,7 @@ def find_leaks(parts: Mapping[str, Iterable[Page]]) -> LeakReport:
     report = LeakReport()
     sites: defaultdict[bytes, set[str]] = defaultdict(set)
     seen: list[tuple[str, _Index]] = []
-    found: list[tuple[str, str, str, str, str, bytes, str, int, str]] = []
+    matches: list[tuple[str, str, str, str, str, bytes, str, int, str]] = []
     for into in PARTS:
         own = _Index()
         report.segments[into] = Counter()
@@ -134,11 +134,11 @@ def find_leaks(parts: Mapping[str, Iterable[Page]]) -> LeakReport:
                     match = index.find(key, hashed)
                     if match is not None:
                         kind, there = match
-                        found.append(
+                        matches.append(
                             (source, into, role, kind, there.page_id, there.key, page.page_id, i, segment.text[:120])
                         )
         seen.append((into, own))
-    for source, into, role, kind, there_id, there_key, page_id, i, text in found:
+    for source, into, role, kind, there_id, there_key, page_id, i, text in matches:
         # Only now is it known on how many sites each text stands.
         if len(sites.get(there_key, ())) >= SHARED_SITES:
             report.shared_phrases[source, into, role] += 1

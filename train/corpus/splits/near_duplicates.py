@@ -36,10 +36,10 @@ def words(text: str) -> list[str]:
 
 def prints(text: str) -> set[int]:
     """Sampled shingle hashes of a text; empty when it has fewer than 8 words."""
-    found = words(text)
+    own = words(text)
     hashes = (
-        zlib.crc32(" ".join(found[i : i + SHINGLE_WORDS]).encode("utf-8", "replace"))
-        for i in range(len(found) - SHINGLE_WORDS + 1)
+        zlib.crc32(" ".join(own[i : i + SHINGLE_WORDS]).encode("utf-8", "replace"))
+        for i in range(len(own) - SHINGLE_WORDS + 1)
     )
     return {h for h in hashes if h % SAMPLE == 0}
 
@@ -55,11 +55,11 @@ def passages(text: str) -> np.ndarray:
     Returns:
         uint64 `[n]`, sorted, each once.
     """
-    found = [zlib.crc32(word.encode("utf-8", "replace")) for word in words(text)]
-    count = len(found) - PASSAGE_WORDS + 1
+    crcs = [zlib.crc32(word.encode("utf-8", "replace")) for word in words(text)]
+    count = len(crcs) - PASSAGE_WORDS + 1
     if count < 1:
         return np.empty(0, np.uint64)
-    hashes = np.array(found, dtype=np.uint64)
+    hashes = np.array(crcs, dtype=np.uint64)
     names = np.zeros(count, dtype=np.uint64)
     for i in range(PASSAGE_WORDS):
         names = names * _BASE + hashes[i : i + count]

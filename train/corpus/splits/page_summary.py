@@ -54,8 +54,8 @@ def all_facts(pages: Iterable[Page]) -> Iterator[PageFacts]:
 
 def story_passages(page: Page) -> np.ndarray:
     """Passages of a page's running story text; boilerplate is left out, for many sites rightly share it."""
-    found = [passages(s.text) for s in page.segments if s.role in ("main", "related")]
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+    by_segment = [passages(s.text) for s in page.segments if s.role in ("main", "related")]
+    return np.unique(np.concatenate(by_segment)) if by_segment else np.empty(0, np.uint64)
 
 
 def _date(text: str | None) -> str | None:

@@ -50,10 +50,10 @@ class BaselineFamily:
         lengths = [len(page) for page in texts]
         with waiting("reading segments"):
             fitted = self._vocabularies(texts, topics_of([*train, *pages.topic_texts]))
-            found, numbers = fitted.read(texts)
+            by_parts, numbers = fitted.read(texts)
             if self.config.numbers:
                 fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
-            features = fitted.with_numbers(found, numbers)
+            features = fitted.with_numbers(by_parts, numbers)
         states = np.concatenate([page_states(page) for page in train])
         weights = (
             np.where(np.arange(len(states)) < own, 1.0, self.config.auxiliary_weight) if len(states) > own else None
@@ -120,7 +120,7 @@ class BaselineFamily:
         self, features: Features, states: np.ndarray, weights: np.ndarray | None, sites: Sequence[str]
     ) -> np.ndarray:
         """The first reading of each training segment by a model that has not seen its site; `sites` are the pages'."""
-        answer = np.zeros((len(states), 4))
+        first = np.zeros((len(states), 4))
         page = np.repeat(np.arange(len(features.lengths)), features.lengths)
         groups = np.asarray(sites)[page]
         folds = min(FOLDS, len(set(groups.tolist())))
@@ -131,8 +131,8 @@ class BaselineFamily:
             model = self._linear(
                 features.of_pages(np.unique(page[seen])), states[seen], None if weights is None else weights[seen]
             )
-            answer[unseen] = first_reading(model, features.of_pages(np.unique(page[unseen])))
-        return answer
+            first[unseen] = first_reading(model, features.of_pages(np.unique(page[unseen])))
+        return first
 
     def _fit_topics(self, fitted: Baseline, train: Sequence[Page]) -> None:
         stories = labelled_stories(train)
@@ -202,14 +202,14 @@ def _boosted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, s
     else:
         baseline[classes] = model._baseline_prediction.ravel()
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    answer = Trees(baseline, **arrays, roots=roots, depth=depth, features=rows.shape[1])
+    grown = Trees(baseline, **arrays, roots=roots, depth=depth, features=rows.shape[1])
     sample = rows[:500]
-    if not np.allclose(answer.predict_proba(sample)[:, classes], model.predict_proba(sample), atol=1e-6):
+    if not np.allclose(grown.predict_proba(sample)[:, classes], model.predict_proba(sample), atol=1e-6):
         raise RuntimeError(
             "scikit-learn's boosted trees are laid out in another way than this version knows; pin scikit-learn as in "
             "constraints.txt"
         )
-    return answer
+    return grown
 
 
 def _leaf(columns: dict[str, list[np.ndarray]]) -> int:
