@@ -17,7 +17,7 @@ from tests.helpers import formats
 from tests.helpers.damage import damaged
 from tests.helpers.topic_formats import TOPIC_KINDS
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
 from train.corpus.sources import extracted
@@ -55,7 +55,7 @@ def test_damaged_corpora_are_refused_clearly_and_counted(
         extracted.extractors()
     except InputError:  # not installed: what is done with their answers is tested all the same
         monkeypatch.setattr(extracted, "extractors", lambda: (formats.stand_in_extractor, formats.stand_in_extractor))
-    naming = Naming.parse(*formats.NAMING.get(name, ("", "")))
+    naming = ColumnMapping.parse(*formats.NAMING.get(name, ("", "")))
     victims = _victims(tmp_path / "set")
     rng = random.Random(name)
     before = check_corpus(corpus, quarantine=tmp_path / "q.jsonl", naming=naming, labelled=False).to_json()

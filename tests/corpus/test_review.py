@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.pages import make_page
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page, Segment
 from train.corpus.quality.check import check_corpus
 from train.corpus.read import Corpus, read_pages, write_pages
@@ -31,11 +31,11 @@ def test_an_unclosed_quote_does_not_swallow_the_rest(tmp_path: Path) -> None:
 def test_sentence_wise_spans_add_up() -> None:
     text = "One main line. Another bit. The end."
     own = [span(0, 14, "main", 36), span(15, 27, "main", 36), span(28, 36, "main", 36)]
-    assert segments([text], own, Naming())[0]["role"] == "main"
+    assert segments([text], own, ColumnMapping())[0]["role"] == "main"
     halves = [span(0, 20, "main", 36), span(21, 36, "related", 36)]
-    assert segments([text], halves, Naming())[0]["role"] == "main", "more than half"
+    assert segments([text], halves, ColumnMapping())[0]["role"] == "main", "more than half"
     with pytest.raises(InputError, match="more than 50 labels"):
-        segments([text], [span(0, 36, f"related#{i}", 36) for i in range(1, 60)], Naming())
+        segments([text], [span(0, 36, f"related#{i}", 36) for i in range(1, 60)], ColumnMapping())
 
 
 def test_ten_thousand_spans_take_no_square_of_time() -> None:
@@ -44,7 +44,7 @@ def test_ten_thousand_spans_take_no_square_of_time() -> None:
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)
     own = [span(starts[i], starts[i + 1] - 1, "related" if i % 2 else "main", starts[-1]) for i in range(10_000)]
-    found = segments(lines, own, Naming())
+    found = segments(lines, own, ColumnMapping())
     assert [found[1]["story"], found[9_999]["story"]] == [1, 5_000]
 
 
@@ -169,8 +169,8 @@ def test_an_empty_corpus_is_not_green(tmp_path: Path) -> None:
 
 
 def test_a_users_mapping_wins_and_may_hold_spaces() -> None:
-    assert Naming({}, {"Related": "boilerplate"}).role("RELATED") == "boilerplate"
-    assert Naming.parse("", '"full text=main" teaser=related').role("Full Text") == "main"
+    assert ColumnMapping({}, {"Related": "boilerplate"}).role("RELATED") == "boilerplate"
+    assert ColumnMapping.parse("", '"full text=main" teaser=related').role("Full Text") == "main"
 
 
 def test_label_studio_there_and_back_keeps_everything(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.helpers.optional import need
 from tests.helpers.pages import make_page
 from tests.helpers.paths import SHARED
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming, site_of
+from train.corpus.column_mapping import ColumnMapping, site_of
 from train.corpus.page import Page
 from train.corpus.quality.check import CheckReport, check_corpus
 from train.corpus.read import Refusal, read_pages, scan, write_pages
@@ -31,7 +31,7 @@ def check(
     """Kept pages by id, the report, and what was refused."""
     pages: list[Page] = []
     quarantine = folder / "quarantine.jsonl"
-    naming = Naming.parse(*formats.NAMING.get(name, ("", "")))
+    naming = ColumnMapping.parse(*formats.NAMING.get(name, ("", "")))
     corpus = formats.FORMATS[name](folder)
     source, path = locate(corpus)
     report = check_corpus(corpus, quarantine=quarantine, naming=naming, labelled=labelled, on_page=pages.append)
@@ -375,9 +375,9 @@ def test_the_site_of_an_address(url: str, site: str) -> None:
 
 def test_naming_faults_are_told() -> None:
     with pytest.raises(InputError, match="mapped to 'article'"):
-        Naming.parse("", "text=article")
+        ColumnMapping.parse("", "text=article")
     with pytest.raises(InputError, match="THEIRS=OURS"):
-        Naming.parse("text", "")
+        ColumnMapping.parse("text", "")
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"dataset"}))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page, Segment, parse_page
 from train.corpus.sources import doccano, label_studio, prodigy
 from train.corpus.sources.spans import split_lines
@@ -38,10 +38,10 @@ def utf16(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _record(source: Callable[[Path, Naming], Iterator[tuple[int, Any]]], content: str) -> dict[str, Any]:
+def _record(source: Callable[[Path, ColumnMapping], Iterator[tuple[int, Any]]], content: str) -> dict[str, Any]:
     path = _folders[-1] / "export"
     path.write_text(content, encoding="utf-8")
-    [(_, record)] = source(path, Naming())
+    [(_, record)] = source(path, ColumnMapping())
     if isinstance(record, InputError):
         raise record
     found: dict[str, Any] = record
@@ -349,7 +349,7 @@ def test_labels_written_as_a_task_are_read_again_as_they_were(marked: list[tuple
     page = replace(PAGE, segments=(Segment("Menu", "boilerplate"), *kept))
     path = _folders[-1] / "tasks.json"
     assert label_studio.write_tasks(path, [label_studio.task(page)]) == 1
-    [(_, record)] = label_studio.rows(path, Naming())
+    [(_, record)] = label_studio.rows(path, ColumnMapping())
     assert parse_page(record, labelled=True) == page
 
 

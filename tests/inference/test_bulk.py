@@ -18,7 +18,7 @@ from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import toy_baseline
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.inference.batch import label_corpus
@@ -200,7 +200,7 @@ def test_the_same_file_read_otherwise_is_other_work(labeler: Labeler, tmp_path: 
     path.write_text(
         "".join(json.dumps({"page_id": f"p{i}", "segments": [{"text": "t", "body": "b"}]}) + "\n" for i in range(4))
     )
-    columns = Naming.parse("body=text", "")
+    columns = ColumnMapping.parse("body=text", "")
     label_corpus(labeler, str(path), tmp_path / "out", naming=columns, pages_a_part=2)
     (tmp_path / "out" / "part-00001.parquet").unlink()
     with pytest.raises(InputError, match="another columns"):

@@ -391,15 +391,15 @@ def test_every_extractor_that_is_installed_finds_the_story(extractor: Extractor)
 
 
 def test_sources_give_the_documents_that_their_pages_are_made_of(tmp_path: Path) -> None:
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.corpus.sources import locate
 
     for name in ("aeb", "wcxb", "cleaneval"):
         source, path = locate(formats.FORMATS[name](tmp_path))
         assert source.documents is not None
-        rows, documents = list(source.rows(path, Naming())), list(source.documents(path))
+        rows, documents = list(source.rows(path, ColumnMapping())), list(source.documents(path))
         assert len(documents) >= 2
-        made = [(n, d if isinstance(d, InputError) else d.record(Naming())) for n, d in documents]
+        made = [(n, d if isinstance(d, InputError) else d.record(ColumnMapping())) for n, d in documents]
         assert [(n, str(r) if isinstance(r, InputError) else r) for n, r in rows] == [
             (n, str(r) if isinstance(r, InputError) else r) for n, r in made
         ]

@@ -42,7 +42,7 @@ def check(
 ) -> None:
     """Checks a corpus by named rules, and converts it with --keep. Exit code 2 when pages were refused, 0 on
     warnings."""
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.corpus.quality.check import check_corpus
     from train.reports.corpus_report import check_view
 
@@ -52,7 +52,7 @@ def check(
         quarantine=quarantine,
         keep=keep,
         report=None if printed else json_,
-        naming=Naming.parse(columns, roles),
+        naming=ColumnMapping.parse(columns, roles),
         labelled=not unlabelled,
     )
     if printed:
@@ -78,7 +78,7 @@ def corpus_report(
 ) -> None:
     """Writes a corpus as one HTML page: figures, findings, duplicates, label conflicts, and 20 random pages."""
     from train.common.console import waiting
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.reports.corpus_report import corpus_report as write
 
     with waiting("looking at the corpus"):
@@ -86,7 +86,7 @@ def corpus_report(
             corpus,
             output,
             quarantine=quarantine,
-            naming=Naming.parse(columns, roles),
+            naming=ColumnMapping.parse(columns, roles),
             labelled=not unlabelled,
             seed=seed,
         )
@@ -241,7 +241,7 @@ def suggest(
     from train.annotation.active_learning import suggest as pick
     from train.annotation.active_learning import write_suggestions
     from train.common.console import waiting
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.corpus.quality.check import check_corpus
     from train.inference.resolve import load_labeler
 
@@ -250,7 +250,7 @@ def suggest(
         # Read once, and what is refused counted; a crawl is read faster from our own lines than from its HTML.
         pool, quarantine = output / "pages.jsonl.gz", output / "quarantine.jsonl"
         report = check_corpus(
-            corpus, quarantine=quarantine, keep=pool, naming=Naming.parse(columns, roles), labelled=False
+            corpus, quarantine=quarantine, keep=pool, naming=ColumnMapping.parse(columns, roles), labelled=False
         )
         picked = pick(str(pool), labeler, count=n)
         tasks, count = write_suggestions(output, str(pool), labeler, picked)
@@ -279,12 +279,12 @@ def label_studio(
 ) -> None:
     """Writes pages as Label Studio tasks: labels as annotations, a model's answers as pre-annotations."""
     from train.common.files import write_text
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.corpus.read import Corpus
     from train.corpus.sources import label_studio as studio
     from train.inference.resolve import load_labeler
 
-    pages = Corpus(corpus, Naming.parse(columns, roles), labelled=False)
+    pages = Corpus(corpus, ColumnMapping.parse(columns, roles), labelled=False)
     labeler = None if model is None else load_labeler(model)
     topics: set[str] = set(labeler.topics if labeler else ())
 

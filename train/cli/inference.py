@@ -51,12 +51,12 @@ def label(
 ) -> None:
     """Labels a corpus of any size into Parquet parts, in order, each page once; run again, it goes on where it
     stopped."""
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.inference.batch import label_corpus
     from train.inference.resolve import load_labeler
 
     report = label_corpus(
-        load_labeler(model), corpus, output, naming=Naming.parse(columns, ""), pages_a_part=pages_a_part
+        load_labeler(model), corpus, output, naming=ColumnMapping.parse(columns, ""), pages_a_part=pages_a_part
     )
     known = f", {report.known:,} of them before" if report.known else ""
     refused = f"; {report.refused:,} refused, see {output}/_refused-*.jsonl" if report.refused else ""
@@ -77,12 +77,12 @@ def drift(
 ) -> None:
     """Compares new pages with those the model was tested on; exit code 1 when they have shifted, so that cron can
     tell."""
-    from train.corpus.column_mapping import Naming
+    from train.corpus.column_mapping import ColumnMapping
     from train.corpus.read import Corpus
     from train.monitoring.drift import check_drift
     from train.reports.drift import drift_view, write_drift_page
 
-    result = check_drift(model, Corpus(corpus, Naming.parse(columns, ""), labelled=None))
+    result = check_drift(model, Corpus(corpus, ColumnMapping.parse(columns, ""), labelled=None))
     write_drift_page(output, result.shifts, model=result.model, corpus=corpus, pages=result.pages, sites=result.sites)
     out.print(drift_view(result))
     out.print(f"{output}", markup=False)

@@ -15,7 +15,7 @@ from train.runtime.text import ROLES
 
 
 @dataclass(frozen=True)
-class Naming:
+class ColumnMapping:
     """Renames what a corpus calls otherwise. The config's `corpus.columns` and `corpus.roles`.
 
     Args:
@@ -41,7 +41,7 @@ class Naming:
             )
 
     @staticmethod
-    def parse(columns: str, roles: str) -> Naming:
+    def parse(columns: str, roles: str) -> ColumnMapping:
         """Reads mappings as the command line gives them; quotes hold spaces together.
 
         Args:
@@ -51,7 +51,7 @@ class Naming:
         Raises:
             InputError: A word is not THEIRS=OURS.
         """
-        return Naming(_pairs(columns), _pairs(roles))
+        return ColumnMapping(_pairs(columns), _pairs(roles))
 
     def record(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A page, segment or row with its keys renamed. A renamed key wins over one that has the name already."""

@@ -14,7 +14,7 @@ from train.common.errors import InputError
 from train.common.files import sha256_json
 from train.config.schema import Config, load_config
 from train.corpus import topic_texts
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
 from train.corpus.read import Corpus, read_pages
@@ -45,7 +45,7 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
     pages: dict[str, list[Page]] = {}
     topics = TopicMapping.load(config.topics.mapping)
     for key, path in _corpus_paths(config).items():
-        naming = Naming(corpus.columns, corpus.roles)
+        naming = ColumnMapping(corpus.columns, corpus.roles)
         if corpus.on_bad_page == "quarantine":
             kept: list[Page] = []
             report = check_corpus(
@@ -65,7 +65,7 @@ def stream_corpus(config: Config) -> dict[str, Iterable[Page]]:
     """As `read_corpus`, but pages are read one by one each time they are iterated over, and refused ones are passed
     over or stop it."""
     corpus, topics = config.corpus, TopicMapping.load(config.topics.mapping)
-    naming = Naming(corpus.columns, corpus.roles)
+    naming = ColumnMapping(corpus.columns, corpus.roles)
     skip = corpus.on_bad_page == "quarantine"
     return {
         key: _Wished(Corpus(path, naming, skip_refused=skip), corpus.languages, topics, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import LABELS, Page, parse_page
 from train.corpus.sources import jsonl, locate, parquet
 
@@ -40,7 +40,7 @@ class Refusal:
 
 
 def scan(
-    corpus: str | Path, *, labelled: bool | None, naming: Naming | None = None
+    corpus: str | Path, *, labelled: bool | None, naming: ColumnMapping | None = None
 ) -> Iterator[tuple[int, Page | Refusal]]:
     """Streams a corpus: `(line, page or refusal)` for every page, in order; one page is in memory at a time.
 
@@ -53,7 +53,7 @@ def scan(
         InputError: It is missing, of unknown format, or broken as a whole.
     """
     source, path = locate(corpus)
-    for line, record in source.rows(path, naming or Naming()):
+    for line, record in source.rows(path, naming or ColumnMapping()):
         if isinstance(record, InputError):
             yield line, Refusal(record, record.record)
             continue
@@ -83,7 +83,7 @@ class Corpus:
     """
 
     path: str | Path
-    naming: Naming | None = None
+    naming: ColumnMapping | None = None
     labelled: bool | None = True
     skip_refused: bool = False
 
@@ -95,7 +95,7 @@ class Corpus:
                 raise item.error
 
 
-def read_pages(path: str | Path, *, labelled: bool = True, naming: Naming | None = None) -> list[Page]:
+def read_pages(path: str | Path, *, labelled: bool = True, naming: ColumnMapping | None = None) -> list[Page]:
     """All pages of a corpus.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 from train.common.console import bar
 from train.common.errors import InputError
 from train.common.files import only_begun, read_json, write_json, written_aside
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.read import Refusal, scan, unique
 from train.corpus.sources import SOURCES, digest, locate
@@ -47,7 +47,12 @@ class Labelled:
 
 
 def label_corpus(
-    labeler: Labeler, corpus: str, folder: Path, *, naming: Naming | None = None, pages_a_part: int = PAGES_A_PART
+    labeler: Labeler,
+    corpus: str,
+    folder: Path,
+    *,
+    naming: ColumnMapping | None = None,
+    pages_a_part: int = PAGES_A_PART,
 ) -> Labelled:
     """Labels every page of a corpus; memory stays flat but for the pages' ids.
 

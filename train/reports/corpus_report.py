@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.quality.check import WARNINGS, CheckReport, check_corpus
 from train.corpus.splits.leakage import LEAST_WORDS, LeakReport, normal
@@ -115,7 +115,13 @@ class CorpusStatistics:
 
 
 def corpus_report(
-    corpus: str, output: Path, *, quarantine: Path, naming: Naming | None = None, labelled: bool = True, seed: int = 0
+    corpus: str,
+    output: Path,
+    *,
+    quarantine: Path,
+    naming: ColumnMapping | None = None,
+    labelled: bool = True,
+    seed: int = 0,
 ) -> CheckReport:
     """Checks a corpus and writes what is in it as one HTML page.
 

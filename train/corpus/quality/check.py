@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from train.common.errors import InputError
 from train.common.files import write_json, written_aside
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.quality.rules import CORPUS_RULES, PAGE_RULES, CorpusWatch
 from train.corpus.read import Refusal, scan, unique, write_pages
@@ -64,7 +64,7 @@ def check_corpus(
     quarantine: Path,
     keep: Path | None = None,
     report: Path | None = None,
-    naming: Naming | None = None,
+    naming: ColumnMapping | None = None,
     labelled: bool = True,
     on_page: Callable[[Page], object] | None = None,
 ) -> CheckReport:

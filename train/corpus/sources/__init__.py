@@ -18,7 +18,7 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.common.files import digest_of, sha256_json
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources import (
     aeb,
     cleaneval,
@@ -52,7 +52,7 @@ class Source:
             story's text.
     """
 
-    rows: Callable[[Path, Naming], Rows]
+    rows: Callable[[Path, ColumnMapping], Rows]
     what: str
     folder: bool | None = False
     documents: Documents | None = None

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import read_within
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the ground truth; it is never whole in
     memory.
 

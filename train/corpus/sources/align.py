@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.html_blocks import Html, read_html
 from train.corpus.sources.html_folder import page_record
 from train.corpus.sources.markup import Markup, words_of
@@ -41,7 +41,7 @@ class Document:
     url: str | None = None
     titles: tuple[str, ...] = ()
 
-    def record(self, naming: Naming) -> dict[str, Any]:
+    def record(self, naming: ColumnMapping) -> dict[str, Any]:
         """The page in the contract's JSON form, labelled; `naming` names its site.
 
         Raises:

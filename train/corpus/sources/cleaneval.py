@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import decode, files, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, stem
@@ -38,7 +38,7 @@ _URL = re.compile(r"\A\s*URL:\s*(\S+)[^\n]*\n?", re.I)
 _TAG = re.compile(r"</?(?:h|p|l)>", re.I)
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
 
     Args:

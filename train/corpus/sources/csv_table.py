@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.rows import Row, check_columns, pages
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(line of the page's first row, page record or InputError)`.
 
     Args:
@@ -26,7 +26,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
     return pages(_cells(path, naming), path, naming)
 
 
-def _cells(path: Path, naming: Naming) -> Iterator[tuple[int, Row]]:
+def _cells(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # Python's default of 128 KiB is shorter than real segments
     name = path.name.lower()
     delimiter = "\t" if ".tsv" in name else ","

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.align import aligned, main_blocks
 from train.corpus.sources.html_blocks import cut, decode, files, parse, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, file_record, numbered
@@ -31,7 +31,7 @@ Extractor = Callable[[str], str]
 """Takes HTML, gives the story's text, a paragraph a line."""
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
 
     Args:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.html_blocks import Html, files, read_html, read_within
 
 SUFFIXES = (".html", ".htm", ".xhtml", ".html.gz", ".htm.gz")
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
 
     Args:
@@ -44,7 +44,7 @@ def page_record(page_id: str, page: Html, url: str | None) -> dict[str, Any]:
     return {"page_id": page_id, "site": "", "lang": page.lang, "title": page.title, "url": url, "date": None}
 
 
-def file_record(inner: Path, page: Html, naming: Naming) -> dict[str, Any]:
+def file_record(inner: Path, page: Html, naming: ColumnMapping) -> dict[str, Any]:
     """The record of a page from a file, without its segments: its site is taken from its address, else from the folder
     the file is in.
 

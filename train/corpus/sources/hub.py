@@ -12,14 +12,14 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.common.files import digest_of, read_json
-from train.corpus.column_mapping import Naming, plain
+from train.corpus.column_mapping import ColumnMapping, plain
 from train.corpus.sources.rows import Row, check_columns, pages
 
 TABLES = ("parquet", "arrow", "json", "csv")
 _KINDS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(row number from 1, page record)`: rows with `segments` are pages, rows with `page_id` and `text` are
     segments.
 
@@ -45,7 +45,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         ) from None
 
 
-def _rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def _rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     data = open_table(path)
     columns = data.column_names or list(next(iter(data), {}))
     numbered = enumerate((names_for_numbers(row, data.features) for row in data), start=1)

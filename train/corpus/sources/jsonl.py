@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, cast
 
 from train.common.errors import InputError
 from train.common.files import written_aside
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(line number, decoded value or InputError)`; blank lines are passed over.
 
     Args:

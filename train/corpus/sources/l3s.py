@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.html_blocks import Block, files, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, page_record
 
@@ -23,7 +23,7 @@ _CLASS = re.compile(r"(?:^|\s)x-nc-sel([0-5])(?:\s|$)")
 _MAPPING = re.compile(r"<urn:uuid:([\w-]+)>\s+(\S+)")
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
 
     Args:

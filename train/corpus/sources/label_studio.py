@@ -16,7 +16,7 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.common.files import written_aside
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.sources.spans import segments, span, split_lines
 from train.runtime.text import ROLES
@@ -120,7 +120,7 @@ def write_tasks(path: Path, tasks: Iterable[dict[str, Any]]) -> int:
     return count
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(task number from 1, page record or InputError)`; one task is in memory at a time.
 
     Of several annotations the ground truth is taken, else the last that was not skipped. A task that was skipped only
@@ -163,7 +163,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         )
 
 
-def _page(item: Any, naming: Naming) -> dict[str, Any]:
+def _page(item: Any, naming: ColumnMapping) -> dict[str, Any]:
     data = item.get("data") if isinstance(item, dict) else None
     if not isinstance(data, dict):
         raise _refuse(

@@ -11,14 +11,14 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.common.files import written_aside
-from train.corpus.column_mapping import Naming, plain
+from train.corpus.column_mapping import ColumnMapping, plain
 from train.corpus.sources.rows import PAGE_COLUMNS, SEGMENT_COLUMNS, Row, check_columns, pages
 
 _BATCH_ROWS = 256
 _EXTRA = "extra"
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(row number from 1, page record)`, a batch at a time. Nulls of optional keys are left as None.
 
     Args:

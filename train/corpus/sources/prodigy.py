@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources import jsonl
 from train.corpus.sources.spans import segments, span, split_lines
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(line, page record or InputError)`.
 
     Args:
@@ -27,7 +27,7 @@ def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
         yield line, jsonl.converted(record, lambda r: _page(r, naming), path, line)
 
 
-def _page(record: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
+def _page(record: Mapping[str, Any], naming: ColumnMapping) -> dict[str, Any]:
     text, spans, decision = record.get("text"), record.get("spans"), record.get("answer", "accept")
     if decision != "accept":
         raise InputError(

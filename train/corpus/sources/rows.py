@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 
 PAGE_COLUMNS = ("page_id", "site", "lang", "title", "url", "date")
 SEGMENT_COLUMNS = ("text", "role", "story", "topic")
 
 
-def check_columns(columns: Iterable[str], path: Path, naming: Naming) -> None:
+def check_columns(columns: Iterable[str], path: Path, naming: ColumnMapping) -> None:
     """Refuses a table that lacks what a segment needs.
 
     Args:
@@ -53,7 +53,7 @@ class Row:
     fault: InputError | None = None
 
 
-def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Groups rows into page records; a page has the line of its first row. One page is in memory at a time.
 
     Args:
@@ -104,7 +104,7 @@ def _page_fault(page: Mapping[str, Any], record: Mapping[str, Any], path: Path, 
     return None
 
 
-def _segment(record: Mapping[str, Any], naming: Naming) -> dict[str, Any]:
+def _segment(record: Mapping[str, Any], naming: ColumnMapping) -> dict[str, Any]:
     segment: dict[str, Any] = {"text": record.get("text"), "topic": _text(record.get("topic"))}
     if segment["text"] is None:
         segment["text"] = ""  # an empty cell is an empty segment, which `check` reports

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.align import aligned
 from train.corpus.sources.html_blocks import cut, files, parse, read_html, read_within
 from train.corpus.sources.html_folder import SUFFIXES, file_record, numbered
@@ -24,7 +24,7 @@ LEAST_WORDS = 60
 """A shorter body is a summary, or the paragraph before a paywall."""
 
 
-def rows(path: Path, naming: Naming) -> Iterator[tuple[int, Any]]:
+def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
 
     Args:

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from train.common.errors import InputError
-from train.corpus.column_mapping import Naming
+from train.corpus.column_mapping import ColumnMapping
 
 _STORY_SIGN = "#"
 NO_STORY = -1
@@ -83,7 +83,7 @@ def span(start: Any, end: Any, label: Any, length: int, *, story: Any = None, to
 
 
 def segments(
-    lines: Sequence[str], spans: Iterable[Span], naming: Naming, texts: Sequence[str] | None = None
+    lines: Sequence[str], spans: Iterable[Span], naming: ColumnMapping, texts: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Segment records of a text's lines; blank lines are no segments.
 
