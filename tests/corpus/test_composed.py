@@ -13,7 +13,7 @@ from train.corpus.page import Page
 from train.corpus.sources import composed as source
 from train.corpus.sources.composed import SITES_PER_NETWORK, Article, compose, read_articles, read_sites
 from train.corpus.splits.near_duplicates import prints, relatives
-from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import PARTS, Split, split_by_site
 
 
@@ -107,7 +107,7 @@ def test_every_shape_of_the_design_is_there(composed: list[Page]) -> None:
 @pytest.mark.parametrize("count", [400, pytest.param(1040, marks=pytest.mark.slow)])
 def test_a_split_keeps_sites_and_articles_apart(composed: list[Page], count: int) -> None:
     composed = composed[:count]
-    split = split_by_site(list(all_facts(composed)), validation_share=0.15, test_share=0.25, seed=13)
+    split = split_by_site(list(page_summaries(composed)), validation_share=0.15, test_share=0.25, seed=13)
     assert split.shared_stories() == 0
     copied = next(page for page in split.parts["train"] if len(page.passages))
     parted = {**split.parts, "test": [*split.parts["test"], replace(copied, page_id="copy")]}

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.facts import page_fact, part_sizes
+from tests.helpers.page_summary import page_fact, part_sizes
 from train.corpus.page import Page
 from train.corpus.splits import assignment
 from train.corpus.splits import split as splitting
-from train.corpus.splits.page_summary import PageFacts, all_facts
+from train.corpus.splits.page_summary import PageSummary, page_summaries
 from train.corpus.splits.split import PARTS, folds, given_split
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_every_page_is_tested_in_one_fold(pages: list[Page], count: int) -> None:
-    made = folds(list(all_facts(pages)), count=count, validation_share=0.2, seed=1)
+    made = folds(list(page_summaries(pages)), count=count, validation_share=0.2, seed=1)
     assert Counter(p.page_id for split in made for p in split.parts["test"]) == Counter(p.page_id for p in pages)
     for split in made:
         given_split(split.parts)
@@ -85,7 +85,7 @@ def test_every_deal_of_the_folds_is_drawn_by_their_seed(monkeypatch: pytest.Monk
     deal, seeds = splitting.assign_groups, []
 
     def spy(
-        groups: Sequence[Sequence[str]], known: Sequence[PageFacts], shares: Mapping[str, float], seed: int
+        groups: Sequence[Sequence[str]], known: Sequence[PageSummary], shares: Mapping[str, float], seed: int
     ) -> dict[str, str]:
         seeds.append(seed)
         return deal(groups, known, shares, seed)

@@ -10,10 +10,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.facts import STORY
+from tests.helpers.page_summary import STORY
 from train.corpus.page import Page, Segment
 from train.corpus.splits.near_duplicates import components, passages, prints, relatives, shared_passages, words
-from train.corpus.splits.page_summary import facts
+from train.corpus.splits.page_summary import page_summary
 
 
 @given(st.integers(0, 30), st.integers(40, 80))
@@ -49,12 +49,12 @@ def test_facts_are_what_stands_on_the_page() -> None:
         ),
         date="2026-01-02T10:00",
     )
-    found = facts(page)
+    found = page_summary(page)
     assert (found.page_id, found.site, found.date) == ("p", "s.example", "2026-01-02")
     assert (found.roles, found.segments) == ((2, 3, 4), 9)
     assert sorted(found.topics) == ["sport", "sport", "tech"], "one a story"
     assert list(found.passages) == list(passages(STORY))
-    main = facts(page.with_segments((Segment(STORY, "main", 0), *page.segments[4:])))
+    main = page_summary(page.with_segments((Segment(STORY, "main", 0), *page.segments[4:])))
     assert list(main.passages) == list(passages(STORY))
 
 

@@ -18,7 +18,7 @@ from train.corpus.sources import label_studio
 from train.corpus.sources.html_blocks import read_html
 from train.corpus.sources.spans import segments, span
 from train.corpus.splits.leakage import find_leaks
-from train.corpus.splits.page_summary import facts
+from train.corpus.splits.page_summary import page_summary
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rest(tmp_path: Path) -> None:
@@ -199,7 +199,8 @@ def test_a_page_that_hides_itself_until_its_script_ran_is_seen() -> None:
 
 def test_dates_that_are_none_do_not_sort() -> None:
     assert [
-        facts(Page("p", "s", (), date=date)).date for date in ("2026-99-99", "2026-01-02T10:00", "20260102", None)
+        page_summary(Page("p", "s", (), date=date)).date
+        for date in ("2026-99-99", "2026-01-02T10:00", "20260102", None)
     ] == [None, "2026-01-02", None, None]
 
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.facts import STORY, date_of, page_fact
+from tests.helpers.page_summary import STORY, date_of, page_fact
 from tests.helpers.pages import make_page
 from train.common.errors import InputError
 from train.common.files import write_json
 from train.corpus.page import Page, Segment
 from train.corpus.splits import assignment
-from train.corpus.splits.page_summary import PageFacts, all_facts, facts, story_passages
+from train.corpus.splits.page_summary import PageSummary, page_summaries, page_summary, story_passages
 from train.corpus.splits.split import PARTS, Split, describe, given_split, read_split, split_by_site
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_site_is_in_two_parts_and_no_page_is_lost(pages: list[Page], seed: int) -> None:
-    split = split_by_site(list(all_facts(pages)), validation_share=0.2, test_share=0.3, seed=seed)
+    split = split_by_site(list(page_summaries(pages)), validation_share=0.2, test_share=0.3, seed=seed)
     homes = Counter(site for part in PARTS for site in {page.site for page in split.parts[part]})
     assert set(homes.values()) == {1}
     assert Counter(p.page_id for part in PARTS for p in split.parts[part]) == Counter(p.page_id for p in pages)
@@ -33,7 +33,7 @@ def test_no_site_is_in_two_parts_and_no_page_is_lost(pages: list[Page], seed: in
 
 def test_the_same_seed_gives_the_same_split_and_hash(pages: list[Page]) -> None:
     first, again, other = (
-        split_by_site(list(all_facts(pages)), validation_share=0.2, test_share=0.3, seed=s) for s in (1, 1, 2)
+        split_by_site(list(page_summaries(pages)), validation_share=0.2, test_share=0.3, seed=s) for s in (1, 1, 2)
     )
     assert first.sha256 == again.sha256 != other.sha256
 
@@ -44,7 +44,7 @@ def _with_story(page: Page) -> Page:
 
 def test_sites_that_share_a_story_stay_together(pages: list[Page]) -> None:
     shared = [_with_story(page) if page.page_id in ("sitea-0", "sited-2", "sitek-1") else page for page in pages]
-    split = split_by_site(list(all_facts(shared)), validation_share=0.2, test_share=0.3, seed=3)
+    split = split_by_site(list(page_summaries(shared)), validation_share=0.2, test_share=0.3, seed=3)
     homes = [
         {part for part in PARTS if any(p.site == f"{site}.example" for p in split.parts[part])}
         for site in ("sitea", "sited", "sitek")
@@ -60,8 +60,8 @@ def test_sites_that_share_a_story_stay_together(pages: list[Page]) -> None:
     assert Split(torn).shared_stories() == 2, "the copies in the validation and the test part"
 
 
-def _of_site(pages: Sequence[Page], site: str) -> list[PageFacts]:
-    return [fact for fact in all_facts(pages) if fact.site == f"{site}.example"]
+def _of_site(pages: Sequence[Page], site: str) -> list[PageSummary]:
+    return [fact for fact in page_summaries(pages) if fact.site == f"{site}.example"]
 
 
 @pytest.mark.parametrize(
@@ -155,19 +155,19 @@ def test_shared_boilerplate_does_not_tie_sites() -> None:
 def test_too_few_sites_to_split() -> None:
     pages = [make_page(site, n) for site in ("one", "two") for n in range(4)]
     with pytest.raises(InputError, match="2 groups of sites") as caught:
-        split_by_site(list(all_facts(pages)), validation_share=0.2, test_share=0.2, seed=0)
+        split_by_site(list(page_summaries(pages)), validation_share=0.2, test_share=0.2, seed=0)
     assert caught.value.rule == "too-small-to-split"
 
 
 def test_three_sites_fill_three_parts() -> None:
     pages = [make_page(site, n) for site in ("one", "two", "three") for n in range(4)]
-    split = split_by_site(list(all_facts(pages)), validation_share=0.1, test_share=0.1, seed=0)
+    split = split_by_site(list(page_summaries(pages)), validation_share=0.1, test_share=0.1, seed=0)
     assert all(split.parts[part] for part in PARTS)
 
 
 def test_a_site_in_two_given_parts_is_refused() -> None:
     pages = {"train": make_page("one", 0), "validation": make_page("two", 0), "test": make_page("one", 1)}
-    parts = {part: [facts(page)] for part, page in pages.items()}
+    parts = {part: [page_summary(page)] for part, page in pages.items()}
     with pytest.raises(InputError, match=r"site 'one\.example' is in train and test"):
         given_split(parts)
 
@@ -175,13 +175,13 @@ def test_a_site_in_two_given_parts_is_refused() -> None:
 def test_parts_are_alike_in_their_mix_of_roles() -> None:
     # Half of the sites show many related items, half none: each part must get both kinds.
     pages = [make_page(f"s{i}", n, related=8 * (i % 2)) for i in range(16) for n in range(3)]
-    split = split_by_site(list(all_facts(pages)), validation_share=0.25, test_share=0.25, seed=0)
+    split = split_by_site(list(page_summaries(pages)), validation_share=0.25, test_share=0.25, seed=0)
     shares = [roles[1] / segments for _, _, _, segments, roles in describe(split)]
     assert max(shares) - min(shares) < 0.02
 
 
 def test_a_saved_split_is_read_again_and_refused_when_it_does_not_fit(pages: list[Page], tmp_path: Path) -> None:
-    known = list(all_facts(pages))
+    known = list(page_summaries(pages))
     split = split_by_site(known, validation_share=0.2, test_share=0.3, seed=1)
     path = tmp_path / "split.json"
     write_json(path, split.to_json())
@@ -191,7 +191,7 @@ def test_a_saved_split_is_read_again_and_refused_when_it_does_not_fit(pages: lis
     with pytest.raises(InputError, match="not in the corpus"):
         read_split(path, known[1:])
     with pytest.raises(InputError, match="1 of the corpus' pages are not in it"):
-        read_split(path, [*known, facts(make_page("new", 0))])
+        read_split(path, [*known, page_summary(make_page("new", 0))])
     saved = split.to_json()
     moved = saved["parts"]["train"]["page_ids"].pop()
     saved["parts"]["test"]["page_ids"].append(moved)
@@ -242,10 +242,10 @@ def test_parts_are_described_by_their_counts() -> None:
 
 
 def test_roles_and_topics_of_which_a_part_has_too_few_are_named() -> None:
-    def of(roles: tuple[int, ...], *topics: str) -> list[PageFacts]:
-        return [PageFacts("p", "s", None, roles, topics, np.empty(0, np.uint64))]
+    def of(roles: tuple[int, ...], *topics: str) -> list[PageSummary]:
+        return [PageSummary("p", "s", None, roles, topics, np.empty(0, np.uint64))]
 
-    parts: Mapping[str, list[PageFacts]] = {
+    parts: Mapping[str, list[PageSummary]] = {
         "train": of((20, 20, 20), *["sport"] * 3, *["tech"] * 3),
         "validation": of((19, 20, 20), *["sport"] * 3, *["tech"] * 2),
         "test": of((20, 30, 0), "sport", "sport", *["tech"] * 9),
@@ -260,5 +260,5 @@ def test_roles_and_topics_of_which_a_part_has_too_few_are_named() -> None:
 
 def test_parts_with_few_segments_of_a_role_are_told() -> None:
     pages = [make_page(f"s{i}", n, related=0 if i else 3) for i in range(4) for n in range(3)]
-    split = split_by_site(list(all_facts(pages)), validation_share=0.25, test_share=0.25, seed=0)
+    split = split_by_site(list(page_summaries(pages)), validation_share=0.25, test_share=0.25, seed=0)
     assert any("0 related segments" in warning for warning in split.warnings())

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.facts import date_of, page_fact, part_sizes
+from tests.helpers.page_summary import date_of, page_fact, part_sizes
 from tests.helpers.pages import make_page
 from train.common.errors import InputError
 from train.corpus.page import Page
-from train.corpus.splits.page_summary import all_facts, facts
+from train.corpus.splits.page_summary import page_summaries, page_summary
 from train.corpus.splits.split import PARTS, given_split, split_by_site
 
 _days = st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=6).filter(any)
@@ -95,7 +95,7 @@ def test_by_time_tests_on_the_future_and_on_other_sites() -> None:
         _dated("s4", 9, None),
         _dated("s5", 9, "yesterday"),
     ]
-    split = split_by_site(list(all_facts(pages)), validation_share=0.2, test_share=0.2, seed=0, by_time=True)
+    split = split_by_site(list(page_summaries(pages)), validation_share=0.2, test_share=0.2, seed=0, by_time=True)
     days = {part: [str(p.date) for p in split.parts[part]] for part in PARTS}
     assert max(days["train"]) < min(days["validation"])
     assert max(days["validation"]) < min(days["test"])
@@ -108,7 +108,7 @@ def test_by_time_a_large_site_does_not_put_validation_behind_the_test_part() -> 
     pages += [
         _dated(f"s{i}", n, f"2025-{i // 2 + 1:02d}-{15 * (i % 2) + n + 1:02d}") for i in range(20) for n in range(2)
     ]
-    split = split_by_site(list(all_facts(pages)), validation_share=0.1, test_share=0.1, seed=0, by_time=True)
+    split = split_by_site(list(page_summaries(pages)), validation_share=0.1, test_share=0.1, seed=0, by_time=True)
     assert len({page.site for page in split.parts["test"]}) == 19
     assert not split.left_out
 
@@ -116,7 +116,7 @@ def test_by_time_a_large_site_does_not_put_validation_behind_the_test_part() -> 
 def test_by_time_needs_days_that_part_the_sites() -> None:
     with pytest.raises(InputError, match="nothing is left"):
         split_by_site(
-            [facts(_dated(f"s{i}", n, "2025-01-01")) for i in range(5) for n in range(3)],
+            [page_summary(_dated(f"s{i}", n, "2025-01-01")) for i in range(5) for n in range(3)],
             validation_share=0.2,
             test_share=0.2,
             seed=0,
@@ -124,7 +124,7 @@ def test_by_time_needs_days_that_part_the_sites() -> None:
         )
     with pytest.raises(InputError, match="0 groups of sites have pages with a date"):
         split_by_site(
-            [facts(_dated(f"s{i}", 0, None)) for i in range(5)],
+            [page_summary(_dated(f"s{i}", 0, None)) for i in range(5)],
             validation_share=0.2,
             test_share=0.2,
             seed=0,

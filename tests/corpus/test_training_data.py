@@ -33,7 +33,7 @@ from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
 from train.corpus.sources import composed
 from train.corpus.splits.near_duplicates import passages
-from train.corpus.splits.page_summary import all_facts, story_passages
+from train.corpus.splits.page_summary import page_summaries, story_passages
 from train.corpus.splits.split import folds, split_by_site
 from train.corpus.training_data import site_names, training_pages
 
@@ -317,13 +317,13 @@ def test_a_corpus_that_is_read_otherwise_is_another_corpus(make: Make) -> None:
 
 
 def test_the_split_of_a_config_is_made_with_its_shares_seed_and_folds(make: Make, pages: list[Page]) -> None:
-    known = list(all_facts(pages))
+    known = list(page_summaries(pages))
     shares = ("corpus.validation_share=0.25", "corpus.test_share=0.375", "corpus.split_seed=5")
     by_site = split_corpus(make(*shares), {"path": pages})
     assert by_site.to_json() == split_by_site(known, validation_share=0.25, test_share=0.375, seed=5).to_json()
     dated = [replace(page, date=f"2026-{ord(page.site[4]) - 96:02d}-{int(page.page_id[-1]) + 1:02d}") for page in pages]
     by_time = split_corpus(make(*shares, "corpus.split_by=time"), {"path": dated})
-    expected = split_by_site(list(all_facts(dated)), validation_share=0.25, test_share=0.375, seed=5, by_time=True)
+    expected = split_by_site(list(page_summaries(dated)), validation_share=0.25, test_share=0.375, seed=5, by_time=True)
     assert by_time.to_json() == expected.to_json()
     config = make(*shares, "corpus.folds=4", "corpus.fold=2")
     wanted = [split.to_json() for split in folds(known, count=4, validation_share=0.25, seed=5)]

@@ -16,7 +16,7 @@ import numpy as np
 
 from train.corpus.page import Page
 from train.corpus.read import read_pages
-from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import split_by_site
 from train.studies.results import Measured
 
@@ -105,7 +105,7 @@ def compare(
 def split_pages(corpus: Path) -> dict[str, list[Page]]:
     """The parts of a composed corpus, split by site."""
     pages = read_pages(corpus)
-    return split_by_site(list(all_facts(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
+    return split_by_site(list(page_summaries(pages)), validation_share=0.15, test_share=0.25, seed=13).select(pages)
 
 
 def in_own_process(module: str, *arguments: str, **environment: str) -> Any:

@@ -57,11 +57,11 @@ def _check(corpus: Path, folder: Path) -> Callable[[], object]:
 def _split(corpus: Path, folder: Path) -> Callable[[], object]:
     from train.common.files import write_json
     from train.corpus.read import Corpus
-    from train.corpus.splits.page_summary import all_facts
+    from train.corpus.splits.page_summary import page_summaries
     from train.corpus.splits.split import split_by_site
 
     def run() -> None:
-        split = split_by_site(list(all_facts(Corpus(corpus))), validation_share=0.15, test_share=0.25, seed=13)
+        split = split_by_site(list(page_summaries(Corpus(corpus))), validation_share=0.15, test_share=0.25, seed=13)
         assert split.shared_stories() == 0
         write_json(folder / "split.json", split.to_json())
 

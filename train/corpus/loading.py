@@ -20,7 +20,7 @@ from train.corpus.quality.check import check_corpus
 from train.corpus.read import Corpus, read_pages
 from train.corpus.sources import digest
 from train.corpus.splits.near_duplicates import passages
-from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import PARTS, Split, folds, given_split, read_split, split_by_site
 from train.corpus.topic_texts import TopicMapping
 
@@ -131,7 +131,9 @@ def drop_overlapping(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]])
         parts: The pages of each part of the split.
     """
     unseen = np.unique(
-        np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(held_out_pages(parts)))])
+        np.concatenate(
+            [np.empty(0, np.uint64), *(summaries.passages for summaries in page_summaries(held_out_pages(parts)))]
+        )
     )
     return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
 
@@ -190,7 +192,7 @@ def split_corpus(config: Config, pages: Mapping[str, Iterable[Page]]) -> Split:
         pages: The corpora's pages, as `read_corpus` or `stream_corpus` returns them.
     """
     if "path" not in pages:
-        return given_split({part: list(all_facts(own)) for part, own in pages.items()})
+        return given_split({part: list(page_summaries(own)) for part, own in pages.items()})
     made = splits_of(config, pages)
     return made[config.corpus.fold if config.corpus.folds is not None else 0]
 
@@ -208,8 +210,8 @@ def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split
     corpus = config.corpus
     if "path" not in pages:
         return [split_corpus(config, pages)]
-    facts = list(all_facts(pages["path"]))
-    if not facts:
+    summaries = list(page_summaries(pages["path"]))
+    if not summaries:
         wished = f" in {', '.join(corpus.languages)}" if corpus.languages else ""
         raise InputError(
             f"no page{wished}",
@@ -219,12 +221,12 @@ def splits_of(config: Config, pages: Mapping[str, Iterable[Page]]) -> list[Split
             rule="empty-corpus",
         )
     if corpus.split_path is not None:
-        return [read_split(Path(corpus.split_path), facts)]
+        return [read_split(Path(corpus.split_path), summaries)]
     if corpus.folds is not None:
-        return folds(facts, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
+        return folds(summaries, count=corpus.folds, validation_share=corpus.validation_share, seed=corpus.split_seed)
     by_time = corpus.split_by == "time"
     shares = {"validation_share": corpus.validation_share, "test_share": corpus.test_share}
-    return [split_by_site(facts, seed=corpus.split_seed, by_time=by_time, **shares)]
+    return [split_by_site(summaries, seed=corpus.split_seed, by_time=by_time, **shares)]
 
 
 def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str | None = None) -> list[Page]:
@@ -263,7 +265,7 @@ def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str 
             rule="other-corpus",
         )
     all_pages = [page for some in pages.values() for page in some]
-    return read_split(run / "split.json", list(all_facts(all_pages))).select(all_pages)[part]
+    return read_split(run / "split.json", list(page_summaries(all_pages))).select(all_pages)[part]
 
 
 def parts_of(split: Split, pages: Mapping[str, Iterable[Page]]) -> dict[str, list[Page]]:

@@ -18,7 +18,7 @@ from train.common.files import begin_folder, sha256_json
 from train.config.schema import Config
 from train.corpus.loading import corpus_sha256, read_corpus, read_topic_texts
 from train.corpus.page import Page
-from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import split_by_site
 from train.corpus.training_data import site_names
 from train.studies.study import Label, Result, Row, Study, cross_validated, run_study
@@ -122,7 +122,7 @@ def _pair(
             )
         corpus = config.corpus
         split = split_by_site(
-            list(all_facts(learnt)),
+            list(page_summaries(learnt)),
             validation_share=corpus.validation_share,
             test_share=corpus.validation_share,
             seed=corpus.split_seed,
@@ -138,8 +138,10 @@ def _pair(
 def _apart(pages: Sequence[Page], unseen: Sequence[Page]) -> list[Page]:
     """The pages that share neither site nor passage with unseen ones."""
     sites = {name for page in unseen for name in site_names(page)}
-    passages = np.unique(np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in all_facts(unseen))]))
-    facts = all_facts(pages)
+    passages = np.unique(
+        np.concatenate([np.empty(0, np.uint64), *(facts.passages for facts in page_summaries(unseen))])
+    )
+    facts = page_summaries(pages)
     return [
         page
         for page, fact in zip(pages, facts, strict=True)

@@ -19,7 +19,7 @@ from train.common.markdown import table
 from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.sources import jsonl
-from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import folds
 from train.evaluation.metrics import KEY_METRICS, Evaluation, paired_difference
 from train.studies.results import Measured, save_rows
@@ -102,7 +102,7 @@ def folded(config: Config, pages: Sequence[Page], count: int) -> list[dict[str, 
     """The parts of each fold of a cross-validation."""
     corpus = config.corpus
     splits = folds(
-        list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
+        list(page_summaries(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
     )
     return [split.select(pages) for split in splits]
 

@@ -16,7 +16,7 @@ from train.config.schema import Config
 from train.corpus.loading import read_corpus, read_topic_texts
 from train.corpus.page import Page
 from train.corpus.sources import jsonl
-from train.corpus.splits.page_summary import all_facts
+from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import folds
 from train.corpus.training_data import training_pages
 from train.evaluation.metrics import Evaluation, by_value
@@ -85,7 +85,7 @@ def predict_folds(
     )
     corpus = config.corpus
     splits = folds(
-        list(all_facts(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
+        list(page_summaries(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
     )
     for i, split in enumerate(splits):
         path = work / f"fold-{i}.jsonl.gz"

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from train.corpus.splits.near_duplicates import components, shared_passages
-from train.corpus.splits.page_summary import PageFacts
+from train.corpus.splits.page_summary import PageSummary
 from train.runtime.text import ROLES
 
 COMMON_SITES = 100
@@ -25,13 +25,13 @@ EXCHANGES = 2000
 """Tries to exchange two groups of sites between parts, to make their mix of roles alike."""
 
 
-def site_groups(facts: Sequence[PageFacts]) -> tuple[list[list[str]], tuple[tuple[str, ...], ...]]:
-    """The sites of pages, `facts`, in groups that share no story with another group; and the groups of more than
+def site_groups(summaries: Sequence[PageSummary]) -> tuple[list[list[str]], tuple[tuple[str, ...], ...]]:
+    """The sites of pages, `summaries`, in groups that share no story with another group; and the groups of more than
     one site."""
-    sites = sorted({page.site for page in facts})
+    sites = sorted({page.site for page in summaries})
     index = {site: i for i, site in enumerate(sites)}
-    passage, page = shared_passages([fact.passages for fact in facts])
-    site = np.array([index[fact.site] for fact in facts], np.int64)[page] if len(page) else page
+    passage, page = shared_passages([fact.passages for fact in summaries])
+    site = np.array([index[fact.site] for fact in summaries], np.int64)[page] if len(page) else page
     pairs = np.unique(np.stack([passage, site], axis=1), axis=0) if len(page) else np.empty((0, 2), np.int64)
     numbers, counts = np.unique(pairs[:, 0], return_counts=True)
     tying = pairs[np.isin(pairs[:, 0], numbers[(counts > 1) & (counts <= COMMON_SITES)])]
@@ -43,14 +43,14 @@ def site_groups(facts: Sequence[PageFacts]) -> tuple[list[list[str]], tuple[tupl
 
 
 def assign_groups(
-    groups: Sequence[Sequence[str]], facts: Sequence[PageFacts], shares: Mapping[str, float], seed: int
+    groups: Sequence[Sequence[str]], summaries: Sequence[PageSummary], shares: Mapping[str, float], seed: int
 ) -> dict[str, str]:
     """Assigns whole groups of sites to parts, the largest first, each where it brings pages and role counts nearest to
     their shares.
 
     Args:
         groups: Groups of sites; no site is in two of them.
-        facts: The summaries of the pages; those of other sites are passed over.
+        summaries: The summaries of the pages; those of other sites are passed over.
         shares: Part -> the share of pages it is to have; they add up to 1.
         seed: Seeds the order of equally large groups, and the exchanges after it.
 
@@ -59,7 +59,7 @@ def assign_groups(
     """
     index = {site: i for i, group in enumerate(groups) for site in group}
     sizes = np.zeros((len(groups), 1 + len(ROLES)))
-    for page in facts:
+    for page in summaries:
         if page.site in index:
             sizes[index[page.site]] += (1, *page.roles)
     sizes /= np.maximum(sizes.sum(axis=0), 1)

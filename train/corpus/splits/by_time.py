@@ -7,17 +7,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from train.common.errors import InputError
-from train.corpus.splits.page_summary import PageFacts
+from train.corpus.splits.page_summary import PageSummary
 
 
 def parts_by_time(
-    facts: Sequence[PageFacts], groups: Sequence[Sequence[str]], shares: Mapping[str, float]
-) -> tuple[dict[str, list[PageFacts]], dict[str, str]]:
+    summaries: Sequence[PageSummary], groups: Sequence[Sequence[str]], shares: Mapping[str, float]
+) -> tuple[dict[str, list[PageSummary]], dict[str, str]]:
     """Puts the groups of sites with the latest pages into test, those before into validation; then drops pages on the
     wrong side of the days that separate the parts.
 
     Args:
-        facts: The summaries of the pages; those without a date are in no part.
+        summaries: The summaries of the pages; those without a date are in no part.
         groups: Groups of sites; no site is in two of them.
         shares: The share of dated pages for `train`, `validation` and `test`.
 
@@ -27,7 +27,7 @@ def parts_by_time(
     Raises:
         InputError: Fewer than three groups have dated pages, or a part would be empty.
     """
-    dated = [page for page in facts if page.date is not None]
+    dated = [page for page in summaries if page.date is not None]
     part_of = _part_of_sites(dated, groups, shares)
     chosen = {part: [page for page in dated if part_of[page.site] == part] for part in shares}
     first = _border(chosen["train"], chosen["validation"])
@@ -49,7 +49,7 @@ def parts_by_time(
 
 
 def _part_of_sites(
-    dated: Sequence[PageFacts], groups: Sequence[Sequence[str]], shares: Mapping[str, float]
+    dated: Sequence[PageSummary], groups: Sequence[Sequence[str]], shares: Mapping[str, float]
 ) -> dict[str, str]:
     """Site -> part, groups in the order of the median dates of their pages."""
     dates: defaultdict[str, list[str]] = defaultdict(list)
@@ -81,7 +81,7 @@ def _part_of_sites(
     return part_of
 
 
-def _border(earlier: Sequence[PageFacts], later: Sequence[PageFacts]) -> str:
+def _border(earlier: Sequence[PageSummary], later: Sequence[PageSummary]) -> str:
     """The day that keeps the largest shares of the earlier pages before it and of the later ones from it on."""
     before, after = (sorted(str(page.date) for page in pages) for pages in (earlier, later))
 

@@ -14,7 +14,7 @@ from train.runtime.text import ROLES
 
 
 @dataclass(frozen=True, slots=True)
-class PageFacts:
+class PageSummary:
     """A page without its text.
 
     Args:
@@ -39,17 +39,17 @@ class PageFacts:
         return sum(self.roles)
 
 
-def facts(page: Page) -> PageFacts:
+def page_summary(page: Page) -> PageSummary:
     """Looks at one page."""
     roles = [s.role for s in page.segments]
     topics = {s.story: s.topic for s in page.segments if s.story is not None and s.topic is not None}
     counted = tuple(roles.count(role) for role in ROLES)
-    return PageFacts(page.page_id, page.site, _date(page.date), counted, tuple(topics.values()), story_passages(page))
+    return PageSummary(page.page_id, page.site, _date(page.date), counted, tuple(topics.values()), story_passages(page))
 
 
-def all_facts(pages: Iterable[Page]) -> Iterator[PageFacts]:
+def page_summaries(pages: Iterable[Page]) -> Iterator[PageSummary]:
     """Looks at pages one by one."""
-    return map(facts, pages)
+    return map(page_summary, pages)
 
 
 def story_passages(page: Page) -> np.ndarray:

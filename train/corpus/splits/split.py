@@ -17,7 +17,7 @@ from train.corpus.page import Page
 from train.corpus.splits.assignment import assign_groups, site_groups
 from train.corpus.splits.by_time import parts_by_time
 from train.corpus.splits.near_duplicates import shared_passages
-from train.corpus.splits.page_summary import PageFacts
+from train.corpus.splits.page_summary import PageSummary
 from train.runtime.text import ROLES
 
 PARTS = ("train", "validation", "test")
@@ -36,7 +36,7 @@ class Split:
         made_by: How it was made, for the file.
     """
 
-    parts: Mapping[str, list[PageFacts]]
+    parts: Mapping[str, list[PageSummary]]
     linked_sites: tuple[tuple[str, ...], ...] = ()
     left_out: tuple[str, ...] = ()
     made_by: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Split:
 
     def select(self, pages: Iterable[Page]) -> dict[str, list[Page]]:
         """The pages of each part, in the corpus' order."""
-        part_of = {fact.page_id: part for part, facts in self.parts.items() for fact in facts}
+        part_of = {fact.page_id: part for part, summaries in self.parts.items() for fact in summaries}
         chosen: dict[str, list[Page]] = {part: [] for part in self.parts}
         for page in pages:
             if page.page_id in part_of:
@@ -103,14 +103,14 @@ class Split:
 
 
 def split_by_site(
-    facts: Sequence[PageFacts], *, validation_share: float, test_share: float, seed: int, by_time: bool = False
+    summaries: Sequence[PageSummary], *, validation_share: float, test_share: float, seed: int, by_time: bool = False
 ) -> Split:
     """Puts whole groups of sites into parts: no site, and no story of some length, is in two of them.
 
     Groups go, largest first, to the part whose pages and role counts they bring nearest to its share.
 
     Args:
-        facts: The summaries of the labelled pages.
+        summaries: The summaries of the labelled pages.
         validation_share: The share of pages that validation is to have.
         test_share: The share of pages that test is to have.
         seed: Seeds the order of groups; another seed gives another split.
@@ -121,25 +121,25 @@ def split_by_site(
     Raises:
         InputError: There are fewer than three groups of sites that share no story.
     """
-    groups, linked = site_groups(facts)
-    _require_groups(groups, facts, len(PARTS))
+    groups, linked = site_groups(summaries)
+    _require_groups(groups, summaries, len(PARTS))
     shares = {"train": 1 - validation_share - test_share, "validation": validation_share, "test": test_share}
     made_by = {"by": "time and site" if by_time else "site", "shares": shares, "seed": seed}
     if by_time:
-        parts, first_days = parts_by_time(facts, groups, shares)
+        parts, first_days = parts_by_time(summaries, groups, shares)
         kept = {page.page_id for pages in parts.values() for page in pages}
-        left_out = tuple(page.page_id for page in facts if page.page_id not in kept)
+        left_out = tuple(page.page_id for page in summaries if page.page_id not in kept)
         return Split(parts, linked, left_out, {**made_by, **first_days})
-    part_of = assign_groups(groups, facts, shares, seed)
-    parts = {part: [page for page in facts if part_of[page.site] == part] for part in PARTS}
+    part_of = assign_groups(groups, summaries, shares, seed)
+    parts = {part: [page for page in summaries if part_of[page.site] == part] for part in PARTS}
     return Split(parts, linked, (), made_by)
 
 
-def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, seed: int) -> list[Split]:
+def folds(summaries: Sequence[PageSummary], *, count: int, validation_share: float, seed: int) -> list[Split]:
     """Cross-validation by site: each page is in the test part of exactly one of the splits.
 
     Args:
-        facts: The summaries of the labelled pages.
+        summaries: The summaries of the labelled pages.
         count: The number of splits.
         validation_share: The share of the pages outside test that validation is to have.
         seed: Seeds the order of groups; another seed gives other folds.
@@ -147,9 +147,9 @@ def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, se
     Raises:
         InputError: There are too few groups of sites that share no story.
     """
-    groups, linked = site_groups(facts)
-    _require_groups(groups, facts, max(count, len(PARTS)))
-    fold_of = assign_groups(groups, facts, {str(i): 1 / count for i in range(count)}, seed)
+    groups, linked = site_groups(summaries)
+    _require_groups(groups, summaries, max(count, len(PARTS)))
+    fold_of = assign_groups(groups, summaries, {str(i): 1 / count for i in range(count)}, seed)
     splits = []
     for i in range(count):
         rest = [group for group in groups if fold_of[group[0]] != str(i)]
@@ -160,15 +160,15 @@ def folds(facts: Sequence[PageFacts], *, count: int, validation_share: float, se
                 remedy="name more folds, or add pages of other sites",
                 rule="too-small-to-split",
             )
-        part_of = assign_groups(rest, facts, {"train": 1 - validation_share, "validation": validation_share}, seed)
+        part_of = assign_groups(rest, summaries, {"train": 1 - validation_share, "validation": validation_share}, seed)
         part_of |= {site: "test" for group in groups for site in group if fold_of[group[0]] == str(i)}
-        parts = {part: [page for page in facts if part_of[page.site] == part] for part in PARTS}
+        parts = {part: [page for page in summaries if part_of[page.site] == part] for part in PARTS}
         made_by = {"by": "site", "fold": i, "folds": count, "validation_share": validation_share, "seed": seed}
         splits.append(Split(parts, linked, (), made_by))
     return splits
 
 
-def given_split(parts: Mapping[str, Sequence[PageFacts]]) -> Split:
+def given_split(parts: Mapping[str, Sequence[PageSummary]]) -> Split:
     """A split that the user made, after checking that it keeps sites and pages apart; `parts` are the summaries of each
     part's pages.
 
@@ -192,12 +192,12 @@ def given_split(parts: Mapping[str, Sequence[PageFacts]]) -> Split:
     return Split({part: list(pages) for part, pages in parts.items()}, made_by={"by": "given parts"})
 
 
-def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
+def read_split(path: Path, summaries: Sequence[PageSummary]) -> Split:
     """A split that was saved, for the same corpus.
 
     Args:
         path: The saved split.
-        facts: The summaries of the corpus' pages.
+        summaries: The summaries of the corpus' pages.
 
     Raises:
         InputError: The file is no split, names other pages than the corpus has, or has a site in two parts.
@@ -207,7 +207,7 @@ def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
         ids = {part: list(saved["parts"][part]["page_ids"]) for part in PARTS}
         left_out, groups = tuple(saved.get("left_out", ())), tuple(map(tuple, saved.get("linked_sites", ())))
         named, made_by = str(saved["sha256"]), dict(saved.get("made_by", {}))
-        known = {fact.page_id: fact for fact in facts}
+        known = {fact.page_id: fact for fact in summaries}
         missing = [page_id for part in PARTS for page_id in ids[part] if page_id not in known]
         unknown = known.keys() - {page_id for part in PARTS for page_id in ids[part]} - set(left_out)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
@@ -244,12 +244,12 @@ def read_split(path: Path, facts: Sequence[PageFacts]) -> Split:
     return split
 
 
-def _require_groups(groups: Sequence[Sequence[str]], facts: Sequence[PageFacts], least: int) -> None:
+def _require_groups(groups: Sequence[Sequence[str]], summaries: Sequence[PageSummary], least: int) -> None:
     if len(groups) < least:
         sites = sum(map(len, groups))
         raise InputError(
             f"the corpus falls into {len(groups)} group{'s'[: len(groups) != 1]} of sites without common stories "
-            f"({sites} sites, {len(facts)} pages)",
+            f"({sites} sites, {len(summaries)} pages)",
             expected=f"at least {least} groups: one for each part",
             remedy="add pages of other sites, or give corpus.train_path, corpus.validation_path and corpus.test_path",
             rule="too-small-to-split",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from train.corpus.splits.page_summary import PageFacts
+from train.corpus.splits.page_summary import PageSummary
 from train.corpus.splits.split import PARTS, Split
 
 STORY = (
@@ -13,9 +13,9 @@ STORY = (
 )
 
 
-def page_fact(page_id: str, site: str, *passages: int, date: str | None = None) -> PageFacts:
+def page_fact(page_id: str, site: str, *passages: int, date: str | None = None) -> PageSummary:
     """Facts of a page of two segments that holds these passages."""
-    return PageFacts(page_id, site, date, (1, 0, 1), (), np.array(sorted(passages), np.uint64))
+    return PageSummary(page_id, site, date, (1, 0, 1), (), np.array(sorted(passages), np.uint64))
 
 
 def part_sizes(split: Split) -> list[int]:
