@@ -311,10 +311,10 @@ def test_suggestions_are_what_looking_at_every_page_each_time_gives(
     pool: list[tuple[str, int, list[int]]], count: int
 ) -> None:
     left = [Suggestion(f"p{i}", site, unsure / 16) for i, (site, unsure, _) in enumerate(pool)]
-    prints = {f"p{i}": np.array(sorted(own), np.uint64) for i, (_, _, own) in enumerate(pool)}
+    passages_of = {f"p{i}": np.array(sorted(own), np.uint64) for i, (_, _, own) in enumerate(pool)}
     expected: list[Suggestion] = []
     seen: set[int] = set()
-    found = list(_spread(list(left), prints, count))
+    found = list(_spread(list(left), passages_of, count))
     while left and len(expected) < count:
         picked = Counter(s.site for s in expected)
         best = {
@@ -323,7 +323,7 @@ def test_suggestions_are_what_looking_at_every_page_each_time_gives(
         }
         chosen = min(best.values(), key=lambda s: (-s.uncertainty * 0.5 ** picked[s.site], s.site))
         left.remove(chosen)
-        own = prints[chosen.page_id].tolist()
+        own = passages_of[chosen.page_id].tolist()
         if own and sum(name in seen for name in own) > len(own) / 2:
             continue
         seen.update(own)

@@ -12,7 +12,7 @@ from train.corpus.build import build
 from train.corpus.page import Page
 from train.corpus.sources import composed as source
 from train.corpus.sources.composed import SITES_PER_NETWORK, Article, compose, read_articles, read_sites
-from train.corpus.splits.near_duplicates import prints, relatives
+from train.corpus.splits.near_duplicates import relatives, shingle_hashes
 from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import PARTS, Split, split_by_site
 
@@ -50,7 +50,7 @@ def test_there_are_enough_templates_and_each_is_its_own() -> None:
 def test_articles_have_no_near_duplicates(articles: list[Article]) -> None:
     assert len(articles) > 1900
     assert set(Counter(a.topic for a in articles)) == {"business", "entertainment", "politics", "sport", "tech"}
-    marks = [prints(" ".join(a.paragraphs)) for a in articles]
+    marks = [shingle_hashes(" ".join(a.paragraphs)) for a in articles]
     assert all(n < 0.3 * min(len(marks[a]), len(marks[b])) for (a, b), n in relatives(marks).items())
 
 

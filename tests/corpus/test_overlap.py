@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.page_summary import STORY
 from train.corpus.page import Page, Segment
-from train.corpus.splits.near_duplicates import components, passages, prints, relatives, shared_passages, words
+from train.corpus.splits.near_duplicates import components, passages, relatives, shared_passages, shingle_hashes, words
 from train.corpus.splits.page_summary import page_summary
 
 
@@ -20,8 +20,8 @@ from train.corpus.splits.page_summary import page_summary
 def test_a_passage_leaves_its_prints_wherever_it_stands(before: int, length: int) -> None:
     words = [f"word{i * 7919 % 1009}" for i in range(length)]
     alone, inside = (
-        prints(" ".join(words)),
-        prints(" ".join([*("noise" + str(i) for i in range(before)), *words, "tail"])),
+        shingle_hashes(" ".join(words)),
+        shingle_hashes(" ".join([*("noise" + str(i) for i in range(before)), *words, "tail"])),
     )
     assert alone <= inside
 

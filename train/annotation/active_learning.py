@@ -50,13 +50,13 @@ def suggest(corpus: str, labeler: Labeler, *, count: int) -> list[Suggestion]:
     Raises:
         InputError: There is no unlabelled page, or the corpus cannot be read.
     """
-    prints: dict[str, np.ndarray] = {}
+    passages_of: dict[str, np.ndarray] = {}
     sites: dict[str, str] = {}
 
     def unlabelled() -> Iterator[tuple[str, list[str]]]:
         for page in Corpus(corpus, labelled=False):
             if page.segments and not page.labelled:
-                prints[page.page_id] = passages(" ".join(page.texts))
+                passages_of[page.page_id] = passages(" ".join(page.texts))
                 sites[page.page_id] = page.site
                 yield page.page_id, page.texts
 
@@ -69,7 +69,7 @@ def suggest(corpus: str, labeler: Labeler, *, count: int) -> list[Suggestion]:
             path=corpus,
             rule="empty-corpus",
         )
-    return list(_spread([Suggestion(page_id, sites[page_id], value) for page_id, value in scored], prints, count))
+    return list(_spread([Suggestion(page_id, sites[page_id], value) for page_id, value in scored], passages_of, count))
 
 
 def _uncertainty(record: Mapping[str, Any]) -> float:
@@ -82,7 +82,7 @@ def _uncertainty(record: Mapping[str, Any]) -> float:
     return total / weight
 
 
-def _spread(candidates: list[Suggestion], prints: Mapping[str, np.ndarray], count: int) -> Iterator[Suggestion]:
+def _spread(candidates: list[Suggestion], passages_of: Mapping[str, np.ndarray], count: int) -> Iterator[Suggestion]:
     picked_of: Counter[str] = Counter()
     taken: set[int] = set()
     by_site: defaultdict[str, list[Suggestion]] = defaultdict(list)
@@ -93,7 +93,7 @@ def _spread(candidates: list[Suggestion], prints: Mapping[str, np.ndarray], coun
     while count and waiting:
         _, site = heapq.heappop(waiting)
         best = by_site[site].pop()
-        own = prints[best.page_id].tolist()
+        own = passages_of[best.page_id].tolist()
         near = bool(own) and sum(name in taken for name in own) > NEAR * len(own)
         picked_of[site] += not near
         if by_site[site]:

@@ -24,7 +24,7 @@ import yaml
 
 from train.common.errors import InputError
 from train.corpus.page import Page, Segment
-from train.corpus.splits.near_duplicates import components, prints, relatives
+from train.corpus.splits.near_duplicates import components, relatives, shingle_hashes
 
 SITES_PER_NETWORK = 4
 HEADLINES_ONLY = 0.25
@@ -90,7 +90,7 @@ def read_articles() -> list[Article]:
                 articles.append(
                     Article(f"{entry.parent.name}-{entry.stem}", _TOPICS[entry.parent.name], title, tuple(blocks))
                 )
-    marks = [prints(" ".join(article.paragraphs)) for article in articles]
+    marks = [shingle_hashes(" ".join(article.paragraphs)) for article in articles]
     drop: set[int] = set()
     for (a, b), shared in sorted(relatives(marks).items()):
         if a not in drop and shared >= 0.3 * min(len(marks[a]), len(marks[b])):
@@ -134,7 +134,7 @@ def compose(*, seed: int, pages: int) -> Iterator[Page]:
 def _pools(articles: list[Article], count: int, rng: random.Random) -> list[list[Article]]:
     """Deals articles to networks; those that quote the same passage stay together, so that no passage is on two
     networks."""
-    groups = components(len(articles), relatives(prints(" ".join(article.paragraphs)) for article in articles))
+    groups = components(len(articles), relatives(shingle_hashes(" ".join(article.paragraphs)) for article in articles))
     rng.shuffle(groups)
     pools: list[list[Article]] = [[] for _ in range(count)]
     for group in sorted(groups, key=len, reverse=True):

@@ -1,8 +1,8 @@
 """Which texts share running words, wherever they stand, whole or as part of a longer line.
 
-Two ways: prints, for near-duplicates among a few thousand texts, are hashes of 8-word shingles that a constant divides
-("0 mod p" sampling, Manber 1994; Broder 1997); passages, for stories on more than one site of a large corpus, are
-looked up.
+Two ways: shingle hashes, for near-duplicates among a few thousand texts, are the hashes of 8-word shingles that a
+constant divides ("0 mod p" sampling, Manber 1994; Broder 1997); passages, for stories on more than one site of a large
+corpus, are looked up.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 SHINGLE_WORDS = 8
 SAMPLE = 4
 """One shingle in so many is kept."""
-SHARED_PRINTS = 4
-"""So many shared prints, about two dozen words in a row, make two texts relatives."""
+SHARED_SHINGLES = 4
+"""So many shared hashes, about two dozen words in a row, make two texts relatives."""
 PASSAGE_WORDS, WINNOWED = 20, 9
 """Words of a passage, and of how many passages in a row the one with the smallest hash is kept."""
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -34,7 +34,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def prints(text: str) -> set[int]:
+def shingle_hashes(text: str) -> set[int]:
     """Sampled shingle hashes of a text; empty when it has fewer than 8 words."""
     own = words(text)
     hashes = (
@@ -91,16 +91,18 @@ def shared_passages(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray
     return renumbered.astype(np.int64), holders[several]
 
 
-def relatives(items: Iterable[set[int]], *, shared: int = SHARED_PRINTS, common: int = 200) -> Counter[tuple[int, int]]:
-    """Pairs of items that share at least `shared` prints.
+def relatives(
+    items: Iterable[set[int]], *, shared: int = SHARED_SHINGLES, common: int = 200
+) -> Counter[tuple[int, int]]:
+    """Pairs of items that share at least `shared` shingle hashes.
 
     Args:
         items: The sampled shingle hashes of each item.
-        shared: Least number of shared prints.
-        common: A print that stands in more items than this is a phrase of the trade, not a copied passage; left out.
+        shared: Least number of shared hashes.
+        common: A hash that stands in more items than this is a phrase of the trade, not a copied passage; left out.
 
     Returns:
-        Number of shared prints for each pair `(i, j)`, i < j.
+        Number of shared hashes for each pair `(i, j)`, i < j.
     """
     holders: defaultdict[int, list[int]] = defaultdict(list)
     for i, item in enumerate(items):
