@@ -15,7 +15,7 @@ from tests.helpers.paths import SHARED
 from train.corpus.page import Page, Segment
 from train.corpus.quality import swapped_labels as exchanged
 from train.corpus.quality.check import check_corpus
-from train.corpus.quality.swapped_labels import MARGIN, PAGES_OF_SITE, ExchangeWatch, _judge
+from train.corpus.quality.swapped_labels import MARGIN, PAGES_OF_SITE, SwappedLabelDetector, _judge
 from train.corpus.read import Corpus, write_pages
 from train.runtime.text import ROLES
 
@@ -56,7 +56,7 @@ def test_a_clean_corpus_and_one_of_few_sites_name_none(corpus: Path, tmp_path: P
 def test_a_site_is_named_when_exchanged_labels_fit_better_by_more_than_the_margin(
     ahead: float, named: bool, pages: list[Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = ExchangeWatch()
+    watch = SwappedLabelDetector()
     for page in pages:
         watch.page(page)
     likelihoods = {
@@ -73,7 +73,7 @@ def test_the_pages_that_are_looked_at_hang_on_no_order_and_their_number_is_bound
     most = 20
     monkeypatch.setattr(exchanged, "MOST_SITES", most)
     many = [make_page(f"s{n % (most + 5)}", n // 3, related=0) for n in range(9 * most)]
-    watches = ExchangeWatch(), ExchangeWatch()
+    watches = SwappedLabelDetector(), SwappedLabelDetector()
     for watch, order in zip(watches, (many, many[::-1]), strict=True):
         for page in order:
             watch.page(page)
@@ -86,7 +86,7 @@ def test_the_pages_that_are_looked_at_hang_on_no_order_and_their_number_is_bound
 
 
 def test_every_exchange_is_found_on_every_site_and_no_site_is_named_wrongly(pages: list[Page]) -> None:
-    watch = ExchangeWatch()
+    watch = SwappedLabelDetector()
     for page in pages:
         watch.page(page)
     judged = _judge(watch._kept)
@@ -100,7 +100,7 @@ def test_every_exchange_is_found_on_every_site_and_no_site_is_named_wrongly(page
 @pytest.mark.slow
 def test_on_real_pages_most_exchanges_are_found_and_few_sites_are_named_wrongly(tmp_path: Path) -> None:
     need("shared")
-    watch, path = ExchangeWatch(), tmp_path / "real.jsonl.gz"
+    watch, path = SwappedLabelDetector(), tmp_path / "real.jsonl.gz"
     path.write_bytes(b"".join(part.read_bytes() for part in sorted((SHARED / "data").glob("pages-*.jsonl.gz"))))
     for page in Corpus(path):
         watch.page(page)

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from train.common.files import sha256_json
 from train.corpus.page import Page
-from train.corpus.quality.swapped_labels import ExchangeWatch
+from train.corpus.quality.swapped_labels import SwappedLabelDetector
 from train.corpus.splits.near_duplicates import words
 from train.runtime.text import CONTROL, ROLES
 
@@ -123,7 +123,7 @@ class CorpusWatch:
         self._topics: defaultdict[str, set[str]] = defaultdict(set)
         self._texts: dict[bytes, str] = {}
         self._pages = 0
-        self._exchanges = ExchangeWatch()
+        self._exchanges = SwappedLabelDetector()
 
     @property
     def sites(self) -> int:

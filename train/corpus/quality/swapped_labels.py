@@ -31,7 +31,7 @@ FLOOR = 0.02
 AROUND = 2
 
 
-class ExchangeWatch:
+class SwappedLabelDetector:
     """Keeps what is countable about a few pages of each site (a hash chooses them, whatever their order), and judges
     the sites at the end.
 
