@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from tests.helpers.registry import MODEL, Registry
 from train.common import signals as interrupt
 from train.common.errors import InputError
-from train.common.signals import me
+from train.common.signals import process_id
 from train.registry import lock, mlflow_client
 from train.registry import versions as registry
 from train.registry.champion import HISTORY, ChampionMoved, history, promote, refuse, rollback
@@ -106,7 +106,7 @@ def test_all_that_is_looked_at_and_moved_is_under_the_lock(
 def test_who_finds_the_lock_taken_waits_and_changes_nothing_meanwhile(
     registered: Registry, clock: Callable[[Callable[[], None]], None], act: Callable[[Registry], Any]
 ) -> None:
-    registered.models[LOCK] = {"owner": me(), "token": "another's"}
+    registered.models[LOCK] = {"owner": process_id(), "token": "another's"}
     waited: list[int] = []
 
     def meanwhile() -> None:
@@ -143,7 +143,7 @@ def test_the_champion_is_looked_at_once_the_lock_is_held(
 ) -> None:
     """Who waits for another's promotion must see it."""
     _serving(client, "1")
-    client.models[LOCK] = {"owner": me(), "token": "another's"}
+    client.models[LOCK] = {"owner": process_id(), "token": "another's"}
 
     def another_is_promoted() -> None:
         _serving(client, "1", "3")
@@ -180,7 +180,7 @@ def test_a_version_serves_where_the_champion_is_the_one_it_was_judged_against(
 def test_a_lock_that_others_take_all_the_time_is_told_and_nothing_is_changed(
     client: Registry, clock: Callable[[Callable[[], None]], None]
 ) -> None:
-    client.models[LOCK] = {"owner": me(), "token": "0"}
+    client.models[LOCK] = {"owner": process_id(), "token": "0"}
     clock(lambda: client.models[LOCK].update(token=str(len(client.asked))))
     with pytest.raises(InputError) as caught:
         promote("2", RESULTS, against=None)

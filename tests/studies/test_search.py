@@ -39,7 +39,7 @@ def _tried(study: Any) -> list[tuple[float, float]]:
 @pytest.fixture(scope="module")
 def dead() -> str:
     """The name of a process of this machine that is no more."""
-    code = "from train.common.signals import me; print(me())"
+    code = "from train.common.signals import process_id; print(process_id())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

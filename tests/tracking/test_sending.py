@@ -289,7 +289,7 @@ def test_metrics_of_the_test_part_go_with_the_model_and_its_dataset(put: list[En
 
 def test_runs_whose_process_is_gone_are_closed_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = {"here 1", "here 2"}
-    monkeypatch.setattr(tracking, "gone", lambda owner: owner in gone)
+    monkeypatch.setattr(tracking, "owner_is_dead", lambda owner: owner in gone)
     closed: list[tuple[str, str]] = []
 
     class Runs:

@@ -68,19 +68,19 @@ def signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def me() -> str:
-    """Names this process among those of all machines, for `gone`."""
+def process_id() -> str:
+    """Names this process among those of all machines, for `owner_is_dead`."""
     return f"{platform.node()} {os.getpid()}"
 
 
-def gone(owner: str) -> bool:
-    """Whether a process that named itself by `me` was on this machine and is no more; of other machines nobody
+def owner_is_dead(owner: str) -> bool:
+    """Whether a process that named itself by `process_id` was on this machine and is no more; of other machines nobody
     knows."""
     host, _, pid = owner.rpartition(" ")
     return host == platform.node() and not alive(int(pid))
 
 
-def seen_for(since: MutableMapping[K, float], key: K) -> float:
+def stale_for(since: MutableMapping[K, float], key: K) -> float:
     """For how many seconds this process has seen something, by its own clock: that of another machine tells nothing.
 
     Args:

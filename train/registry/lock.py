@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from train.common.errors import InputError
-from train.common.signals import gone, me, seen_for
+from train.common.signals import owner_is_dead, process_id, stale_for
 from train.tracking.store import REGISTERED_MODEL
 
 LOCK = f"{REGISTERED_MODEL}.lock"
@@ -35,11 +35,11 @@ def locked(client: Any) -> Iterator[None]:
     token, seen = uuid4().hex, dict[str, float]()
 
     def is_abandoned(tags: Mapping[str, str]) -> bool:
-        return gone(tags.get("owner", "")) or seen_for(seen, tags.get("token", "")) > LONGEST_LOCK_S
+        return owner_is_dead(tags.get("owner", "")) or stale_for(seen, tags.get("token", "")) > LONGEST_LOCK_S
 
     while True:
         try:
-            client.create_registered_model(LOCK, {"owner": me(), "token": token}, "Held while aliases move.")
+            client.create_registered_model(LOCK, {"owner": process_id(), "token": token}, "Held while aliases move.")
             break
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":

@@ -13,7 +13,7 @@ from typing import Any
 from train.common.console import console
 from train.common.environment import environment, git_state
 from train.common.errors import InputError
-from train.common.signals import Interrupted, gone, signals_raise
+from train.common.signals import Interrupted, owner_is_dead, signals_raise
 from train.config.schema import Config
 from train.tracking.outbox import UNSENT, Outbox
 from train.tracking.senders import model_of, quiet, send
@@ -206,6 +206,6 @@ def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:
     """Marks FAILED what is still RUNNING though its process on this machine is gone."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=100):
         tags = run.data.tags
-        if run.info.run_id != but and gone(f"{tags.get('host')} {tags.get('pid', 0)}"):
+        if run.info.run_id != but and owner_is_dead(f"{tags.get('host')} {tags.get('pid', 0)}"):
             client.set_tag(run.info.run_id, "ended_by", "the process was gone")
             client.set_terminated(run.info.run_id, "FAILED")

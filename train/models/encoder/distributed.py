@@ -22,7 +22,7 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.common.files import read_json, write_json, write_text
-from train.common.signals import me
+from train.common.signals import process_id
 from train.config.schema import EncoderConfig
 from train.corpus.page import Page
 from train.corpus.read import read_pages, write_pages
@@ -175,7 +175,7 @@ def _start(job: Job, devices: int) -> subprocess.Popen[bytes]:
         "-m",
         WORKER,
         str(job.folder),
-        me(),
+        process_id(),
     ]
     with job.log.open("wb") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -10,7 +10,7 @@ import torch
 from torch import distributed
 
 from train.common.files import write_text
-from train.common.signals import gone
+from train.common.signals import owner_is_dead
 from train.models.encoder.distributed import Job
 from train.models.encoder.family import EncoderFamily
 
@@ -44,7 +44,7 @@ def work(folder: Path, owner: str) -> None:
 def _end_with(owner: str, torchrun: int) -> None:
     """Ends this worker when the run or torchrun was killed: nobody waits for it, and the next run would meet it in its
     checkpoints."""
-    if gone(owner) or os.getppid() != torchrun:
+    if owner_is_dead(owner) or os.getppid() != torchrun:
         os._exit(1)
 
 

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from train.common.console import console
 from train.common.errors import InputError
-from train.common.signals import gone, me
+from train.common.signals import owner_is_dead, process_id
 
 STARTUP = 6
 """Trials drawn at random before the sampler models them, and before any is pruned."""
@@ -144,7 +144,7 @@ def take_over(study: Any, *, own: bool = False) -> None:
             started = trial.datetime_start
             left = started is not None and datetime.now() - started > timedelta(seconds=GRACE_S)
         else:
-            left = gone(owner) or (own and owner == me())
+            left = owner_is_dead(owner) or (own and owner == process_id())
         if left:
             with suppress(ValueError, optuna.exceptions.UpdateFinishedTrialError):  # another worker was quicker
                 study.tell(trial.number, state=TrialState.FAIL)
@@ -167,7 +167,7 @@ def work(study: Any, n: int, objective: Callable[[Any], float]) -> None:
         nonlocal begun, raised
         begun = True
         try:
-            trial.set_user_attr(OWNER, me())
+            trial.set_user_attr(OWNER, process_id())
             return objective(trial)
         except optuna.TrialPruned:
             raise
