@@ -21,7 +21,7 @@ from train.config.schema import EncoderConfig
 from train.corpus.page import Page, Segment
 from train.corpus.training_data import TrainingPages
 from train.models import early_stopping as watching
-from train.models.early_stopping import Watch
+from train.models.early_stopping import EarlyStopping
 from train.models.encoder import family as encoders
 from train.models.encoder.embedding_cache import VectorStore
 from train.models.encoder.family import EncoderFamily
@@ -202,14 +202,14 @@ class Looks:
         self.pages: list[Any] = []
         self.states: list[Any] = []
         monkeypatch.setattr(watching, "role_macro_f1", lambda reader, pages: next(self.scores))
-        look = Watch.look
+        look = EarlyStopping.evaluate
 
-        def heard(watch: Watch, network: nn.Module, reader: Any, step: int) -> bool:
+        def heard(watch: EarlyStopping, network: nn.Module, reader: Any, step: int) -> bool:
             self.pages.append([page.page_id for page in watch.pages])
             self.states.append({name: value.clone() for name, value in network.state_dict().items()})
             return look(watch, network, reader, step)
 
-        monkeypatch.setattr(Watch, "look", heard)
+        monkeypatch.setattr(EarlyStopping, "evaluate", heard)
 
     def which(self, network: nn.Module) -> list[int]:
         """The looks that saw the network as it is now."""

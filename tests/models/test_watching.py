@@ -12,7 +12,7 @@ from train.common.files import read_json
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.models import early_stopping as watching
-from train.models.early_stopping import Watch
+from train.models.early_stopping import EarlyStopping
 from train.runtime.reader import Reader
 
 
@@ -22,9 +22,9 @@ def _network(value: float) -> nn.Module:
     return network
 
 
-def _look(watch: Watch, step: int) -> bool:
+def _look(watch: EarlyStopping, step: int) -> bool:
     """Its score is told, so there is no need of a reader."""
-    return watch.look(_network(step), cast(Reader, None), step)
+    return watch.evaluate(_network(step), cast(Reader, None), step)
 
 
 class _Told:
@@ -43,12 +43,12 @@ def test_training_stops_when_patience_is_over_and_goes_back_to_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = _Told(monkeypatch, [0.5, 0.7, 0.6, 0.7, 0.65])
-    watch = Watch([], 3, tmp_path, told.log)
+    watch = EarlyStopping([], 3, tmp_path, told.log)
     stops = [_look(watch, step) for step in range(1, 6)]
     assert stops == [False, False, False, False, True]
     assert told.logged == [(1, 0.5), (2, 0.7), (3, 0.6), (4, 0.7), (5, 0.65)]
-    again = Watch([], 3, tmp_path, told.log, step=5)
-    assert again.spent, "a training that was stopped, and killed before its model was written, does not go on"
+    again = EarlyStopping([], 3, tmp_path, told.log, step=5)
+    assert again.exhausted, "a training that was stopped, and killed before its model was written, does not go on"
     network = _network(9)
     again.restore(network)
     assert network.weight.item() == 2
@@ -60,7 +60,7 @@ def test_training_stops_when_patience_is_over_and_goes_back_to_the_best(
 
 
 def test_without_patience_the_last_state_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Watch([], 0, tmp_path, _Told(monkeypatch, [0.9, 0.1]).log)
+    watch = EarlyStopping([], 0, tmp_path, _Told(monkeypatch, [0.9, 0.1]).log)
     assert not any(_look(watch, step) for step in (1, 2))
     network = _network(2)
     watch.restore(network)
@@ -71,10 +71,10 @@ def test_without_patience_the_last_state_stays(tmp_path: Path, monkeypatch: pyte
 def test_a_resumed_training_knows_what_was_seen_before_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = Watch([], 2, tmp_path, _Told(monkeypatch, [0.7, 0.6, 0.9]).log)
+    watch = EarlyStopping([], 2, tmp_path, _Told(monkeypatch, [0.7, 0.6, 0.9]).log)
     for step in (1, 2, 3):
         _look(watch, step)
-    again = Watch(
+    again = EarlyStopping(
         [], 2, tmp_path, _Told(monkeypatch, [0.5]).log, step=2
     )  # killed before the checkpoint of step 3 was whole
     assert again.scores == {1: 0.7, 2: 0.6}, "what was seen later is forgotten"
@@ -89,8 +89,8 @@ def test_a_curve_is_drawn_by_forty_pages_evenly_taken_and_patience_is_judged_by_
     tmp_path: Path, patience: int, every: int
 ) -> None:
     many = [Page(f"p{n}", "a.example", ()) for n in range(80)]
-    assert list(Watch(many, patience, tmp_path, lambda metrics, step: None).pages) == many[::every]
-    assert len(Watch(many[:30], patience, tmp_path, lambda metrics, step: None).pages) == 30
+    assert list(EarlyStopping(many, patience, tmp_path, lambda metrics, step: None).pages) == many[::every]
+    assert len(EarlyStopping(many[:30], patience, tmp_path, lambda metrics, step: None).pages) == 30
 
 
 def test_an_encoder_draws_the_curve_and_stops(make_config: ConfigMaker, pages: list[Page], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from train.runtime.reader import Reader
 CURVE_PAGES = 40
 
 
-class Watch:
+class EarlyStopping:
     """Scores a network on validation pages now and then; with patience, keeps its best state (Prechelt 1998, "Early
     stopping — but when?").
 
@@ -57,11 +57,11 @@ class Watch:
         return max(self.scores, key=lambda step: (self.scores[step], -step))
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether patience is over: a training that was stopped by it, and then killed, must not go on."""
         return bool(self.patience and self.scores) and sum(at > self.best for at in self.scores) >= self.patience
 
-    def look(self, network: nn.Module, reader: Reader, step: int) -> bool:
+    def evaluate(self, network: nn.Module, reader: Reader, step: int) -> bool:
         """Scores the network on the validation pages; True when training should stop.
 
         Args:
@@ -81,7 +81,7 @@ class Watch:
                 if path not in (self._state(step), before is not None and self._state(before)):
                     path.unlink()
         write_json(self._file, self.scores)
-        return self.spent
+        return self.exhausted
 
     def restore(self, network: nn.Module) -> None:
         """Puts the best state back into the network; without patience, the last one stays."""

@@ -22,7 +22,7 @@ from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.models.backbone import fast_tokenizer, load_backbone, load_upper, special_ids
 from train.models.backbone_files import backbone_content
-from train.models.early_stopping import Watch
+from train.models.early_stopping import EarlyStopping
 from train.models.encoder.distributed import train_on_devices
 from train.models.encoder.embedding_cache import VectorStore
 from train.models.encoder.fine_tuning import FineTuning
@@ -98,10 +98,10 @@ class EncoderFamily:
             if not self._load(network):
                 watch = None
                 if config.patience is not None and pages.validation:
-                    watch = Watch(pages.validation, config.patience, self.work / "watch", log)
+                    watch = EarlyStopping(pages.validation, config.patience, self.work / "watch", log)
                 for epoch, metrics in enumerate(self._train(network, own, others), start=1):
                     told(0, epoch, metrics)
-                    if watch is not None and watch.look(network, self._stored(network.eval()), epoch):
+                    if watch is not None and watch.evaluate(network, self._stored(network.eval()), epoch):
                         break
                 if watch is not None:
                     watch.restore(network)
