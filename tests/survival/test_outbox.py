@@ -18,11 +18,11 @@ from train.models.baseline.family import BaselineFamily
 from train.registry.versions import register_outcome, version_of
 from train.tracking import outbox as outbox_module
 from train.tracking import runs as tracking
-from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_unsent
+from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_pending
 from train.tracking.senders import send
 from train.training import documents
 from train.training.crossval import cross_validate
-from train.training.outcome import read_outcome, send_kept
+from train.training.outcome import read_outcome, send_pending
 from train.training.recipe import fit
 
 ON = ("tracking.enabled=true", "tracking.experiment=newsparts")
@@ -56,7 +56,7 @@ def test_what_is_put_while_the_store_is_away_arrives_in_order(tmp_path: Path, mo
     store.away = True
     for n in (1, 2):
         box.put(_entry(n))
-    assert [entry["n"] for entry in read_unsent(tmp_path / UNSENT)] == [1, 2]
+    assert [entry["n"] for entry in read_pending(tmp_path / UNSENT)] == [1, 2]
     store.away = False
     box.put(_entry(3))
     assert [entry["n"] for entry in store.told] == [0, 1, 2, 3]
@@ -70,7 +70,7 @@ def test_a_store_that_is_away_is_not_asked_every_time(tmp_path: Path) -> None:
     for n in range(50):
         box.put(_entry(n))
     assert store.asked == 1
-    assert box.kept == 50
+    assert box.pending == 50
 
 
 def test_a_run_that_could_not_be_made_gets_its_name_later(tmp_path: Path) -> None:
@@ -107,16 +107,16 @@ def test_behind_half_a_line_entries_are_whole(tmp_path: Path) -> None:
     box = Outbox(path, store.send, "the store")
     for n in (1, 2):
         box.put(_entry(n))
-    assert [entry["n"] for entry in read_unsent(path)] == [0, 1, 2]
+    assert [entry["n"] for entry in read_pending(path)] == [0, 1, 2]
 
 
 def test_a_line_that_a_kill_left_half_is_passed_over_and_others_are_told(tmp_path: Path) -> None:
     path = tmp_path / UNSENT
     path.write_text(json.dumps(_entry(0)) + "\n" + '{"op": "met', encoding="utf-8")
-    assert [entry["n"] for entry in read_unsent(path)] == [0]
+    assert [entry["n"] for entry in read_pending(path)] == [0]
     path.write_text("nonsense\n" + json.dumps(_entry(0)) + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"unsent.jsonl:1"):
-        read_unsent(path)
+        read_pending(path)
 
 
 @pytest.fixture
@@ -155,18 +155,18 @@ def test_a_store_that_goes_while_training_costs_nothing(
     monkeypatch.setattr(tracking, "send", sometimes)
     _during_training(monkeypatch, lambda: away.__setitem__(0, True))
     outcome = toy_baseline(corpus, tmp_path, *ON)
-    kept = read_unsent(outcome.output / UNSENT)
+    kept = read_pending(outcome.output / UNSENT)
     assert [entry["op"] for entry in kept].count("model") == 1
     assert kept[-1]["op"] == "end"
     assert outcome.model_uri is None
     client = mlflow.MlflowClient()
     assert client.get_run(str(outcome.run_id)).info.status == "RUNNING"
     with pytest.raises(InputError, match=f"{len(kept)} of {len(kept)} things are still unsent: gone"):
-        send_kept(outcome.output)
-    assert read_unsent(outcome.output / UNSENT) == kept
+        send_pending(outcome.output)
+    assert read_pending(outcome.output / UNSENT) == kept
 
     away[0] = False
-    sent, uri = send_kept(outcome.output)
+    sent, uri = send_pending(outcome.output)
     assert (sent, read_outcome(outcome.output).model_uri) == (len(kept), uri)
     run = client.get_run(str(outcome.run_id))
     assert run.info.status == "FINISHED"
@@ -174,7 +174,7 @@ def test_a_store_that_goes_while_training_costs_nothing(
     assert not (outcome.output / UNSENT).exists()
     assert register_outcome(read_outcome(outcome.output)).was_new
     with pytest.raises(InputError, match="nothing unsent"):
-        send_kept(outcome.output)
+        send_pending(outcome.output)
 
 
 @pytest.mark.slow
@@ -189,15 +189,15 @@ def test_a_server_that_goes_while_training_costs_nothing(
     assert outcome.model_uri is None
     assert outcome.run_id is not None
     assert (outcome.output / "bundle" / "bundle.json").is_file()
-    kept = read_unsent(outcome.output / UNSENT)
+    kept = read_pending(outcome.output / UNSENT)
     assert {entry["op"] for entry in kept} >= {"metrics", "file", "model", "note", "end"}
     with pytest.raises(InputError, match="does not answer"):
-        send_kept(outcome.output)
+        send_pending(outcome.output)
     with pytest.raises(InputError, match="does not answer"):
         fit(config)  # a clear error, before training
 
     server.start()
-    sent, uri = send_kept(outcome.output)
+    sent, uri = send_pending(outcome.output)
     assert sent == len(kept)
     assert read_outcome(outcome.output).model_uri == uri
     run = mlflow.MlflowClient().get_run(outcome.run_id)
@@ -213,7 +213,7 @@ def test_a_server_that_goes_while_training_costs_nothing(
     assert version_of("challenger") is not None
     assert not (outcome.output / UNSENT).exists()
     with pytest.raises(InputError, match="nothing unsent"):
-        send_kept(outcome.output)
+        send_pending(outcome.output)
 
 
 @pytest.mark.slow
@@ -257,7 +257,7 @@ def test_folds_that_no_server_saw_are_made_later(
     output = tmp_path / "folds"
     cross_validate(make_config("demo-baseline", *ON), "small", output, count=2)
     server.start()
-    send_kept(output)
+    send_pending(output)
     runs = mlflow.search_runs(experiment_names=["newsparts"], output_format="list")
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]

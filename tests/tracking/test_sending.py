@@ -19,7 +19,7 @@ from train.common.signals import Interrupted
 from train.tracking import outbox as outbox_module
 from train.tracking import runs as tracking
 from train.tracking import senders as sending
-from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_unsent
+from train.tracking.outbox import UNSENT, Away, Entry, Outbox, read_pending
 from train.tracking.senders import NOTE, SENDERS, artifact_page, model_of, send
 from train.tracking.tracker import MlflowTracker
 
@@ -183,7 +183,7 @@ def test_a_store_that_stays_away_is_asked_after_longer_and_longer_pauses(
         now[0] += 5
     pauses = [b - a for a, b in pairwise(asked)]
     assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
-    assert [entry["n"] for entry in read_unsent(tmp_path / UNSENT)] == list(range(300))
+    assert [entry["n"] for entry in read_pending(tmp_path / UNSENT)] == list(range(300))
 
 
 def test_what_was_made_is_not_made_again_by_the_next_process(tmp_path: Path) -> None:
@@ -199,9 +199,9 @@ def test_what_was_made_is_not_made_again_by_the_next_process(tmp_path: Path) -> 
     path = tmp_path / UNSENT
     path.write_text("".join(json.dumps({"op": op, "run": "ours"}) + "\n" for op in ("run", "tags", "end")))
     assert Outbox(path, send_once, "the store").flush() == "gone again"
-    assert read_unsent(path) == [{"op": "tags", "run": "made"}, {"op": "end", "run": "made"}]
+    assert read_pending(path) == [{"op": "tags", "run": "made"}, {"op": "end", "run": "made"}]
     again = Outbox(path, send_once, "the store")
-    assert (again.kept, again.runs()) == (2, {"made"})
+    assert (again.pending, again.runs()) == (2, {"made"})
     again.flush()
     assert told == ["ours"]
 

@@ -141,9 +141,9 @@ def send(
     model: Annotated[Path, typer.Option("--model", help="The output folder of a run while which MLflow was away.")],
 ) -> None:
     """Sends MLflow what it was not told of a run because it was away."""
-    from train.training.outcome import send_kept
+    from train.training.outcome import send_pending
 
-    sent, uri = send_kept(model)
+    sent, uri = send_pending(model)
     out.print(f"{sent} things sent" + (f"; its model is {uri}" if uri else ""), markup=False)
 
 

@@ -40,22 +40,22 @@ class Outbox:
         self.names: dict[str, str] = {}
         """What sent entries made: the name it was put under -> the store's."""
         self._send = send
-        self._kept = read_unsent(path)
+        self._pending = read_pending(path)
         self._torn = path.is_file() and not path.read_bytes().endswith(b"\n")
         self._pause, self._next_try = FIRST_PAUSE_S, 0.0
 
     @property
-    def kept(self) -> int:
+    def pending(self) -> int:
         """How many entries wait."""
-        return len(self._kept)
+        return len(self._pending)
 
     def runs(self) -> set[str]:
         """The runs that entries wait for."""
-        return {str(entry["run"]) for entry in self._kept}
+        return {str(entry["run"]) for entry in self._pending}
 
     def put(self, entry: Entry) -> None:
         """Sends an entry after those that wait; keeps it when the store is away."""
-        if self._kept and (time.monotonic() < self._next_try or self.flush() is not None):
+        if self._pending and (time.monotonic() < self._next_try or self.flush() is not None):
             return self._keep(entry)
         entry = self._named(entry)  # what waited may have made its run
         try:
@@ -72,7 +72,7 @@ class Outbox:
             self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
-        self._kept.append(entry)
+        self._pending.append(entry)
         if self._torn:  # behind half a line, this one would be no entry either
             return self._write()
         self._torn = True  # until the line is whole
@@ -86,17 +86,17 @@ class Outbox:
         """Sends what waits; returns why not all of it could be sent, or None."""
         why = None
         sent = 0
-        while self._kept and why is None:
+        while self._pending and why is None:
             try:
-                names = self._send(self._kept[0])
+                names = self._send(self._pending[0])
             except Away as error:
                 why = str(error)
                 continue
-            self._kept.pop(0)
+            self._pending.pop(0)
             sent += 1
             if names:  # what was made must not be made twice, whatever happens next
                 self.names |= names
-                self._kept = [self._named(entry) for entry in self._kept]
+                self._pending = [self._named(entry) for entry in self._pending]
                 self._write()
         if sent:
             self._write()
@@ -112,14 +112,14 @@ class Outbox:
         self._next_try = time.monotonic() + pause
 
     def _write(self) -> None:
-        if self._kept:
-            write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in self._kept))
+        if self._pending:
+            write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in self._pending))
         else:
             self.path.unlink(missing_ok=True)
         self._torn = False
 
 
-def read_unsent(path: Path) -> list[Entry]:
+def read_pending(path: Path) -> list[Entry]:
     """The entries of a file; a last line that a kill left half is passed over. None where there is no file.
 
     Raises:

@@ -85,7 +85,7 @@ def tracked_run(
     finally:
         tracker.put("end", status=status)
         if parent is None:
-            _tell_kept(tracker.outbox, folder)
+            _report_pending(tracker.outbox, folder)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def joined_run(config: Config, run_id: str, folder: Path) -> Iterator[Tracker]:
         try:
             yield MlflowTracker(run_id, experiment, outbox)
         finally:
-            _tell_kept(outbox, folder)
+            _report_pending(outbox, folder)
 
 
 def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple[MlflowTracker, str | None]:
@@ -121,7 +121,7 @@ def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple
     why = outbox.flush()
     if outbox.runs() - {resume}:
         raise InputError(
-            f"{outbox.kept} things that MLflow was not told of run {min(outbox.runs())}: {why}",
+            f"{outbox.pending} things that MLflow was not told of run {min(outbox.runs())}: {why}",
             expected="that they were sent",
             remedy="make send MODEL=THIS FOLDER; or move the file away, and they are lost",
             path=outbox.path,
@@ -152,7 +152,7 @@ def _owner() -> dict[str, str]:
     return {"host": platform.node(), "pid": str(os.getpid())}
 
 
-def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
+def send_pending(folder: Path) -> tuple[int, dict[str, str]]:
     """Sends what a folder keeps for the store.
 
     Returns:
@@ -163,7 +163,7 @@ def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
     """
     connect()
     boxes = [_outbox(path) for path in (folder / UNSENT, *sorted(folder.glob(f"worker-*/{UNSENT}")))]
-    kept = sum(box.kept for box in boxes)
+    kept = sum(box.pending for box in boxes)
     if not kept:
         raise InputError(
             "nothing unsent",
@@ -178,7 +178,7 @@ def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
         why = box.flush()
         if why is not None:
             raise InputError(
-                f"{sum(box.kept for box in boxes)} of {kept} things are still unsent: {why}",
+                f"{sum(box.pending for box in boxes)} of {kept} things are still unsent: {why}",
                 expected="a store that takes them",
                 remedy="mend it, then again",
                 path=box.path,
@@ -190,11 +190,11 @@ def send_kept(folder: Path) -> tuple[int, dict[str, str]]:
     return kept, models
 
 
-def _tell_kept(outbox: Outbox, folder: Path) -> None:
+def _report_pending(outbox: Outbox, folder: Path) -> None:
     why = outbox.flush()
     if why is not None:
         console.print(
-            f"{outbox.kept} things that {outbox.where} was not told are kept in {outbox.path} ({why}); `make send "
+            f"{outbox.pending} things that {outbox.where} was not told are kept in {outbox.path} ({why}); `make send "
             f"MODEL={folder}` sends them",
             style="yellow",
             markup=False,

@@ -63,7 +63,7 @@ def read_outcome(output: Path) -> Outcome:
     return Outcome(output, **{name: fields[name] for name in names})
 
 
-def send_kept(output: Path) -> tuple[int, str | None]:
+def send_pending(output: Path) -> tuple[int, str | None]:
     """Sends what a run's folder keeps for a store that was away, and adds the URI of its model to the outcome.
 
     Args:
@@ -75,7 +75,7 @@ def send_kept(output: Path) -> tuple[int, str | None]:
     Raises:
         InputError: Nothing is kept there, or the store is still away.
     """
-    sent, model_uris = runs.send_kept(output)
+    sent, model_uris = runs.send_pending(output)
     if not (output / OUTCOME).is_file():
         return sent, None
     outcome = read_json(output / OUTCOME)
