@@ -17,7 +17,7 @@ from train.runtime.decoding import (
     MAIN,
     STATES,
     Decoder,
-    read_stories,
+    group_segments,
     role_scores,
     softmax,
     states_of,
@@ -64,7 +64,7 @@ def test_the_posterior_is_the_sum_over_all_paths(weight: float, prior_weight: fl
         [expected[:, MAIN], expected[:, BEGINS] + expected[:, GOES_ON], expected[:, BOILERPLATE]], axis=1
     )
     assert np.abs(role_scores(found) - by_role).max() < 1e-9
-    best = by_role[np.arange(n), read_stories(found)[0]]
+    best = by_role[np.arange(n), group_segments(found)[0]]
     assert (best >= by_role.max(axis=1) - 1e-9).all()
 
 
@@ -129,15 +129,15 @@ MAIN_ROW, BOILERPLATE_ROW = np.eye(4)[[MAIN]], np.eye(4)[[BOILERPLATE]]
 
 def test_a_story_begins_where_beginning_is_likelier_than_going_on() -> None:
     posterior = _rows((0.6, 0.3), (0.2, 0.7), (0.5, 0.4), (0.1, 0.8), (0.4, 0.5))
-    assert read_stories(posterior)[1] == [1, 1, 2, 2, 2]
+    assert group_segments(posterior)[1] == [1, 1, 2, 2, 2]
 
 
 def test_a_draw_between_beginning_and_going_on_begins_a_story() -> None:
-    assert read_stories(_rows((0.6, 0.3), (0.45, 0.45)))[1] == [1, 2]
+    assert group_segments(_rows((0.6, 0.3), (0.45, 0.45)))[1] == [1, 2]
 
 
 def test_the_first_related_segment_begins_a_story_whatever_it_says() -> None:
-    assert read_stories(np.vstack([MAIN_ROW, _rows((0.1, 0.8), (0.1, 0.8))]))[1] == [0, 1, 1]
+    assert group_segments(np.vstack([MAIN_ROW, _rows((0.1, 0.8), (0.1, 0.8))]))[1] == [0, 1, 1]
 
 
 def test_a_story_goes_on_across_boilerplate_and_main() -> None:
@@ -152,7 +152,7 @@ def test_a_story_goes_on_across_boilerplate_and_main() -> None:
             _rows((0.7, 0.2)),
         ]
     )
-    roles, stories = read_stories(posterior)
+    roles, stories = group_segments(posterior)
     assert stories == [1, None, 1, 0, 1, None, 2]
     assert [ROLES[role] for role in roles] == [
         "related",
@@ -168,7 +168,7 @@ def test_a_story_goes_on_across_boilerplate_and_main() -> None:
 def test_related_wins_by_the_sum_of_its_two_states() -> None:
     posterior = np.array([[0.4, 0.1, 0.25, 0.25], [0.1, 0.44, 0.3, 0.16], [0.1, 0.46, 0.3, 0.14]])
     assert role_scores(posterior) == pytest.approx(np.array([[0.4, 0.5, 0.1], [0.1, 0.46, 0.44], [0.1, 0.44, 0.46]]))
-    assert [ROLES[role] for role in read_stories(posterior)[0]] == ["related", "related", "boilerplate"]
+    assert [ROLES[role] for role in group_segments(posterior)[0]] == ["related", "related", "boilerplate"]
 
 
 def test_a_story_number_that_is_new_on_the_page_begins_and_a_known_one_goes_on() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.runtime import baseline, code_points, page_features
-from train.runtime.decoding import Decoder, read_stories, role_scores, states_of
+from train.runtime.decoding import Decoder, group_segments, role_scores, states_of
 from train.runtime.features import shifted
 from train.runtime.page_features import (
     OVERLAP_NAMES,
@@ -94,7 +94,7 @@ def test_context_overrules_a_doubtful_segment() -> None:
 def test_stories_are_numbered_in_page_order(n: int, seed: int) -> None:
     local = np.random.default_rng(seed).dirichlet([0.3] * 4, size=n)
     posterior = _decoder().posterior(local)
-    roles, stories = read_stories(posterior)
+    roles, stories = group_segments(posterior)
     assert [s is None for s in stories] == [r == 2 for r in roles]
     assert [s == 0 for s in stories] == [r == 0 for r in roles]
     related = [s for s in stories if s]

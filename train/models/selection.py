@@ -16,7 +16,7 @@ from train.models.calibration import calibrate
 from train.models.family import page_states
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
-from train.runtime.decoding import STATES, Decoder, read_stories, states_of
+from train.runtime.decoding import STATES, Decoder, group_segments, states_of
 from train.runtime.reader import Reader
 from train.runtime.text import ROLES, clean
 
@@ -107,7 +107,7 @@ def states_macro_f1(states: Sequence[np.ndarray], pages: Sequence[Page]) -> floa
 def _decoded_macro_f1(decoder: Decoder, states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
     records: list[dict[str, Any]] = []
     for page, probabilities in zip(pages, states, strict=True):
-        roles, stories = read_stories(decoder.posterior(probabilities))
+        roles, stories = group_segments(decoder.posterior(probabilities))
         segments = [{"role": ROLES[role], "story": story} for role, story in zip(roles, stories, strict=True)]
         records.append({"page_id": page.page_id, "segments": segments, "stories": []})
     return float(evaluate(pages, records, bootstrap_samples=0).values["role/macro_f1"])

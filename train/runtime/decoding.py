@@ -145,7 +145,7 @@ def role_scores(posterior: np.ndarray) -> np.ndarray:
     return scores
 
 
-def read_stories(posterior: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
+def group_segments(posterior: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
     """Roles and story numbers of one page.
 
     Story 0 is the main story; related items are numbered 1, 2, … in page order. A related segment starts a new story

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .calibration import Calibration
-from .decoding import Decoder, read_stories, role_scores, softmax
+from .decoding import Decoder, group_segments, role_scores, softmax
 from .manifest import read_manifest
 from .reader import Reader, StoryReader
 from .text import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
@@ -173,7 +173,7 @@ class Labeler:
         topic_logits: Sequence[np.ndarray] | None,
     ) -> Iterator[Reading]:
         scores = self._scores(states, topic_logits)
-        stories = [read_stories(s.posterior) for s in scores]
+        stories = [group_segments(s.posterior) for s in scores]
         topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
         for (page_id, page), score, (roles, numbers), topic in zip(batch, scores, stories, topics, strict=True):
             yield Reading(page_id, list(page), score, roles, numbers, topic)
