@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.answers import answered
 from train.corpus.page import Page
-from train.evaluation.slices import answers_of
+from train.evaluation.slices import predictions_of
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.page_view import View, write_view
 
@@ -50,7 +50,7 @@ def test_errors_are_filtered_and_walked_through_by_keys(
     chromium: Any, pages: list[Page], tmp_path: Path, screenshots: Path
 ) -> None:
     records = answered(pages)
-    answers = answers_of(pages, records)
+    answers = predictions_of(pages, records)
     errors = errors_of(pages, records, answers)
     write_error_browser(tmp_path / "errors.html", errors, pages, records, None, scored=len(answers.gold))
     page = chromium.new_page(viewport={"width": 1200, "height": 900})

@@ -11,9 +11,9 @@ from train.corpus.page import Page, Segment
 from train.evaluation.slices import (
     FEW_SEGMENTS,
     FEW_SITES,
-    Answers,
-    answers_of,
+    Predictions,
     confusion,
+    predictions_of,
     site_slices,
     slice_values,
     slices,
@@ -32,7 +32,7 @@ def page(name: str, site: str, *segments: tuple[int, str], lang: str | None = "e
     return Page(name, site, tuple(Segment(words(n), role, STORIES[role]) for n, role in segments), lang, extra=extra)
 
 
-def answered(pages: Sequence[Page], roles: Sequence[Sequence[str]]) -> Answers:
+def answered(pages: Sequence[Page], roles: Sequence[Sequence[str]]) -> Predictions:
     """Answers of these roles, of different sureness by segment."""
     records = []
     for told in roles:
@@ -41,10 +41,10 @@ def answered(pages: Sequence[Page], roles: Sequence[Sequence[str]]) -> Answers:
             rest = [other for other in ROLES if other != role]
             segments.append({"role": role, "scores": {role: 0.5 + i / 100, rest[0]: 0.5 - i / 100, rest[1]: 0.0}})
         records.append({"segments": segments})
-    return answers_of(pages, records)
+    return predictions_of(pages, records)
 
 
-def right(pages: Sequence[Page]) -> Answers:
+def right(pages: Sequence[Page]) -> Predictions:
     return answered(pages, [[str(s.role) for s in one.segments] for one in pages])
 
 

@@ -18,7 +18,7 @@ from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.evaluation.metrics import COSTS, evaluate, paired_difference
 from train.evaluation.reliability import reliability
-from train.evaluation.slices import answers_of
+from train.evaluation.slices import predictions_of
 from train.monitoring.drift import Shift
 from train.reports.comparison import Change, Compared, write_comparison
 from train.reports.corpus_report import corpus_report
@@ -135,7 +135,7 @@ def _data(pages: list[Page], records: list[dict[str, Any]], called: Spelling) ->
 def _error_browser(folder: Path, called: Spelling) -> Path:
     pages = _pages(called)
     records = _records(pages, called)
-    answers = answers_of(pages, records)
+    answers = predictions_of(pages, records)
     write_error_browser(
         folder / "x.html", errors_of(pages, records, answers), pages, records, None, scored=len(answers.gold)
     )

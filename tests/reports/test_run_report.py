@@ -23,7 +23,7 @@ from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.evaluation.metrics import evaluate
 from train.evaluation.reliability import reliability
-from train.evaluation.slices import answers_of, site_slices
+from train.evaluation.slices import predictions_of, site_slices
 from train.reports import error_browser, page_view, run_report
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.html import fragment
@@ -107,7 +107,7 @@ def test_a_page_is_shown_with_boxes_signs_shades_and_labels(pages: list[Page]) -
 
 def test_errors_are_all_there_the_most_confident_first(pages: list[Page]) -> None:
     records = answered(pages)
-    errors = errors_of(pages, records, answers_of(pages, records))
+    errors = errors_of(pages, records, predictions_of(pages, records))
     wrong = {
         (page.page_id, i)
         for page, record in zip(pages, records, strict=True)
@@ -129,7 +129,7 @@ def test_a_label_that_confident_learning_doubts_is_marked_on_its_segment_alone(
     pages: list[Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = answered(pages)
-    answers = answers_of(pages, records)
+    answers = predictions_of(pages, records)
     every = [(e["page_id"], e["segment"]) for e in errors_of(pages, records, answers)]
     doubted = set(every[::5])
     monkeypatch.setattr(
@@ -151,7 +151,7 @@ def browsed(pages: list[Page], tmp_path: Path) -> tuple[list[dict[str, Any]], st
     """Errors, and the page that shows them."""
     given = _sites(pages)
     records = answered(given)
-    answers = answers_of(given, records)
+    answers = predictions_of(given, records)
     errors = errors_of(given, records, answers)
     for i, error in enumerate(errors):
         error["doubtful"] = i % 3 == 0
@@ -232,7 +232,7 @@ def test_of_many_errors_the_surest_are_shown_and_all_are_counted(
 ) -> None:
     monkeypatch.setattr(error_browser, "MOST", 7)
     records = answered(pages)
-    answers = answers_of(pages, records)
+    answers = predictions_of(pages, records)
     errors = errors_of(pages, records, answers)
     write_error_browser(tmp_path / "errors.html", errors, pages, records, None, scored=len(answers.gold))
     text = (tmp_path / "errors.html").read_text(encoding="utf-8")
@@ -373,7 +373,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     for record in records:
         for story in record["stories"]:
             story["topic"] = EVIL
-    answers = answers_of(evil, records)
+    answers = predictions_of(evil, records)
     why = [[(EVIL, 1.0)] for _ in evil[0].segments]
     write_view(tmp_path / "view.html", EVIL, [View(r, p, why) for p, r in zip(evil, records, strict=True)])
     write_error_browser(
@@ -447,7 +447,7 @@ def test_a_view_of_a_run_has_a_page_of_each_of_the_worst_sites(
 ) -> None:
     monkeypatch.setattr(run_report, "SHOWN_VIEWS", 3)
     records = answered(pages)
-    sites = site_slices(answers_of(pages, records))
+    sites = site_slices(predictions_of(pages, records))
     parts = {"train": [], "validation": [], "test": pages}
     views = run_report._views(_data(parts, records, {}), sites)
     assert [view.record["page_id"] for view in views] == [

@@ -22,7 +22,7 @@ from tests.helpers.pages import make_page
 from tests.helpers.survival_rows import SLOW, add_row
 from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal, scan
-from train.evaluation.slices import answers_of
+from train.evaluation.slices import predictions_of
 from train.inference.inputs import label_pairs
 from train.inference.resolve import load_labeler
 from train.reports.error_browser import errors_of, write_error_browser
@@ -108,7 +108,7 @@ def test_damaged_pages_go_the_whole_way_or_are_refused(made: Path, tmp_path: Pat
         known = [(page, record) for page, record in pairs if page.labelled]
         if known:
             shown, records = [page for page, _ in known], [record for _, record in known]
-            errors = errors_of(shown, records, answers_of(shown, records))
+            errors = errors_of(shown, records, predictions_of(shown, records))
             errors_shown += len(errors)
             write_error_browser(tmp_path / "out" / "errors.html", errors, shown, records, None, scored=len(errors))
             _require_inert(tmp_path / "out" / "errors.html")

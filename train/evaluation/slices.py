@@ -1,4 +1,4 @@
-"""Where a model is right and where it is wrong: its answers as columns, confusion, and scores of slices and sites.
+"""Where a model is right and where it is wrong: its predictions as columns, confusion, and scores of slices and sites.
 
 Segments of fewer than three words are left out, as the role scores leave them out.
 """
@@ -41,8 +41,8 @@ longer than this."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """A model's answers to labelled segments, a row each, in page order.
+class Predictions:
+    """A model's predictions for labelled segments, a row each, in page order.
 
     Args:
         sites: The pages' sites, in alphabetical order.
@@ -70,7 +70,7 @@ class Answers:
         return np.asarray(self.scores[np.arange(len(self.predicted)), self.predicted])
 
 
-def answers_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> Answers:
+def predictions_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> Predictions:
     """The predictions for the scored segments of labelled pages, as columns.
 
     Args:
@@ -89,19 +89,21 @@ def answers_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]]) -> A
                 )
                 scores.append([prediction["scores"][role] for role in ROLES])
     page_of, place, site_of, words_of, gold, predicted = np.array(rows, dtype=int).reshape(-1, 6).T
-    return Answers(sites, page_of, place, site_of, words_of, gold, predicted, np.array(scores).reshape(-1, len(ROLES)))
+    return Predictions(
+        sites, page_of, place, site_of, words_of, gold, predicted, np.array(scores).reshape(-1, len(ROLES))
+    )
 
 
-def confusion(answers: Answers, chosen: np.ndarray | None = None) -> np.ndarray:
+def confusion(predictions: Predictions, chosen: np.ndarray | None = None) -> np.ndarray:
     """Counts of segments by site, labelled role and predicted role, `[sites, 3, 3]`.
 
     Args:
-        answers: The predictions.
+        predictions: The predictions.
         chosen: The rows to count, as a mask or indices; None counts all.
     """
-    counts = np.zeros((len(answers.sites), len(ROLES), len(ROLES)), dtype=int)
+    counts = np.zeros((len(predictions.sites), len(ROLES), len(ROLES)), dtype=int)
     where = slice(None) if chosen is None else chosen
-    np.add.at(counts, (answers.site[where], answers.gold[where], answers.predicted[where]), 1)
+    np.add.at(counts, (predictions.site[where], predictions.gold[where], predictions.predicted[where]), 1)
     return counts
 
 
@@ -139,45 +141,49 @@ class Slice:
 
 
 def slices(
-    pages: Sequence[Page], answers: Answers, *, samples: int = 1000, confidence: float = 0.95, seed: int = 0
+    pages: Sequence[Page], predictions: Predictions, *, samples: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> list[Slice]:
     """Scores by segment length, place on the page, language, size of the site, the related items' shape and place, and
     keys of the corpus.
 
     Args:
-        pages: The labelled pages that `answers` was made from, in the same order.
-        answers: The predictions of one model.
+        pages: The labelled pages that `predictions` was made from, in the same order.
+        predictions: The predictions of one model.
         samples: Bootstrap resamples of sites; 0: `low` and `high` are the score.
         confidence: Level of the intervals.
         seed: Seeds the draws of sites.
     """
     scored = []
-    for dimension, values, order in _dimensions(pages, answers):
+    for dimension, values, order in _dimensions(pages, predictions):
         present = [value for value in order if (values == value).any()]
         if len(present) > 1:
             scored += [
-                _slice(dimension, value, answers, values == value, samples, confidence, seed) for value in present
+                _slice(dimension, value, predictions, values == value, samples, confidence, seed) for value in present
             ]
     return scored
 
 
-def site_slices(answers: Answers) -> list[Slice]:
+def site_slices(predictions: Predictions) -> list[Slice]:
     """Scores of each site, the worst first; no intervals, as a site is one draw."""
-    scored = [_slice("site", site, answers, answers.site == i, 0, 0.95, 0) for i, site in enumerate(answers.sites)]
+    scored = [
+        _slice("site", site, predictions, predictions.site == i, 0, 0.95, 0) for i, site in enumerate(predictions.sites)
+    ]
     marked = (replace(one, few=one.segments < FEW_SEGMENTS) for one in scored if one.segments)
     return sorted(marked, key=lambda one: (one.macro_f1, one.value))
 
 
-def slice_values(pages: Sequence[Page], answers: Answers) -> dict[str, np.ndarray]:
-    """The value of each dimension that `slices` tells apart, for each row of `answers`, made from the same `pages`:
+def slice_values(pages: Sequence[Page], predictions: Predictions) -> dict[str, np.ndarray]:
+    """The value of each dimension that `slices` tells apart, for each row of `predictions`, made from the same `pages`:
     dimension -> `[n]`."""
-    return {dimension: values for dimension, values, _ in _dimensions(pages, answers) if len(set(values.tolist())) > 1}
+    return {
+        dimension: values for dimension, values, _ in _dimensions(pages, predictions) if len(set(values.tolist())) > 1
+    }
 
 
 def _slice(
-    dimension: str, value: str, answers: Answers, chosen: np.ndarray, samples: int, confidence: float, seed: int
+    dimension: str, value: str, predictions: Predictions, chosen: np.ndarray, samples: int, confidence: float, seed: int
 ) -> Slice:
-    counts = confusion(answers, chosen)
+    counts = confusion(predictions, chosen)
     seen = counts.any(axis=(1, 2))
     counts = counts[seen]
     total = counts.sum(axis=0)
@@ -188,7 +194,7 @@ def _slice(
     if samples and len(counts):
         draws = resampled(counts.reshape(len(counts), -1), samples, seed).reshape(-1, len(ROLES), len(ROLES))
         low, high = intervals_of({"": _f1(draws)[:, roles].mean(axis=1)}, confidence)[""]
-    n_pages, n_sites = len(np.unique(answers.page[chosen])), int(seen.sum())
+    n_pages, n_sites = len(np.unique(predictions.page[chosen])), int(seen.sum())
     return Slice(
         dimension,
         value,
@@ -209,19 +215,19 @@ def _f1(counts: np.ndarray) -> np.ndarray:
     return f1_of(right, counts.sum(axis=-2) - right, counts.sum(axis=-1) - right)
 
 
-def _dimensions(pages: Sequence[Page], answers: Answers) -> Iterator[tuple[str, np.ndarray, Sequence[str]]]:
+def _dimensions(pages: Sequence[Page], predictions: Predictions) -> Iterator[tuple[str, np.ndarray, Sequence[str]]]:
     """Name, value of each row, and the values in order."""
 
     def of_pages(values: Sequence[str]) -> np.ndarray:
-        return np.asarray(np.array(values, dtype=object)[answers.page])
+        return np.asarray(np.array(values, dtype=object)[predictions.page])
 
-    sizes = np.array([len(page.segments) for page in pages])[answers.page]
+    sizes = np.array([len(page.segments) for page in pages])[predictions.page]
     languages = [str(page.lang or "unknown") for page in pages]
     of_site = Counter(page.site for page in pages)
-    site_sizes = np.array([of_site[page.site] for page in pages])[answers.page]
+    site_sizes = np.array([of_site[page.site] for page in pages])[predictions.page]
     own: list[tuple[str, np.ndarray, Sequence[str]]] = [
-        ("length", _ranged(answers.words, _LENGTHS), [name for _, name in _LENGTHS]),
-        ("place", np.array(_PLACES, dtype=object)[answers.segment * len(_PLACES) // sizes], _PLACES),
+        ("length", _ranged(predictions.words, _LENGTHS), [name for _, name in _LENGTHS]),
+        ("place", np.array(_PLACES, dtype=object)[predictions.segment * len(_PLACES) // sizes], _PLACES),
         ("language", of_pages(languages), [lang for lang, _ in Counter(languages).most_common()]),
         ("site size", _ranged(site_sizes, _SITE_SIZES), [name for _, name in _SITE_SIZES]),
         (

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from train.annotation.label_errors import MIN_WORDS, LabelError, label_errors
 from train.corpus.page import Page
-from train.evaluation.slices import Answers, slice_values
+from train.evaluation.slices import Predictions, slice_values
 from train.inference.explain import Explainer
 from train.reports.html import write_page
 from train.reports.page_view import View, view_of
@@ -27,13 +27,15 @@ MOST = 1500
 """So many errors are on the page at most, the most confident ones: a browser must open it at once."""
 
 
-def errors_of(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answers: Answers) -> list[dict[str, Any]]:
+def errors_of(
+    pages: Sequence[Page], records: Sequence[Mapping[str, Any]], answers: Predictions
+) -> list[dict[str, Any]]:
     """The segments that were not read as labelled, the most confident mistake first.
 
     Args:
         pages: Labelled pages.
         records: `predict`'s records of these pages, in the same order.
-        answers: Labelled and predicted roles of their segments, as `answers_of` gives them.
+        answers: Labelled and predicted roles of their segments, as `predictions_of` gives them.
 
     Returns:
         `{"page_id", "site", "segment", "text", "labelled", "read_as", "confidence", "doubtful"}` of each, and the value

@@ -8,12 +8,12 @@ from itertools import cycle
 
 import numpy as np
 
-from train.evaluation.slices import Answers, Slice, confusion
+from train.evaluation.slices import Predictions, Slice, confusion
 from train.reports.figures import COLOURS, INK, LINES, PLAIN, SERIES, Drawing, axes_of, drawn, label, short
 from train.runtime.text import ROLES
 
 
-def confusion_figure(answers: Answers) -> Drawing:
+def confusion_figure(answers: Predictions) -> Drawing:
     """Labelled role by answered role: counts, and their share of the labelled role as number and shade."""
     counts = confusion(answers).sum(axis=0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -45,7 +45,7 @@ def confusion_figure(answers: Answers) -> Drawing:
         return drawn(figure, "Segments by labelled role and answer", f"Confusion matrix. {description}")
 
 
-def precision_recall_figure(answers: Answers) -> Drawing:
+def precision_recall_figure(answers: Predictions) -> Drawing:
     """Precision over recall of each role as its threshold falls; a dot stands where the model's own answers are."""
     with axes_of((4.6, 3.5)) as (figure, axes):
         description = []

@@ -15,7 +15,7 @@ from rich.markup import escape
 from train.common.files import write_json
 from train.corpus.page import Page
 from train.evaluation.metrics import COSTS, KEY_METRICS, TOPIC_METRICS, Evaluation
-from train.evaluation.slices import Answers, Slice, answers_of, site_slices, slices
+from train.evaluation.slices import Predictions, Slice, predictions_of, site_slices, slices
 from train.inference.explain import Explainer
 from train.reports.error_browser import errors_of, write_error_browser
 from train.reports.figures import Drawing, reliability
@@ -81,7 +81,7 @@ def write_run_report(folder: Path, data: ReportData) -> tuple[list[Path], list[d
     Returns:
         The files, and the errors as `errors_of` gives them, the most confident first.
     """
-    answers = answers_of(data.pages, data.records)
+    answers = predictions_of(data.pages, data.records)
     scored = slices(data.pages, answers, samples=data.samples, confidence=data.report.confidence, seed=data.seed)
     sites = site_slices(answers)
     errors = errors_of(data.pages, data.records, answers)
@@ -108,7 +108,7 @@ _NOTE = (
 
 
 def _drawings(
-    data: ReportData, answers: Answers, scored: Sequence[Slice], sites: Sequence[Slice]
+    data: ReportData, answers: Predictions, scored: Sequence[Slice], sites: Sequence[Slice]
 ) -> dict[str, Drawing]:
     whole = data.report.values["role/macro_f1"]
     curves = {
