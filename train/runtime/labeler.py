@@ -35,7 +35,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PagePrediction:
     """What a model reads on one page, before it is calibrated.
 
     Args:
@@ -136,7 +136,7 @@ class Labeler:
         """
         return next(self.label([(page_id, split_text(text))]))
 
-    def read(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Reading]:
+    def read(self, pages: Iterable[tuple[str, Sequence[str]]]) -> Iterator[PagePrediction]:
         """Reads pages, a batch at a time, in the order they come; see `label`."""
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
@@ -148,7 +148,7 @@ class Labeler:
         pages: Sequence[tuple[str, Sequence[str]]],
         states: Sequence[np.ndarray],
         topic_logits: Sequence[np.ndarray] | None,
-    ) -> Iterator[Reading]:
+    ) -> Iterator[PagePrediction]:
         """Reads pages whose segments are scored already, as `read` does, without scoring them again.
 
         Args:
@@ -171,12 +171,12 @@ class Labeler:
         cleaned: list[list[str]],
         states: Sequence[np.ndarray],
         topic_logits: Sequence[np.ndarray] | None,
-    ) -> Iterator[Reading]:
+    ) -> Iterator[PagePrediction]:
         scores = self._scores(states, topic_logits)
         stories = [group_segments(s.posterior) for s in scores]
         topics = self._topics(cleaned, scores, [numbers for _, numbers in stories])
         for (page_id, page), score, (roles, numbers), topic in zip(batch, scores, stories, topics, strict=True):
-            yield Reading(page_id, list(page), score, roles, numbers, topic)
+            yield PagePrediction(page_id, list(page), score, roles, numbers, topic)
 
     def story_topics(
         self, pages: Sequence[Sequence[str]], stories: Sequence[Sequence[int | None]]
@@ -218,7 +218,7 @@ class Labeler:
         """How much each segment says of its story's topic, `[n]`."""
         return np.clip([spaced_words(text) for text in page], 1, self.topic_word_limit)
 
-    def record(self, reading: Reading, *, unsure: bool = False) -> dict[str, Any]:
+    def record(self, reading: PagePrediction, *, unsure: bool = False) -> dict[str, Any]:
         """The contract's record of a page that was read.
 
         Args:
