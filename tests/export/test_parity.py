@@ -24,7 +24,7 @@ from train.models.onnx_export import MAX_DIFFERENCE, MIN_AGREEMENT, compare
 from train.models.quantize import quantized
 from train.models.story_topics import TopicWeights
 from train.runtime.encoder import Encoder
-from train.runtime.reader import Reader
+from train.runtime.reader import Scorer
 from train.runtime.text import clean
 
 Pages = Callable[[], list[Page]]
@@ -40,7 +40,7 @@ def _composed() -> list[Page]:
 
 
 KINDS = [pytest.param(_real, marks=pytest.mark.slow, id="real"), pytest.param(_composed, id="composed")]
-Written = tuple[Reader, Callable[[bool], Reader], Path]
+Written = tuple[Scorer, Callable[[bool], Scorer], Path]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_int8_is_near(written: Written, pages: Pages) -> None:
     reader, load, file = written
     quantized(file)
     texts = [[clean(text) for text in page.texts] for page in pages()]
-    ours, theirs = (np.concatenate(engine.states(texts)[0]) for engine in (reader, load(True)))
+    ours, theirs = (np.concatenate(engine.score_segments(texts)[0]) for engine in (reader, load(True)))
     assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() > 0.97
     assert 0 < np.abs(ours - theirs).mean() < 0.01
 

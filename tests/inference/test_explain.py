@@ -31,7 +31,7 @@ def test_contributions_add_up_to_the_log_odds(labeler: Labeler) -> None:
     explainer = explainer_of(labeler)
     assert explainer is not None
     reasons = explainer.why(texts, count=10**6)
-    (states,), _ = labeler.reader.states([[clean(text) for text in texts]])
+    (states,), _ = labeler.reader.score_segments([[clean(text) for text in texts]])
     linear = labeler.reader.linear  # type: ignore[union-attr]
     for reason, row in zip(reasons, states, strict=True):
         first, second = np.argsort(-row)[:2]

@@ -48,7 +48,7 @@ class Drawn:
             for s, state in zip(page.segments, page_states(page), strict=True)
         }
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         self.asked += bool(pages)
         states = [np.array([self.rows[text] for text in page]).reshape(-1, 4) for page in pages]
         return states, [np.log(page[:, :2]) for page in states]
@@ -91,7 +91,8 @@ def test_the_decoder_with_the_best_validation_macro_f1_is_chosen_and_every_candi
 
 def test_of_candidates_that_are_as_good_the_first_is_chosen() -> None:
     sure = SimpleNamespace(
-        topics=(), states=lambda pages: ([certain_states([str(s.role) for s in p.segments]) for p in VALIDATION], None)
+        topics=(),
+        score_segments=lambda pages: ([certain_states([str(s.role) for s in p.segments]) for p in VALIDATION], None),
     )
     chosen = choose(cast(Any, sure), TRAIN, VALIDATION, DecodingConfig((0.25, 0.0), (1.0, 0.5)), CalibrationConfig(0.9))
     assert {one["validation/role/macro_f1"] for one in chosen.tried} == {1.0}
@@ -134,7 +135,9 @@ def test_roles_are_calibrated_on_segments_of_three_words_after_the_chain() -> No
     labeler = Labeler(reader, decoder, "", "", "", ())
     found = calibrate(labeler, pages, list(labeler.read((page.page_id, page.texts) for page in pages)), precision=0.8)
     kept = [page for page in pages if word_count(page.texts[0]) >= 3]
-    scores = np.concatenate([role_scores(decoder.posterior(reader.states([page.texts])[0][0])) for page in kept])
+    scores = np.concatenate(
+        [role_scores(decoder.posterior(reader.score_segments([page.texts])[0][0])) for page in kept]
+    )
     gold = np.array([ROLES.index(str(s.role)) for page in kept for s in page.segments])
     assert found.role_temperature == fit_temperature(scores, gold)
     assert abs(found.role_temperature - 1) > 0.05
@@ -237,7 +240,7 @@ def test_training_is_watched_by_the_likeliest_role_without_a_chain() -> None:
         asked.extend(pages)
         return [states], None
 
-    assert role_macro_f1(cast(Any, SimpleNamespace(states=read)), [spoken]) == pytest.approx(7 / 9)
+    assert role_macro_f1(cast(Any, SimpleNamespace(score_segments=read)), [spoken]) == pytest.approx(7 / 9)
     assert asked == [page.texts], "a reader is given clean texts"
 
 

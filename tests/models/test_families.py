@@ -302,7 +302,7 @@ def test_what_was_trained_before_a_kill_is_not_trained_again(
     whole.fit(TrainingPages(train, rest), lambda metrics, step: None)
     assert steps == [1, 2, 3, 4], "the last epoch of fine-tuning alone"
     texts = [[clean(text) for text in page.texts] for page in rest]
-    for a, b in zip(again.reader().states(texts)[0], whole.reader().states(texts)[0], strict=True):
+    for a, b in zip(again.reader().score_segments(texts)[0], whole.reader().score_segments(texts)[0], strict=True):
         assert np.allclose(a, b, atol=1e-6)
 
 

@@ -207,14 +207,14 @@ def test_a_family_whose_segment_layers_learn_tells_topics_and_roles(
     assert isinstance(family, EncoderFamily)
     family.fit(TrainingPages(pages[:30]), lambda metrics, step: None)
     texts = [[s.text for s in page.segments] for page in pages[30:34]]
-    stored = family.reader().states(texts)
+    stored = family.reader().score_segments(texts)
     folder = tmp_path / "bundle"
     folder.mkdir()
     manifest = family.write(folder, pages[30:34])
     assert manifest["parity"]["agreement"] == 1
     from train.runtime.encoder import Encoder
 
-    exported = Encoder.load(folder, manifest).states(texts)
+    exported = Encoder.load(folder, manifest).score_segments(texts)
     for ours, theirs in zip(stored, exported, strict=True):
         assert ours is not None
         assert theirs is not None

@@ -32,7 +32,7 @@ class Told:
         self.score, self.odd = score, odd
         self.asked: list[list[list[str]]] = []
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
         self.asked.append([list(page) for page in pages])
         rows = np.tile([2.0, 1.0, self.score, 0.0], (sum(map(len, pages)), 1))
         rows[: self.odd, 0] = 0.0
@@ -103,7 +103,7 @@ def test_speed_is_the_median_of_three_rounds_by_turns(monkeypatch: pytest.Monkey
         def __init__(self, name: str, *seconds: float) -> None:
             self.name, self.seconds = name, iter(seconds)
 
-        def states(self, pages: Sequence[Sequence[str]]) -> None:
+        def score_segments(self, pages: Sequence[Sequence[str]]) -> None:
             turns.append(self.name)
             clock.now += next(self.seconds)
 

@@ -38,7 +38,7 @@ class OneTopicASegment:
 
     topics = ("business", "sport")
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         logits = [
             np.array([[3.0, 0.0] if len(text.split()) < 10 else [0.0, 1.0] for text in page]).reshape(-1, 2)
             for page in pages
@@ -65,7 +65,7 @@ def test_words_beyond_the_limit_say_no_more() -> None:
 
 
 def test_a_segment_of_no_story_says_nothing_of_any() -> None:
-    logits = OneTopicASegment().states([[clean(text) for text in STORY]])[1]
+    logits = OneTopicASegment().score_segments([[clean(text) for text in STORY]])[1]
     assert logits is not None
     mean = np.average(logits[0][[0, 1, 3]], axis=0, weights=[3, 3, TOPIC_WORD_LIMIT])
     assert labeler().story_topics([STORY], [[1, 1, None, 1]])[0][1] == pytest.approx(softmax(mean))
@@ -171,7 +171,7 @@ def test_what_a_storys_mean_says_is_what_the_labeler_makes_of_its_segments() -> 
     class Linear:
         topics = ("a", "b", "c")
 
-        def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
             return [np.tile([1.0, 0, 0, 0], (len(page), 1)) for page in pages], [vectors * 5 for _ in pages]
 
     found = Labeler(Linear(), Decoder.from_states([], weight=0.0), "", "", "", Linear.topics).story_topics(

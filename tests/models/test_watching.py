@@ -13,7 +13,7 @@ from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.models import early_stopping as watching
 from train.models.early_stopping import EarlyStopping
-from train.runtime.reader import Reader
+from train.runtime.reader import Scorer
 
 
 def _network(value: float) -> nn.Module:
@@ -24,7 +24,7 @@ def _network(value: float) -> nn.Module:
 
 def _look(watch: EarlyStopping, step: int) -> bool:
     """Its score is told, so there is no need of a reader."""
-    return watch.evaluate(_network(step), cast(Reader, None), step)
+    return watch.evaluate(_network(step), cast(Scorer, None), step)
 
 
 class _Told:

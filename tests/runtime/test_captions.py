@@ -140,7 +140,7 @@ def test_a_baseline_made_without_captions_reads_on_without(
     if not told:
         del manifest["baseline"]["captions"]
     loaded, unseen = Baseline.load(tmp_path, manifest), [[clean(text) for text in page.texts] for page in pages[48:]]
-    for again, before in zip(loaded.states(unseen)[0], family.reader().states(unseen)[0], strict=True):
+    for again, before in zip(loaded.score_segments(unseen)[0], family.reader().score_segments(unseen)[0], strict=True):
         assert np.array_equal(again, before)
     names = feature_names(loaded)
     assert len(names) == loaded.features(unseen).shape[1]

@@ -48,7 +48,7 @@ def test_every_segment_has_the_vector_of_its_own_text_and_the_numbers_of_its_own
 
     pages = [["w5 w6", "w1", "w1", "w2 w3 w4"], [], ["w1", "w9"]]
     plan = SegmentPlan(head=6, tail=2, opening=1, closing=2, pad=0)
-    states, topics = Encoder(embed, read, _tokenizer(), plan, ("business", "sport")).states(pages)
+    states, topics = Encoder(embed, read, _tokenizer(), plan, ("business", "sport")).score_segments(pages)
     assert topics is not None
     assert len(embedded) == len({text for page in pages for text in page}), "each text is read once"
     assert [len(page) for page in states] == [len(page) for page in topics] == [4, 0, 2]
@@ -59,7 +59,7 @@ def test_every_segment_has_the_vector_of_its_own_text_and_the_numbers_of_its_own
     for page, (_, page_numbers) in zip([page for page in pages if page], told, strict=True):
         assert (page_numbers == np.hstack([numeric_features(page), captions(page)])).all()
         assert (page_numbers == counted(page)).all()
-    assert Encoder(embed, read, _tokenizer(), plan, ()).states(pages)[1] is None
+    assert Encoder(embed, read, _tokenizer(), plan, ()).score_segments(pages)[1] is None
 
 
 def test_pages_share_batches_unless_each_is_to_be_read_by_itself() -> None:
@@ -77,7 +77,7 @@ def test_pages_share_batches_unless_each_is_to_be_read_by_itself() -> None:
             return np.tile(vectors, 4)
 
         plan = SegmentPlan(head=6, tail=2, opening=1, closing=2, pad=0)
-        found.append(Encoder(embed, read, _tokenizer(), plan, ("sport",), page_by_page).states(pages))
+        found.append(Encoder(embed, read, _tokenizer(), plan, ("sport",), page_by_page).score_segments(pages))
         most.append(max(sum(bool(words & batch) for words in words_of) for batch in batches))
     assert most[0] == 3
     assert most[1] == 1

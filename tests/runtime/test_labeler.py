@@ -23,7 +23,7 @@ class Told:
         self._states, self._logits = states, logits
         self.topics = ("business", "sport") if logits else ()
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         states = [np.array([self._states[text] for text in page], float).reshape(-1, 4) for page in pages]
         if self._logits is None:
             return states, None

@@ -42,7 +42,7 @@ class Guess:
     def __init__(self, draw: int) -> None:
         self.draw = draw
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         drawn = [
             [np.random.default_rng([zlib.crc32(text.encode()), self.draw]).dirichlet([0.4] * 6) for text in page]
             for page in pages

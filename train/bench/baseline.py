@@ -70,7 +70,7 @@ class PlainPipeline:
     def fit(self, pages: Sequence[Sequence[str]], states: np.ndarray) -> None:
         self.linear = fit_linear(self.features(pages, fit=True), states, self.config.C, self.config.max_iterations, 13)
 
-    def states(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
         """State probabilities of all segments."""
         assert self.linear is not None, "fit first"
         return np.asarray(self.linear.predict_proba(self.features(pages, fit=False)))
@@ -101,16 +101,16 @@ def run(corpus: Path, rounds: int) -> list[Row]:
     rows = compare("training", contenders, len(states), "segments/s", rounds=rounds)
     reader, amount = family.reader(), sum(map(len, unseen))
     answers: dict[str, Callable[[], np.ndarray]] = {
-        "scikit-learn pipeline, same features": lambda: plain.states(unseen),
-        "baseline, one reading": lambda: np.concatenate(reader.states(unseen)[0]),
+        "scikit-learn pipeline, same features": lambda: plain.score_segments(unseen),
+        "baseline, one reading": lambda: np.concatenate(reader.score_segments(unseen)[0]),
     }
     scores = {name: _score(run(), test) for name, run in answers.items()}
     labelling: dict[str, Callable[[], object]] = dict(answers)
     whole = BaselineFamily(replace(config, stacking_neighbours=5), 13)
     whole.fit(TrainingPages(train), lambda metrics, step: None)
     second = whole.reader()
-    labelling["baseline, two readings (as shipped)"] = lambda: second.states(unseen)
-    scores["baseline, two readings (as shipped)"] = _score(np.concatenate(second.states(unseen)[0]), test)
+    labelling["baseline, two readings (as shipped)"] = lambda: second.score_segments(unseen)
+    scores["baseline, two readings (as shipped)"] = _score(np.concatenate(second.score_segments(unseen)[0]), test)
     rows += compare("labelling, all pages at once", labelling, amount, "segments/s", rounds=rounds, notes=scores)
     return rows + _extractors(second, test[:40], rounds)
 

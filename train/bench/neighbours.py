@@ -66,7 +66,9 @@ def main(corpus: Path, model: Path, rounds: int, waiting: str) -> list[Row]:
         sum(len(page.segments) for page in learnt),
         rounds,
     )
-    return rows + _beside(f"labelling, threads {waiting}", lambda: engine.states(asked), sum(map(len, asked)), rounds)
+    return rows + _beside(
+        f"labelling, threads {waiting}", lambda: engine.score_segments(asked), sum(map(len, asked)), rounds
+    )
 
 
 def _beside(what: str, work: Callable[[], object], segments: int, rounds: int) -> list[Row]:

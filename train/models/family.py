@@ -11,7 +11,7 @@ import numpy as np
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.runtime.decoding import states_of
-from train.runtime.reader import Reader
+from train.runtime.reader import Scorer
 
 Log = Callable[[dict[str, float], int], None]
 """Takes step metrics and the step."""
@@ -24,7 +24,7 @@ class Family(Protocol):
         """Trains on `pages`; may look at validation pages to stop early. Topics are learnt from `topic_texts` too.
         `log` takes step metrics."""
 
-    def reader(self) -> Reader:
+    def reader(self) -> Scorer:
         """The fitted model as the runtime runs it, in the engine it was trained with."""
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:

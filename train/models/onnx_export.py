@@ -17,7 +17,7 @@ from train.corpus.page import Page
 from train.models.encoder.networks import BLOCK, PageNetwork, PageProbabilities, SegmentReader
 from train.models.quantize import keep_int8
 from train.runtime.encoder import COUNTED_NAMES, Encoder
-from train.runtime.reader import Reader
+from train.runtime.reader import Scorer
 from train.runtime.text import clean
 
 PARITY_PAGES = 40
@@ -137,7 +137,7 @@ def _quietly() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict[str, float]:
+def compare(ours: Scorer, exported: Scorer, sample: Sequence[list[str]]) -> dict[str, float]:
     """Compares two engines on the same pages.
 
     Args:
@@ -152,7 +152,7 @@ def compare(ours: Reader, exported: Reader, sample: Sequence[list[str]]) -> dict
         ParityError: They differ by more than `export_encoder` allows.
     """
     pages = [[clean(text) for text in page] for page in sample]
-    a, b = (np.concatenate(engine.states(pages)[0]) for engine in (ours, exported))
+    a, b = (np.concatenate(engine.score_segments(pages)[0]) for engine in (ours, exported))
     difference = float(np.abs(a - b).max(initial=0.0))
     agreement = float((a.argmax(axis=1) == b.argmax(axis=1)).mean()) if len(a) else 1.0
     if difference > MAX_DIFFERENCE or agreement < MIN_AGREEMENT:

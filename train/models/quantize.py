@@ -16,7 +16,7 @@ from train.common.files import write_json
 from train.corpus.page import Page
 from train.models.selection import states_macro_f1
 from train.runtime.onnx import INT8
-from train.runtime.reader import Reader
+from train.runtime.reader import Scorer
 from train.runtime.text import clean
 
 MOST_LOST, LEAST_AGREEMENT, LEAST_SPEED = 0.003, 0.99, 1.1
@@ -62,7 +62,7 @@ def quantized(path: Path) -> Path:
     return target
 
 
-def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact: Reader, pages: Sequence[Page]) -> bool:
+def keep_int8(folder: Path, network: str, load: Callable[[bool], Scorer], exact: Scorer, pages: Sequence[Page]) -> bool:
     """Quantizes a bundle's network, judges it, and removes it again when it does not gain; `int8.json` says what was
     found.
 
@@ -86,7 +86,7 @@ def keep_int8(folder: Path, network: str, load: Callable[[bool], Reader], exact:
     return verdict.kept
 
 
-def judge(exact: Reader, plain: Reader, small: Reader, pages: Sequence[Page]) -> Int8:
+def judge(exact: Scorer, plain: Scorer, small: Scorer, pages: Sequence[Page]) -> Int8:
     """Compares int8 weights with the trained network in predictions, and with float32 in the same engine in speed.
 
     Args:
@@ -97,7 +97,7 @@ def judge(exact: Reader, plain: Reader, small: Reader, pages: Sequence[Page]) ->
     """
     judged = pages[:JUDGED_PAGES]
     texts = [[clean(text) for text in page.texts] for page in judged]
-    states = {name: reader.states(texts)[0] for name, reader in (("exact", exact), ("int8", small))}
+    states = {name: reader.score_segments(texts)[0] for name, reader in (("exact", exact), ("int8", small))}
     change = states_macro_f1(states["int8"], judged) - states_macro_f1(states["exact"], judged)
     ours, theirs = (np.concatenate(states[name]).argmax(axis=1) for name in ("exact", "int8"))
     agreement = float((ours == theirs).mean()) if len(ours) else 1.0
@@ -106,13 +106,13 @@ def judge(exact: Reader, plain: Reader, small: Reader, pages: Sequence[Page]) ->
     return Int8(kept, len(judged), float(change), agreement, speed)
 
 
-def _speed(readers: Mapping[str, Reader], pages: Sequence[Sequence[str]]) -> float:
+def _speed(readers: Mapping[str, Scorer], pages: Sequence[Sequence[str]]) -> float:
     ratios = []
     for _ in range(ROUNDS):
         seconds = {}
         for name, reader in readers.items():
             started = time.perf_counter()
-            reader.states(pages)
+            reader.score_segments(pages)
             seconds[name] = time.perf_counter() - started
         ratios.append(seconds["plain"] / seconds["int8"])
     return float(np.median(ratios))

@@ -17,7 +17,7 @@ from train.models.family import page_states
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import STATES, Decoder, group_segments, states_of
-from train.runtime.reader import Reader
+from train.runtime.reader import Scorer
 from train.runtime.text import ROLES, clean
 
 
@@ -40,7 +40,7 @@ class Chosen:
 
 
 def choose(
-    reader: Reader,
+    reader: Scorer,
     train: Sequence[Page],
     validation: Sequence[Page],
     decoding: DecodingConfig,
@@ -57,7 +57,7 @@ def choose(
         calibration: The precision that thresholds of confidence are to keep.
     """
     pages = [(page.page_id, page.texts) for page in validation]
-    states, topic_logits = reader.states([[clean(text) for text in texts] for _, texts in pages])
+    states, topic_logits = reader.score_segments([[clean(text) for text in texts] for _, texts in pages])
     tried: list[dict[str, float]] = []
     best: tuple[float, Decoder] | None = None
     for candidate in _candidates([page_states(page) for page in train], decoding):
@@ -84,14 +84,14 @@ def _candidates(states: Sequence[np.ndarray], decoding: DecodingConfig) -> Itera
             yield Decoder.from_states(states, weight=weight, prior_weight=prior_weight)
 
 
-def role_macro_f1(reader: Reader, pages: Sequence[Page]) -> float:
+def role_macro_f1(reader: Scorer, pages: Sequence[Page]) -> float:
     """Role macro-F1 of the likeliest role of each segment, without a chain over the page: what early stopping watches.
 
     Args:
         reader: A family at work.
         pages: Labelled pages.
     """
-    return states_macro_f1(reader.states([[clean(text) for text in page.texts] for page in pages])[0], pages)
+    return states_macro_f1(reader.score_segments([[clean(text) for text in page.texts] for page in pages])[0], pages)
 
 
 def states_macro_f1(states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:

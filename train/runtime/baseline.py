@@ -163,7 +163,7 @@ class Baseline:
         shapes = counted[:, :SHAPES]
         return np.hstack([counted, *(shifted(shapes, offset, lengths) for offset in self.offsets)])
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], None]:
         """State probabilities `[n, 4]` page by page; topics need the stories first, hence the None."""
         by_page: list[np.ndarray] = []
         for batch in _batches(pages):

@@ -113,7 +113,7 @@ class Encoder:
         tokenizer, plan = load_tokenizer(folder / SEGMENT_FILES[1]), SegmentPlan(**manifest["segments"])
         return cls(embed, read, tokenizer, plan, tuple(manifest["topics"]), int8)
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Scores of every segment.
 
         Args:
@@ -141,7 +141,7 @@ class Encoder:
         return states, topics if self.topics else None
 
     def _one_by_one(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        by_page = [self.states([page]) for page in pages]
+        by_page = [self.score_segments([page]) for page in pages]
         topics = [rows for _, page_topics in by_page for rows in page_topics or ()]
         return [rows for page_states, _ in by_page for rows in page_states], topics or None
 

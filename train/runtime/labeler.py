@@ -13,7 +13,7 @@ import numpy as np
 from .calibration import Calibration
 from .decoding import Decoder, group_segments, role_scores, softmax
 from .manifest import read_manifest
-from .reader import Reader, StoryReader
+from .reader import Scorer, StoryScorer
 from .text import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 
 BATCH_PAGES = 32
@@ -71,7 +71,7 @@ class Labeler:
             alike.
     """
 
-    reader: Reader
+    reader: Scorer
     decoder: Decoder
     name: str
     version: str
@@ -106,7 +106,7 @@ class Labeler:
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
-        return self._scores(*self.reader.states(_cleaned(pages)))
+        return self._scores(*self.reader.score_segments(_cleaned(pages)))
 
     def _scores(self, local: Sequence[np.ndarray], topics: Sequence[np.ndarray] | None) -> list[Scores]:
         return [
@@ -141,7 +141,7 @@ class Labeler:
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
             cleaned = _cleaned([page for _, page in batch])
-            yield from self._decode_batch(batch, cleaned, *self.reader.states(cleaned))
+            yield from self._decode_batch(batch, cleaned, *self.reader.score_segments(cleaned))
 
     def decode(
         self,
@@ -188,7 +188,7 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         cleaned = _cleaned(pages)
-        scores = [] if isinstance(self.reader, StoryReader) else self._scores(*self.reader.states(cleaned))
+        scores = [] if isinstance(self.reader, StoryScorer) else self._scores(*self.reader.score_segments(cleaned))
         by_page = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in by_page]
 
@@ -199,7 +199,7 @@ class Labeler:
         if not self.topics:
             return [{} for _ in pages]
         segments_of = [_segments_of(page_stories) for page_stories in stories]
-        if isinstance(self.reader, StoryReader):
+        if isinstance(self.reader, StoryScorer):
             whole = zip(pages, segments_of, strict=True)
             texts = [
                 "\n".join(page[i] for i in where) for page, page_stories in whole for where in page_stories.values()
@@ -257,7 +257,7 @@ def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[clean(text) for text in page] for page in pages]
 
 
-def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *, exact: bool) -> Reader:
+def _load_reader(folder: Path, manifest: dict[str, Any], threads: int | None, *, exact: bool) -> Scorer:
     # Each family needs packages that the others' users have not installed.
     if manifest["family"] == "baseline":
         from .baseline import Baseline

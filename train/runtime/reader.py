@@ -12,12 +12,12 @@ FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
 """Kinds of models."""
 
 
-class Reader(Protocol):
+class Scorer(Protocol):
     """A family at work."""
 
     topics: tuple[str, ...]
 
-    def states(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """State probabilities of segments, and their topic logits where the family has a head for them; `pages` are
         cleaned segments, page by page.
 
@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 
 @runtime_checkable
-class StoryReader(Reader, Protocol):
+class StoryScorer(Scorer, Protocol):
     """A family that reads topics from whole stories, not with the segments' states."""
 
     def story_topics(self, stories: Sequence[str]) -> np.ndarray:
