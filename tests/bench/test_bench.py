@@ -68,7 +68,7 @@ def test_the_plain_pipeline_is_the_same_model() -> None:
     plain.fit([[clean(t) for t in page.texts] for page in train], np.concatenate([page_states(page) for page in train]))
     family.fit(TrainingPages(train), lambda metrics, step: None)
     unseen = [[clean(t) for t in page.texts] for page in test]
-    ours = [row.argmax() for page in family.reader().score_segments(unseen)[0] for row in page]
+    ours = [row.argmax() for page in family.scorer().score_segments(unseen)[0] for row in page]
     assert sum(a == b for a, b in zip(ours, plain.score_segments(unseen).argmax(axis=1), strict=True)) >= 0.98 * len(
         ours
     )

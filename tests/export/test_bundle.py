@@ -245,7 +245,7 @@ def test_onnx_answers_as_torch_and_a_difference_stops_the_export(make_config: Co
     assert manifest["parity"]["agreement"] == 1.0
     assert manifest["parity"]["max_difference"] < 1e-4
 
-    reader, other = family.reader(), family.reader()
+    reader, other = family.scorer(), family.scorer()
     inner = other.read
     other.read = lambda vectors, numbers: inner(vectors, numbers) + 0.1 * np.arange(4)
     with pytest.raises(ParityError, match="differs from torch by up to"):

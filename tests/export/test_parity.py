@@ -53,11 +53,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         load_config(ROOT / "configs/pages-encoder.yaml", [f"corpus.path={folder}", *overrides]), folder / "work"
     )
     family.fit(TrainingPages(pages), lambda metrics, step: None)
-    assert tuple(family.reader().topics) == topics_of(pages)
+    assert tuple(family.scorer().topics) == topics_of(pages)
     (folder / "bundle").mkdir()
     manifest = family.write(folder / "bundle", pages[:4])
     return (
-        family.reader(),
+        family.scorer(),
         lambda small: Encoder.load(folder / "bundle", manifest, int8=small),
         folder / "bundle/segments.onnx",
     )

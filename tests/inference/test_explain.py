@@ -21,8 +21,8 @@ def labeler(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Labeler:
 
 
 def test_every_column_has_a_name(labeler: Labeler) -> None:
-    names = feature_names(labeler.reader)  # type: ignore[arg-type]
-    assert len(names) == labeler.reader.linear.coef_.shape[1]  # type: ignore[union-attr]
+    names = feature_names(labeler.scorer)  # type: ignore[arg-type]
+    assert len(names) == labeler.scorer.linear.coef_.shape[1]  # type: ignore[union-attr]
     assert len(set(names)) == len(names)
 
 
@@ -31,8 +31,8 @@ def test_contributions_add_up_to_the_log_odds(labeler: Labeler) -> None:
     explainer = explainer_of(labeler)
     assert explainer is not None
     reasons = explainer.why(texts, count=10**6)
-    (states,), _ = labeler.reader.score_segments([[clean(text) for text in texts]])
-    linear = labeler.reader.linear  # type: ignore[union-attr]
+    (states,), _ = labeler.scorer.score_segments([[clean(text) for text in texts]])
+    linear = labeler.scorer.linear  # type: ignore[union-attr]
     for reason, row in zip(reasons, states, strict=True):
         first, second = np.argsort(-row)[:2]
         assert reason.probability == pytest.approx(row[first], abs=1e-5)
@@ -46,7 +46,7 @@ def test_contributions_add_up_to_the_log_odds(labeler: Labeler) -> None:
 
 
 def test_what_a_site_writes_over_related_items_speaks_for_them(labeler: Labeler) -> None:
-    found = top_features(labeler.reader, 40)  # type: ignore[arg-type]
+    found = top_features(labeler.scorer, 40)  # type: ignore[arg-type]
     assert set(found) == {"main", "boilerplate", "related-begins", "related-goes-on"}
     before = [name for name, _ in found["related-begins"] if " at -" in name]
     assert any("more" in name or "from" in name for name in before)

@@ -83,7 +83,7 @@ def test_any_hub_encoder_by_folder(
         "agreement": 1.0,
     }
     assert manifest["parity"]["max_difference"] < 1e-4
-    (states,), _ = family.reader().score_segments([[s.text for s in pages[30].segments]])
+    (states,), _ = family.scorer().score_segments([[s.text for s in pages[30].segments]])
     assert len({tuple(row.round(4)) for row in states}) > 3, "segments are told apart"
 
 

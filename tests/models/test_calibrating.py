@@ -92,7 +92,7 @@ def test_a_run_calibrates_stores_and_reports(make_config: ConfigMaker, name: str
     for s in told["segments"]:
         assert s.pop("unsure") == labeler.calibration.unsure(s["role"], s["confidence"])
     assert told == plain
-    cold = Labeler(labeler.reader, labeler.decoder, labeler.name, labeler.version, labeler.family, labeler.topics)
+    cold = Labeler(labeler.scorer, labeler.decoder, labeler.name, labeler.version, labeler.family, labeler.topics)
     record = next(cold.label([(page.page_id, page.texts)]))
     assert [(s["role"], s["story"]) for s in record["segments"]] == [(s["role"], s["story"]) for s in plain["segments"]]
     assert [s["topic"] for s in record["stories"]] == [s["topic"] for s in plain["stories"]]

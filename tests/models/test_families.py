@@ -302,7 +302,7 @@ def test_what_was_trained_before_a_kill_is_not_trained_again(
     whole.fit(TrainingPages(train, rest), lambda metrics, step: None)
     assert steps == [1, 2, 3, 4], "the last epoch of fine-tuning alone"
     texts = [[clean(text) for text in page.texts] for page in rest]
-    for a, b in zip(again.reader().score_segments(texts)[0], whole.reader().score_segments(texts)[0], strict=True):
+    for a, b in zip(again.scorer().score_segments(texts)[0], whole.scorer().score_segments(texts)[0], strict=True):
         assert np.allclose(a, b, atol=1e-6)
 
 
@@ -332,7 +332,7 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
     assert config is not None
     family = BaselineFamily(config, 13)
     family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
-    reader = family.reader()
+    reader = family.scorer()
     features = reader.features([[clean(text) for text in page.texts] for page in pages[48:]])
     expected = reader.linear.predict_proba(features.csr())
     assert np.allclose(first_reading(reader.linear, features)[:, reader.linear.classes_], expected, atol=1e-5)

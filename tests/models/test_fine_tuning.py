@@ -207,7 +207,7 @@ def test_a_family_whose_segment_layers_learn_tells_topics_and_roles(
     assert isinstance(family, EncoderFamily)
     family.fit(TrainingPages(pages[:30]), lambda metrics, step: None)
     texts = [[s.text for s in page.segments] for page in pages[30:34]]
-    stored = family.reader().score_segments(texts)
+    stored = family.scorer().score_segments(texts)
     folder = tmp_path / "bundle"
     folder.mkdir()
     manifest = family.write(folder, pages[30:34])

@@ -150,11 +150,11 @@ def test_the_second_reading_learns_from_those_answers_and_other_corpora_weigh_as
         assert (whole.sites, len(whole.labels)) == (set(SITES), len(states)), (
             "pages to be labelled are read by a model of all"
         )
-        assert family.reader().linear is whole
+        assert family.scorer().linear is whole
         for found in (weights, whole.weights):
             assert found is None if expected is None else (found == expected).all()
-        assert "zeppelin" not in family.reader().words.vocabulary_, "validation pages are not looked at"
-        assert "worda" in family.reader().words.vocabulary_
+        assert "zeppelin" not in family.scorer().words.vocabulary_, "validation pages are not looked at"
+        assert "worda" in family.scorer().words.vocabulary_
 
 
 def test_other_corpora_without_weight_are_not_learnt_from(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_other_corpora_without_weight_are_not_learnt_from(memory: Memory, monkey
     family.fit(TrainingPages(pages[:6], (), (), pages[6:]), lambda metrics, step: None)
     assert len(grown[0]) == len(memory.fitted[0].labels) == sum(LENGTHS[:6])
     assert memory.fitted[0].weights is None
-    assert "worde" not in family.reader().words.vocabulary_
+    assert "worde" not in family.scorer().words.vocabulary_
 
 
 def test_the_config_says_how_strong_and_how_long_the_first_reading_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,5 +206,5 @@ def test_topics_are_fitted_on_stories_with_their_own_strength(monkeypatch: pytes
     )
     family = BaselineFamily(config, 21)
     family.fit(TrainingPages(stories, (), cast(Sequence[Page], loose)), lambda metrics, step: None)
-    assert family.reader().topics == ("art", "business", "sport")
+    assert family.scorer().topics == ("art", "business", "sport")
     assert told == [(4, [2, 1, 2, 0], 9.0, 7, 21)]

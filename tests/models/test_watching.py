@@ -106,7 +106,7 @@ def test_an_encoder_draws_the_curve_and_stops(make_config: ConfigMaker, pages: l
     family = family_of(config, tmp_path / "work")
     family.fit(TrainingPages(pages[:48], pages[48:]), log)
     assert 2 <= len(curve) <= 6
-    assert watching.role_macro_f1(family.reader(), pages[48:]) == pytest.approx(max(curve.values()), abs=1e-6), (
+    assert watching.role_macro_f1(family.scorer(), pages[48:]) == pytest.approx(max(curve.values()), abs=1e-6), (
         "the best state answers"
     )
     scores = [curve[step] for step in sorted(curve)]

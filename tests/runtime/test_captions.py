@@ -140,7 +140,7 @@ def test_a_baseline_made_without_captions_reads_on_without(
     if not told:
         del manifest["baseline"]["captions"]
     loaded, unseen = Baseline.load(tmp_path, manifest), [[clean(text) for text in page.texts] for page in pages[48:]]
-    for again, before in zip(loaded.score_segments(unseen)[0], family.reader().score_segments(unseen)[0], strict=True):
+    for again, before in zip(loaded.score_segments(unseen)[0], family.scorer().score_segments(unseen)[0], strict=True):
         assert np.array_equal(again, before)
     names = feature_names(loaded)
     assert len(names) == loaded.features(unseen).shape[1]
@@ -154,7 +154,7 @@ def test_a_text_has_its_signs_wherever_it_stands(make_config: Callable[..., Conf
     family = models.BaselineFamily(config, 13)
     family.fit(TrainingPages(pages[:48]), lambda metrics, step: None)
     read = [["Ferries stay in port", "Photo: Ana Lind", "Ferries stay in port"], [], ["Photo: Ana Lind"]]
-    _, found = family.reader().read(read)
+    _, found = family.scorer().read(read)
     first = len(NUMERIC_NAMES)
     assert np.array_equal(
         found[:, first : first + len(CAPTION_NAMES)], captions([text for page in read for text in page])

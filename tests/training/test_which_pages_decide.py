@@ -65,7 +65,7 @@ class GuessFamily:
         self.shown.append(pages)
         log({"train/loss": 1.0}, 1)
 
-    def reader(self) -> Guess:
+    def scorer(self) -> Guess:
         return self.reading
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def test_before_is_without_the_temperature_and_after_with_it_on_each_part(
     outcome, labeler = run
     certainty = read_json(outcome.output / "calibration.json")
     assert labeler.calibration.role_temperature > 1.1, "a guess is too sure of itself"
-    cold = Labeler(labeler.reader, labeler.decoder, "", "", "", labeler.topics)
+    cold = Labeler(labeler.scorer, labeler.decoder, "", "", "", labeler.topics)
     for part, named in _parts(outcome.output).items():
         if part == "train":
             continue

@@ -99,7 +99,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
         "baseline, one reading": lambda: family.fit(TrainingPages(train), lambda metrics, step: None),
     }
     rows = compare("training", contenders, len(states), "segments/s", rounds=rounds)
-    reader, amount = family.reader(), sum(map(len, unseen))
+    reader, amount = family.scorer(), sum(map(len, unseen))
     answers: dict[str, Callable[[], np.ndarray]] = {
         "scikit-learn pipeline, same features": lambda: plain.score_segments(unseen),
         "baseline, one reading": lambda: np.concatenate(reader.score_segments(unseen)[0]),
@@ -108,7 +108,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
     labelling: dict[str, Callable[[], object]] = dict(answers)
     whole = BaselineFamily(replace(config, stacking_neighbours=5), 13)
     whole.fit(TrainingPages(train), lambda metrics, step: None)
-    second = whole.reader()
+    second = whole.scorer()
     labelling["baseline, two readings (as shipped)"] = lambda: second.score_segments(unseen)
     scores["baseline, two readings (as shipped)"] = _score(np.concatenate(second.score_segments(unseen)[0]), test)
     rows += compare("labelling, all pages at once", labelling, amount, "segments/s", rounds=rounds, notes=scores)

@@ -113,4 +113,4 @@ class Explainer:
 
 def explainer_of(labeler: Labeler) -> Explainer | None:
     """The explainer of a labeler's model; None where its family has none."""
-    return Explainer(labeler.reader) if isinstance(labeler.reader, Baseline) else None
+    return Explainer(labeler.scorer) if isinstance(labeler.scorer, Baseline) else None

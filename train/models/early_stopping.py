@@ -12,7 +12,7 @@ from train.common.files import read_json, write_json, written_aside
 from train.corpus.page import Page
 from train.models.family import Log
 from train.models.selection import role_macro_f1
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 
 CURVE_PAGES = 40
 
@@ -61,15 +61,15 @@ class EarlyStopping:
         """Whether patience is over: a training that was stopped by it, and then killed, must not go on."""
         return bool(self.patience and self.scores) and sum(at > self.best for at in self.scores) >= self.patience
 
-    def evaluate(self, network: nn.Module, reader: Scorer, step: int) -> bool:
+    def evaluate(self, network: nn.Module, scorer: Scorer, step: int) -> bool:
         """Scores the network on the validation pages; True when training should stop.
 
         Args:
             network: The network, trained so far.
-            reader: Predicts with that network.
+            scorer: Predicts with that network.
             step: The training step.
         """
-        score = role_macro_f1(reader, self.pages)
+        score = role_macro_f1(scorer, self.pages)
         self.log({"train/validation_macro_f1": score}, step)
         before = self.best if self.scores else None
         self.scores[step] = score

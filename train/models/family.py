@@ -24,7 +24,7 @@ class Family(Protocol):
         """Trains on `pages`; may look at validation pages to stop early. Topics are learnt from `topic_texts` too.
         `log` takes step metrics."""
 
-    def reader(self) -> Scorer:
+    def scorer(self) -> Scorer:
         """The fitted model as the runtime runs it, in the engine it was trained with."""
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:

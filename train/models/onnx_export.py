@@ -17,7 +17,7 @@ from train.corpus.page import Page
 from train.models.encoder.networks import BLOCK, PageNetwork, PageProbabilities, SegmentReader
 from train.models.quantize import keep_int8
 from train.runtime.encoder import COUNTED_NAMES, Encoder
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 from train.runtime.text import clean
 
 PARITY_PAGES = 40
@@ -34,7 +34,7 @@ class ParityError(RuntimeError):
 def export_encoder(
     segments: SegmentReader,
     page: PageNetwork,
-    reader: Encoder,
+    scorer: Encoder,
     folder: Path,
     manifest: dict[str, Any],
     sample: Sequence[Page],
@@ -47,7 +47,7 @@ def export_encoder(
     Args:
         segments: The network that embeds segments, on the CPU.
         page: The network that reads a page, on the CPU.
-        reader: Both, as the runtime runs them.
+        scorer: Both, as the runtime runs them.
         folder: The bundle's folder.
         manifest: The bundle's manifest so far.
         sample: Labelled pages to compare on.
@@ -59,10 +59,10 @@ def export_encoder(
     """
     export_segments(segments, folder / "segments.onnx")
     export_page(page, folder / "page.onnx")
-    manifest["parity"] = compare(reader, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
+    manifest["parity"] = compare(scorer, Encoder.load(folder, manifest), [page.texts for page in sample[:PARITY_PAGES]])
     if int8 and sample:
         manifest["int8"] = keep_int8(
-            folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), reader, sample
+            folder, "segments.onnx", lambda small: Encoder.load(folder, manifest, int8=small), scorer, sample
         )
 
 

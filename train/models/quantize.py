@@ -16,7 +16,7 @@ from train.common.files import write_json
 from train.corpus.page import Page
 from train.models.selection import states_macro_f1
 from train.runtime.onnx import INT8
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 from train.runtime.text import clean
 
 MOST_LOST, LEAST_AGREEMENT, LEAST_SPEED = 0.003, 0.99, 1.1
@@ -97,7 +97,7 @@ def judge(exact: Scorer, plain: Scorer, small: Scorer, pages: Sequence[Page]) ->
     """
     judged = pages[:JUDGED_PAGES]
     texts = [[clean(text) for text in page.texts] for page in judged]
-    states = {name: reader.score_segments(texts)[0] for name, reader in (("exact", exact), ("int8", small))}
+    states = {name: scorer.score_segments(texts)[0] for name, scorer in (("exact", exact), ("int8", small))}
     change = states_macro_f1(states["int8"], judged) - states_macro_f1(states["exact"], judged)
     ours, theirs = (np.concatenate(states[name]).argmax(axis=1) for name in ("exact", "int8"))
     agreement = float((ours == theirs).mean()) if len(ours) else 1.0
@@ -110,9 +110,9 @@ def _speed(readers: Mapping[str, Scorer], pages: Sequence[Sequence[str]]) -> flo
     ratios = []
     for _ in range(ROUNDS):
         seconds = {}
-        for name, reader in readers.items():
+        for name, scorer in readers.items():
             started = time.perf_counter()
-            reader.score_segments(pages)
+            scorer.score_segments(pages)
             seconds[name] = time.perf_counter() - started
         ratios.append(seconds["plain"] / seconds["int8"])
     return float(np.median(ratios))

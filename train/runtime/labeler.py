@@ -13,7 +13,7 @@ import numpy as np
 from .calibration import Calibration
 from .decoding import Decoder, group_segments, role_scores, softmax
 from .manifest import read_manifest
-from .reader import Scorer, StoryScorer
+from .scorer import Scorer, StoryScorer
 from .text import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 
 BATCH_PAGES = 32
@@ -60,7 +60,7 @@ class Labeler:
     """A model ready to label pages.
 
     Args:
-        reader: The family at work.
+        scorer: The family at work.
         decoder: The page decoder.
         name: Model name.
         version: Names the content: the first 12 hex digits of a sha256 over the bundle's files and settings.
@@ -71,7 +71,7 @@ class Labeler:
             alike.
     """
 
-    reader: Scorer
+    scorer: Scorer
     decoder: Decoder
     name: str
     version: str
@@ -95,18 +95,18 @@ class Labeler:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        reader = _load_reader(folder, manifest, threads, exact=precision == "float32")
+        scorer = _load_reader(folder, manifest, threads, exact=precision == "float32")
         decoder = Decoder.from_json(manifest["decoder"])
         calibration = Calibration.from_json(manifest.get("calibration"))
         topics = tuple(manifest["topics"])
         known = manifest.get("topic_word_limit", 1)  # older bundles of this schema do not say
         return cls(
-            reader, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known
+            scorer, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known
         )
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""
-        return self._scores(*self.reader.score_segments(_cleaned(pages)))
+        return self._scores(*self.scorer.score_segments(_cleaned(pages)))
 
     def _scores(self, local: Sequence[np.ndarray], topics: Sequence[np.ndarray] | None) -> list[Scores]:
         return [
@@ -141,7 +141,7 @@ class Labeler:
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
             cleaned = _cleaned([page for _, page in batch])
-            yield from self._decode_batch(batch, cleaned, *self.reader.score_segments(cleaned))
+            yield from self._decode_batch(batch, cleaned, *self.scorer.score_segments(cleaned))
 
     def decode(
         self,
@@ -188,7 +188,7 @@ class Labeler:
             stories: The story each segment is of, or None.
         """
         cleaned = _cleaned(pages)
-        scores = [] if isinstance(self.reader, StoryScorer) else self._scores(*self.reader.score_segments(cleaned))
+        scores = [] if isinstance(self.scorer, StoryScorer) else self._scores(*self.scorer.score_segments(cleaned))
         by_page = self._topics(cleaned, scores, [list(numbers) for numbers in stories])
         return [{story: self.calibration.topics(row) for story, row in page.items()} for page in by_page]
 
@@ -199,12 +199,12 @@ class Labeler:
         if not self.topics:
             return [{} for _ in pages]
         segments_of = [_segments_of(page_stories) for page_stories in stories]
-        if isinstance(self.reader, StoryScorer):
+        if isinstance(self.scorer, StoryScorer):
             whole = zip(pages, segments_of, strict=True)
             texts = [
                 "\n".join(page[i] for i in where) for page, page_stories in whole for where in page_stories.values()
             ]
-            rows = iter(self.reader.story_topics(texts))
+            rows = iter(self.scorer.story_topics(texts))
             return [{story: next(rows) for story in page_stories} for page_stories in segments_of]
         return [
             {

@@ -241,7 +241,7 @@ def label_unseen(
     """
     family = family_of(config, work)
     family.fit(training_pages(config, parts, texts), lambda metrics, step: None)
-    reader = family.reader()
+    reader = family.scorer()
     chosen = choose(reader, parts["train"], parts["validation"], config.decoding, config.calibration)
     labeler = Labeler(
         reader, chosen.decoder, "newsparts", "out-of-fold", config.family, tuple(reader.topics), chosen.calibration

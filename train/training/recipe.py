@@ -123,7 +123,7 @@ def _choose(run: Run, data: RunData, trained: TrainedFamily) -> Chosen:
     config, parts = run.config, data.parts
     with waiting("choosing decoder and calibration on validation pages"):
         chosen = choose(
-            trained.family.reader(), parts["train"], parts["validation"], config.decoding, config.calibration
+            trained.family.scorer(), parts["train"], parts["validation"], config.decoding, config.calibration
         )
     write_json(run.output / "decoding.json", chosen.tried)
     return chosen

@@ -150,7 +150,7 @@ class BaselineFamily:
             rows, topic_indices(stories, fitted.topics), self.config.topic_C, self.config.max_iterations, self.seed
         )
 
-    def reader(self) -> Baseline:
+    def scorer(self) -> Baseline:
         """The fitted model."""
         assert self._fitted is not None, "fit first"
         return self._fitted
@@ -158,7 +158,7 @@ class BaselineFamily:
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `model.skops` and `trees.npz` into `folder`; returns the family's part of the manifest. No `sample` is
         needed: the engine is the same."""
-        return {**self.reader().write(folder), "topics": list(self.reader().topics)}
+        return {**self.scorer().write(folder), "topics": list(self.scorer().topics)}
 
 
 def _boosted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, seed: int) -> Trees:

@@ -254,7 +254,7 @@ class EncoderFamily:
         share = of_own / max(1, of_own + of_others) if with_others else 1.0
         return with_others + share * (config.epochs - with_others)
 
-    def reader(self) -> Encoder:
+    def scorer(self) -> Encoder:
         """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the
         store."""
         assert self.network is not None, "fit first"
