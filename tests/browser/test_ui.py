@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.optional import need
-from train.runtime.reader import FAMILIES
+from train.runtime.scorer import FAMILIES
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from train.models.onnx_export import MAX_DIFFERENCE, MIN_AGREEMENT, compare
 from train.models.quantize import quantized
 from train.models.story_topics import TopicWeights
 from train.runtime.encoder import Encoder
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 from train.runtime.text import clean
 
 Pages = Callable[[], list[Page]]

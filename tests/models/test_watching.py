@@ -13,7 +13,7 @@ from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.models import early_stopping as watching
 from train.models.early_stopping import EarlyStopping
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 
 
 def _network(value: float) -> nn.Module:

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from train.config.fields import COMPLETE, Flag, Number, Whole
 from train.config.loader import read_settings
-from train.runtime.reader import FamilyName
+from train.runtime.scorer import FamilyName
 from train.runtime.text import ROLES
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.runtime.decoding import states_of
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 
 Log = Callable[[dict[str, float], int], None]
 """Takes step metrics and the step."""

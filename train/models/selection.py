@@ -17,7 +17,7 @@ from train.models.family import page_states
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import STATES, Decoder, group_segments, states_of
-from train.runtime.reader import Scorer
+from train.runtime.scorer import Scorer
 from train.runtime.text import ROLES, clean
 
 

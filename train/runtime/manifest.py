@@ -7,7 +7,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .reader import FAMILIES
+from .scorer import FAMILIES
 from .text import ROLES
 
 SCHEMA = 3
