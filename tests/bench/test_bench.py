@@ -14,7 +14,7 @@ from train.bench import baseline, compare, growth, run
 from train.common.errors import InputError
 from train.config.schema import load_config
 from train.corpus.training_data import TrainingPages
-from train.models.family import page_states
+from train.models.family import page_tags
 from train.runtime.text import clean
 from train.studies.results import read_records
 
@@ -65,7 +65,7 @@ def test_the_plain_pipeline_is_the_same_model() -> None:
     assert config is not None
     train, test = ([make_page(f"{part}{n}", n) for n in range(8)] for part in "ab")
     plain, family = baseline.PlainPipeline(config), BaselineFamily(config, 13)
-    plain.fit([[clean(t) for t in page.texts] for page in train], np.concatenate([page_states(page) for page in train]))
+    plain.fit([[clean(t) for t in page.texts] for page in train], np.concatenate([page_tags(page) for page in train]))
     family.fit(TrainingPages(train), lambda metrics, step: None)
     unseen = [[clean(t) for t in page.texts] for page in test]
     ours = [row.argmax() for page in family.scorer().score_segments(unseen)[0] for row in page]

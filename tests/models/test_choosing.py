@@ -16,11 +16,11 @@ from train.corpus.page import Page, Segment
 from train.evaluation.metrics import evaluate
 from train.evaluation.reliability import reliability, reliability_of
 from train.models.calibration import COLDEST, HOTTEST, LEAST, calibrate, fit_temperature, thresholds
-from train.models.family import page_states
-from train.models.selection import certain_states, choose, role_macro_f1, states_macro_f1
+from train.models.family import page_tags
+from train.models.selection import certain_states, choose, role_macro_f1, tags_macro_f1
 from train.runtime import Labeler
 from train.runtime.calibration import tempered
-from train.runtime.decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, Decoder, role_scores
+from train.runtime.decoding import B_RELATED, BOILERPLATE, I_RELATED, MAIN, Decoder, role_scores
 from train.runtime.text import ROLES, word_count
 
 
@@ -45,7 +45,7 @@ class Drawn:
         self.rows = {
             s.text: (rng.dirichlet([0.5] * 4) + 0.5 * np.eye(4)[state]) / 1.5
             for page in pages
-            for s, state in zip(page.segments, page_states(page), strict=True)
+            for s, state in zip(page.segments, page_tags(page), strict=True)
         }
 
     def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
@@ -61,7 +61,7 @@ DECODING = DecodingConfig((0.0, 0.5, 1.0), (0.5, 1.0))
 
 def test_transitions_are_those_of_training_pages() -> None:
     chosen = choose(Drawn(VALIDATION), TRAIN, VALIDATION, DecodingConfig((1.0,), (0.5,)), CalibrationConfig(0.9))
-    expected = Decoder.from_states([page_states(page) for page in TRAIN], weight=1.0, prior_weight=0.5)
+    expected = Decoder.from_tags([page_tags(page) for page in TRAIN], weight=1.0, prior_weight=0.5)
     assert chosen.decoder.to_json() == expected.to_json()
 
 
@@ -74,9 +74,7 @@ def test_the_decoder_with_the_best_validation_macro_f1_is_chosen_and_every_candi
         candidates = [(0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 0.5), (1.0, 1.0)]
         scores = []
         for weight, prior_weight in candidates:
-            decoder = Decoder.from_states(
-                [page_states(page) for page in TRAIN], weight=weight, prior_weight=prior_weight
-            )
+            decoder = Decoder.from_tags([page_tags(page) for page in TRAIN], weight=weight, prior_weight=prior_weight)
             records = list(
                 Labeler(reader, decoder, "", "", "", ()).label((page.page_id, page.texts) for page in VALIDATION)
             )
@@ -131,7 +129,7 @@ def test_thresholds_are_of_the_precision_that_the_config_wishes() -> None:
 def test_roles_are_calibrated_on_segments_of_three_words_after_the_chain() -> None:
     pages = [*VALIDATION, *(_page(f"short{i}", "m", "b", "b", words=2) for i in range(30))]
     reader = Drawn(pages)
-    decoder = Decoder.from_states([page_states(page) for page in TRAIN], weight=0.5)
+    decoder = Decoder.from_tags([page_tags(page) for page in TRAIN], weight=0.5)
     labeler = Labeler(reader, decoder, "", "", "", ())
     found = calibrate(labeler, pages, list(labeler.read((page.page_id, page.texts) for page in pages)), precision=0.8)
     kept = [page for page in pages if word_count(page.texts[0]) >= 3]
@@ -232,7 +230,7 @@ def test_training_is_watched_by_the_likeliest_role_without_a_chain() -> None:
     page = _page("p", "m", "r1", "b", "m")
     states = np.array([[0.6, 0.4, 0, 0], [0.4, 0, 0.3, 0.3], [0.1, 0.7, 0.1, 0.1], [0.3, 0.4, 0.1, 0.2]])
     # Right but for the last, boilerplate for main: F1 of main 2/3, of boilerplate 2/3, of related 1.
-    assert states_macro_f1([states], [page]) == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert tags_macro_f1([states], [page]) == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     spoken = page.with_segments(tuple(Segment(f" {s.text}\u200b", s.role, s.story) for s in page.segments))
     asked: list[Any] = []
 
@@ -245,12 +243,12 @@ def test_training_is_watched_by_the_likeliest_role_without_a_chain() -> None:
 
 
 def test_a_related_segment_without_a_number_is_a_story_of_its_own() -> None:
-    assert page_states(_page("p", "m", "r", "r", "b", "r1", "r1", "r")).tolist() == [
+    assert page_tags(_page("p", "m", "r", "r", "b", "r1", "r1", "r")).tolist() == [
         MAIN,
-        BEGINS,
-        BEGINS,
+        B_RELATED,
+        B_RELATED,
         BOILERPLATE,
-        BEGINS,
-        GOES_ON,
-        BEGINS,
+        B_RELATED,
+        I_RELATED,
+        B_RELATED,
     ]

@@ -18,7 +18,7 @@ from train.corpus.page import Page, Segment
 from train.corpus.training_data import TrainingPages
 from train.models.baseline import family as baseline
 from train.models.baseline.family import FOLDS, BaselineFamily
-from train.models.family import page_states
+from train.models.family import page_tags
 from train.runtime.features import Features
 
 SITES = ["a", "b", "a", "c", "d", "d", "e", "b", "f"]
@@ -132,7 +132,7 @@ def test_the_second_reading_learns_from_those_answers_and_other_corpora_weigh_as
     monkeypatch.setattr(baseline, "_boosted", boosted)
     pages = _pages()
     unseen = Page("v", "v", (Segment("zeppelin", "main", 0),))
-    states = np.concatenate([page_states(page) for page in pages])
+    states = np.concatenate([page_tags(page) for page in pages])
     own = sum(LENGTHS[:6])
     for weight, train, also, expected in (
         (0.25, pages[:6], pages[6:], np.where(np.arange(len(states)) < own, 1.0, 0.25)),

@@ -48,7 +48,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[list[Page]]:
         told.append(list(pages))
         return float(states[0][0, 2])
 
-    monkeypatch.setattr(quantize, "states_macro_f1", score)
+    monkeypatch.setattr(quantize, "tags_macro_f1", score)
     return told
 
 

@@ -48,7 +48,7 @@ class OneTopicASegment:
 
 def labeler(**settings: int) -> Labeler:
     return Labeler(
-        OneTopicASegment(), Decoder.from_states([], weight=0.0), "", "", "", OneTopicASegment.topics, **settings
+        OneTopicASegment(), Decoder.from_tags([], weight=0.0), "", "", "", OneTopicASegment.topics, **settings
     )
 
 
@@ -174,7 +174,7 @@ def test_what_a_storys_mean_says_is_what_the_labeler_makes_of_its_segments() -> 
         def score_segments(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
             return [np.tile([1.0, 0, 0, 0], (len(page), 1)) for page in pages], [vectors * 5 for _ in pages]
 
-    found = Labeler(Linear(), Decoder.from_states([], weight=0.0), "", "", "", Linear.topics).story_topics(
+    found = Labeler(Linear(), Decoder.from_tags([], weight=0.0), "", "", "", Linear.topics).story_topics(
         [texts], [[0, 0, 0]]
     )[0][0]
     assert np.allclose(found, softmax(mean * 5), atol=1e-6)

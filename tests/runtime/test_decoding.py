@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.runtime.decoding import (
-    BEGINS,
+    B_RELATED,
     BOILERPLATE,
-    GOES_ON,
+    I_RELATED,
     MAIN,
-    STATES,
+    TAGS,
     Decoder,
     group_segments,
     role_scores,
     softmax,
-    states_of,
+    tags_of,
 )
 from train.runtime.text import ROLES
 
@@ -61,7 +61,7 @@ def test_the_posterior_is_the_sum_over_all_paths(weight: float, prior_weight: fl
     assert np.abs(found - expected).max() < 1e-9
     # Roles in their own order: related is told by two states.
     by_role = np.stack(
-        [expected[:, MAIN], expected[:, BEGINS] + expected[:, GOES_ON], expected[:, BOILERPLATE]], axis=1
+        [expected[:, MAIN], expected[:, B_RELATED] + expected[:, I_RELATED], expected[:, BOILERPLATE]], axis=1
     )
     assert np.abs(role_scores(found) - by_role).max() < 1e-9
     best = by_role[np.arange(n), group_segments(found)[0]]
@@ -99,15 +99,15 @@ def test_the_prior_is_divided_out_of_one_segment_by_hand() -> None:
 
 
 def test_starts_transitions_and_shares_are_counted_page_by_page() -> None:
-    pages = [np.array([MAIN, MAIN, BOILERPLATE]), np.array([], np.int64), np.array([BOILERPLATE, BEGINS, GOES_ON])]
-    decoder = Decoder.from_states(pages, weight=0.25, prior_weight=0.75)
+    pages = [np.array([MAIN, MAIN, BOILERPLATE]), np.array([], np.int64), np.array([BOILERPLATE, B_RELATED, I_RELATED])]
+    decoder = Decoder.from_tags(pages, weight=0.25, prior_weight=0.75)
     assert np.exp(decoder.log_start) == pytest.approx(np.array([1.5, 1.5, 0.5, 0.5]) / 4)
     assert np.exp(decoder.log_prior) == pytest.approx(np.array([2.5, 2.5, 1.5, 1.5]) / 8)
     counts = np.full((4, 4), 0.5)
     counts[MAIN, MAIN] += 1
     counts[MAIN, BOILERPLATE] += 1
-    counts[BOILERPLATE, BEGINS] += 1
-    counts[BEGINS, GOES_ON] += 1
+    counts[BOILERPLATE, B_RELATED] += 1
+    counts[B_RELATED, I_RELATED] += 1
     assert np.exp(decoder.log_transition) == pytest.approx(counts / counts.sum(axis=1, keepdims=True))
     assert (decoder.weight, decoder.prior_weight) == (0.25, 0.75)
 
@@ -173,8 +173,8 @@ def test_related_wins_by_the_sum_of_its_two_states() -> None:
 
 def test_a_story_number_that_is_new_on_the_page_begins_and_a_known_one_goes_on() -> None:
     roles = ["related", "related", "boilerplate", "related", "main", "related", "related"]
-    states = states_of(roles, [3, 3, None, 1, 0, 3, 1])
-    assert [STATES[state] for state in states] == [
+    states = tags_of(roles, [3, 3, None, 1, 0, 3, 1])
+    assert [TAGS[state] for state in states] == [
         "related-begins",
         "related-goes-on",
         "boilerplate",

@@ -12,7 +12,7 @@ from train.runtime.decoding import Decoder
 from train.runtime.labeler import BATCH_PAGES, Labeler
 from train.runtime.text import ROLES
 
-ALONE = Decoder.from_states([], weight=0.0)
+ALONE = Decoder.from_tags([], weight=0.0)
 UNCALIBRATED = Calibration()
 
 

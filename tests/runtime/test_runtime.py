@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.runtime import baseline, code_points, page_features
-from train.runtime.decoding import Decoder, group_segments, role_scores, states_of
+from train.runtime.decoding import Decoder, group_segments, role_scores, tags_of
 from train.runtime.features import shifted
 from train.runtime.page_features import (
     OVERLAP_NAMES,
@@ -70,12 +70,12 @@ def test_neighbours_stop_at_the_page_edge() -> None:
 
 def test_states_of_a_page() -> None:
     roles = ["main", "related", "related", "boilerplate", "related", "related"]
-    assert states_of(roles, [0, 1, 1, None, 1, 2]).tolist() == [0, 2, 3, 1, 3, 2]
+    assert tags_of(roles, [0, 1, 1, None, 1, 2]).tolist() == [0, 2, 3, 1, 3, 2]
 
 
 def _decoder(**settings: float) -> Decoder:
     chains = [np.array([1, 0, 0, 0, 1, 2, 3, 2, 3, 1])] * 20
-    return Decoder.from_states(chains, **settings)
+    return Decoder.from_tags(chains, **settings)
 
 
 def test_without_weight_the_local_scores_stand() -> None:

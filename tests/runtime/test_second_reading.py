@@ -15,7 +15,7 @@ from train.runtime.baseline import (
     NEAR,
     SHAPES,
     WIDE,
-    all_states,
+    all_tags,
     coefficients,
     page_context,
     second_features,
@@ -88,7 +88,7 @@ def test_the_second_reading_is_told_of_its_own_page_alone(lengths: list[int], re
 
 
 def test_states_that_training_never_saw_have_no_share() -> None:
-    found = all_states(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([1, 3]))
+    found = all_tags(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([1, 3]))
     assert found.tolist() == [[0, 0.7, 0, 0.3], [0, 0.2, 0, 0.8]]
 
 

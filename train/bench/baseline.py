@@ -23,9 +23,9 @@ from train.config.schema import BaselineConfig, load_config
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.models.baseline.family import BaselineFamily
-from train.models.family import page_states
+from train.models.family import page_tags
 from train.models.linear import fit_linear
-from train.models.selection import states_macro_f1
+from train.models.selection import tags_macro_f1
 from train.runtime import Labeler
 from train.runtime.baseline import SHAPES, ends, similarity
 from train.runtime.decoding import Decoder
@@ -79,7 +79,7 @@ class PlainPipeline:
 def _score(states: np.ndarray, pages: Sequence[Page]) -> str:
     """The macro-F1 of roles, from the state probabilities of all segments."""
     by_page = np.split(states, np.cumsum([len(page.segments) for page in pages])[:-1])
-    return f"role macro-F1 {states_macro_f1(by_page, pages):.3f}"
+    return f"role macro-F1 {tags_macro_f1(by_page, pages):.3f}"
 
 
 def run(corpus: Path, rounds: int) -> list[Row]:
@@ -92,7 +92,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
     train, test = ([page.without_topics() for page in part] for part in (parts["train"][::2], parts["test"]))
     read = [[clean(text) for text in page.texts] for page in train]
     unseen = [[clean(text) for text in page.texts] for page in test]
-    states = np.concatenate([page_states(page) for page in train])
+    states = np.concatenate([page_tags(page) for page in train])
     family, plain = BaselineFamily(config, 13), PlainPipeline(config)
     contenders: dict[str, Callable[[], object]] = {
         "scikit-learn pipeline, same features": lambda: plain.fit(read, states),
@@ -117,7 +117,7 @@ def run(corpus: Path, rounds: int) -> list[Row]:
 
 def _extractors(reader: Any, pages: Sequence[Page], rounds: int) -> list[Row]:
     """A page's text through the labeler, and the same page as plain HTML through extractors that are installed."""
-    labeler = Labeler(reader, Decoder.from_states([], weight=0.0), "newsparts", "bench", "baseline", ())
+    labeler = Labeler(reader, Decoder.from_tags([], weight=0.0), "newsparts", "bench", "baseline", ())
     documents = [_as_html(page) for page in pages]
     contenders: dict[str, Callable[[], object]] = {}
     if importlib.util.find_spec("trafilatura") is not None:

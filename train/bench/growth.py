@@ -106,7 +106,7 @@ def _label(corpus: Path, folder: Path) -> Callable[[], object]:
     family = BaselineFamily(config, 13)
     few = [page for page, _ in zip(Corpus(corpus), range(150), strict=False)]
     family.fit(TrainingPages(few), lambda metrics, step: None)
-    labeler = Labeler(family.scorer(), Decoder.from_states([], weight=0.0), "newsparts", "bench", "baseline", ())
+    labeler = Labeler(family.scorer(), Decoder.from_tags([], weight=0.0), "newsparts", "bench", "baseline", ())
 
     def run() -> None:
         for _ in labeler.label((page.page_id, page.texts) for page in Corpus(corpus)):

@@ -14,7 +14,7 @@ import numpy as np
 from train.runtime import Labeler
 from train.runtime.baseline import SIMILARITY_NAMES, Baseline, coefficients
 from train.runtime.captions import CAPTION_NAMES
-from train.runtime.decoding import STATES
+from train.runtime.decoding import TAGS
 from train.runtime.page_features import NUMERIC_NAMES, SURFACE_NAMES
 from train.runtime.text import clean
 
@@ -51,7 +51,7 @@ def feature_names(baseline: Baseline) -> list[str]:
 
 def _coefficients(baseline: Baseline) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """As `coefficients`, and the names of the states that training saw."""
-    return *coefficients(baseline.linear), [STATES[k] for k in baseline.linear.classes_]
+    return *coefficients(baseline.linear), [TAGS[k] for k in baseline.linear.classes_]
 
 
 def top_features(baseline: Baseline, count: int = 15) -> dict[str, list[tuple[str, float]]]:

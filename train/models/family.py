@@ -10,7 +10,7 @@ import numpy as np
 
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
-from train.runtime.decoding import states_of
+from train.runtime.decoding import tags_of
 from train.runtime.scorer import Scorer
 
 Log = Callable[[dict[str, float], int], None]
@@ -37,7 +37,7 @@ def topics_of(pages: Iterable[Page]) -> tuple[str, ...]:
     return tuple(sorted({s.topic for page in pages for s in page.segments if s.topic is not None}))
 
 
-def page_states(page: Page) -> np.ndarray:
+def page_tags(page: Page) -> np.ndarray:
     """A labelled page as a chain of decoder states. A related segment without a story number is a story of its own."""
     stories = [-i if s.role == "related" and s.story is None else s.story for i, s in enumerate(page.segments, start=1)]
-    return states_of([str(s.role) for s in page.segments], stories)
+    return tags_of([str(s.role) for s in page.segments], stories)

@@ -14,7 +14,7 @@ import numpy as np
 from train.common.console import console
 from train.common.files import write_json
 from train.corpus.page import Page
-from train.models.selection import states_macro_f1
+from train.models.selection import tags_macro_f1
 from train.runtime.onnx import INT8
 from train.runtime.scorer import Scorer
 from train.runtime.text import clean
@@ -98,7 +98,7 @@ def judge(exact: Scorer, plain: Scorer, small: Scorer, pages: Sequence[Page]) ->
     judged = pages[:JUDGED_PAGES]
     texts = [[clean(text) for text in page.texts] for page in judged]
     states = {name: scorer.score_segments(texts)[0] for name, scorer in (("exact", exact), ("int8", small))}
-    change = states_macro_f1(states["int8"], judged) - states_macro_f1(states["exact"], judged)
+    change = tags_macro_f1(states["int8"], judged) - tags_macro_f1(states["exact"], judged)
     ours, theirs = (np.concatenate(states[name]).argmax(axis=1) for name in ("exact", "int8"))
     agreement = float((ours == theirs).mean()) if len(ours) else 1.0
     speed = _speed({"plain": plain, "int8": small}, texts[:TIMED_PAGES])

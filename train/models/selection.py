@@ -13,10 +13,10 @@ from train.corpus.page import Page
 from train.evaluation.metrics import evaluate
 from train.evaluation.reliability import reliability
 from train.models.calibration import calibrate
-from train.models.family import page_states
+from train.models.family import page_tags
 from train.runtime import Labeler
 from train.runtime.calibration import Calibration
-from train.runtime.decoding import STATES, Decoder, group_segments, states_of
+from train.runtime.decoding import TAGS, Decoder, group_segments, tags_of
 from train.runtime.scorer import Scorer
 from train.runtime.text import ROLES, clean
 
@@ -60,7 +60,7 @@ def choose(
     states, topic_logits = reader.score_segments([[clean(text) for text in texts] for _, texts in pages])
     tried: list[dict[str, float]] = []
     best: tuple[float, Decoder] | None = None
-    for candidate in _candidates([page_states(page) for page in train], decoding):
+    for candidate in _candidates([page_tags(page) for page in train], decoding):
         score = _decoded_macro_f1(candidate, states, validation)
         tried.append(
             {"weight": candidate.weight, "prior_weight": candidate.prior_weight, "validation/role/macro_f1": score}
@@ -81,7 +81,7 @@ def _candidates(states: Sequence[np.ndarray], decoding: DecodingConfig) -> Itera
     """Decoders of each weight of the chain and of its prior; without the chain, the prior does not count."""
     for weight in decoding.weights:
         for prior_weight in decoding.prior_weights if weight else decoding.prior_weights[:1]:
-            yield Decoder.from_states(states, weight=weight, prior_weight=prior_weight)
+            yield Decoder.from_tags(states, weight=weight, prior_weight=prior_weight)
 
 
 def role_macro_f1(reader: Scorer, pages: Sequence[Page]) -> float:
@@ -91,17 +91,17 @@ def role_macro_f1(reader: Scorer, pages: Sequence[Page]) -> float:
         reader: A family at work.
         pages: Labelled pages.
     """
-    return states_macro_f1(reader.score_segments([[clean(text) for text in page.texts] for page in pages])[0], pages)
+    return tags_macro_f1(reader.score_segments([[clean(text) for text in page.texts] for page in pages])[0], pages)
 
 
-def states_macro_f1(states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
+def tags_macro_f1(states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
     """Role macro-F1 of state probabilities, without a chain over the page.
 
     Args:
         states: State probabilities `[n, 4]` of each page, in the order of `pages`.
         pages: Labelled pages.
     """
-    return _decoded_macro_f1(Decoder.from_states([], weight=0.0), states, pages)
+    return _decoded_macro_f1(Decoder.from_tags([], weight=0.0), states, pages)
 
 
 def _decoded_macro_f1(decoder: Decoder, states: Sequence[np.ndarray], pages: Sequence[Page]) -> float:
@@ -115,4 +115,4 @@ def _decoded_macro_f1(decoder: Decoder, states: Sequence[np.ndarray], pages: Seq
 
 def certain_states(roles: Sequence[str]) -> np.ndarray:
     """Roles as state probabilities `[n, 4]` of a model without doubts."""
-    return np.asarray(np.eye(len(STATES))[states_of(roles, [None] * len(roles))])
+    return np.asarray(np.eye(len(TAGS))[tags_of(roles, [None] * len(roles))])

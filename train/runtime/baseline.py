@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .captions import captions
-from .decoding import BEGINS, BOILERPLATE, GOES_ON, MAIN, STATES, softmax
+from .decoding import B_RELATED, BOILERPLATE, I_RELATED, MAIN, TAGS, softmax
 from .features import Features, shifted
 from .ngrams import Vectoriser, transform_each
 from .page_features import LONG_WORDS, SURFACE_NAMES, numeric_features
@@ -168,7 +168,7 @@ class Baseline:
         by_page: list[np.ndarray] = []
         for batch in _batches(pages):
             lengths = [len(page) for page in batch]
-            states = np.zeros((0, len(STATES)))
+            states = np.zeros((0, len(TAGS)))
             if any(lengths):
                 found, counted = self.read(batch)
                 states = first_reading(self.linear, self.with_numbers(found, counted), self._coefficients)
@@ -217,17 +217,17 @@ def first_reading(linear: Any, features: Features, known: tuple[np.ndarray, np.n
         known: Its `coefficients`, where they are at hand; None computes them.
     """
     weights, intercepts = known or coefficients(linear)
-    return all_states(softmax(features.dot(weights) + intercepts), linear.classes_)
+    return all_tags(softmax(features.dot(weights) + intercepts), linear.classes_)
 
 
-def all_states(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def all_tags(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Probabilities of the states seen in training as probabilities of all states, `[n, 4]`.
 
     Args:
         rows: Probabilities of the states seen, `[n, seen]`.
         classes: The index of each seen state, `[seen]`.
     """
-    full = np.zeros((len(rows), len(STATES)))
+    full = np.zeros((len(rows), len(TAGS)))
     full[:, classes] = rows
     return full
 
@@ -289,7 +289,7 @@ def page_context(states: np.ndarray, words: np.ndarray) -> np.ndarray:
     n = len(states)
     main_words = states[:, MAIN] * words
     total = float(main_words.sum())
-    related = states[:, BEGINS] + states[:, GOES_ON]
+    related = states[:, B_RELATED] + states[:, I_RELATED]
     dense = _mean_around(main_words, NEAR)
     away = np.arange(n) - int(dense.argmax())
     columns = (

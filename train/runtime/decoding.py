@@ -15,15 +15,15 @@ import numpy as np
 
 from .text import ROLES
 
-STATES = ("main", "boilerplate", "related-begins", "related-goes-on")
-MAIN, BOILERPLATE, BEGINS, GOES_ON = range(4)
+TAGS = ("main", "boilerplate", "related-begins", "related-goes-on")
+MAIN, BOILERPLATE, B_RELATED, I_RELATED = range(4)
 _ROLE_OF_STATE = np.array(
     [ROLES.index("main"), ROLES.index("boilerplate"), ROLES.index("related"), ROLES.index("related")]
 )
 _TINY = 1e-9
 
 
-def states_of(roles: Sequence[str], stories: Sequence[int | None]) -> np.ndarray:
+def tags_of(roles: Sequence[str], stories: Sequence[int | None]) -> np.ndarray:
     """The chain's states of a labelled page, `[n]`; a related segment begins a story when its number is new on the
     page.
 
@@ -39,7 +39,7 @@ def states_of(roles: Sequence[str], stories: Sequence[int | None]) -> np.ndarray
         elif role == "boilerplate":
             states[i] = BOILERPLATE
         else:
-            states[i] = GOES_ON if stories[i] in seen else BEGINS
+            states[i] = I_RELATED if stories[i] in seen else B_RELATED
             seen.add(stories[i])
     return states
 
@@ -63,11 +63,11 @@ class Decoder:
     prior_weight: float = 0.5
 
     @classmethod
-    def from_states(cls, pages: Sequence[np.ndarray], *, weight: float = 1.0, prior_weight: float = 0.5) -> Decoder:
+    def from_tags(cls, pages: Sequence[np.ndarray], *, weight: float = 1.0, prior_weight: float = 0.5) -> Decoder:
         """Counts starts and transitions in labelled pages, with add-one-half smoothing.
 
         Args:
-            pages: The states of each labelled page, as `states_of` returns them.
+            pages: The states of each labelled page, as `tags_of` returns them.
             weight: How much the chain counts; 0 reads every segment alone.
             prior_weight: How much of the prior is divided out of the local scores.
         """
@@ -116,7 +116,7 @@ class Decoder:
     def to_json(self) -> dict[str, object]:
         """Plain numbers for the bundle's manifest."""
         return {
-            "states": list(STATES),
+            "states": list(TAGS),
             "log_start": self.log_start.tolist(),
             "log_transition": self.log_transition.tolist(),
             "log_prior": self.log_prior.tolist(),
@@ -127,8 +127,8 @@ class Decoder:
     @classmethod
     def from_json(cls, value: dict[str, object]) -> Decoder:
         """Reads `to_json`'s answer; refuses another order of states."""
-        if value.get("states") != list(STATES):
-            raise ValueError(f"decoder states are {value.get('states')}, this runtime knows {list(STATES)}")
+        if value.get("states") != list(TAGS):
+            raise ValueError(f"decoder states are {value.get('states')}, this runtime knows {list(TAGS)}")
         arrays = {k: np.array(value[k], dtype=np.float64) for k in ("log_start", "log_transition", "log_prior")}
         return cls(**arrays, weight=float(value["weight"]), prior_weight=float(value["prior_weight"]))  # type: ignore[arg-type]
 
@@ -164,7 +164,7 @@ def group_segments(posterior: np.ndarray) -> tuple[np.ndarray, list[int | None]]
         elif ROLES[role] == "boilerplate":
             stories.append(None)
         else:
-            if last == 0 or posterior[i, BEGINS] >= posterior[i, GOES_ON]:
+            if last == 0 or posterior[i, B_RELATED] >= posterior[i, I_RELATED]:
                 last += 1
             stories.append(last)
     return roles, stories

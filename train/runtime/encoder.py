@@ -143,7 +143,7 @@ class Encoder:
     def _one_by_one(self, pages: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         by_page = [self.score_segments([page]) for page in pages]
         topics = [rows for _, page_topics in by_page for rows in page_topics or ()]
-        return [rows for page_states, _ in by_page for rows in page_states], topics or None
+        return [rows for own_rows, _ in by_page for rows in own_rows], topics or None
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts and, with topics, their topic logits beside them; float32 `[texts, width + topics]`."""

@@ -19,7 +19,7 @@ from train.config.schema import BaselineConfig
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
 from train.models.baseline.vocabulary import fit_tfidf
-from train.models.family import Log, page_states, topics_of
+from train.models.family import Log, page_tags, topics_of
 from train.models.linear import fit_linear, fit_parts
 from train.models.story_topics import labelled_stories, topic_indices
 from train.runtime.baseline import Baseline, ends, first_reading, second_features
@@ -54,7 +54,7 @@ class BaselineFamily:
             if self.config.numbers:
                 fitted.scaler = StandardScaler().fit(fitted.with_neighbours(numbers, lengths))
             features = fitted.with_numbers(by_parts, numbers)
-        states = np.concatenate([page_states(page) for page in train])
+        states = np.concatenate([page_tags(page) for page in train])
         weights = (
             np.where(np.arange(len(states)) < own, 1.0, self.config.auxiliary_weight) if len(states) > own else None
         )

@@ -28,7 +28,7 @@ from train.models.encoder.embedding_cache import VectorStore
 from train.models.encoder.fine_tuning import FineTuning
 from train.models.encoder.networks import BLOCK, PageNetwork, SegmentReader
 from train.models.encoder.training_examples import TrainingExample, batches, learn, stored_vectors
-from train.models.family import Log, page_states, topics_of
+from train.models.family import Log, page_tags, topics_of
 from train.models.onnx_export import export_encoder
 from train.models.story_topics import (
     TopicWeights,
@@ -38,7 +38,7 @@ from train.models.story_topics import (
     token_counts,
     topic_indices,
 )
-from train.runtime.decoding import STATES
+from train.runtime.decoding import TAGS
 from train.runtime.encoder import Embed, Encoder, Read, SegmentPlan, counted, embed_all
 from train.runtime.onnx import cores_at_hand
 from train.runtime.text import clean, word_count
@@ -204,7 +204,7 @@ class EncoderFamily:
             np.array(texts, object),
             self.store.of(texts),
             counted(texts),
-            page_states(page),
+            page_tags(page),
             np.where(words >= SCORED_WORDS, 1.0, self.config.short_weight).astype(np.float32),
         )
 
@@ -280,7 +280,7 @@ class EncoderFamily:
         the sample pages."""
         assert self.network is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(STATES)}
+        manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(TAGS)}
         self.device = torch.device("cpu")
         segments = SegmentReader(self.segment_reader.backbone, self.topic_weights).eval().cpu()
         exact = Encoder(

@@ -7,7 +7,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from train.models.story_topics import TopicWeights
-from train.runtime.decoding import STATES
+from train.runtime.decoding import TAGS
 from train.runtime.encoder import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
@@ -53,7 +53,7 @@ class PageNetwork(nn.Module):
             joined, width, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0
         )
         self.hidden = nn.Linear(2 * width + joined, HEAD)
-        self.head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(HEAD, len(STATES)))
+        self.head = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(HEAD, len(TAGS)))
         self.upper = upper
         self.asks_upper = False
         if upper is not None:
