@@ -24,7 +24,7 @@ from train.evaluation.metrics import evaluate
 from train.evaluation.trivial_baselines import majority_records
 from train.export.bundle import CARD
 from train.runtime import Labeler
-from train.runtime.baseline import first_reading
+from train.runtime.baseline import first_stage
 from train.runtime.text import clean
 from train.training.crossval import label_unseen
 from train.training.fingerprint import run_fingerprint
@@ -335,7 +335,7 @@ def test_the_first_reading_is_the_linear_model_of_its_features(
     reader = family.scorer()
     features = reader.features([[clean(text) for text in page.texts] for page in pages[48:]])
     expected = reader.linear.predict_proba(features.csr())
-    assert np.allclose(first_reading(reader.linear, features)[:, reader.linear.classes_], expected, atol=1e-5)
+    assert np.allclose(first_stage(reader.linear, features)[:, reader.linear.classes_], expected, atol=1e-5)
 
 
 @pytest.mark.slow

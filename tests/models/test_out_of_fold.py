@@ -66,7 +66,7 @@ def _answer(length: int) -> np.ndarray:
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     told = Memory()
     monkeypatch.setattr(baseline, "fit_parts", told.fit)
-    monkeypatch.setattr(baseline, "first_reading", told.read)
+    monkeypatch.setattr(baseline, "first_stage", told.read)
     return told
 
 

@@ -18,7 +18,7 @@ from train.runtime.baseline import (
     all_tags,
     coefficients,
     page_context,
-    second_features,
+    stacking_features,
 )
 from train.runtime.decoding import softmax
 
@@ -64,7 +64,7 @@ def test_the_context_of_a_segment_is_what_it_says(n: int, seed: int) -> None:
 def test_the_second_reading_is_told_of_its_own_page_alone(lengths: list[int], reach: int, seed: int) -> None:
     rng, total = np.random.default_rng(seed), sum(lengths)
     states, counted = rng.dirichlet([0.5] * 4, size=total), rng.random((total, SHAPES + 3))
-    found = second_features(states, counted, lengths, reach)
+    found = stacking_features(states, counted, lengths, reach)
     expected, start = [], 0
     for length in lengths:
         own, told = states[start : start + length], counted[start : start + length]

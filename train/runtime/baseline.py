@@ -171,9 +171,9 @@ class Baseline:
             states = np.zeros((0, len(TAGS)))
             if any(lengths):
                 found, counted = self.read(batch)
-                states = first_reading(self.linear, self.with_numbers(found, counted), self._coefficients)
+                states = first_stage(self.linear, self.with_numbers(found, counted), self._coefficients)
                 if self.second is not None:
-                    states = self.second.predict_proba(second_features(states, counted, lengths, self.reach))
+                    states = self.second.predict_proba(stacking_features(states, counted, lengths, self.reach))
             by_page += np.split(states, np.cumsum(lengths)[:-1])
         return by_page, None
 
@@ -208,7 +208,7 @@ def coefficients(linear: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(weights.T, np.float32), intercepts
 
 
-def first_reading(linear: Any, features: Features, known: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+def first_stage(linear: Any, features: Features, known: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
     """State probabilities `[segments, 4]` by a logistic regression.
 
     Args:
@@ -232,7 +232,7 @@ def all_tags(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return full
 
 
-def second_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[int], reach: int) -> np.ndarray:
+def stacking_features(states: np.ndarray, numbers: np.ndarray, lengths: Sequence[int], reach: int) -> np.ndarray:
     """What the second reading knows of each segment.
 
     Args:

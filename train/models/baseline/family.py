@@ -22,7 +22,7 @@ from train.models.baseline.vocabulary import fit_tfidf
 from train.models.family import Log, page_tags, topics_of
 from train.models.linear import fit_linear, fit_parts
 from train.models.story_topics import labelled_stories, topic_indices
-from train.runtime.baseline import Baseline, ends, first_reading, second_features
+from train.runtime.baseline import Baseline, ends, first_stage, stacking_features
 from train.runtime.features import Features
 from train.runtime.ngrams import Vectoriser
 from train.runtime.text import clean
@@ -72,7 +72,7 @@ class BaselineFamily:
             first = self._out_of_fold(features, states, weights, [page.site for page in train])
             with waiting("fitting the second reading"):
                 fitted.second = _boosted(
-                    second_features(first, numbers, lengths, fitted.reach), states, weights, self.seed
+                    stacking_features(first, numbers, lengths, fitted.reach), states, weights, self.seed
                 )
         if len(fitted.topics) > 1:
             with waiting("fitting topics"):
@@ -125,13 +125,13 @@ class BaselineFamily:
         groups = np.asarray(sites)[page]
         folds = min(FOLDS, len(set(groups.tolist())))
         if folds < 2:
-            return first_reading(self._linear(features, states, weights), features)
+            return first_stage(self._linear(features, states, weights), features)
         splits = list(GroupKFold(folds).split(states, groups=groups))
         for seen, unseen in track(splits, "first reading of unseen sites"):
             model = self._linear(
                 features.of_pages(np.unique(page[seen])), states[seen], None if weights is None else weights[seen]
             )
-            first[unseen] = first_reading(model, features.of_pages(np.unique(page[unseen])))
+            first[unseen] = first_stage(model, features.of_pages(np.unique(page[unseen])))
         return first
 
     def _fit_topics(self, fitted: Baseline, train: Sequence[Page]) -> None:
