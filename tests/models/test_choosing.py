@@ -15,7 +15,14 @@ from train.config.schema import CalibrationConfig, DecodingConfig
 from train.corpus.page import Page, Segment
 from train.evaluation.metrics import evaluate
 from train.evaluation.reliability import reliability, reliability_of
-from train.models.calibration import COLDEST, HOTTEST, LEAST, calibrate, fit_temperature, thresholds
+from train.models.calibration import (
+    MAX_TEMPERATURE,
+    MIN_PREDICTIONS,
+    MIN_TEMPERATURE,
+    calibrate,
+    fit_temperature,
+    thresholds,
+)
 from train.models.family import page_tags
 from train.models.selection import certain_states, choose, role_macro_f1, tags_macro_f1
 from train.runtime import Labeler
@@ -150,7 +157,7 @@ def _told(topic_rows: Sequence[Sequence[float]], stories: Sequence[int | None]) 
     )
 
 
-@pytest.mark.parametrize(("count", "fitted"), [(LEAST - 1, False), (LEAST, True)])
+@pytest.mark.parametrize(("count", "fitted"), [(MIN_PREDICTIONS - 1, False), (MIN_PREDICTIONS, True)])
 def test_topics_are_calibrated_on_thirty_stories_by_the_topic_that_most_segments_have(count: int, fitted: bool) -> None:
     """Nine of ten stories are business by most of their segments, all are said to be it with 0.6."""
     pages, readings = [], []
@@ -163,7 +170,7 @@ def test_topics_are_calibrated_on_thirty_stories_by_the_topic_that_most_segments
     found = calibrate(labeler, [*pages, unknown], [*readings, _told([[0.6, 0.4]], [0])], precision=0.9)
     gold = np.array([int(i % 10 == 0) for i in range(count)])
     expected = fit_temperature(np.tile([0.6, 0.4], (count, 1)), gold)
-    assert expected == pytest.approx(COLDEST, abs=0.001)
+    assert expected == pytest.approx(MIN_TEMPERATURE, abs=0.001)
     assert found.topic_temperature == (expected if fitted else 1.0)
 
 
@@ -171,8 +178,8 @@ def test_the_likeliest_temperature_by_hand() -> None:
     """Said to be sure by 0.8 and right in two of three: 0.8 : 0.2 must become 2 : 1, so that ln 4 / T is ln 2."""
     scores, gold = np.tile([0.8, 0.2], (300, 1)), np.array([0, 0, 1] * 100)
     assert fit_temperature(scores, gold) == pytest.approx(2.0, abs=0.01)
-    assert fit_temperature(scores, np.zeros(300, int)) == pytest.approx(COLDEST, abs=0.01), "never wrong"
-    assert fit_temperature(scores, np.ones(300, int)) == pytest.approx(HOTTEST, abs=0.05), "always wrong"
+    assert fit_temperature(scores, np.zeros(300, int)) == pytest.approx(MIN_TEMPERATURE, abs=0.01), "never wrong"
+    assert fit_temperature(scores, np.ones(300, int)) == pytest.approx(MAX_TEMPERATURE, abs=0.05), "always wrong"
 
 
 def _least_by_trial(confidence: np.ndarray, right: np.ndarray, precision: float) -> float | None:
@@ -180,7 +187,8 @@ def _least_by_trial(confidence: np.ndarray, right: np.ndarray, precision: float)
     good = [
         c
         for c in confidence
-        if right[confidence >= c].mean() >= precision and (confidence >= c).sum() >= min(LEAST, len(confidence))
+        if right[confidence >= c].mean() >= precision
+        and (confidence >= c).sum() >= min(MIN_PREDICTIONS, len(confidence))
     ]
     return round(float(min(good)), 6) if good else None
 

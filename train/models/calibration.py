@@ -16,9 +16,9 @@ from train.runtime.calibration import Calibration, tempered
 from train.runtime.decoding import role_scores
 from train.runtime.text import ROLES, word_count
 
-COLDEST, HOTTEST = 0.5, 8.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.5, 8.0
 """Bounds: on validation pages without a mistake, likelihood alone would make a model infinitely sure."""
-LEAST = 30
+MIN_PREDICTIONS = 30
 """A threshold is chosen on so many answers at least: the precision of fewer is chance. A role with fewer is judged by
 all it has."""
 
@@ -35,7 +35,7 @@ def calibrate(labeler: Labeler, pages: Sequence[Page], readings: Sequence[Any], 
     scores, gold = _roles(pages, readings)
     temperature = fit_temperature(scores, gold)
     topic_scores, topic_gold = _topics(labeler.topics, pages, readings)
-    topic_temperature = fit_temperature(topic_scores, topic_gold) if len(topic_gold) >= LEAST else 1.0
+    topic_temperature = fit_temperature(topic_scores, topic_gold) if len(topic_gold) >= MIN_PREDICTIONS else 1.0
     return Calibration(temperature, topic_temperature, thresholds(tempered(scores, temperature), gold, precision))
 
 
@@ -53,7 +53,7 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
         probabilities = tempered(scores, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(probabilities[np.arange(len(gold)), gold], 1e-12)).mean())
 
-    minimum = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    minimum = minimize_scalar(loss, bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded")
     return round(float(np.exp(minimum.x)), 4)
 
 
@@ -72,7 +72,7 @@ def thresholds(scores: np.ndarray, gold: np.ndarray, precision: float) -> dict[s
         order = np.argsort(-scores[own, k], kind="stable")
         confidences, right = scores[own, k][order], (gold[own] == k)[order]
         counts = np.arange(1, len(right) + 1)
-        good = (np.cumsum(right) / counts >= precision) & (counts >= min(LEAST, len(right)))
+        good = (np.cumsum(right) / counts >= precision) & (counts >= min(MIN_PREDICTIONS, len(right)))
         by_role[role] = round(float(confidences[np.flatnonzero(good)[-1]]), 6) if good.any() else None
     return by_role
 

@@ -1,4 +1,4 @@
-"""Validation pages read while a network trains: the curve, the best state, and when more training is in vain."""
+"""Validation scores while a network trains: the curve, the best state, and when to stop."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ CURVE_PAGES = 40
 
 
 class EarlyStopping:
-    """Scores a network on validation pages now and then; with patience, keeps its best state (Prechelt 1998, "Early
+    """Evaluates a network on validation pages at intervals; with patience, keeps its best state (Prechelt 1998, "Early
     stopping — but when?").
 
-    What was seen is kept on disk, so that a resumed training knows it.
+    Scores are kept on disk, so that a resumed training knows them.
 
     Args:
-        pages: Labelled validation pages. A look that only draws the curve is at `CURVE_PAGES` of them, evenly taken.
-        patience: Stop after so many looks without a better role macro-F1, and go back to the best state; 0: look, never
-            stop.
-        folder: For the scores and the best state.
+        pages: Labelled validation pages. Without patience the scores only draw a curve, and `CURVE_PAGES` of them,
+            evenly taken, are enough.
+        patience: Stop after so many evaluations without a better role macro-F1, and go back to the best state; 0:
+            evaluate, never stop.
+        folder: The folder for the scores and the best state.
         log: Takes `train/validation_macro_f1` at the step.
-        step: Where training starts or goes on; what an earlier process saw later is forgotten.
+        step: The step where training starts or goes on; scores of later steps, by an earlier process, are dropped.
     """
 
     def __init__(self, pages: Sequence[Page], patience: int, folder: Path, log: Log, *, step: int = 0) -> None:
@@ -52,7 +53,7 @@ class EarlyStopping:
         """The step of the best score, the first of equals.
 
         Raises:
-            ValueError: No look was taken.
+            ValueError: Nothing was evaluated yet.
         """
         return max(self.scores, key=lambda step: (self.scores[step], -step))
 
@@ -76,7 +77,7 @@ class EarlyStopping:
         if self.patience and self.best == step:
             with written_aside(self._state(step)) as path:
                 save_model(network, str(path))
-            # The last best stays until the next one: a killed training may go on from before this look.
+            # The last best stays until the next one: a killed training may go on from before this evaluation.
             for path in self.folder.glob("step-*.safetensors"):
                 if path not in (self._state(step), before is not None and self._state(before)):
                     path.unlink()

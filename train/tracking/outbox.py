@@ -1,4 +1,4 @@
-"""What a run tells a store that may be away: sent at once, or kept on disk in order and sent later."""
+"""The queue of what a run sends to a store that may be away: sent at once, or kept on disk in order and sent later."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from train.common.errors import InputError
 from train.common.files import write_text
 
 UNSENT = "unsent.jsonl"
-"""In a run's output folder: what the store has not been told yet, a JSON object a line."""
+"""In a run's output folder: the entries that wait for the store, a JSON object a line."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 """Between two tries while the store is away; each is twice the one before."""
 Entry = dict[str, Any]
-"""`op` names what is told; `run` whom of; the rest are its arguments."""
+"""`op` names a sender, `run` the run; the rest are its arguments."""
 
 
 class Away(Exception):
@@ -29,7 +29,7 @@ class Outbox:
     """Entries on their way to the store, in the order they were put.
 
     Args:
-        path: File for what could not be sent.
+        path: The file for entries that wait.
         send: Sends one entry, or raises `Away`. Returns the names of what it made, which later entries use: ours -> the
             store's.
         where: The store's name in messages.
