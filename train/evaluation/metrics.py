@@ -153,11 +153,11 @@ def paired_difference(
     return Evaluation(values, intervals, len(pages), len(ours), confidence)
 
 
-Labelled = tuple[list[Page], list[Mapping[str, Any]]]
+PagesAndRecords = tuple[list[Page], list[Mapping[str, Any]]]
 """Pages and their records, in the same order."""
 
 
-def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Labelled]:
+def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: str) -> dict[str, PagesAndRecords]:
     """Groups pages and their records by the value of a key of the page.
 
     Args:
@@ -168,7 +168,7 @@ def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: s
     Returns:
         Value -> its pages and records, sorted by value; pages without the key are under `none`.
     """
-    groups: dict[str, Labelled] = {}
+    groups: dict[str, PagesAndRecords] = {}
     for page, record in zip(pages, records, strict=True):
         value = getattr(page, key) if key in ("lang", "site") else page.extra.get(key)
         group = groups.setdefault("none" if value is None else str(value), ([], []))

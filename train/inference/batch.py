@@ -28,7 +28,7 @@ _PROGRESS = b"newsparts.progress"
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledCorpus:
     """What a run left: `lines == labelled + refused`.
 
     Args:
@@ -53,7 +53,7 @@ def label_corpus(
     *,
     naming: ColumnMapping | None = None,
     pages_a_part: int = PAGES_A_PART,
-) -> Labelled:
+) -> LabelledCorpus:
     """Labels every page of a corpus; memory stays flat but for the pages' ids.
 
     Args:
@@ -101,7 +101,7 @@ def label_corpus(
             "no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus"
         )
     write_json(folder / REPORT, {**state, "lines": lines, "labelled": labelled, "refused": refused, "parts": part})
-    return Labelled(folder, lines, labelled, refused, known)
+    return LabelledCorpus(folder, lines, labelled, refused, known)
 
 
 def _begin(folder: Path, state: dict[str, Any]) -> None:

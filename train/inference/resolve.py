@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from train.common.errors import InputError
 from train.runtime import BundleError, Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import connect
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_labeler(model: str) -> Labeler:

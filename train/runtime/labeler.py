@@ -124,8 +124,8 @@ class Labeler:
         Yields:
             The contract's record of each page.
         """
-        for reading in self.read(pages):
-            yield self.record(reading, unsure=unsure)
+        for prediction in self.read(pages):
+            yield self.record(prediction, unsure=unsure)
 
     def label_text(self, text: str, page_id: str = "page-0") -> dict[str, Any]:
         """The record of a page given as plain text.
@@ -201,43 +201,40 @@ class Labeler:
         segments_of = [_segments_of(page_stories) for page_stories in stories]
         if isinstance(self.scorer, StoryScorer):
             whole = zip(pages, segments_of, strict=True)
-            texts = [
-                "\n".join(page[i] for i in where) for page, page_stories in whole for where in page_stories.values()
-            ]
+            texts = ["\n".join(page[i] for i in where) for page, by_story in whole for where in by_story.values()]
             rows = iter(self.scorer.story_topics(texts))
-            return [{story: next(rows) for story in page_stories} for page_stories in segments_of]
-        return [
-            {
-                story: softmax(np.average(np.asarray(s.topic_logits)[where], axis=0, weights=say[where]))
-                for story, where in page.items()
-            }
-            for s, page, say in zip(scores, segments_of, map(self._say, pages), strict=True)
-        ]
+            return [{story: next(rows) for story in by_story} for by_story in segments_of]
+        topics = []
+        for page, score, by_story in zip(pages, scores, segments_of, strict=True):
+            logits, weights = np.asarray(score.topic_logits), self._topic_weights(page)
+            means = {s: np.average(logits[where], axis=0, weights=weights[where]) for s, where in by_story.items()}
+            topics.append({story: softmax(mean) for story, mean in means.items()})
+        return topics
 
-    def _say(self, page: list[str]) -> np.ndarray:
+    def _topic_weights(self, page: list[str]) -> np.ndarray:
         """How much each segment says of its story's topic, `[n]`."""
         return np.clip([spaced_words(text) for text in page], 1, self.topic_word_limit)
 
-    def record(self, reading: PagePrediction, *, unsure: bool = False) -> dict[str, Any]:
-        """The contract's record of a page that was read.
+    def record(self, prediction: PagePrediction, *, unsure: bool = False) -> dict[str, Any]:
+        """The contract's record of a page.
 
         Args:
-            reading: What the model reads on the page, as `read` or `decode` yields it.
+            prediction: What the model makes of the page, as `read` and `decode` yield it.
             unsure: Adds to each segment whether its confidence is below the threshold of its role; False by default.
         """
-        by_role = self.calibration.roles(role_scores(reading.scores.posterior))
+        by_role = self.calibration.roles(role_scores(prediction.scores.posterior))
         segments = []
         for text, role, row, story in zip(
-            reading.texts, reading.roles.tolist(), by_role.round(6).tolist(), reading.stories, strict=True
+            prediction.texts, prediction.roles.tolist(), by_role.round(6).tolist(), prediction.stories, strict=True
         ):
             name, confidence = ROLES[role], row[role]
             scores = dict(zip(ROLES, row, strict=True))
             segment = {"text": text, "role": name, "confidence": confidence, "scores": scores, "story": story}
             segments.append(segment | {"unsure": self.calibration.unsure(name, confidence)} if unsure else segment)
         story_records = []
-        for story, where in sorted(_segments_of(reading.stories).items()):
-            topic = self.calibration.topics(reading.topics[story]) if story in reading.topics else None
-            sure = np.mean([by_role[i, reading.roles[i]] for i in where]) if topic is None else topic.max()
+        for story, where in sorted(_segments_of(prediction.stories).items()):
+            topic = self.calibration.topics(prediction.topics[story]) if story in prediction.topics else None
+            sure = np.mean([by_role[i, prediction.roles[i]] for i in where]) if topic is None else topic.max()
             story_records.append(
                 {
                     "story": story,
@@ -248,7 +245,7 @@ class Labeler:
                 }
             )
         model = {"name": self.name, "version": self.version, "family": self.family}
-        return {"page_id": reading.page_id, "segments": segments, "stories": story_records, "model": model}
+        return {"page_id": prediction.page_id, "segments": segments, "stories": story_records, "model": model}
 
 
 def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:

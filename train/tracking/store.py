@@ -126,14 +126,14 @@ def has_model(uri: str) -> bool:
     return True
 
 
-def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
+def attach(run_id: str, file: Path, folder: str, note: str) -> bool:
     """Adds a file to a run that has ended, and a line about it to the run's description.
 
     Args:
         run_id: The MLflow id of the run.
         file: The file to add.
         folder: The artifact folder it goes to; it names the link, too.
-        says: The line; a link to the file follows it.
+        note: The line; a link to the file follows it.
 
     Returns:
         False where the store has no such run, or it was deleted.
@@ -152,5 +152,5 @@ def attach(run_id: str, file: Path, folder: str, says: str) -> bool:
     client.log_artifact(run_id, str(file), folder)
     address = artifact_page(run.info.experiment_id, run_id, f"{folder}/{file.name}")
     before = [part for part in run.data.tags.get(NOTE, "").split("\n\n") if address not in part]
-    client.set_tag(run_id, NOTE, "\n\n".join([*before, f"{says} ([{folder}]({address}))"]))
+    client.set_tag(run_id, NOTE, "\n\n".join([*before, f"{note} ([{folder}]({address}))"]))
     return True
