@@ -49,7 +49,7 @@ class Size:
     """How big a demo is.
 
     Args:
-        pages: Of the composed corpus.
+        pages: Number of pages of the composed corpus.
         folder: Where everything is written.
         overrides: Config overrides by family.
         gate: Overrides of the gate.
@@ -80,6 +80,9 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
         out: Where to print.
         size: The size of the demo.
         save: Whether to keep the models' scores in `configs/results`.
+
+    Raises:
+        InputError: A page of the composed corpus is refused, or a step of the chain fails.
     """
     started = time.monotonic()
     configs = {name: _config(file, size) for name, file in CONFIGS.items()}
