@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
+from train.models.encoder.checkpoint import Checkpoint
 from train.models.encoder.family import EncoderFamily
 from train.models.encoder.fine_tuning import DECAY, FineTuning
 from train.models.encoder.networks import BLOCK, PageNetwork
@@ -41,13 +43,20 @@ def _family(make_config: ConfigMaker, folder: Path, *overrides: str) -> EncoderF
     return found
 
 
-def _learning(family: EncoderFamily, pages: list[Page], **settings: Any) -> tuple[FineTuning, list[TrainingExample]]:
+def _learning(
+    family: EncoderFamily, pages: list[Page], *, seed: int = 1, **settings: Any
+) -> tuple[FineTuning, list[TrainingExample]]:
     family.config = replace(family.config, **settings)
     family._embed(pages)
     examples = [family._example(page) for page in pages]
     network = family._network(examples)
     network.asks_upper = network.upper is not None
-    return FineTuning(family.config, network, family.segment_reader, family.tokenizer, family.plan, CPU), examples
+    reader, plan = family.segment_reader, family.plan
+    return FineTuning(family.config, network, reader, family.tokenizer, plan, CPU, examples, seed), examples
+
+
+def _train(tuning: FineTuning, path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    return tuning.train(Checkpoint(path, tuning.modules, tuning.optimizer, tuning.schedule))
 
 
 def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -63,9 +72,9 @@ def test_what_learns_is_what_the_config_says(
     make_config: ConfigMaker, tmp_path: Path, pages: list[Page], fine_tune: str
 ) -> None:
     family = _family(make_config, tmp_path, "encoder.layers=null", "encoder.page_layers=0")  # two layers read segments
-    tuning, examples = _learning(family, pages[:6], fine_tune=fine_tune)
+    tuning, _ = _learning(family, pages[:6], fine_tune=fine_tune)
     before, network = _weights(family.segment_reader), _weights(tuning.network)
-    list(tuning.train(examples, 1, tmp_path / "checkpoint"))
+    list(_train(tuning, tmp_path / "checkpoint"))
     layers = {name.split("layer.")[1][0] for name in _changed(before, family.segment_reader) if "layer." in name}
     assert layers == {"page": set(), "top": {"1"}, "all": {"0", "1"}}[fine_tune]
     assert not [name for name in _changed(before, family.segment_reader) if "embeddings" in name]
@@ -75,9 +84,9 @@ def test_what_learns_is_what_the_config_says(
 def test_layers_that_read_the_page_learn_from_the_first(
     family: EncoderFamily, tmp_path: Path, pages: list[Page]
 ) -> None:
-    tuning, examples = _learning(family, pages[:6])
+    tuning, _ = _learning(family, pages[:6])
     before = _weights(tuning.network)
-    list(tuning.train(examples, 1, tmp_path / "checkpoint"))
+    list(_train(tuning, tmp_path / "checkpoint"))
     assert len([name for name in _changed(before, tuning.network) if name.startswith("upper.encoder.layer.0.")]) > 10
     assert not tuning.network.training
 
@@ -93,12 +102,12 @@ def test_rates_fall_layer_by_layer_towards_the_tokens(
         "warmup": 0.3,
         "batch_chunks": 1,
     }
-    tuning, examples = _learning(family, pages[:6], **settings)
+    tuning, _ = _learning(family, pages[:6], **settings)
     seen: list[list[float]] = []
     handle = register_optimizer_step_pre_hook(
         lambda optimizer, *_: seen.append([group["lr"] for group in optimizer.param_groups])
     )
-    list(tuning.train(examples, 1, tmp_path / "checkpoint"))
+    list(_train(tuning, tmp_path / "checkpoint"))
     handle.remove()
     rates = np.array(seen)
     assert len(rates) > 10
@@ -111,22 +120,25 @@ def test_rates_fall_layer_by_layer_towards_the_tokens(
 def test_a_killed_training_ends_as_one_that_was_not(
     make_config: ConfigMaker, tmp_path: Path, pages: list[Page], fine_tune: str
 ) -> None:
+
+    def again(name: str) -> FineTuning:
+        family = _family(make_config, tmp_path / name)
+        return _learning(family, pages[:6], fine_tune=fine_tune, dropout=0.3, seed=7)[0]
+
     learnt = []
     for name, killed in (("whole", False), ("killed", True)):
         # Dropout draws: what is drawn after a kill must be what would have been drawn.
-        tuning, examples = _learning(_family(make_config, tmp_path / name), pages[:6], fine_tune=fine_tune, dropout=0.3)
+        tuning = again(name)
         checkpoint = tmp_path / name / "checkpoint.safetensors"
         if killed:
-            assert next(islice(tuning.train(examples, 7, checkpoint), 1, None))[0] == 2
-            tuning, examples = _learning(
-                _family(make_config, tmp_path / name), pages[:6], fine_tune=fine_tune, dropout=0.3
-            )
-            assert [epoch for epoch, _ in tuning.train(examples, 7, checkpoint)] == [3]
+            assert next(islice(_train(tuning, checkpoint), 1, None))[0] == 2
+            tuning = again(name)
+            assert [epoch for epoch, _ in _train(tuning, checkpoint)] == [3]
         else:
-            assert [epoch for epoch, _ in tuning.train(examples, 7, checkpoint)] == [1, 2, 3]
+            assert [epoch for epoch, _ in _train(tuning, checkpoint)] == [1, 2, 3]
         learnt.append({**_weights(tuning.network), **{f"reader.{k}": v for k, v in _weights(tuning.reader).items()}})
     assert all(torch.allclose(value, learnt[1][name], atol=1e-6) for name, value in learnt[0].items())
-    assert not list(tuning.train(examples, 7, checkpoint)), "and is not done again"
+    assert not list(_train(again("killed"), checkpoint)), "and is not done again"
 
 
 def test_segments_are_read_with_gradients_as_without(family: EncoderFamily, pages: list[Page]) -> None:
@@ -135,7 +147,7 @@ def test_segments_are_read_with_gradients_as_without(family: EncoderFamily, page
     vectors = tuning._vectors(chunks)
     assert vectors.requires_grad
     for row, chunk in enumerate(chunks):
-        n = len(chunk.states)
+        n = len(chunk.tags)
         assert np.allclose(vectors[row, :n].detach().numpy(), chunk.vectors, atol=2e-2), "the store has half precision"
         assert not vectors[row, n:].any()
 
@@ -224,9 +236,9 @@ def test_a_family_whose_segment_layers_learn_tells_topics_and_roles(
 def test_chunks_of_an_epoch_hold_each_segment_once() -> None:
     examples = [TrainingExample(*(np.arange(n) + 1000 * n for _ in range(5))) for n in (1, 5, BLOCK, 2 * BLOCK + 1)]
     drawn = batches(examples, random.Random(3), segments=BLOCK, chunks=2)
-    assert all(len(batch) <= 2 and all(len(chunk.states) <= BLOCK for chunk in batch) for batch in drawn)
-    assert sorted(x for batch in drawn for chunk in batch for x in chunk.states.tolist()) == sorted(
-        x for example in examples for x in example.states.tolist()
+    assert all(len(batch) <= 2 and all(len(chunk.tags) <= BLOCK for chunk in batch) for batch in drawn)
+    assert sorted(x for batch in drawn for chunk in batch for x in chunk.tags.tolist()) == sorted(
+        x for example in examples for x in example.tags.tolist()
     )
 
 
@@ -256,7 +268,14 @@ def test_architectures_without_one_stack_of_layers_are_refused(
     network = PageNetwork(16, width=4, depth=1, dropout=0.0)
     with pytest.raises(InputError, match=r"cannot learn one by one[\s\S]*encoder\.fine_tune to page"):
         FineTuning(
-            replace(alone.config, fine_tune="top"), network, alone.segment_reader, alone.tokenizer, alone.plan, CPU
+            replace(alone.config, fine_tune="top"),
+            network,
+            alone.segment_reader,
+            alone.tokenizer,
+            alone.plan,
+            CPU,
+            [],
+            1,
         )
 
 

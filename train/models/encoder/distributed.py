@@ -1,8 +1,8 @@
-"""Fine-tuning on several devices: torchrun starts a process for each, which share every batch; one process tells,
+"""Fine-tuning on several devices: torchrun starts a process for each, which share every batch; one process reports,
 tracks and goes on alone after.
 
 `train_on_devices` runs in the process of the run. It leaves a job in the work folder, starts the workers (`worker`),
-and tells what the first of them tells. A worker that dies is started again with the others, from the last whole
+and reports what the first of them reports. A worker that dies is started again with the others, from the last whole
 checkpoint.
 """
 
@@ -31,15 +31,15 @@ from train.runtime.onnx import cores_at_hand
 WORKER = "train.models.encoder.worker"
 """The module that a worker runs."""
 RESTARTS = 3
-"""So often all workers are started again when one died."""
+"""The most times that all workers are started again when one has died."""
 POLL_S = 0.2
 STOP_S = 40
 """torchrun itself gives its workers 30 seconds."""
-Tell = Callable[[int, Mapping[str, float]], None]
+ReportEpoch = Callable[[int, Mapping[str, float]], None]
 """Takes an epoch that is done, and its metrics."""
 
 
-def train_on_devices(config: EncoderConfig, seed: int, work: Path, pages: Sequence[Page], tell: Tell) -> None:
+def train_on_devices(config: EncoderConfig, seed: int, work: Path, pages: Sequence[Page], report: ReportEpoch) -> None:
     """Fine-tunes the encoder's network in `config.devices` processes that torchrun starts; its checkpoint then holds
     what they learnt.
 
@@ -47,8 +47,8 @@ def train_on_devices(config: EncoderConfig, seed: int, work: Path, pages: Sequen
         config: The section `encoder`.
         seed: The seed of the run.
         work: The work folder, which holds the network as its first stage left it.
-        pages: To learn from.
-        tell: Takes the first worker's epochs, each once.
+        pages: The training pages.
+        report: Takes the epochs of the first worker, each once.
 
     Raises:
         InputError: A worker failed, or died more often than `RESTARTS` times.
@@ -59,10 +59,10 @@ def train_on_devices(config: EncoderConfig, seed: int, work: Path, pages: Sequen
     try:
         while workers.poll() is None:
             time.sleep(POLL_S)
-            job.pass_on(tell)
+            job.pass_on(report)
     finally:
         _stop(workers)
-    job.pass_on(tell)
+    job.pass_on(report)
     if not job.trained.is_file():
         raise InputError(
             f"training on {config.devices} devices ended early: {job.reason()}",
@@ -80,42 +80,43 @@ class Job:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.trained, self.log = folder / "trained", folder / "workers.log"
-        self._told, self._given_up = folder / "told.jsonl", folder / "given-up"
+        self._epochs, self._given_up = folder / "epochs.jsonl", folder / "given-up"
         self._read, self._last, self._taken = 0, 0, False
 
     def leave(self, config: EncoderConfig, seed: int, work: Path, pages: Sequence[Page]) -> None:
-        """Leaves the job; what an earlier run of it left goes, but its checkpoint, which lies elsewhere."""
+        """Leaves the job; what an earlier run of it left goes, but its checkpoint, which lies elsewhere.
+
+        Args:
+            config: The section `encoder`.
+            seed: The seed of the run.
+            work: The work folder of the run.
+            pages: The training pages.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in (self.trained, self._told, self._given_up, self.log, *self._failures()):
+        for path in (self.trained, self._epochs, self._given_up, self.log, *self._failures()):
             path.unlink(missing_ok=True)
         write_pages(self.folder / "pages.jsonl", pages)
-        told = {"config": asdict(config), "seed": seed, "work": str(work)}
-        write_json(self.folder / "job.json", told)
+        write_json(self.folder / "job.json", {"config": asdict(config), "seed": seed, "work": str(work)})
 
     def take(self) -> tuple[EncoderConfig, int, Path, list[Page]]:
         """Takes the job, in a worker: the config, the seed, the work folder and the pages."""
-        told: dict[str, Any] = read_json(self.folder / "job.json")
+        job: dict[str, Any] = read_json(self.folder / "job.json")
         self._taken = True
-        return (
-            EncoderConfig(**told["config"]),
-            told["seed"],
-            Path(told["work"]),
-            read_pages(self.folder / "pages.jsonl"),
-        )
+        return (EncoderConfig(**job["config"]), job["seed"], Path(job["work"]), read_pages(self.folder / "pages.jsonl"))
 
-    def tell(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Tells an epoch, in a worker; the first one's are passed on."""
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Reports an `epoch` that is done and its `metrics`, in a worker; those of the first one are passed on."""
         if os.environ["RANK"] != "0":
             return
-        with self._told.open("a", encoding="utf-8") as file:
+        with self._epochs.open("a", encoding="utf-8") as file:
             file.write(json.dumps([epoch, dict(metrics)]) + "\n")
 
-    def pass_on(self, tell: Tell) -> None:
+    def pass_on(self, report: ReportEpoch) -> None:
         """Passes on what was told since the last time; a line that is not whole yet waits, one cut short by a kill is
         skipped."""
-        if not self._told.is_file():
+        if not self._epochs.is_file():
             return
-        with self._told.open("rb") as file:
+        with self._epochs.open("rb") as file:
             file.seek(self._read)
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
@@ -123,9 +124,9 @@ class Job:
         for line in whole.splitlines():
             with contextlib.suppress(ValueError):
                 epoch, metrics = json.loads(line)
-                if epoch > self._last:  # workers that begin again tell again
+                if epoch > self._last:  # workers that begin again report again
                     self._last = epoch
-                    tell(epoch, metrics)
+                    report(epoch, metrics)
 
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:

@@ -29,8 +29,8 @@ class VectorStore:
     """Vectors of texts by one backbone, half precision: a million texts of width 384 take 0.8 GB.
 
     Args:
-        folder: Of `.npz` files, each with `digests` `[n, 16]` and `vectors` `[n, width]`. One that cannot be read is
-            deleted: it is only a cache.
+        folder: The folder of `.npz` files, each with `digests` `[n, 16]` and `vectors` `[n, width]`. One that
+            cannot be read is deleted: it is only a cache.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,14 +47,15 @@ class VectorStore:
 
     @classmethod
     def open(cls, name: str) -> VectorStore:
-        """The store of a backbone and a way of reading, read from disk once in the life of the process."""
+        """The store of a backbone and a way of reading, which `name` tells apart; read from disk once in the life of
+        the process."""
         folder = vector_folder() / name
         if folder not in _open:
             _open[folder] = cls(folder)
         return _open[folder]
 
     def read(self, texts: Iterable[str], embed: Callable[[Sequence[str]], np.ndarray]) -> None:
-        """Reads the texts that are not known yet with `embed`, which maps texts to float `[texts, width]`."""
+        """Reads those of the `texts` that are not known yet with `embed`, which maps texts to float `[texts, width]`."""
         new = sorted({text for text in texts if _digest(text) not in self._known}, key=lambda text: (len(text), text))
         for start in track(range(0, len(new), TEXTS_AT_ONCE), "reading segments"):
             some = new[start : start + TEXTS_AT_ONCE]

@@ -23,11 +23,13 @@ from train.corpus.training_data import TrainingPages
 from train.models.backbone import fast_tokenizer, load_backbone, load_upper, special_ids
 from train.models.backbone_files import backbone_content
 from train.models.early_stopping import EarlyStopping
-from train.models.encoder.distributed import train_on_devices
+from train.models.encoder.checkpoint import Checkpoint
+from train.models.encoder.distributed import ReportEpoch, train_on_devices
 from train.models.encoder.embedding_cache import VectorStore
 from train.models.encoder.fine_tuning import FineTuning
+from train.models.encoder.loop import train_epochs
 from train.models.encoder.networks import BLOCK, PageNetwork, SegmentReader
-from train.models.encoder.training_examples import TrainingExample, batches, learn, stored_vectors
+from train.models.encoder.training_examples import TrainingExample, batches, stored_vectors
 from train.models.family import Log, page_tags, topics_of
 from train.models.onnx_export import export_encoder
 from train.models.story_topics import (
@@ -52,8 +54,8 @@ class EncoderFamily:
 
     Args:
         config: The section `encoder`.
-        seed: Of initialisation and order.
-        work: Folder for stages that are done; the caller deletes it when the run is done.
+        seed: The seed of the first weights, the chunks and their order.
+        work: The folder for stages that are done; the caller deletes it when the run is done.
     """
 
     def __init__(self, config: EncoderConfig, seed: int, work: Path) -> None:
@@ -67,58 +69,79 @@ class EncoderFamily:
         self.device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, the first `auxiliary_epochs` on `also` too; then pretrained layers learn too. What `work` holds is
-        not done again.
+        """Trains in two stages: the page network over frozen vectors, the first `auxiliary_epochs` on auxiliary pages
+        too; then pretrained layers with it. A stage, or an epoch of the second, that `work` holds is not done again.
+
+        Args:
+            pages: The pages to learn from, and those for early stopping.
+            log: Takes the step metrics of each epoch, and its number over both stages.
 
         Raises:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
-        train = pages.train
-        also = pages.also if config.auxiliary_epochs else ()
-        taught = [*train, *pages.topic_texts, *also]
-        self.topics = topics_of(taught)
-        self.topics = self.topics if len(self.topics) > 1 else ()
+        auxiliary = pages.also if config.auxiliary_epochs else ()
+        labelled = [*pages.train, *pages.topic_texts, *auxiliary]
+        topics = topics_of(labelled)
+        self.topics = topics if len(topics) > 1 else ()
         self.load_backbone()
-        self._embed(taught)
-        self.topic_weights = self._topic_weights(taught) if self.topics else None
-        own = [self._example(page) for page in train]
-        others = [self._example(page) for page in also]
+        self._embed(labelled)
+        self.topic_weights = self._topic_weights(labelled) if self.topics else None
+        own, others = ([self._example(page) for page in some] for some in (pages.train, auxiliary))
         network = self._network(own)
-        display = bar()
-        with display:
-            task = display.add_task(
-                "training", total=config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0)
-            )
+        with bar() as display:
+            total = config.epochs + (config.fine_tune_epochs if config.fine_tunes else 0)
+            task = display.add_task("training", total=total)
 
-            def told(begun: int, epoch: int, metrics: Mapping[str, float]) -> None:
-                display.update(task, completed=begun + epoch, description=f"training, loss {metrics['train/loss']:.3f}")
-                log(dict(metrics), begun + epoch)
+            def report(epoch: int, metrics: Mapping[str, float]) -> None:
+                display.update(task, completed=epoch, description=f"training, loss {metrics['train/loss']:.3f}")
+                log(dict(metrics), epoch)
 
             if not self._load(network):
-                watch = None
-                if config.patience is not None and pages.validation:
-                    watch = EarlyStopping(pages.validation, config.patience, self.work / "watch", log)
-                for epoch, metrics in enumerate(self._train(network, own, others), start=1):
-                    told(0, epoch, metrics)
-                    if watch is not None and watch.evaluate(network, self._stored(network.eval()), epoch):
-                        break
-                if watch is not None:
-                    watch.restore(network)
-                with written_aside(self._trained) as path:
-                    save_file(network.state_dict(), path)
+                self._first_stage(network, own, others, pages.validation, report, log)
             if config.fine_tunes:
-                if config.devices > 1:
-                    train_on_devices(config, self.seed, self.work, train, partial(told, config.epochs))
-                for epoch, metrics in self._fine_tune(network, own):
-                    told(config.epochs, epoch, metrics)
+                self._second_stage(network, own, pages.train, report)
         self.network = network.eval()
         if config.fine_tune != "page":
             # Segments are read otherwise now.
             self.store = VectorStore(self.work / "vectors")
             if self.topics:
-                self._embed(taught)
-                self.topic_weights = self._topic_weights(taught)
+                self._embed(labelled)
+                self.topic_weights = self._topic_weights(labelled)
+
+    def _first_stage(
+        self,
+        network: PageNetwork,
+        own: Sequence[TrainingExample],
+        others: Sequence[TrainingExample],
+        validation: Sequence[Page],
+        report: ReportEpoch,
+        log: Log,
+    ) -> None:
+        """Pretrained weights stay as they are; with patience, training ends early and with its best state."""
+        stopping = None
+        if self.config.patience is not None and validation:
+            stopping = EarlyStopping(validation, self.config.patience, self.work / "watch", log)
+        for epoch, metrics in enumerate(self._train(network, own, others), start=1):
+            report(epoch, metrics)
+            if stopping is not None and stopping.evaluate(network, self._stored(network.eval()), epoch):
+                break
+        if stopping is not None:
+            stopping.restore(network)
+        with written_aside(self._trained) as path:
+            save_file(network.state_dict(), path)
+
+    def _second_stage(
+        self, network: PageNetwork, own: Sequence[TrainingExample], pages: Sequence[Page], report: ReportEpoch
+    ) -> None:
+        """Pretrained layers learn too: on several devices, whose checkpoint this process then takes over, or here."""
+        first = self.config.epochs
+        if self.config.devices > 1:
+            train_on_devices(
+                self.config, self.seed, self.work, pages, lambda epoch, metrics: report(first + epoch, metrics)
+            )
+        for epoch, metrics in self._fine_tune(network, own):
+            report(first + epoch, metrics)
 
     def _network(self, own: Sequence[TrainingExample]) -> PageNetwork:
         """A page network that has learnt nothing."""
@@ -156,11 +179,15 @@ class EncoderFamily:
     ) -> Iterator[tuple[int, dict[str, float]]]:
         """The second stage: pretrained layers learn too; yields epochs and their step metrics."""
         network.asks_upper = network.upper is not None
-        tuning = FineTuning(self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device)
-        yield from tuning.train(own, self.seed, self.work / "checkpoint.safetensors")
+        tuning = FineTuning(
+            self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device, own, self.seed
+        )
+        checkpoint = self.work / "checkpoint.safetensors"
+        yield from tuning.train(Checkpoint(checkpoint, tuning.modules, tuning.optimizer, tuning.schedule))
 
     def fine_tune_share(self, pages: Sequence[Page]) -> Iterator[tuple[int, dict[str, float]]]:
-        """The second stage in one of several processes, with a network that another process left in the work folder."""
+        """The second stage in one of several processes, on training `pages`, with the network that another process
+        left in the work folder; yields what `FineTuning.train` yields."""
         self.load_backbone()
         self._embed(pages)
         own = [self._example(page) for page in pages]
@@ -192,8 +219,8 @@ class EncoderFamily:
     def _embedder(self, reader: SegmentReader) -> Embed:
         def embed(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
             with torch.inference_mode():
-                answer = reader(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
-            return np.asarray(answer.float().cpu().numpy())
+                vectors = reader(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+            return np.asarray(vectors.float().cpu().numpy())
 
         return embed
 
@@ -218,11 +245,12 @@ class EncoderFamily:
                 for share, (texts, _) in zip(shares, stories, strict=True)
             ]
         ).tocsr()
-        found = fit_topics(vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_C, seed=self.seed)
-        # A text may spell out the tokens that open, close and pad every text; what they told then, every segment would
-        # tell.
-        found.over_tokens[[self.plan.opening, self.plan.closing, self.plan.pad]] = 0
-        return found
+        weights = fit_topics(
+            vectors, tokens, topic_indices(stories, self.topics), c=self.config.topic_C, seed=self.seed
+        )
+        # A text may spell out the tokens that open, close and pad every text: every segment would have their topic.
+        weights.over_tokens[[self.plan.opening, self.plan.closing, self.plan.pad]] = 0
+        return weights
 
     def token_counts(self, texts: Sequence[str]) -> csr_matrix:
         """`story_topics.token_counts` of the tokens that are read of each text."""
@@ -231,28 +259,23 @@ class EncoderFamily:
     def _train(
         self, network: PageNetwork, own: Sequence[TrainingExample], others: Sequence[TrainingExample]
     ) -> Iterator[dict[str, float]]:
-        """The first stage: pretrained weights are as they are; yields the step metrics of each epoch."""
+        """The first stage; yields the step metrics of each epoch."""
         config, rng = self.config, random.Random(self.seed)
+        epochs = [
+            batches(
+                [*own, *(others if epoch < config.auxiliary_epochs else ())],
+                rng,
+                segments=config.chunk_segments,
+                chunks=config.batch_chunks,
+            )
+            for epoch in range(config.epochs)
+        ]
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        schedule: Any = None
-        for epoch in range(config.epochs):
-            examples = [*own, *(others if epoch < config.auxiliary_epochs else ())]
-            drawn = batches(examples, rng, segments=config.chunk_segments, chunks=config.batch_chunks)
-            if schedule is None:
-                # The number of batches changes a little from epoch to epoch, as pages are cut at other places.
-                steps = round(len(drawn) * self._whole_epochs(own, others) * 1.1) + 1
-                schedule = torch.optim.lr_scheduler.OneCycleLR(
-                    optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup
-                )
-            yield learn(network, drawn, partial(stored_vectors, device=self.device), optimizer, schedule, self.device)
-
-    def _whole_epochs(self, own: Sequence[TrainingExample], others: Sequence[TrainingExample]) -> float:
-        """The epochs, those without `corpus.auxiliary` as the part of the first one that they are."""
-        config = self.config
-        with_others = min(config.auxiliary_epochs, config.epochs) if others else 0
-        of_own, of_others = (sum(len(example.states) for example in examples) for examples in (own, others))
-        share = of_own / max(1, of_own + of_others) if with_others else 1.0
-        return with_others + share * (config.epochs - with_others)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, config.learning_rate, total_steps=sum(map(len, epochs)) + 1, pct_start=config.warmup
+        )
+        vectors_of = partial(stored_vectors, device=self.device)
+        return train_epochs(network, epochs, vectors_of, optimizer, schedule, self.device)
 
     def scorer(self) -> Encoder:
         """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the
@@ -276,8 +299,18 @@ class EncoderFamily:
         return read
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
-        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does on
-        the sample pages."""
+        """Writes `segments.onnx`, `page.onnx` and `tokenizer.json`, after checking that ONNX answers as torch does.
+
+        Args:
+            folder: The bundle's folder.
+            sample: The pages that torch and ONNX are compared on.
+
+        Returns:
+            The family's part of the manifest.
+
+        Raises:
+            ParityError: ONNX answers otherwise.
+        """
         assert self.network is not None, "fit first"
         self.tokenizer.save(str(folder / "tokenizer.json"))
         manifest = {"segments": self.plan.to_json(), "topics": list(self.topics), "states": list(TAGS)}

@@ -12,7 +12,7 @@ from train.runtime.encoder import COUNTED_NAMES
 
 PROJECTED, NUMBERS_READ, HEAD = 128, 64, 128
 BLOCK = 96
-"""So many segments are read by a transformer's layers at once."""
+"""The number of segments that a transformer's layers read at once."""
 IGNORED = -100
 """The label of what is not learnt from, as torch's losses know it."""
 
@@ -29,10 +29,10 @@ class PageNetwork(nn.Module):
     its length and not with its square.
 
     Args:
-        vector_width: Of the segments' vectors.
-        width: Of the LSTM, each direction.
-        depth: Layers of the LSTM.
-        dropout: Before, between and after them.
+        vector_width: The width of the segments' vectors.
+        width: The width of the LSTM, each direction.
+        depth: The number of layers of the LSTM.
+        dropout: The dropout before, between and after these layers.
         upper: Pretrained layers that take vectors in the place of embedded tokens (`backbone.load_upper`); None: none.
     """
 
@@ -64,7 +64,7 @@ class PageNetwork(nn.Module):
                 nn.init.zeros_(start)
 
     def standardise_by(self, vectors: torch.Tensor) -> None:
-        """Takes mean and deviation from training vectors `[segments, width]`."""
+        """Takes the mean and the deviation from the `vectors` of training segments, `[segments, width]`."""
         self.mean.copy_(vectors.mean(dim=0))
         self.deviation.copy_(vectors.std(dim=0) + 1e-3)
 
@@ -115,7 +115,7 @@ class PageProbabilities(nn.Module):
         self.network = network
 
     def forward(self, vectors: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        """See `PageNetwork.forward`."""
+        """Reads `vectors` and `numbers` as `PageNetwork.forward` does; probabilities `[pages, segments, 4]`."""
         return torch.softmax(self.network(vectors, numbers), dim=-1)
 
 
@@ -126,8 +126,8 @@ class SegmentReader(nn.Module):
     What a story is about does not hang on its page.
 
     Args:
-        backbone: A Hugging Face model.
-        topics: Fitted weights; None leaves topics out.
+        backbone: A Hugging Face model, with the layers that read segments alone.
+        topics: The fitted weights of topics; None leaves topics out.
     """
 
     over_vectors: torch.Tensor
@@ -142,18 +142,25 @@ class SegmentReader(nn.Module):
         if topics is not None:
             for name in ("over_vectors", "over_tokens", "biases"):
                 self.register_buffer(name, torch.from_numpy(getattr(topics, name)))
-        self.tells_topics = topics is not None
+        self.scores_topics = topics is not None
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Vectors `[texts, width]`, or with topics `[texts, width + topics]`, of token ids and mask `[texts,
-        length]`."""
+        """Vectors of texts, and with topics their scores beside them.
+
+        Args:
+            input_ids: The token ids, `[texts, length]`.
+            attention_mask: 1 where there is a token, else 0, `[texts, length]`.
+
+        Returns:
+            `[texts, width]`, or with topics `[texts, width + topics]`.
+        """
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
         vectors: torch.Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1)
-        if not self.tells_topics:
+        if not self.scores_topics:
             return vectors
         # The tokens that open and close a text, and padding, have no weights.
-        told = nn.functional.embedding(input_ids, self.over_tokens) * weight
+        token_weights = nn.functional.embedding(input_ids, self.over_tokens) * weight
         length = (weight.sum(dim=1) - 2).clamp(min=1)
-        topics = vectors @ self.over_vectors.T + told.sum(dim=1) / length.sqrt() + self.biases
+        topics = vectors @ self.over_vectors.T + token_weights.sum(dim=1) / length.sqrt() + self.biases
         return torch.cat([vectors, topics], dim=-1)

@@ -34,7 +34,7 @@ def work(folder: Path, owner: str) -> None:
         distributed.init_process_group("nccl" if on_gpus else "gloo")
         for epoch, metrics in family.fine_tune_share(pages):
             _end_with(owner, torchrun)
-            job.tell(epoch, metrics)
+            job.report(epoch, metrics)
         if os.environ["RANK"] == "0":
             write_text(job.trained, "")
         distributed.barrier()
