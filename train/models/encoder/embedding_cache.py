@@ -55,7 +55,7 @@ class VectorStore:
         return _open[folder]
 
     def read(self, texts: Iterable[str], embed: Callable[[Sequence[str]], np.ndarray]) -> None:
-        """Reads those of the `texts` that are not known yet with `embed`, which maps texts to float `[texts, width]`."""
+        """Reads those of the `texts` that are not known yet by `embed`, from texts to float `[texts, width]`."""
         new = sorted({text for text in texts if _digest(text) not in self._known}, key=lambda text: (len(text), text))
         for start in track(range(0, len(new), TEXTS_AT_ONCE), "reading segments"):
             some = new[start : start + TEXTS_AT_ONCE]
