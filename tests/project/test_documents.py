@@ -174,13 +174,17 @@ def test_every_module_that_a_room_names_lies_in_it(path: Path) -> None:
     assert sorted(name for name in named if not list(path.parent.rglob(name))) == []
 
 
-def test_what_the_code_calls_a_document_is_one() -> None:
-    named = {
-        name
-        for path in (ROOT / "train").rglob("*.py")
-        for name in re.findall(r"[\w./]*README(?:\.md|, '[^']+')?", _text(path))
-    }
-    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
+def test_a_document_that_code_names_is_there_and_so_is_its_section() -> None:
+    sources = [ROOT / "Makefile", *(ROOT / "configs").rglob("*.yaml"), *(ROOT / "train").rglob("*.py")]
+    lost = []
+    for path in sources:
+        for name, section in re.findall(r"(?<![\w/])([\w/]*README(?:\.md)?)(?:, '([^']+)')?", _text(path)):
+            document = ROOT / name
+            if not document.is_file():
+                lost.append(f"{_name(path)}: {name}")
+            elif section and not re.search(rf"^#+ {re.escape(section)}$", _text(document), re.MULTILINE):
+                lost.append(f"{_name(path)}: {name}, {section!r}")
+    assert lost == []
 
 
 def test_what_the_tests_look_for_is_found_where_it_stands() -> None:
