@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
 from tests.helpers.configs import shrunk
 from tests.helpers.paths import ROOT
@@ -19,6 +20,7 @@ from train.corpus.page import Page
 from train.corpus.read import write_pages
 from train.evaluation.metrics import Evaluation
 from train.reports.comparison import Change
+from train.reports.figures import Drawing
 from train.studies import ablation as ablate
 from train.studies import comparison as compare
 from train.studies import cross_corpus as transfer
@@ -156,7 +158,7 @@ def test_points_of_a_curve_have_intervals_over_sites(
         curve, "folded", lambda _, pages, count: [dict.fromkeys(("train", "validation", "test"), pages)]
     )
     monkeypatch.setattr(study, "out_of_fold", label)
-    monkeypatch.setattr(curve, "_picture", lambda points: SimpleNamespace(html=""))
+    monkeypatch.setattr(curve, "_picture", lambda points: Drawing("", "", Markup("")))
     one, two, every = curve.curve(config, "x", tmp_path / "curve", sizes=(0, 2, 1), count=2)
     assert asked == ["sites-1", "sites-2", "sites-all"]
     _require_over_sites(one.scores, of_small=1, of_large=0)
