@@ -106,7 +106,7 @@ def benchmark(
     facts = [f"{len(pages):,} pages of {n_sites:,} sites", *(f"{count:,} {why}" for why, count in left_out.items())]
     facts += [model.unknown] if model.unknown else []
     facts += [f"not installed: {', '.join(missing)}"] if missing else []
-    path, command = output / "table.md", make_command("benchmark", **variables)
+    path, command = output / "table.md", make_command("benchmark", variables=variables)
     write_text(path, _table(scores) + "\n" + note(command, *facts, f"corpus sha256 `{sha256[:12]}`"))
     if save:
         kept = {str(row["name"]): _measured(row, len(pages), n_sites) for row in scores}

@@ -20,18 +20,18 @@ from train.training.scoring import label_pages, score
 
 @dataclass(frozen=True)
 class Part:
-    """The pages of one part of a split, read anew each time they are iterated over."""
+    """The pages of one part of a split, read anew each time they are iterated over.
+
+    Args:
+        corpora: Where the pages are, among those of other parts.
+        page_ids: The ids of the part's pages.
+    """
 
     corpora: Sequence[Iterable[Page]]
     page_ids: frozenset[str]
 
     def __iter__(self) -> Iterator[Page]:
         return (page for corpus in self.corpora for page in corpus if page.page_id in self.page_ids)
-
-
-def streamed_parts(split: Split, corpora: Sequence[Iterable[Page]]) -> dict[str, Part]:
-    """The parts of a split, whose pages are not kept in memory."""
-    return {part: Part(corpora, frozenset(fact.page_id for fact in split.parts[part])) for part in PARTS}
 
 
 def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, dict[str, Part]]:
@@ -42,7 +42,7 @@ def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, d
         saved_split: A run's `split.json`, taken instead of splitting anew.
 
     Returns:
-        What was found, the split, and the pages of its parts.
+        The duplicates, the split, and part -> its pages.
     """
     if saved_split is not None and config.corpus.path is not None:
         config = replace(
@@ -50,14 +50,21 @@ def look(config: Config, saved_split: Path | None) -> tuple[LeakReport, Split, d
         )
     corpora = stream_corpus(config)
     split = split_corpus(config, corpora)
-    parts = streamed_parts(split, list(corpora.values()))
+    files = list(corpora.values())
+    parts = {part: Part(files, frozenset(page.page_id for page in split.parts[part])) for part in PARTS}
     return find_leaks(parts), split, parts
 
 
 def scores(
     model: str, pages: Sequence[Page], leaked: Mapping[str, Sequence[int]], config: Config
 ) -> tuple[Evaluation, Evaluation]:
-    """Scores of a model on test pages, and on the same pages without the leaked segments.
+    """The scores of a model on test pages, and on the same pages without the leaked segments.
+
+    Args:
+        model: A bundle, a run's output folder, or a URI.
+        pages: The labelled test pages.
+        leaked: Page id -> the indices of its segments that leaked, from 0.
+        config: How pages are scored.
 
     Raises:
         InputError: Every segment leaked.

@@ -22,7 +22,7 @@ from train.common.files import read_json, write_json, write_text
 from train.config.schema import Config
 from train.corpus.loading import corpus_sha256
 from train.evaluation.metrics import Evaluation
-from train.studies.tables import folds_given, make_command
+from train.studies.tables import make_command
 from train.training.crossval import CrossValidation
 from train.training.fingerprint import code_sha256
 
@@ -165,7 +165,7 @@ def save_cross_validation(
     """
     rows: dict[str, Measured] = {config.family: Measured.from_scores(result.whole)}
     rows |= {f"{config.family}, {slice_by} {value}": Measured.from_scores(one) for value, one in result.slices.items()}
-    command = make_command("crossval", path.as_posix(), overrides, SLICE=slice_by or "", FOLDS=folds_given(count))
+    command = make_command("crossval", path.as_posix(), overrides, {"SLICE": slice_by or ""}, folds=count)
     return save_rows("real-pages", rows, command=command, corpus_sha256=corpus_sha256(config), folder=folder)
 
 

@@ -23,7 +23,7 @@ from train.corpus.splits.page_summary import page_summaries
 from train.corpus.splits.split import folds
 from train.evaluation.metrics import KEY_METRICS, Evaluation, paired_difference
 from train.studies.results import Measured, save_rows
-from train.studies.tables import cells, folds_given, make_command, note
+from train.studies.tables import cells, make_command, note
 from train.tracking.runs import tracked_run
 from train.tracking.tracker import Tracker
 from train.training.crossval import TrainingSelection, out_of_fold
@@ -99,7 +99,16 @@ class Result:
 
 
 def folded(config: Config, pages: Sequence[Page], count: int) -> list[dict[str, list[Page]]]:
-    """The parts of each fold of a cross-validation."""
+    """The parts of each fold of a cross-validation by site.
+
+    Args:
+        config: Says how large the validation part is, and the seed.
+        pages: Labelled pages.
+        count: The number of folds.
+
+    Returns:
+        For each fold, part -> its pages.
+    """
     corpus = config.corpus
     splits = folds(
         list(page_summaries(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
@@ -152,8 +161,7 @@ class Study:
     @property
     def command(self) -> str:
         """The command that makes the study again."""
-        folds = folds_given(self.count)
-        return make_command(self.verb, self.config, self.overrides, **self.variables, FOLDS=folds)
+        return make_command(self.verb, self.config, self.overrides, self.variables, folds=self.count)
 
 
 def run_study(

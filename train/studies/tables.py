@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from train.evaluation.metrics import KEY_METRICS, Evaluation
@@ -18,25 +18,33 @@ def cells(scores: Evaluation) -> list[str]:
     ]
 
 
-def make_command(target: str, config: str | None = None, overrides: Sequence[str] = (), **variables: str) -> str:
+def make_command(
+    target: str,
+    config: str | None = None,
+    overrides: Sequence[str] = (),
+    variables: Mapping[str, str] = {},
+    *,
+    folds: int = USUAL_FOLDS,
+) -> str:
     """The make command of a study.
 
     Args:
         target: The make target.
         config: The path of the config; None for a target without one.
         overrides: `key=value` overrides, given as SET.
-        **variables: Further variables of the command; empty ones are left out.
+        variables: Further variables of the command; empty ones are left out.
+        folds: The number of folds, given as FOLDS unless it is the usual one.
     """
-    given = {"SET": " ".join(overrides), **variables}
+    given = {"SET": " ".join(overrides), **variables, "FOLDS": "" if folds == USUAL_FOLDS else str(folds)}
     words = [f"make {target}", *([f"CONFIG={config}"] if config else [])]
     return " ".join([*words, *(f'{name}="{value}"' for name, value in given.items() if value)])
 
 
-def folds_given(count: int) -> str:
-    """The variable FOLDS of a command; empty for the usual number of folds."""
-    return "" if count == USUAL_FOLDS else str(count)
-
-
 def note(command: str, *facts: str) -> str:
-    """The line below a table: its command, what it read, and the date."""
+    """The line below a table: how and when it was made.
+
+    Args:
+        command: The command that makes the table again.
+        *facts: What the table is of, e.g. `5 folds by site`.
+    """
     return ", ".join([f"`{command}`", *facts, f"{datetime.now(UTC):%Y-%m-%d}"]) + ".\n"
