@@ -55,7 +55,7 @@ class Size:
         gate: Overrides of the gate.
     """
 
-    pages: int = 1040
+    pages: int = 400
     folder: Path = Path("outputs")
     overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gate: Sequence[str] = ()
@@ -63,14 +63,14 @@ class Size:
 
 FULL = Size()
 SHORT = Size(
-    pages=208,
+    pages=100,
     folder=Path("outputs/short"),
     overrides={
         "baseline": ["baseline.max_iterations=20"],
         "encoder": ["encoder.epochs=2", "encoder.fine_tune_epochs=1"],
     },
 )
-"""Every step on a fifth of the pages, for CI: it shows that the chain runs, its scores mean little."""
+"""Every step on a quarter of the pages, for CI: it shows that the chain runs, its scores mean little."""
 
 
 def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
@@ -89,7 +89,7 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
     first = configs["baseline"]
     bundle = size.folder / "bundle"
 
-    _title(out, 1, "corpus: real articles on this project's site templates")
+    _title(out, 1, "corpus: real articles on invented sites")
     built = build(Path(str(first.corpus.path)), seed=SEED, pages=size.pages)
     out.print(f"{built.path}, sha256 {built.sha256[:12]}, {'composed' if built.was_built else 'unchanged'}")
 

@@ -223,6 +223,10 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
     done = train("corpus-report", str(corpus), "--output", "report.html", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    done = train("corpus-statistics", str(corpus), "--json", "figures.json", cwd=tmp_path)
+    assert "segments before the main story" in done.stdout, done.stderr
+    assert json.loads((tmp_path / "figures.json").read_text())[str(corpus)]["no_story"] == [0]
+    assert train("corpus-statistics", str(corpus), "--language", "xx", cwd=tmp_path).returncode == 2
     few = [
         f"corpus.path={corpus}",
         "baseline.max_words=500",

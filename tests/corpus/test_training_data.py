@@ -18,6 +18,7 @@ from tests.helpers.pages import make_page
 from train.common.errors import InputError
 from train.common.files import write_json
 from train.config.schema import Config
+from train.corpus.composed import compose as composed
 from train.corpus.loading import (
     corpus_sha256,
     fewer_sites,
@@ -31,7 +32,6 @@ from train.corpus.loading import (
 )
 from train.corpus.page import Page, Segment
 from train.corpus.read import write_pages
-from train.corpus.sources import composed
 from train.corpus.splits.near_duplicates import passages
 from train.corpus.splits.page_summary import page_summaries, story_passages
 from train.corpus.splits.split import folds, split_by_site

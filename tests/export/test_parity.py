@@ -13,9 +13,9 @@ import pytest
 from tests.helpers.optional import need
 from tests.helpers.paths import ROOT, SHARED
 from train.config.schema import load_config
+from train.corpus.composed.compose import compose
 from train.corpus.page import Page
 from train.corpus.read import read_pages
-from train.corpus.sources.composed import compose
 from train.corpus.training_data import TrainingPages
 from train.models.encoder.networks import SegmentReader
 from train.models.factory import family_of

@@ -152,5 +152,5 @@ CASES = {
     ),
     "export": Case(["export", "--model", "trained/demo-baseline", "--output", "bundle"], _bundle),
     "promote": Case(["promote", "--gate", str(ROOT / "configs/registry/gate.yaml"), "--force", "a test"], _champion),
-    "compose": Case(["compose", "--output", "corpus.jsonl.gz", "--pages", "300"], _composed),
+    "compose": Case(["compose", "--output", "corpus.jsonl.gz", "--pages", "100"], _composed),
 }

@@ -18,7 +18,7 @@ from train.studies.results import RESULTS, Measured, read_records, save_rows
 
 SECTIONS = ("growth", "baseline", "neighbours", "serving")
 CHAMPION = "models:/newsparts@champion"
-PAGES = 1040
+PAGES = 400
 """The number of composed pages that are compared on: the demo's."""
 
 

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
         data.sources,
         data.check,
         data.corpus_report,
+        data.corpus_statistics,
         data.topics,
         data.split,
         data.leakage,

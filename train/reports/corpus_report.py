@@ -6,13 +6,15 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 from train.corpus.column_mapping import ColumnMapping
@@ -20,6 +22,7 @@ from train.corpus.page import Page
 from train.corpus.quality.check import WARNINGS, CheckReport, check_corpus
 from train.corpus.splits.leakage import LEAST_WORDS, LeakReport, normal
 from train.corpus.splits.split import Split, describe
+from train.corpus.statistics import FIGURES, POINTS, SHARES
 from train.reports import figures
 from train.reports.html import write_page
 from train.reports.terminal import columns, framed, shortened
@@ -197,6 +200,21 @@ def _drawings(seen: CorpusStatistics) -> dict[str, list[figures.Drawing]]:
         ],
         "topics": [figures.bars(seen.topics, "Stories by topic", most=20)] if seen.topics else [],
     }
+
+
+def statistics_view(figures: Mapping[str, Mapping[str, Sequence[float]]]) -> RenderableType:
+    """Figures of corpora side by side.
+
+    Args:
+        figures: What `train.corpus.statistics` gives, by the name of the corpus.
+    """
+    points = " / ".join(map(str, POINTS))
+    table = Table(f"{points} % of pages", *(escape(Path(name).name) for name in figures))
+    for name, meaning in FIGURES.items():
+        table.add_row(meaning, *(" / ".join(f"{value:.0f}" for value in corpus[name]) for corpus in figures.values()))
+    for name, meaning in SHARES.items():
+        table.add_row(meaning, *(f"{corpus[name][0]:.2f}" for corpus in figures.values()))
+    return table
 
 
 def check_view(report: CheckReport) -> RenderableType:

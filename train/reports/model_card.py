@@ -19,7 +19,6 @@ from markupsafe import Markup
 from train.common.markdown import plain, table
 from train.config.schema import Config
 from train.corpus.page import Page
-from train.corpus.sources import composed
 from train.evaluation.metrics import Evaluation
 from train.reports.html import TEMPLATES, number
 
@@ -81,7 +80,6 @@ class ModelCardData:
 def model_card(data: ModelCardData) -> str:
     """The card as Markdown, with a YAML header."""
     pages = [page for part in data.parts.values() for page in part]
-    sites = {site["site"] for site in composed.read_sites()}
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         finalize=_escaped,
@@ -101,7 +99,7 @@ def model_card(data: ModelCardData) -> str:
         header=Markup(yaml.safe_dump(_header(data), allow_unicode=True, sort_keys=False)),
         pages_by_language=Counter(str(page.lang) for page in pages if page.lang).most_common(),
         trained_languages=sorted({page.lang for page in data.parts["train"] if page.lang}),
-        composed=any(page.site in sites for page in pages),
+        composed=any("composed" in page.extra for page in pages),
         parts_table=_table(["part", "pages", "sites", "segments"], map(_counts, data.parts.items())),
         scores_table=_table(["", "score", "interval"], _score_rows(data.report)),
         languages_table=_languages(data.by_language),

