@@ -75,10 +75,6 @@ corpus: $(READY) ## Compose the embedded corpus only (outputs/corpus/composed.js
 corpus-report: $(READY) ## Show CORPUS= as one HTML page of figures, findings and random pages
 	@$(RUN) corpus-report "$(call need,CORPUS,a labelled corpus)" $(call options,COLUMNS ROLES UNLABELLED) $(ARGS)
 
-.PHONY: corpus-statistics
-corpus-statistics: $(READY) ## Print what pages of CORPORA="a.jsonl b.jsonl" are like, side by side; LANGUAGE=en
-	@$(RUN) corpus-statistics $(call need,CORPORA,labelled corpora) $(if $(call said,LANGUAGE),--language "$(LANGUAGE)") $(ARGS)
-
 .PHONY: split
 split: $(READY) ## Split the corpus of CONFIG= by site and save it as outputs/split.json
 	@$(RUN) split --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --output outputs/split.json $(ARGS)

@@ -18,7 +18,6 @@ PHONY = re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE)
 GIVEN = {
     "check": 'CORPUS=pages.jsonl COLUMNS="a=b" ROLES="a=main" KEEP=kept.jsonl JSON=report.json UNLABELLED=1',
     "corpus-report": "CORPUS=pages.jsonl UNLABELLED=1",
-    "corpus-statistics": 'CORPORA="a.jsonl b.jsonl" LANGUAGE=en',
     "split": 'CONFIG=configs/pages-baseline.yaml SET="seed=7"',
     "leakage": "CONFIG=configs/pages-baseline.yaml",
     "label-errors": 'CONFIG=configs/pages-baseline.yaml SET="seed=7"',
