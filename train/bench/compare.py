@@ -47,13 +47,7 @@ class Row:
 
     def measured(self) -> Measured:
         """The row as a record keeps it."""
-        metrics: dict[str, float | str] = {
-            "section": self.section,
-            "rate": self.rate,
-            "unit": self.unit,
-            "ratio": self.ratio,
-            "note": self.note,
-        }
+        metrics = {name: getattr(self, name) for name in ("section", "rate", "unit", "ratio", "note")}
         return Measured(metrics, {"ratio": (self.low, self.high)})
 
 
