@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from train.cli.options import ColumnsOption, ConfigOption, CorpusArgument, ModelOption, Overrides, RolesOption, out
+from train.cli import options as opt
+from train.cli.options import out
 from train.common.errors import InputError
 
 
 def compose(
     output: Annotated[Path, typer.Option(help="Where to write the corpus.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another corpus.")] = 13,
-    pages: Annotated[int, typer.Option(help="How many pages.")] = 400,
+    seed: Annotated[int, typer.Option(help="The seed of what is drawn: another seed, another corpus.")] = 13,
+    pages: Annotated[int, typer.Option(help="The number of pages.")] = 400,
     kind: Annotated[
         str, typer.Option(help="generated: sites that are drawn; templates: the 52 hand-made ones, for tests.")
     ] = "generated",
@@ -30,8 +31,8 @@ def compose(
 
 
 def check(
-    corpus: CorpusArgument,
-    quarantine: Annotated[Path, typer.Option(help="Where refused pages go.")] = Path("outputs/quarantine.jsonl"),
+    corpus: opt.Corpus,
+    quarantine: opt.Quarantine = Path("outputs/quarantine.jsonl"),
     keep: Annotated[
         Path | None, typer.Option(help="Where to write the kept pages; the suffix names the format.")
     ] = None,
@@ -39,9 +40,9 @@ def check(
         Path | None,
         typer.Option("--json", help="Where to write the report as JSON; - prints it instead of the summary."),
     ] = None,
-    columns: ColumnsOption = "",
-    roles: RolesOption = "",
-    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Pages need neither roles nor sites.")] = False,
+    columns: opt.Columns = "",
+    roles: opt.Roles = "",
+    unlabelled: opt.Unlabelled = False,
 ) -> None:
     """Checks a corpus by named rules, and converts it with --keep. Exit code 2 when pages were refused, 0 on
     warnings."""
@@ -71,13 +72,13 @@ def check(
 
 
 def corpus_report(
-    corpus: CorpusArgument,
+    corpus: opt.Corpus,
     output: Annotated[Path, typer.Option(help="The HTML file.")] = Path("outputs/corpus-report.html"),
-    quarantine: Annotated[Path, typer.Option(help="Where refused pages go.")] = Path("outputs/quarantine.jsonl"),
-    columns: ColumnsOption = "",
-    roles: RolesOption = "",
-    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Pages need neither roles nor sites.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the 20 pages shown.")] = 0,
+    quarantine: opt.Quarantine = Path("outputs/quarantine.jsonl"),
+    columns: opt.Columns = "",
+    roles: opt.Roles = "",
+    unlabelled: opt.Unlabelled = False,
+    seed: Annotated[int, typer.Option(help="The seed that the 20 pages shown are drawn by.")] = 0,
 ) -> None:
     """Writes a corpus as one HTML page: figures, findings, duplicates, label conflicts, and 20 random pages."""
     from train.common.console import waiting
@@ -138,7 +139,7 @@ def topics(
     mapping: Annotated[
         str | None, typer.Option(help="A topic mapping: a file, or iptc for the 17 IPTC Media Topics.")
     ] = None,
-    quarantine: Annotated[Path, typer.Option(help="Where refused texts go.")] = Path("outputs/quarantine-topics.jsonl"),
+    quarantine: opt.Quarantine = Path("outputs/quarantine-topics.jsonl"),
     model: Annotated[str | None, typer.Option(help="Name the texts' topics with this model, and score it.")] = None,
 ) -> None:
     """Reads a set of loose texts with topics and counts it; with --model, scores how well the model names them."""
@@ -166,8 +167,8 @@ def topics(
 
 
 def split(
-    config: ConfigOption,
-    overrides: Overrides = None,
+    config: opt.Config,
+    overrides: opt.Overrides = None,
     output: Annotated[
         Path | None, typer.Option(help="Where to save the split; give it to runs as corpus.split_path.")
     ] = None,
@@ -195,7 +196,7 @@ def leakage(
     config: Annotated[
         Path | None, typer.Option("--config", help="A YAML file as in configs/; or give --model alone.")
     ] = None,
-    overrides: Overrides = None,
+    overrides: opt.Overrides = None,
     model: Annotated[
         Path | None,
         typer.Option("--model", help="A run's output folder: its split is looked at, and scored without leaks."),
@@ -229,11 +230,11 @@ def leakage(
 
 
 def label_errors(
-    config: ConfigOption,
-    overrides: Overrides = None,
-    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("outputs/label-errors"),
-    folds: Annotated[int, typer.Option(help="Of the cross-validation by site.")] = 5,
-    most: Annotated[int, typer.Option(help="Label Studio tasks are the pages of the first so many errors.")] = 200,
+    config: opt.Config,
+    overrides: opt.Overrides = None,
+    output: opt.Folder = Path("outputs/label-errors"),
+    folds: opt.Folds = 5,
+    most: Annotated[int, typer.Option(help="The number of errors whose pages become Label Studio tasks.")] = 200,
 ) -> None:
     """Ranks probable label errors by models that have not seen the site, and writes them for Label Studio."""
     from train.annotation.label_errors import label_errors as find
@@ -255,12 +256,12 @@ def label_errors(
 
 
 def suggest(
-    model: ModelOption,
+    model: opt.Model,
     corpus: Annotated[str, typer.Option(help="Unlabelled pages, e.g. html:FOLDER or pages.jsonl.")],
-    n: Annotated[int, typer.Option("--n", help="How many pages.")] = 50,
-    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("outputs/suggest"),
-    columns: ColumnsOption = "",
-    roles: RolesOption = "",
+    n: Annotated[int, typer.Option("--n", help="The number of pages to pick.")] = 50,
+    output: opt.Folder = Path("outputs/suggest"),
+    columns: opt.Columns = "",
+    roles: opt.Roles = "",
 ) -> None:
     """Picks the unlabelled pages worth labelling next and writes them, pre-annotated, for Label Studio."""
     from train.annotation.active_learning import suggest as pick
@@ -296,11 +297,11 @@ def suggest(
 
 
 def label_studio(
-    corpus: CorpusArgument,
-    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("outputs/label-studio"),
-    model: Annotated[str | None, typer.Option("--model", help="Its answers become pre-annotations.")] = None,
-    columns: ColumnsOption = "",
-    roles: RolesOption = "",
+    corpus: opt.Corpus,
+    output: opt.Folder = Path("outputs/label-studio"),
+    model: Annotated[str | None, typer.Option("--model", help="The model whose labels become pre-annotations.")] = None,
+    columns: opt.Columns = "",
+    roles: opt.Roles = "",
 ) -> None:
     """Writes pages as Label Studio tasks: labels as annotations, a model's answers as pre-annotations."""
     from train.common.files import write_text

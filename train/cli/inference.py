@@ -10,18 +10,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from train.cli.options import ColumnsOption, CorpusArgument, ModelOption, out
+from train.cli import options as opt
+from train.cli.options import out
 from train.cli.training import become_mlflow
 from train.common.errors import InputError
 
 
 def serve(
     model: Annotated[str, typer.Option("--model", help="A URI of the registry.")] = "models:/newsparts@champion",
-    host: Annotated[
-        str, typer.Option(help="127.0.0.1 is this machine alone; the server asks nobody for a password.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="To listen on.")] = 5001,
-    workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+    host: opt.Host = "127.0.0.1",
+    port: opt.Port = 5001,
+    workers: Annotated[int, typer.Option(help="The number of processes, each with a model of its own.")] = 1,
 ) -> None:
     """Serves a model over HTTP by `mlflow models serve`; POST /invocations takes pages, GET /ping says whether it is
     well."""
@@ -43,11 +42,11 @@ def serve(
 
 
 def label(
-    model: ModelOption,
-    corpus: CorpusArgument,
+    model: opt.Model,
+    corpus: opt.Corpus,
     output: Annotated[Path, typer.Option(help="The folder of the Parquet parts.")],
-    columns: ColumnsOption = "",
-    pages_a_part: Annotated[int, typer.Option(min=1, help="Pages in a part: what a killed run loses at most.")] = 1000,
+    columns: opt.Columns = "",
+    pages_a_part: Annotated[int, typer.Option(min=1, help="Pages in a part, the most that a killed run loses.")] = 1000,
 ) -> None:
     """Labels a corpus of any size into Parquet parts, in order, each page once; run again, it goes on where it
     stopped."""
@@ -70,10 +69,10 @@ def label(
 
 
 def drift(
-    model: ModelOption,
-    corpus: CorpusArgument,
+    model: opt.Model,
+    corpus: opt.Corpus,
     output: Annotated[Path, typer.Option(help="The page to write.")] = Path("outputs/drift.html"),
-    columns: ColumnsOption = "",
+    columns: opt.Columns = "",
 ) -> None:
     """Compares new pages with those the model was tested on; exit code 1 when they have shifted, so that cron can
     tell."""
@@ -91,8 +90,8 @@ def drift(
 
 
 def predict(
-    model: ModelOption,
-    files: Annotated[list[str], typer.Argument(help=".txt (a segment a line), -, .jsonl, .jsonl.gz or .parquet")],
+    model: opt.Model,
+    files: opt.Files,
     unsure: Annotated[
         bool, typer.Option("--unsure", help="Say of each segment whether its confidence is below its role's threshold.")
     ] = False,
@@ -107,14 +106,11 @@ def predict(
 
 
 def show(
-    model: ModelOption,
-    files: Annotated[list[str], typer.Argument(help="As for predict.")],
+    model: opt.Model,
+    files: opt.Files,
     svg: Annotated[Path | None, typer.Option(help="Also write the picture as SVG.")] = None,
     html: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the pages as one HTML page, with their labels beside the answers where they have some."
-        ),
+        Path | None, typer.Option(help="Also write the pages as one HTML page, beside the labels they have.")
     ] = None,
 ) -> None:
     """Labels pages and prints them with their segments marked."""
@@ -139,9 +135,9 @@ def show(
 
 
 def explain(
-    model: ModelOption,
+    model: opt.Model,
     files: Annotated[list[str] | None, typer.Argument(help="As for predict: why each segment is what it is.")] = None,
-    count: Annotated[int, typer.Option("--n", help="Features to name.")] = 12,
+    count: Annotated[int, typer.Option("--n", help="The number of features to name.")] = 12,
 ) -> None:
     """Names the features a TF-IDF baseline goes by: of each role, or of each segment of a page."""
     from train.inference.explain import explainer_of, top_features

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from train.cli.options import ModelOption, Overrides, out
+from train.cli import options as opt
+from train.cli.options import out
 from train.common.errors import InputError
 from train.tracking.outbox import UNSENT
 
@@ -32,15 +33,15 @@ def register(model: Annotated[Path, typer.Option("--model", help="The output fol
 
 
 def promote(
-    overrides: Overrides = None,
+    overrides: opt.Overrides = None,
     version: Annotated[str, typer.Option(help="Alias or number of the version that is to serve.")] = "challenger",
-    gate: Annotated[Path, typer.Option(help="What it must show.")] = Path("configs/registry/gate.yaml"),
+    gate: Annotated[Path, typer.Option(help="The YAML file of its limits.")] = Path("configs/registry/gate.yaml"),
     corpus: Annotated[
         str | None, typer.Option(help="Where the corpus of its run lies now; where its config says by default.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")] = False,
     force: Annotated[
-        str | None, typer.Option(help="Promote it whatever the gate says; why is kept on the version.")
+        str | None, typer.Option(help="Why to promote it whatever the gate says; kept on the version.")
     ] = None,
 ) -> None:
     """Makes a version the champion when it passes the gate; exit code 1 when it does not."""
@@ -67,7 +68,7 @@ def rollback() -> None:
 
 
 def export(
-    model: ModelOption, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")
+    model: opt.Model, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")
 ) -> None:
     """Copies a model's bundle to a folder of its own, after checking every file and what it answers on golden pages."""
     from train.export.bundle import copy_bundle, size_mb

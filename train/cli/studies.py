@@ -7,15 +7,14 @@ from typing import Annotated, cast
 
 import typer
 
-from train.cli.options import ConfigOption, Overrides, RecordOption, out
+from train.cli import options as opt
+from train.cli.options import out
 from train.common.errors import InputError
-
-FoldsOption = Annotated[int, typer.Option(help="How many, by site.")]
 
 
 def tune(
-    config: ConfigOption,
-    overrides: Overrides = None,
+    config: opt.Config,
+    overrides: opt.Overrides = None,
     n: Annotated[
         int,
         typer.Option(
@@ -23,16 +22,16 @@ def tune(
         ),
     ] = 20,
     space: Annotated[Path | None, typer.Option(help="The search space; configs/tune/FAMILY.yaml by default.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; outputs/tune/CONFIG by default.")] = None,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation in each trial.")] = 3,
+    output: opt.StudyFolder = None,
+    folds: opt.Folds = 3,
     metric: Annotated[str, typer.Option(help="The score to maximise, as `evaluate` names it.")] = "role/macro_f1",
     sampler: Annotated[str, typer.Option(help="tpe models what was tried; random prunes nothing.")] = "tpe",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that work on it at once.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="The number of processes that work on it at once.")] = 1,
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study, for workers on several machines.")
     ] = None,
-    lead: Annotated[str | None, typer.Option("--join", hidden=True)] = None,
-    worker: Annotated[int, typer.Option(hidden=True)] = 0,
+    lead: Annotated[str | None, typer.Option("--join", hidden=True, help="The search's MLflow run.")] = None,
+    worker: Annotated[int, typer.Option(hidden=True, help="The number of this worker, from 0.")] = 0,
 ) -> None:
     """Searches settings with Optuna on pages outside the test part; goes on where an earlier search stopped."""
     from train.config.schema import load_config
@@ -54,13 +53,13 @@ def tune(
 
 def ablate(
     plan: Annotated[Path, typer.Option("--config", help="An ablation as in configs/ablations/*.yaml.")],
-    overrides: Overrides = None,
-    row: Annotated[str | None, typer.Option(help="Do this row (and the first) alone.")] = None,
+    overrides: opt.Overrides = None,
+    row: Annotated[str | None, typer.Option(help="Do this row (and the first, to compare with) alone.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="The folder to write to; outputs/ablations/CONFIG by default.")
     ] = None,
-    folds: FoldsOption = 5,
-    record: RecordOption = False,
+    folds: opt.Folds = 5,
+    record: opt.Record = False,
 ) -> None:
     """Cross-validates a config without one part after the other; keeps rows that are done."""
     from train.studies.ablation import ablate as run
@@ -77,14 +76,12 @@ def _show(table: Path) -> None:
 
 
 def transfer(
-    config: ConfigOption,
-    corpora: Annotated[list[str], typer.Option("--corpus", help="NAME=PATH; again for each.")],
-    overrides: Overrides = None,
-    output: Annotated[
-        Path | None, typer.Option(help="The folder to write to; outputs/transfer/CONFIG by default.")
-    ] = None,
-    folds: FoldsOption = 5,
-    record: RecordOption = False,
+    config: opt.Config,
+    corpora: Annotated[list[str], typer.Option("--corpus", help="A corpus, as NAME=PATH; again for each.")],
+    overrides: opt.Overrides = None,
+    output: opt.StudyFolder = None,
+    folds: opt.Folds = 5,
+    record: opt.Record = False,
 ) -> None:
     """Trains on one corpus and tests on another, for every pair and for all together; keeps pairs that are done."""
     from train.config.schema import load_config
@@ -110,17 +107,15 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def curve(
-    config: ConfigOption,
-    overrides: Overrides = None,
+    config: opt.Config,
+    overrides: opt.Overrides = None,
     sizes: Annotated[list[int] | None, typer.Option("--sites", help="Training sites; again for each; 0: all.")] = None,
     goals: Annotated[
         list[str] | None, typer.Option("--goal", help="METRIC=VALUE to read off the fitted curve; again for each.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="The folder to write to; outputs/curve/CONFIG by default.")
-    ] = None,
-    folds: FoldsOption = 5,
-    record: RecordOption = False,
+    output: opt.StudyFolder = None,
+    folds: opt.Folds = 5,
+    record: opt.Record = False,
 ) -> None:
     """Cross-validates with more and more training sites, and says how many would reach a goal."""
     from train.config.schema import load_config
@@ -215,9 +210,9 @@ def benchmark(
     output: Annotated[
         Path | None, typer.Option(help="The folder to write to; outputs/benchmark/SOURCE by default.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of sites.")] = 1000,
+    samples: Annotated[int, typer.Option(min=1, help="The number of bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
-    record: RecordOption = False,
+    record: opt.Record = False,
 ) -> None:
     """Scores a model's main text beside extractors that read the HTML of the same pages (`make extractors` installs
     them)."""
@@ -256,9 +251,9 @@ def bench(
     model: Annotated[Path, typer.Option(help="An encoder's output folder, for neighbours.")] = Path(
         "outputs/demo-encoder"
     ),
-    rounds: Annotated[int, typer.Option(help="The rounds of each comparison.")] = 5,
+    rounds: Annotated[int, typer.Option(help="The number of rounds of each comparison that count.")] = 5,
     folder: Annotated[Path, typer.Option(help="Where corpora and results go.")] = Path("outputs/bench"),
-    record: RecordOption = False,
+    record: opt.Record = False,
 ) -> None:
     """Measures models beside the usual way, and time and memory as a corpus grows."""
     from train.bench.run import report

@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from train.cli.options import ConfigOption, ModelOption, Overrides, RecordOption, SliceOption, out
+from train.cli import options as opt
+from train.cli.options import out
 from train.common.errors import InputError
 
 
 def demo(
     short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False,
-    record: RecordOption = False,
+    record: opt.Record = False,
 ) -> None:
     """The whole chain on the embedded corpus; redoes only what its inputs changed."""
     from train.demo import FULL, SHORT, run
@@ -26,14 +27,12 @@ def demo(
 
 
 def crossval(
-    config: ConfigOption,
-    overrides: Overrides = None,
-    output: Annotated[
-        Path | None, typer.Option(help="The folder to write to; outputs/crossval/CONFIG by default.")
-    ] = None,
-    folds: Annotated[int, typer.Option(help="How many, by site.")] = 5,
-    slice_by: SliceOption = None,
-    record: RecordOption = False,
+    config: opt.Config,
+    overrides: opt.Overrides = None,
+    output: opt.StudyFolder = None,
+    folds: opt.Folds = 5,
+    slice_by: opt.Slice = None,
+    record: opt.Record = False,
 ) -> None:
     """Scores a config on every page, by models that have not seen the page's site; with 95 % intervals over sites."""
     from train.config.schema import load_config
@@ -57,7 +56,7 @@ def crossval(
     out.print(f"{folder / 'crossval.json'}, records in {folder / 'records.jsonl.gz'}")
 
 
-def fit(config: ConfigOption, overrides: Overrides = None) -> None:
+def fit(config: opt.Config, overrides: opt.Overrides = None) -> None:
     """Trains one model; goes on where a killed run of the same config, corpus and code stopped."""
     from train.config.schema import load_config
     from train.reports.comparison import metrics_view
@@ -87,21 +86,21 @@ def configs(folder: Annotated[Path, typer.Option(help="The shipped configs.")] =
 
 
 def evaluate(
-    model: ModelOption,
+    model: opt.Model,
     corpus: Annotated[str, typer.Option(help="Labelled pages.")],
     json_: Annotated[Path, typer.Option("--json", help="Where to write the scores.")],
     part: Annotated[
         str | None,
         typer.Option(help="Score this part alone of the split the model was trained with: train, validation or test."),
     ] = None,
-    slice_by: SliceOption = None,
+    slice_by: opt.Slice = None,
     known_stories: Annotated[
         bool,
         typer.Option(
             "--known-stories", help="Score topics alone, of the labelled stories: as if their borders were known."
         ),
     ] = False,
-    samples: Annotated[int, typer.Option(help="Bootstrap resamples of sites.")] = 1000,
+    samples: Annotated[int, typer.Option(help="The number of bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
@@ -147,12 +146,7 @@ def send(
     out.print(f"{sent} things sent" + (f"; its model is {uri}" if uri else ""), markup=False)
 
 
-def ui(
-    host: Annotated[
-        str, typer.Option(help="127.0.0.1 is this machine alone; the UI asks nobody for a password.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
-) -> None:
+def ui(host: opt.Host = "127.0.0.1", port: opt.Port = 5000) -> None:
     """Opens MLflow on the runs; of a tracking server, only tells where it shows them."""
     from train.tracking.store import EXPERIMENT, connect, runs_page, tracking_uri
 
@@ -186,8 +180,8 @@ def server(
     host: Annotated[
         str, typer.Option(help="127.0.0.1 is this machine alone; put a proxy with TLS before it for others.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="To listen on.")] = 5000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    port: opt.Port = 5000,
+    workers: Annotated[int, typer.Option(min=1, help="The number of processes.")] = 2,
 ) -> None:
     """Starts an MLflow server for a team: accounts with passwords, artifacts through the server, bound to this machine
     unless told otherwise."""
@@ -222,18 +216,12 @@ def server(
     )
     become_mlflow(
         "server",
-        "--app-name",
-        "basic-auth",
-        "--backend-store-uri",
-        store or f"sqlite:///{folder / 'mlflow.db'}",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        str(workers),
+        "--app-name=basic-auth",
+        "--backend-store-uri=" + (store or f"sqlite:///{folder / 'mlflow.db'}"),
+        f"--artifacts-destination={folder / 'artifacts'}",
+        f"--host={host}",
+        f"--port={port}",
+        f"--workers={workers}",
     )
 
 
