@@ -53,7 +53,15 @@ class PlainPipeline:
         self.linear: LogisticRegression | None = None
 
     def features(self, pages: Sequence[Sequence[str]], *, fit: bool) -> sp.csr_matrix:
-        """As `Baseline.features`."""
+        """The same features as those of the baseline (`Baseline.features`), float32.
+
+        Args:
+            pages: The texts of each page's segments, cleaned.
+            fit: Whether to fit the vectorisers and the scaler to these pages first.
+
+        Returns:
+            [number of segments, number of features].
+        """
         texts, lengths = list(chain.from_iterable(pages)), [len(page) for page in pages]
         offsets = [*range(-self.config.neighbours_before, 0), *range(1, self.config.neighbours_after + 1)]
         heads = [ends(text) for text in texts]
@@ -68,10 +76,16 @@ class PlainPipeline:
         return sp.hstack(blocks, format="csr", dtype=np.float32)
 
     def fit(self, pages: Sequence[Sequence[str]], states: np.ndarray) -> None:
+        """Trains it.
+
+        Args:
+            pages: The texts of each page's segments, cleaned.
+            states: The tag of each segment of all pages, [number of segments].
+        """
         self.linear = fit_linear(self.features(pages, fit=True), states, self.config.C, self.config.max_iterations, 13)
 
     def score_segments(self, pages: Sequence[Sequence[str]]) -> np.ndarray:
-        """State probabilities of all segments."""
+        """The tag probabilities of the segments of all pages, [number of segments, 4]."""
         assert self.linear is not None, "fit first"
         return np.asarray(self.linear.predict_proba(self.features(pages, fit=False)))
 
@@ -83,7 +97,12 @@ def _score(states: np.ndarray, pages: Sequence[Page]) -> str:
 
 
 def run(corpus: Path, rounds: int) -> list[Row]:
-    """Training, labelling all pages at once, and a page through from text or HTML to its result."""
+    """Compares training, labelling all pages at once, and a page through from text or HTML to its result.
+
+    Args:
+        corpus: Composed pages.
+        rounds: The number of rounds that count.
+    """
     config = load_config(
         Path("configs/pages-baseline.yaml"), [f"corpus.path={corpus}", "baseline.stacking_neighbours=0"]
     ).baseline

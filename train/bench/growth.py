@@ -35,7 +35,7 @@ class Measurement:
 
     Args:
         step: Its name.
-        segments: Of the corpus.
+        segments: The number of segments of the corpus.
         seconds: Wall time of the step.
         peak_mb: Peak resident memory of its process.
         imported_mb: The same when the step began: the libraries alone.
@@ -163,7 +163,12 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
 
 
 def measure(step: str, corpus: Path) -> Measurement:
-    """Runs one step in this process."""
+    """Runs one step in this process.
+
+    Args:
+        step: A name in `STEPS`.
+        corpus: Composed pages.
+    """
     from train.corpus.sources import jsonl
 
     segments = sum(len(record["segments"]) for _, record in jsonl.lines(corpus))

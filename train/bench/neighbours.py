@@ -39,7 +39,7 @@ def neighbours(corpus: Path, model: Path, rounds: int) -> list[Row]:
     Args:
         corpus: Composed pages.
         model: An encoder's output folder.
-        rounds: That count.
+        rounds: The number of rounds that count.
     """
     rows = []
     for waiting, policy in WAITING.items():
@@ -51,7 +51,14 @@ def neighbours(corpus: Path, model: Path, rounds: int) -> list[Row]:
 
 
 def main(corpus: Path, model: Path, rounds: int, waiting: str) -> list[Row]:
-    """Measures in this process, with threads that wait in one way."""
+    """Measures in this process, with threads that wait in one way.
+
+    Args:
+        corpus: Composed pages.
+        model: An encoder's output folder.
+        rounds: The number of rounds that count.
+        waiting: How threads wait, a name in `WAITING`.
+    """
     if WAITING[waiting] == "ACTIVE":
         _let_sessions_spin()
     parts = split_pages(corpus)

@@ -59,10 +59,16 @@ def free_port() -> int:
 
 @contextmanager
 def server(command: Sequence[str], health: str, *, environment: Mapping[str, str], cwd: Path) -> Iterator[None]:
-    """Runs a server until the block ends; the block begins when `health` answers.
+    """Runs a server until the block ends.
+
+    Args:
+        command: The program that serves, and its arguments.
+        health: An address; the block begins when it answers with status 200.
+        environment: Variables of the server's environment, besides those of this process.
+        cwd: The folder that the server runs in.
 
     Raises:
-        RuntimeError: It does not answer in time.
+        RuntimeError: It does not answer in 120 seconds, or ends.
     """
     with tempfile.TemporaryFile() as log:
         running = subprocess.Popen(
@@ -98,7 +104,13 @@ def _answers(url: str) -> bool:
 
 
 def post(url: str, value: Any, *, timeout: float = 120) -> Any:
-    """Posts JSON and reads JSON."""
+    """Posts JSON and reads JSON.
+
+    Args:
+        url: The address to post to.
+        value: What is posted.
+        timeout: How long to wait for the answer, in seconds.
+    """
     request = urllib.request.Request(url, json.dumps(value).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         return json.load(answer)
@@ -107,7 +119,14 @@ def post(url: str, value: Any, *, timeout: float = 120) -> Any:
 def hammer(
     pages: Sequence[Page], ask: Callable[[Page], Any], *, clients: int = CLIENTS, seconds: float = SECONDS
 ) -> Load:
-    """Asks for one page after the other, from many threads; `ask` gives the page's record."""
+    """Asks for one page after the other, from many threads.
+
+    Args:
+        pages: The pages that are asked for in turn.
+        ask: Asks a server for a page, and returns the page's record.
+        clients: The number of threads.
+        seconds: How long each of them goes on asking.
+    """
     load, lock, started = Load(), threading.Lock(), time.perf_counter()
 
     def client(number: int) -> None:

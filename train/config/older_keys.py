@@ -68,7 +68,12 @@ def names_below(section: str) -> dict[str, str]:
 
 
 def rename(values: dict[str, Any], lines: dict[str, int], error: Error) -> None:
-    """Gives a config file's sections and keys their names of now, in place; what stands on which line, too.
+    """Gives a config file's sections and keys their names of now.
+
+    Args:
+        values: The file's values, nested; changed in place.
+        lines: Dotted key -> its line in the file, from 1; changed in place.
+        error: Makes an error at a dotted key.
 
     Raises:
         InputError: Something is there under both names.
@@ -98,6 +103,10 @@ def rename(values: dict[str, Any], lines: dict[str, int], error: Error) -> None:
 
 def refuse(values: dict[str, Any], error: Error) -> None:
     """Takes out of a config what says no to something that is gone.
+
+    Args:
+        values: The config's values, nested, under their names of now; changed in place.
+        error: Makes an error at a dotted key.
 
     Raises:
         InputError: The config asks for something that is gone.

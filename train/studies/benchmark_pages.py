@@ -98,5 +98,10 @@ def _tried(extract: Extract, html: str, lang: str) -> tuple[str, str | None]:
 
 
 def without_titles(text: str, titles: frozenset[tuple[str, ...]]) -> str:
-    """A text without the lines that say what the page is called, and nothing else."""
+    """A text without the lines that say what the page is called, and nothing else.
+
+    Args:
+        text: The text of a page, a segment a line.
+        titles: What the page is called, each title in words as `words_of` parts them.
+    """
     return "\n".join(line for line in text.split("\n") if tuple(words_of(line)) not in titles)

@@ -26,8 +26,8 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
     Args:
         folders: Output folders of finished runs.
         corpus: Where their corpus lies now; where the first run's config says by default.
-        samples: Bootstrap resamples of sites.
-        seed: Of the resampling.
+        samples: The number of bootstrap resamples of sites.
+        seed: The seed of the resampling.
 
     Raises:
         InputError: Fewer than two runs, or they are not of the same corpus and split.
@@ -80,7 +80,15 @@ def _changes(pages: Sequence[Page], records: Sequence[Sequence[Mapping[str, Any]
 
 
 def attach_comparison(path: Path, compared: Compared) -> int:
-    """Adds the page to the MLflow runs that are compared; returns how many have one."""
+    """Adds the page of a comparison to the MLflow runs that are compared.
+
+    Args:
+        path: The HTML page.
+        compared: What it shows.
+
+    Returns:
+        The number of runs that have the page now.
+    """
     return sum(
         attach(run_id, path, "comparison", ". ".join(verdicts(compared)))
         for run_id in compared.run_ids

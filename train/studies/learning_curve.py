@@ -31,15 +31,15 @@ class PowerLaw:
     """error = scale * sites ** -exponent.
 
     Args:
-        scale: Error of one site.
-        exponent: 0: more sites change nothing.
+        scale: The error with one site.
+        exponent: How fast the error falls; with 0, more sites change nothing.
     """
 
     scale: float
     exponent: float
 
     def sites_for(self, goal: float) -> float:
-        """Sites at which the score would be the goal; infinite when more sites change nothing."""
+        """The number of sites at which the score would be the goal; infinite when more sites change nothing."""
         if self.exponent <= 0 or goal >= 1:
             return float("inf")
         power = float(np.log(self.scale / (1 - goal)) / self.exponent)
@@ -115,7 +115,15 @@ def _sites(result: Result) -> float:
 
 
 def power_law(results: Sequence[Result], metric: str) -> PowerLaw | None:
-    """Least squares on logarithms; None with fewer than three sizes or a perfect score."""
+    """Fits a power law to the errors by least squares on logarithms.
+
+    Args:
+        results: The rows of a learning curve, one for each number of sites.
+        metric: The score whose error, 1 less the score, is fitted.
+
+    Returns:
+        None with fewer than three sizes or a perfect score.
+    """
     errors = np.array([1 - one.scores.values[metric] for one in results])
     if len(results) < 3 or (errors <= 0).any():
         return None

@@ -52,16 +52,26 @@ class MainTexts(Protocol):
     """What the table must say of it, as it could not be checked."""
 
     def left_out(self, page_id: str, url: str | None) -> str | None:
-        """Why a page must not be compared; None when it may."""
+        """Why a page must not be compared; None when it may.
+
+        Args:
+            page_id: The page's id in the benchmark.
+            url: Its address; None when it has none.
+        """
 
     def language(self, page_id: str, url: str | None) -> str | None:
-        """The page's language, where it is known better than the page itself says."""
+        """The page's language, where it is known better than the page itself says; else None.
+
+        Args:
+            page_id: The page's id in the benchmark.
+            url: Its address; None when it has none.
+        """
 
     def main_texts(self, pages: Sequence[BenchmarkPage]) -> Iterator[str]:
         """The main story's text of each page, a segment a line."""
 
 
-class ModelTexts:
+class ModelTexts(MainTexts):
     """A model labels the blocks of each page's HTML; sites that it has learnt from are left out, and pages whose site
     is not known.
 
@@ -80,7 +90,6 @@ class ModelTexts:
         self.unknown: str | None = None if runs else "sites that the model learnt from may be among them"
 
     def left_out(self, page_id: str, url: str | None) -> str | None:
-        """See `MainTexts`."""
         if self._known is None:
             return None
         site = site_of(url or "")
@@ -93,16 +102,14 @@ class ModelTexts:
         )
 
     def language(self, page_id: str, url: str | None) -> str | None:
-        """See `MainTexts`."""
         return None
 
     def main_texts(self, pages: Sequence[BenchmarkPage]) -> Iterator[str]:
-        """See `MainTexts`."""
         for record in self.labeler.label((page.page_id, page.texts) for page in pages):
             yield _main_text(record)
 
 
-class RecordTexts:
+class RecordTexts(MainTexts):
     """Records say it, e.g. those of `make crossval`, whose models have not seen the pages' sites.
 
     Args:
@@ -154,16 +161,13 @@ class RecordTexts:
         self._pages = {page.page_id: page for page in known}
 
     def left_out(self, page_id: str, url: str | None) -> str | None:
-        """See `MainTexts`."""
         return None if self._id(page_id, url) is not None else "without a record"
 
     def language(self, page_id: str, url: str | None) -> str | None:
-        """See `MainTexts`."""
         page = self._pages.get(str(self._id(page_id, url)))
         return None if page is None else page.lang
 
     def main_texts(self, pages: Sequence[BenchmarkPage]) -> Iterator[str]:
-        """See `MainTexts`."""
         for page in pages:
             yield self._texts[str(self._id(page.page_id, page.url))]
 

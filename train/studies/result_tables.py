@@ -60,7 +60,12 @@ def points(metric: str) -> tuple[str, ...]:
 
 
 def key_scores(metrics: Sequence[str] = tuple(KEY_METRICS), *, intervals: bool = False) -> list[Column]:
-    """The columns of the metrics that all studies show."""
+    """The columns of the metrics that all studies show.
+
+    Args:
+        metrics: Names in `KEY_METRICS`; all by default.
+        intervals: Whether scores have their interval.
+    """
     return [
         Column(KEY_METRICS[name], (f"{{{name}:.1%}}",))
         if name == "role/related_leak"
@@ -188,7 +193,7 @@ def table(name: str, records: Mapping[str, Sequence[Record]]) -> str:
     """The Markdown of a table: its rows, when and on what each was measured, and the commands that make it again.
 
     Args:
-        name: Of the block.
+        name: The block's name.
         records: Table name -> its records (`read_records`).
     """
     layout = LAYOUTS.get(name, Layout(_every_metric, ""))

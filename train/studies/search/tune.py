@@ -71,8 +71,8 @@ class SearchSpec:
         overrides: `key=value` overrides of it.
         space_path: The search space (`read_space`).
         output: Folder for folds, `best.yaml` and, unless `storage` names another database, the study (`study.db`).
-        n: So many trials in all, those of earlier calls included.
-        folds: Of the cross-validation in each trial.
+        n: The number of trials in all, those of earlier calls included.
+        folds: The number of folds of the cross-validation in each trial.
         metric: The score to maximise, as `make evaluate` names it.
         sampler: `tpe`, which models what has been tried, or `random`, which prunes nothing.
         storage: Database URL of the study; workers on several machines need one they all reach.
@@ -90,7 +90,11 @@ class SearchSpec:
 
 
 class SearchSession:
-    """A search with its pages read and its study open; none of the pages is of the test part."""
+    """A search with its pages read and its study open; none of the pages is of the test part.
+
+    Raises:
+        InputError: A bad config, space or corpus, or an unknown sampler.
+    """
 
     def __init__(self, search: SearchSpec) -> None:
         import optuna
@@ -217,9 +221,9 @@ def join(search: SearchSpec, number: int, run_id: str) -> None:
     """Works on a search that another process leads.
 
     Args:
-        search: As the leader has it.
-        number: Of the worker, from 0.
-        run_id: Of the search's MLflow run.
+        search: What is searched, as the leader has it.
+        number: The worker's number, from 0.
+        run_id: The id of the search's MLflow run.
     """
     session = SearchSession(search)
     with joined_run(session.config, run_id, search.output / f"worker-{number}") as tracker:
@@ -228,30 +232,19 @@ def join(search: SearchSpec, number: int, run_id: str) -> None:
 
 def _send_out(search: SearchSpec, workers: int, run_id: str) -> None:
     """Runs workers to their end; what they could not finish is left to the caller. They end with this process."""
-    command = [
-        sys.executable,
-        "-m",
-        "train",
-        "tune",
-        "--config",
-        str(search.config_path),
-        *search.overrides,
-        "--space",
-        str(search.space_path),
-        "--output",
-        str(search.output),
-        "--n",
-        str(search.n),
-        "--folds",
-        str(search.folds),
-        "--metric",
-        search.metric,
-        "--sampler",
-        search.sampler,
-        *(["--storage", search.storage] if search.storage else []),
-        "--join",
-        run_id,
-    ]
+    options = {
+        "config": search.config_path,
+        "space": search.space_path,
+        "output": search.output,
+        "n": search.n,
+        "folds": search.folds,
+        "metric": search.metric,
+        "sampler": search.sampler,
+        "storage": search.storage,
+        "join": run_id,
+    }
+    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    command = [sys.executable, "-m", "train", "tune", *search.overrides, *given]
     threads = str(max(1, cores_at_hand() // workers))
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     running = [subprocess.Popen([*command, "--worker", str(i)], env=environment) for i in range(workers)]
