@@ -341,4 +341,4 @@ def test_figures_say_in_words_what_they_show() -> None:
         [10, 20], {"text F1": [(0.7, 0.9, 0.8), (0.8, 0.95, 0.9)]}, "Scores & sites", along="sites", up="score"
     ).svg
     assert 'aria-label="Scores &amp; sites: text F1 from 0.800 to 0.900"' in text
-    assert "<svg" in reliability({"before": [(0.5, 0.4, 10)], "after": [(0.45, 0.4, 10)]}, "Roles").html
+    assert "<svg" in reliability({"before": [(0.5, 0.4, 10)], "after": [(0.45, 0.4, 10)]}, "Roles").svg
