@@ -38,7 +38,7 @@ $(LOCKED_READY): pyproject.toml constraints.txt .ci/requirements.lock
 ##@ Start here
 
 .PHONY: demo
-demo: $(READY) ## The whole chain on embedded pages: train, compare, register, export, label a page (10 minutes)
+demo: $(READY) ## The whole chain on embedded pages: train, compare, register, export, label a page (6 minutes)
 	@$(RUN) demo $(call options,RECORD) $(ARGS)
 
 .PHONY: check

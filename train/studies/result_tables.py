@@ -151,6 +151,7 @@ def _every_metric(records: Sequence[Record]) -> list[Column]:
 
 LAYOUTS = {
     "demo": Layout(_always(_DEMO), "make demo", "model"),
+    "demo-difference": Layout(_always([_CHANGE]), "make demo"),
     "real-pages": Layout(
         _always([*key_scores(intervals=True), *_SAMPLE]),
         "make crossval",
