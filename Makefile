@@ -209,7 +209,7 @@ help: ## Show this list
 setup: $(if $(LOCKED),$(LOCKED_READY),$(READY)) ## Create .venv with pinned dependencies; LOCKED=1: each file by its hash, as CI does
 
 .PHONY: demo-short
-demo-short: $(READY) ## The demo on a fifth of the pages, with a store of its own, in outputs/short (what CI runs)
+demo-short: $(READY) ## The demo on a quarter of the pages, with a store of its own, in outputs/short (what CI runs)
 	@mkdir -p outputs/short
 	@MLFLOW_TRACKING_URI="sqlite:///$(CURDIR)/outputs/short/mlflow.db" $(RUN) demo --short
 

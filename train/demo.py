@@ -106,7 +106,7 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
             path=built.path,
         )
 
-    _title(out, 3, "split: no site, no template and no article in two parts")
+    _title(out, 3, "split: no site and no article in two parts")
     with waiting("looking for stories that sites share"):
         split = split_corpus(first, {"path": read})
     out.print(split_view(split))
@@ -138,7 +138,7 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
         measured = {name: Measured.from_metrics(metrics) for name, metrics in rows.items()}
         save_rows("demo", measured, command="make demo", corpus_sha256=built.sha256)
     page = size.folder / "compare.html"
-    if trained or not page.is_file():
+    if trained or save or not page.is_file():
         compared = compare_runs([outcomes[name].output for name in CONFIGS])
         write_comparison(page, compared)
         attach_comparison(page, compared)

@@ -117,7 +117,7 @@ def test_the_training_part_alone_is_trained_on_and_validation_is_the_validation_
     assert found.train == PARTS["train"]
     assert found.validation == PARTS["validation"]
     assert found.topic_texts == []
-    assert found.also == []
+    assert found.auxiliary == []
 
 
 def test_composed_pages_with_a_passage_of_unseen_pages_are_left_out(
@@ -166,13 +166,13 @@ def test_pages_of_other_corpora_with_a_site_or_a_passage_of_unseen_pages_are_lef
     config = make("baseline.auxiliary_weight=0.5")
     config = replace(config, corpus=replace(config.corpus, auxiliary=(str(first), str(second))))
     found = training_pages(config, PARTS, [])
-    assert found.also == [
-        *(replace(page.without_topics(), page_id=f"also-0/{page.page_id}") for page in OWN),
-        replace(same_name.without_topics(), page_id="also-1/tested"),
-        replace(same_site.without_topics(), page_id="also-1/fresh3"),
+    assert found.auxiliary == [
+        *(replace(page.without_topics(), page_id=f"auxiliary-0/{page.page_id}") for page in OWN),
+        replace(same_name.without_topics(), page_id="auxiliary-1/tested"),
+        replace(same_site.without_topics(), page_id="auxiliary-1/fresh3"),
     ]
     assert found.train == PARTS["train"], "pages of other corpora have less say"
-    require_unseen(found.also, PARTS)
+    require_unseen(found.auxiliary, PARTS)
     assert told(capsys) == (
         "5 pages of 4 sites are learnt from too (corpus.auxiliary); left out are 4 of sites, and 10 with passages, of "
         "validation or test pages"
@@ -191,7 +191,7 @@ def test_pages_of_other_corpora_are_read_in_the_wished_languages(
     write_pages(tmp_path / "also.jsonl", [page("english"), page("german", lang="de"), page("unknown", lang=None)])
     config = make("baseline.auxiliary_weight=0.5", "corpus.languages=[de]")
     config = replace(config, corpus=replace(config.corpus, auxiliary=(str(tmp_path / "also.jsonl"),)))
-    assert [page.page_id for page in training_pages(config, PARTS, []).also] == ["also-0/german"]
+    assert [page.page_id for page in training_pages(config, PARTS, []).auxiliary] == ["auxiliary-0/german"]
     assert told(capsys).startswith("1 of 3 pages of ")
 
 

@@ -174,7 +174,7 @@ def test_a_run_is_known_by_all_that_its_result_depends_on(
     split.write_text("{}")
     for name, value in (
         ("code_sha256", lambda: "other"),
-        ("also_sha256", lambda config: "other"),
+        ("auxiliary_sha256", lambda config: "other"),
         ("topics_sha256", lambda config: "other"),
         ("environment", lambda: {"version.torch": "0"}),
     ):
@@ -373,7 +373,7 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on(
     )
     write_pages(corpus, [reworded, *pages[1:]])
     tune.SearchSession(usual)
-    for name in ("also_sha256", "topics_sha256", "code_sha256"):
+    for name in ("auxiliary_sha256", "topics_sha256", "code_sha256"):
         monkeypatch.setattr(tune, name, lambda *_: "another")
         tune.SearchSession(usual)
     assert len(set(named[: len(same)])) == 1

@@ -25,8 +25,10 @@ from train.corpus.training_data import TrainingPages
 from train.studies.results import Measured
 
 SIZES = (10_000, 100_000, 1_000_000)
-SEGMENTS_A_PAGE = 190
-"""Of the composed corpus, about: 75,000 segments on 400 pages."""
+SEGMENTS_A_PAGE = 174
+"""Of the composed corpus, about: 70,000 segments on 400 pages."""
+LEAST_PAGES = 52
+"""Fewer give too few sites to split."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def growth(folder: Path, sizes: Sequence[int] = SIZES, steps: Sequence[str] = tu
         )
     measurements = []
     corpora = [
-        build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(52, round(size / SEGMENTS_A_PAGE))).path
+        build(folder / f"composed-{size}.jsonl.gz", seed=13, pages=max(LEAST_PAGES, round(size / SEGMENTS_A_PAGE))).path
         for size in sizes
     ]
     wanted = [

@@ -15,7 +15,7 @@ from train.common.errors import InputError
 
 
 def demo(
-    short: Annotated[bool, typer.Option("--short", help="A fifth of the pages, in outputs/short; for CI.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="A quarter of the pages, in outputs/short; for CI.")] = False,
     record: opt.Record = False,
 ) -> None:
     """The whole chain on the embedded corpus; redoes only what its inputs changed."""

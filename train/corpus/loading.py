@@ -288,7 +288,7 @@ def fewer_sites(parts: Mapping[str, list[Page]], *, size: int, seed: int) -> dic
     return {**parts, "train": [page for page in parts["train"] if page.site in kept]}
 
 
-def also_sha256(config: Config) -> str:
+def auxiliary_sha256(config: Config) -> str:
     """Names `corpus.auxiliary`."""
     return sha256_json([digest(path) for path in config.corpus.auxiliary])
 

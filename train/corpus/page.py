@@ -1,4 +1,4 @@
-"""A page of text segments, and its JSON form (contract 1 of the design)."""
+"""A page of text segments, and its JSON form."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Page:
         return self.with_segments(tuple(replace(segment, topic=None) for segment in self.segments))
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object; keys of unlabelled segments are left out."""
+        """Its JSON object, as on disk; keys of unlabelled segments are left out."""
         segments = []
         for s in self.segments:
             labels = {} if s.role is None else {"role": s.role, "story": s.story, "topic": s.topic}

@@ -12,7 +12,7 @@ from train.common.errors import InputError
 from train.config.schema import Config
 from train.corpus.column_mapping import site_of
 from train.corpus.composed import compose as composed
-from train.corpus.loading import also_sha256, drop_overlapping, held_out_pages, in_languages
+from train.corpus.loading import auxiliary_sha256, drop_overlapping, held_out_pages, in_languages
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
 from train.corpus.topic_texts import TopicMapping
@@ -26,17 +26,17 @@ class TrainingPages:
         train: Labelled pages like those it will be tested on.
         validation: Labelled pages to stop early by; never learnt from.
         topic_texts: Loose texts as pages of one story, which teach topics alone.
-        also: Labelled pages of other corpora, perhaps with weak labels: a family learns roles from them as its config
+        auxiliary: Pages of other corpora, often weakly labelled: a family learns roles from them as its config
             says, with less say than from `train`.
     """
 
     train: Sequence[Page]
     validation: Sequence[Page] = ()
     topic_texts: Sequence[Page] = ()
-    also: Sequence[Page] = ()
+    auxiliary: Sequence[Page] = ()
 
 
-_ALSO = {"baseline": "auxiliary_weight", "encoder": "auxiliary_epochs"}
+_SETTINGS = {"baseline": "auxiliary_weight", "encoder": "auxiliary_epochs"}
 """The setting of each family that says how much it makes of `corpus.auxiliary`."""
 
 
@@ -53,7 +53,7 @@ def training_pages(config: Config, parts: Mapping[str, Sequence[Page]], topic_te
             cannot be read.
     """
     train = [*parts["train"], *_composed_pages(config, parts)]
-    return TrainingPages(train, parts["validation"], topic_texts, _also_pages(config, parts))
+    return TrainingPages(train, parts["validation"], topic_texts, _auxiliary_pages(config, parts))
 
 
 def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
@@ -84,7 +84,7 @@ def _composed_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list
     return [page.without_topics() for page in apart]
 
 
-def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
+def _auxiliary_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
     """The pages of `corpus.auxiliary`, without topics, and without those of a site, or with a passage, of the
     validation and test parts.
 
@@ -93,13 +93,13 @@ def _also_pages(config: Config, parts: Mapping[str, Sequence[Page]]) -> list[Pag
     """
     if not config.corpus.auxiliary:
         return []
-    if not learns_also(config):
-        setting = f"{config.family}.{_ALSO[config.family]}"
+    if not learns_from_auxiliary(config):
+        setting = f"{config.family}.{_SETTINGS[config.family]}"
         console.print(f"corpus.auxiliary is given, but nothing is learnt from it: {setting} is 0", style="yellow")
         return []
-    pages = _read_also(
+    pages = _read_auxiliary(
         config.corpus.auxiliary,
-        also_sha256(config),
+        auxiliary_sha256(config),
         config.corpus.languages,
         config.topics.mapping,
         Path(config.output),
@@ -126,13 +126,13 @@ def site_names(page: Page) -> frozenset[str]:
     return _site_names(page.site, page.url or "")
 
 
-def learns_also(config: Config) -> bool:
+def learns_from_auxiliary(config: Config) -> bool:
     """Whether the config's family learns from `corpus.auxiliary`."""
-    return bool(getattr(getattr(config, config.family), _ALSO[config.family]))
+    return bool(getattr(getattr(config, config.family), _SETTINGS[config.family]))
 
 
 @lru_cache(maxsize=1)
-def _read_also(
+def _read_auxiliary(
     also: tuple[str, ...], sha256: str, languages: tuple[str, ...], mapping: str | None, output: Path
 ) -> list[Page]:
     """The pages of `corpus.auxiliary`, read once for all folds while `sha256` is the same. Refused ones go to
@@ -140,14 +140,14 @@ def _read_also(
     topics, kept = TopicMapping.load(mapping), []
     for number, path in enumerate(also):
         pages: list[Page] = []
-        report = check_corpus(path, quarantine=output / f"quarantine-also-{number}.jsonl", on_page=pages.append)
+        report = check_corpus(path, quarantine=output / f"quarantine-auxiliary-{number}.jsonl", on_page=pages.append)
         if report.errors:
             console.print(
                 f"{sum(report.errors.values())} of {report.lines} pages of {path} refused, see {report.quarantine}"
             )
         kept += [
             # They teach roles: topics that the corpus has not would be one family's alone.
-            replace(topics.page(page, path).without_topics(), page_id=f"also-{number}/{page.page_id}")
+            replace(topics.page(page, path).without_topics(), page_id=f"auxiliary-{number}/{page.page_id}")
             for page in in_languages(pages, languages, path)
         ]
     return kept

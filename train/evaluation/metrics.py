@@ -1,9 +1,9 @@
 """Scores of predictions against labelled pages, with intervals over sites.
 
-Role, word, text, leak and boundary scores are the referee's (../shared/score_pages.py): segments of at least three
-words count for roles; text scores compare 4-gram shingles of the main story as the article-extraction-benchmark does
-(mean over pages of precision and of recall, F1 of the means). Everything is computed from counts that add up over
-pages, so that the bootstrap over sites (Efron & Tibshirani 1993, chapter 8) resamples sums and never rescores a page.
+Segments of at least three words count for roles. Text scores compare 4-gram shingles of the main story as the
+article-extraction-benchmark does (mean over pages of precision and of recall, F1 of the means). Everything is computed
+from counts that add up over pages, so that the bootstrap over sites (Efron & Tibshirani 1993, chapter 8) resamples sums
+and never rescores a page.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Evaluation:
     confidence: float
 
     def metrics(self, part: str) -> dict[str, float]:
-        """Contract 7's names: `<part>/<metric>`, and `/low` and `/high` of those with an interval."""
+        """By the names of MLflow: `<part>/<metric>`, and `/low` and `/high` of those with an interval."""
         metrics = {f"{part}/{name}": value for name, value in self.values.items()}
         for name, (low, high) in self.intervals.items():
             metrics |= {f"{part}/{name}/low": low, f"{part}/{name}/high": high}
@@ -71,7 +71,7 @@ class Evaluation:
         )
 
     def to_json(self, **more: Any) -> dict[str, Any]:
-        """Contract 5: one flat object; intervals under `intervals`."""
+        """One flat object; intervals under `intervals`."""
         return {
             **{name: round(value, 6) for name, value in self.values.items()},
             "intervals": {name: [round(low, 6), round(high, 6)] for name, (low, high) in self.intervals.items()},

@@ -42,7 +42,7 @@ def log_bundle(bundle: Path) -> Any:
 
 
 def signature() -> Any:
-    """One row a page: `segments` in, the contract's record out."""
+    """One row a page: `segments` in, its record out."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
 

@@ -122,7 +122,7 @@ class Labeler:
             unsure: Adds to each segment whether its confidence is below the threshold of its role.
 
         Yields:
-            The contract's record of each page.
+            The record of each page.
         """
         for prediction in self.read(pages):
             yield self.record(prediction, unsure=unsure)
@@ -216,7 +216,7 @@ class Labeler:
         return np.clip([spaced_words(text) for text in page], 1, self.topic_word_limit)
 
     def record(self, prediction: PagePrediction, *, unsure: bool = False) -> dict[str, Any]:
-        """The contract's record of a page.
+        """The record of a page.
 
         Args:
             prediction: What the model makes of the page, as `read` and `decode` yield it.

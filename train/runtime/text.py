@@ -34,7 +34,7 @@ def split_text(text: str) -> list[str]:
 
 
 def word_count(text: str) -> int:
-    r"""Number of `\w+` words, as the referee counts them."""
+    r"""Number of `\w+` words."""
     return len(_WORD.findall(text))
 
 

@@ -14,7 +14,7 @@ from train.config.schema import load_config
 from train.corpus.column_mapping import site_of
 from train.corpus.read import Corpus
 from train.corpus.sources import jsonl
-from train.corpus.training_data import learns_also
+from train.corpus.training_data import learns_from_auxiliary
 from train.inference.resolve import load_labeler
 from train.runtime import Labeler
 
@@ -202,7 +202,7 @@ def _learnt_from(run: Path) -> set[str]:
     parts = read_json(run / "split.json")["parts"]
     sites = {site for part in ("train", "validation") for site in parts[part]["sites"]}
     config = load_config(run / "config.yaml", [])
-    if learns_also(config):
+    if learns_from_auxiliary(config):
         # Of the tested sites nothing is learnt, whatever corpus has pages of them.
         tested = set(parts["test"]["sites"])
         for path in config.corpus.auxiliary:

@@ -160,7 +160,7 @@ class CrossValidation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The run's metrics, by contract 7's names."""
+        """The run's metrics, by their names in MLflow."""
         calibration = {f"crossval/role/{name}": self.reliability[name] for name in ("ece", "brier")}
         return self.whole.metrics("crossval") | calibration
 

@@ -9,7 +9,7 @@ import train
 from train.common.environment import environment
 from train.common.files import sha256_file, sha256_files, sha256_json
 from train.config.schema import Config
-from train.corpus.loading import also_sha256, topics_sha256
+from train.corpus.loading import auxiliary_sha256, topics_sha256
 from train.models.backbone_files import backbone_content
 
 ROOMS = ("common", "runtime", "config", "corpus", "evaluation", "models", "export", "training")
@@ -48,7 +48,7 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
         settings,
         corpus_sha256,
         split,
-        also_sha256(config),
+        auxiliary_sha256(config),
         topics_sha256(config),
         backbone,
         code_sha256(),

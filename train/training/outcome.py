@@ -22,7 +22,7 @@ class Outcome:
 
     Args:
         output: The folder it wrote to; usable as `--model`.
-        metrics: The name of each metric, by contract 7, and its value.
+        metrics: The name of each metric in MLflow, and its value.
         run_id: The id of the MLflow run, or None when tracking was off.
         model_uri: The URI of the model that the run logged, `models:/m-…`, or None.
         version: The version of the bundle.

@@ -10,7 +10,7 @@ from train.common.console import console, waiting
 from train.common.environment import peak_memory_mb
 from train.common.files import write_json, write_text
 from train.config.schema import Config
-from train.corpus.loading import also_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, topics_sha256
+from train.corpus.loading import auxiliary_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, topics_sha256
 from train.corpus.quality.check import require_roles
 from train.corpus.training_data import training_pages
 from train.evaluation.reliability import reliability
@@ -101,7 +101,7 @@ def _record_inputs(run: Run, data: RunData) -> None:
         }
     )
     if config.corpus.auxiliary:
-        tracker.tags({"corpus.auxiliary.sha256": also_sha256(config)})
+        tracker.tags({"corpus.auxiliary.sha256": auxiliary_sha256(config)})
     if (topics := topics_sha256(config)) is not None:
         tracker.tags({"topics.sha256": topics})
     tracker.datasets(data.split, config.corpus.path or str(config.corpus.train_path), data.corpus_sha256)

@@ -106,7 +106,7 @@ class RunScores:
         validation: The scores on validation pages.
         test: The scores on test pages.
         calibration: The content of `calibration.json`: temperatures and thresholds, and the reliability of each part.
-        metrics: The metrics of the run, by contract 7's names.
+        metrics: The metrics of the run, by their names in MLflow.
     """
 
     validation: PartScores

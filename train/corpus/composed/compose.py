@@ -1,4 +1,4 @@
-"""Source: labelled pages composed of real articles on invented sites.
+"""Labelled pages composed of real articles on invented sites.
 
 Sites form networks that share articles as a publisher's sites do; no article is on two networks, so splitting by site
 and common stories keeps apart both sites and articles. The text of a related item is drawn and cut like that of a main
@@ -26,13 +26,13 @@ SITES = 240
 def compose(*, seed: int, pages: int, kind: str = "generated") -> Iterator[Page]:
     """Yields labelled pages; the same seed gives the same pages, however many follow.
 
+    A page's own key `related` says whether its blocks of related items have headings: headed, bare, mixed or none;
+    `composed` says its kind.
+
     Args:
         seed: The seed of everything drawn, sites among them.
         pages: How many pages; sites take turns, so each has about the same number.
         kind: One of `KINDS`.
-
-    A page's own key `related` says whether its blocks of related items have headings: headed, bare, mixed or none;
-    `composed` says its kind.
 
     Raises:
         InputError: There is no such kind, or the articles' package is not installed.

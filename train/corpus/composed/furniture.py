@@ -8,9 +8,8 @@ from train.corpus.composed.articles import headlines, sentences
 from train.corpus.composed.canvas import Canvas
 from train.corpus.composed.words import cased
 
-LONGEST = 600
-"""Segments of a page; where comments would make it longer, they end."""
-
+MOST_BEFORE_A_COMMENT = 400
+"""On a page of more segments no further comment begins."""
 
 _SENTENCE_START = re.compile(r"(?:^|(?<=[.?!] ))[a-z]")
 
@@ -149,7 +148,7 @@ class Furniture(Canvas):
             min(60, int(self.site.comment_count * self.rng.lognormvariate(0, 0.8))) if self.rng.random() < 0.6 else 0
         )
         for _ in range(count):
-            if len(self.segments) > LONGEST - 200:
+            if len(self.segments) > MOST_BEFORE_A_COMMENT:
                 break
             for line in self.site.comments:
                 if line == "<text>":

@@ -29,9 +29,9 @@ def around(rng: random.Random, median: float, spread: float, most: int) -> int:
 Block = Callable[[random.Random, int], list[str]]
 
 
-def _of(name: str, *, least: int = 1) -> Block:
+def _of(name: str) -> Block:
     """A block of entries of one list."""
-    return lambda rng, size: [*dict.fromkeys(draw(name, rng) for _ in range(max(least, size)))]
+    return lambda rng, size: [*dict.fromkeys(draw(name, rng) for _ in range(max(1, size)))]
 
 
 def _menu(rng: random.Random, size: int) -> list[str]:

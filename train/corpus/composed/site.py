@@ -237,6 +237,7 @@ def site_names(count: int, rng: random.Random) -> list[tuple[str, str]]:
     while len(names) < count:
         place = rng.choice((*lists()["words"], *lists()["cities"], *lists()["last"]))
         paper = rng.choice(lists()["papers"])
+        # The first form stands twice: it is the usual one.
         name = rng.choice((f"{place} {paper}", f"The {place} {paper}", f"{place} {paper}", f"{place}{paper}"))
         domain = name.removeprefix("The ").replace(" ", "").lower() + ".example"
         names.setdefault(domain, name)

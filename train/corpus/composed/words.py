@@ -141,7 +141,7 @@ def cased(text: str, case: str) -> str:
 
     Args:
         text: What is written.
-        case: `asis`, `title`, `upper`, `lower` or `sentence`.
+        case: `asis`, `title`, `upper` or `lower`.
     """
     match case:
         case "title":

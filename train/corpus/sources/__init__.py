@@ -1,7 +1,7 @@
 """Where pages come from: one file a source, one small interface.
 
 A source is a function `rows(path, naming)` that yields `(line, record)` lazily: `line` is 1-based (the page's number
-where there are no lines) and `record` a page in the contract's JSON form, or an InputError when that one cannot be
+where there are no lines) and `record` a page in our JSON form, or an InputError when that one cannot be
 read. What is wrong with the whole file is raised. Parsing, refusing and counting is the reader's (`train.corpus.read`).
 
 A corpus is named by its path, whose suffix tells the source, or by `SOURCE:PATH`.

@@ -42,7 +42,7 @@ class Document:
     titles: tuple[str, ...] = ()
 
     def record(self, naming: ColumnMapping) -> dict[str, Any]:
-        """The page in the contract's JSON form, labelled; `naming` names its site.
+        """The page in our JSON form, labelled; `naming` names its site.
 
         Raises:
             InputError: It cannot be read (`read_html`).

@@ -60,7 +60,7 @@ def _records(file: Any) -> Iterator[tuple[int, Any]]:
 def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Writes page records as Parquet, whole or not at all; returns their number.
 
-    The contract's keys are columns; keys that came with the corpus are kept as JSON in a column `extra`, of pages and
+    Our own keys are columns; keys that came with the corpus are kept as JSON in a column `extra`, of pages and
     of segments, for they may differ from page to page. `rows` takes them out again.
 
     Args:

@@ -42,10 +42,10 @@ class BaselineFamily:
         self._fitted: Baseline | None = None
 
     def fit(self, pages: TrainingPages, log: Log) -> None:
-        """Trains, with `auxiliary_weight` on `pages.also`; validation pages are not looked at. `log` takes the sizes,
-        at step 0."""
+        """Trains, with `auxiliary_weight` on `pages.auxiliary`; validation pages are not looked at. `log` takes the
+        sizes, at step 0."""
         own = sum(len(page.segments) for page in pages.train)
-        train = [*pages.train, *(pages.also if self.config.auxiliary_weight else ())]
+        train = [*pages.train, *(pages.auxiliary if self.config.auxiliary_weight else ())]
         texts = [[clean(text) for text in page.texts] for page in train]
         lengths = [len(page) for page in texts]
         with waiting("reading segments"):

@@ -80,7 +80,7 @@ class EncoderFamily:
             InputError: There is no such backbone, or it does not fit the config.
         """
         config = self.config
-        auxiliary = pages.also if config.auxiliary_epochs else ()
+        auxiliary = pages.auxiliary if config.auxiliary_epochs else ()
         labelled = [*pages.train, *pages.topic_texts, *auxiliary]
         topics = topics_of(labelled)
         self.topics = topics if len(topics) > 1 else ()

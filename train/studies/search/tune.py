@@ -23,7 +23,7 @@ from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import sha256_json, write_json, write_text
 from train.config.schema import Config, load_config
-from train.corpus.loading import also_sha256, parts_of, read_corpus, split_corpus, topics_sha256
+from train.corpus.loading import auxiliary_sha256, parts_of, read_corpus, split_corpus, topics_sha256
 from train.corpus.page import Page
 from train.runtime.onnx import cores_at_hand
 from train.studies.search.space import Range, flow, read_space
@@ -127,7 +127,7 @@ class SearchSession:
             self.config.to_dict(),
             ranges,
             self.corpus_sha256,
-            also_sha256(self.config),
+            auxiliary_sha256(self.config),
             topics_sha256(self.config),
             self.split.sha256,
             code_sha256(),

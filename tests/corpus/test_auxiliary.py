@@ -10,7 +10,7 @@ from tests.helpers.configs import ConfigMaker, shrunk
 from tests.helpers.pages import make_page
 from train.common.errors import InputError
 from train.config.schema import Config
-from train.corpus.loading import also_sha256, corpus_sha256
+from train.corpus.loading import auxiliary_sha256, corpus_sha256
 from train.corpus.read import write_pages
 from train.corpus.training_data import training_pages
 from train.training.fingerprint import run_fingerprint
@@ -37,11 +37,11 @@ def test_other_corpora_are_learnt_from_too(make_config: ConfigMaker, tmp_path: P
     (tmp_path / "more.jsonl").write_text('{"page_id": "torn"\n')
     write_pages(tmp_path / "least.jsonl", [make_page("six", 8)])
     asked = with_also(config, tmp_path / "also.jsonl", tmp_path / "least.jsonl")
-    found = training_pages(asked, PARTS, []).also
+    found = training_pages(asked, PARTS, []).auxiliary
     assert [(page.page_id.partition("/")[0], page.site) for page in found] == [
-        ("also-0", "four.example"),
-        ("also-0", "one.example"),
-        ("also-1", "six.example"),
+        ("auxiliary-0", "four.example"),
+        ("auxiliary-0", "one.example"),
+        ("auxiliary-1", "six.example"),
     ]
     with pytest.raises(InputError):
         training_pages(with_also(config, tmp_path / "more.jsonl"), PARTS, [])
@@ -57,7 +57,7 @@ def test_other_corpora_teach_no_topics_and_stay_apart_however_a_site_is_spelled(
         tmp_path / "also.jsonl", [spelled, replace(make_page("four", 12), page_id="another"), make_page("five", 5)]
     )
     parts = PARTS | {"held_out": [kept_back]}
-    found = training_pages(with_also(config, tmp_path / "also.jsonl"), parts, []).also
+    found = training_pages(with_also(config, tmp_path / "also.jsonl"), parts, []).auxiliary
     assert [page.site for page in found] == ["five.example"]
     assert {segment.topic for segment in found[0].segments} == {None}
     assert make_page("five", 5).segments != found[0].segments, "it had topics"
@@ -70,9 +70,9 @@ def test_refused_pages_are_counted_and_kept_aside(
     write_pages(tmp_path / "also.jsonl", [make_page("four", 4)])
     with (tmp_path / "also.jsonl").open("a") as file:
         file.write('{"page_id": "torn", "site": "x.example", "segments": []}\n')
-    assert len(training_pages(with_also(config, tmp_path / "also.jsonl"), PARTS, []).also) == 1
+    assert len(training_pages(with_also(config, tmp_path / "also.jsonl"), PARTS, []).auxiliary) == 1
     assert "1 of 2 pages" in " ".join(capsys.readouterr().err.split())
-    assert "torn" in (Path(config.output) / "quarantine-also-0.jsonl").read_text()
+    assert "torn" in (Path(config.output) / "quarantine-auxiliary-0.jsonl").read_text()
 
 
 def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_run_knows_what_it_learnt_from(make_config: ConfigMaker, tmp_path: Pat
     seen = set()
     for n in (4, 5):
         write_pages(tmp_path / "also.jsonl", [make_page("four", n)])
-        seen.add((also_sha256(asked), run_fingerprint(asked, "corpus")))
+        seen.add((auxiliary_sha256(asked), run_fingerprint(asked, "corpus")))
     assert len(seen) == 2, "other pages under the same name are another run"
 
 
@@ -102,7 +102,7 @@ def test_corpora_that_no_family_learns_from_are_told(
     make_config: ConfigMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = with_also(make_config("demo-baseline", "baseline.auxiliary_weight=0"), tmp_path / "nothing.jsonl")
-    assert training_pages(asked, PARTS, []).also == []
+    assert training_pages(asked, PARTS, []).auxiliary == []
     assert "baseline.auxiliary_weight is 0" in " ".join(capsys.readouterr().err.split())
 
 
