@@ -162,6 +162,10 @@ def cost_figure(runs: Sequence[tuple[str, float, float, float, float]], caption:
             axes.plot([cost, cost], [low, high], color=colour, linewidth=1.6, alpha=0.6)
             axes.plot(cost, score, sign, color=colour, markersize=7, label=label(name))
         axes.set_xscale("log")
+        # At the runs' own costs: the usual ticks of a logarithmic axis run into each other.
+        costs = sorted({cost for _, cost, *_ in runs})
+        axes.set_xticks(costs, [f"{cost:,.4g}" if cost < 1000 else f"{cost:,.0f}" for cost in costs])
+        axes.minorticks_off()
         axes.set_xlabel(along)
         axes.set_ylabel("role macro-F1")
         axes.margins(x=0.2)
