@@ -348,7 +348,7 @@ def test_composed_pages_are_learnt_from_without_their_topics(
     outcome = fit(make_config(name, "corpus.composed=8"))
     assert Labeler.load(outcome.output / "bundle").topics == ("business", "sport")
     corpus = build(tmp_path / "composed.jsonl", seed=13, pages=60).path
-    with pytest.raises(InputError, match="in the corpus already"):
+    with pytest.raises(InputError, match="is composed already"):
         fit(make_config(name, "corpus.composed=8", f"corpus.path={corpus}"))
 
 

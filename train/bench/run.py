@@ -14,7 +14,7 @@ from train.common.files import write_text
 from train.inference.resolve import bundle_folder
 from train.runtime.encoder import SEGMENT_FILES
 from train.studies.result_tables import table
-from train.studies.results import RESULTS, Measured, read_records, save_rows
+from train.studies.results import RESULTS, Measured, read_table, save_rows
 
 SECTIONS = ("growth", "baseline", "neighbours", "serving")
 CHAMPION = "models:/newsparts@champion"
@@ -84,7 +84,7 @@ def report(
         for kept in (folder, *([RESULTS] if save else [])):
             save_rows(name, rows, command=f"make bench SECTIONS={section}", corpus_sha256=sha256, folder=kept)
         path = folder / f"{name}.md"
-        text = table(name, {name: read_records(folder)[name]})
+        text = table(name, {name: read_table(folder / f"{name}.json")})
         write_text(path, text)
         yield path, text
 

@@ -131,7 +131,7 @@ def save_rows(
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{about['cpu']}, {about['cores']} cores",
     }
-    kept = {old.row: asdict(old) for old in (_read(path) if path.is_file() else [])}
+    kept = {old.row: asdict(old) for old in (read_table(path) if path.is_file() else [])}
     for name, measured in rows.items():
         bounds = {metric: list(pair) for metric, pair in measured.intervals.items()}
         kept[name] = {"table": table, "row": name, "metrics": dict(measured.metrics), "intervals": bounds, **how}
@@ -175,10 +175,15 @@ def read_records(folder: Path = RESULTS) -> dict[str, list[Record]]:
     Raises:
         InputError: A file holds something else than records of the table that it is named after.
     """
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: read_table(path) for path in sorted(folder.glob("*.json"))}
 
 
-def _read(path: Path) -> list[Record]:
+def read_table(path: Path) -> list[Record]:
+    """The records of one table, from the file of its name.
+
+    Raises:
+        InputError: The file holds something else.
+    """
     keys = {one.name for one in fields(Record)}
     content: Any = read_json(path)
     good = isinstance(content, list) and all(
