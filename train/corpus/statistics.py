@@ -27,8 +27,6 @@ FIGURES = {
     "main_words": "words of a main segment",
 }
 """Figure -> what it counts. All but the last two are of a page; those of the story are of pages that have one."""
-
-
 SHARES = {
     "related_before": "share of related items before the story, mean",
     "no_story": "share of pages without a story",

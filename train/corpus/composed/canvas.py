@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from train.corpus.composed.articles import Article, headlines, sentences
 from train.corpus.composed.site import Rail, Site
 from train.corpus.composed.story import cut
 from train.corpus.composed.words import PageWords, ago, cased
 from train.corpus.page import Segment
+
+
+def related_kind(headed: Collection[bool]) -> str:
+    """Whether the blocks of related items of a page have headings: `none` (no block), `headed`, `bare` or `mixed`.
+
+    Args:
+        headed: For each block, or each kind of block, whether it has a heading.
+    """
+    kinds = {frozenset(): "none", frozenset({True}): "headed", frozenset({False}): "bare"}
+    return kinds.get(frozenset(headed), "mixed")
 
 
 class Canvas:

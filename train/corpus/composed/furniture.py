@@ -111,8 +111,6 @@ class Furniture(Canvas):
                 self._boilerplate(
                     one if rng.random() < 0.2 else head * (rng.random() < 0.7) + list(dict.fromkeys(tags))
                 )
-            case "share":
-                self._boilerplate(self.site.share)
             case "notes":
                 self._boilerplate(["{end_notes}"] * rng.choice((1, 1, 2, 3)))
             case "author":
@@ -125,7 +123,7 @@ class Furniture(Canvas):
                 self._neighbours()
             case "comments":
                 self._comments()
-            case "gallery" | "promotion" | "ad":
+            case "share" | "gallery" | "promotion" | "ad":
                 self._insert(kind)
 
     def _neighbours(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from train.corpus.composed.articles import sentences
+from train.corpus.composed.canvas import related_kind
 from train.corpus.composed.furniture import Furniture
 from train.corpus.composed.menus import NAV_HEADLINE, NAV_TEASER
 from train.corpus.composed.story import story
@@ -13,7 +14,6 @@ from train.corpus.page import Page
 
 FRONT, VIDEO, ERROR = 0.02, 0.015, 0.01
 """Shares of pages without a story: section fronts, videos, error pages."""
-_KINDS = {frozenset(): "none", frozenset({True}): "headed", frozenset({False}): "bare"}
 
 
 class PageComposer(Furniture):
@@ -33,7 +33,6 @@ class PageComposer(Furniture):
         else:
             self._story_page()
         self._chrome(self.site.bottom)
-        related = _KINDS.get(frozenset(self.headed), "mixed")
         return Page(
             page_id,
             self.site.domain,
@@ -42,7 +41,7 @@ class PageComposer(Furniture):
             title,
             f"https://{self.site.domain}/{page_id}",
             self.date if self.rng.random() < 0.9 else None,
-            {"composed": "generated", "related": related},
+            {"composed": "generated", "related": related_kind(self.headed)},
         )
 
     def _story_page(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from train.corpus.composed.menus import BOTTOM, CASES, TOP, around, chrome_lines
@@ -192,37 +192,41 @@ def draw_site(name: str, domain: str, rng: random.Random) -> Site:
     if rng.random() < 0.6:
         rng.shuffle(after)
     return Site(
-        domain,
-        name,
-        tuple(top),
-        tuple(bottom),
-        _head(rng),
-        rng.choice((None, " / ", " > ", " » ", " | ")),
-        draw("bylines", rng) if rng.random() < 0.9 else "",
-        draw("dates", rng) if rng.random() < 0.95 else "",
-        tuple(dict.fromkeys(draw("share", rng) for _ in range(around(rng, 3, 0.7, 12)))),
-        rng.choices(CASES[:3], (66, 30, 4))[0],
-        rng.gauss(10.5, 1.8),
-        rng.choice(("", "", "", "", "", "", "", "", "", " | [name]", " - [name]", " | [section] | [name]")),
-        rng.choice(("<headline>", "<headline> - [name]", "<headline> | [name]", "<headline> | [section] | [name]")),
-        rng.choices([*CUTS], [*CUTS.values()])[0],
-        rng.choice((0, 0, 0, 0.2, 0.5, 0.9)),
-        rng.choices(("", "glued", "line"), (18, 1, 1))[0],
-        rng.choice((0, 0, 0.5, 1)),
-        rng.choice((0, 0, 0, 0.1, 0.3)),
-        rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 0.25)),
-        rng.choice((0, 0, 0, 0, 0.5)),
-        rng.choice((0, 0, 0, 0, 0, 0.2)),
-        rng.choice((0, 0.2, 0.4, 0.75)),
-        tuple(_some(rng, INSERTS, rng.randint(1, 6))),
-        min(0.6, rng.lognormvariate(-1.9, 0.8)),
-        draw("inline_labels", rng),
-        _top_rail(rng, case) if rng.random() < 0.2 else None,
-        rails,
-        tuple(after),
-        _comment_lines(rng),
-        rng.lognormvariate(1.4, 1.1),
-        rng.choice(("one", "two", "credit", "caption", "three")),
+        domain=domain,
+        name=name,
+        top=tuple(top),
+        bottom=tuple(bottom),
+        head=_head(rng),
+        crumbs=rng.choice((None, " / ", " > ", " » ", " | ")),
+        byline=draw("bylines", rng) if rng.random() < 0.9 else "",
+        dateline=draw("dates", rng) if rng.random() < 0.95 else "",
+        share=tuple(dict.fromkeys(draw("share", rng) for _ in range(around(rng, 3, 0.7, 12)))),
+        headline_case=rng.choices(CASES[:3], (66, 30, 4))[0],
+        headline_words=rng.gauss(10.5, 1.8),
+        headline_named=rng.choice(
+            ("", "", "", "", "", "", "", "", "", " | [name]", " - [name]", " | [section] | [name]")
+        ),
+        title=rng.choice(
+            ("<headline>", "<headline> - [name]", "<headline> | [name]", "<headline> | [section] | [name]")
+        ),
+        cut=rng.choices([*CUTS], [*CUTS.values()])[0],
+        subheads=rng.choice((0, 0, 0, 0.2, 0.5, 0.9)),
+        numbered=rng.choices(("", "glued", "line"), (18, 1, 1))[0],
+        standfirsts=rng.choice((0, 0, 0.5, 1)),
+        lists=rng.choice((0, 0, 0, 0.1, 0.3)),
+        tables=rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 0.25)),
+        key_points=rng.choice((0, 0, 0, 0, 0.5)),
+        live=rng.choice((0, 0, 0, 0, 0, 0.2)),
+        long_stories=rng.choice((0, 0.2, 0.4, 0.75)),
+        inserts=tuple(_some(rng, INSERTS, rng.randint(1, 6))),
+        insert_rate=min(0.6, rng.lognormvariate(-1.9, 0.8)),
+        inline_label=draw("inline_labels", rng),
+        top_rail=_top_rail(rng, case) if rng.random() < 0.2 else None,
+        rails=rails,
+        after=tuple(after),
+        comments=_comment_lines(rng),
+        comment_count=rng.lognormvariate(1.4, 1.1),
+        caption=rng.choice(("one", "two", "credit", "caption", "three")),
     )
 
 
@@ -282,15 +286,15 @@ def _rail(rng: random.Random, case: str) -> Rail:
         most = min(most, 4)
     ends = tuple(draw("rail_ends", rng) for _ in range(rng.choice((0, 0, 0, 1, 1, 2))))
     return Rail(
-        heading,
-        tuple(shapes),
-        (max(1, most // 2), most),
-        rng.choice((0.6, 0.9, 1)),
-        ends,
-        draw("item_notes", rng),
-        draw("item_notes", rng),
-        rng.choice((0, 0, 0, 0.1, 0.3)),
-        rng.random() < 0.1,
+        heading=heading,
+        shapes=tuple(shapes),
+        items=(max(1, most // 2), most),
+        chance=rng.choice((0.6, 0.9, 1)),
+        ends=ends,
+        note=draw("item_notes", rng),
+        note2=draw("item_notes", rng),
+        advertised=rng.choice((0, 0, 0, 0.1, 0.3)),
+        big_first=rng.random() < 0.1,
     )
 
 
@@ -299,16 +303,14 @@ def _top_rail(rng: random.Random, case: str) -> Rail:
     most = rng.choice((1, 2, 3, 4, 5, 6, 8, 10))
     rail = _rail(rng, case)
     short = tuple(shape for shape in rail.shapes if not any("<b" in line or "<p" in line for line in shape))
-    return Rail(
-        rail.heading or cased(draw("rail_headings", rng), case),
-        short or (("<headline>",),),
-        (max(1, most - 2), most),
-        0.9,
-        rail.ends,
-        rail.note,
-        rail.note2,
-        0,
-        False,
+    return replace(
+        rail,
+        heading=rail.heading or cased(draw("rail_headings", rng), case),
+        shapes=short or (("<headline>",),),
+        items=(max(1, most - 2), most),
+        chance=0.9,
+        advertised=0,
+        big_first=False,
     )
 
 

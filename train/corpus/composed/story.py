@@ -15,13 +15,16 @@ BRIEF = 0.06
 _ITEM = re.compile(r"(?<=[,;:]) | (?=(?:and|but|with|after|which|who|that) )")
 
 
-def cut(paragraphs: Sequence[str], how: str, rng: random.Random) -> list[str]:
+def cut(
+    paragraphs: Sequence[str], how: str, rng: random.Random, sizes: Sequence[int] = (1, 1, 2, 2, 3, 3)
+) -> list[str]:
     """Text blocks of a story.
 
     Args:
         paragraphs: The article's own.
         how: A way of `site.CUTS`.
         rng: What draws the sizes.
+        sizes: Numbers of sentences that a block of `sentences` may have, each as likely as it is often there.
     """
     match how:
         case "one":
@@ -31,7 +34,8 @@ def cut(paragraphs: Sequence[str], how: str, rng: random.Random) -> list[str]:
         case "merged":
             size = rng.randint(2, 4)
             return [" ".join(paragraphs[i : i + size]) for i in range(0, len(paragraphs), size)]
-    sizes = (1,) if how == "single" else (1, 1, 2, 2, 3, 3)
+    if how == "single":
+        sizes = (1,)
     lines = []
     for paragraph in paragraphs:
         rest = sentences(paragraph)

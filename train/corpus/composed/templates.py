@@ -14,9 +14,14 @@ from typing import Any
 import yaml
 
 from train.corpus.composed.articles import Article, deal, sentences
+from train.corpus.composed.canvas import related_kind
+from train.corpus.composed.story import cut
+from train.corpus.composed.words import MONTHS
 from train.corpus.page import Page, Segment
 
 SITES_PER_NETWORK = 4
+BLOCK_SIZES = (1, 1, 2, 2, 3)
+"""Numbers of sentences of a text block."""
 HEADLINES_ONLY = 0.25
 """Of blocks with a heading, whatever the site's shapes: without bare lists of headlines, a model learns that no such
 line is related."""
@@ -91,8 +96,6 @@ class _Composer:
         self._boilerplate(site["bottom"])
         self._related("bottom")
         title = f"{self.main.title} - {site['name']}"
-        kinds = {frozenset(): "none", frozenset({True}): "headed", frozenset({False}): "bare"}
-        related = {"composed": "templates", "related": kinds.get(frozenset(self.blocks), "mixed")}
         return Page(
             page_id,
             site["site"],
@@ -101,7 +104,7 @@ class _Composer:
             title,
             f"https://{site['site']}/{page_id}",
             self.date,
-            related,
+            {"composed": "templates", "related": related_kind(self.blocks)},
         )
 
     def _main_story(self) -> None:
@@ -112,7 +115,7 @@ class _Composer:
         if style == "one":
             lines = [self._fill(self.site["story_wrap"], **self._body_fields(paragraphs))]
         else:
-            lines = self._cut(paragraphs, merged=style == "merged")
+            lines = cut(paragraphs, "merged" if style == "merged" else "sentences", self.rng, BLOCK_SIZES)
         subheads = list(self.site["subheads"])
         self.rng.shuffle(subheads)
         for i, line in enumerate(lines):
@@ -161,7 +164,7 @@ class _Composer:
         fields = self._item_fields(article)
         for line in shape:
             if line == "{paragraphs}":
-                for text in self._cut(list(article.paragraphs), merged=False):
+                for text in cut(article.paragraphs, "sentences", self.rng, BLOCK_SIZES):
                     self._add(text, "related", self.stories, article.topic)
             elif not line.startswith(_OPTIONAL) or self.rng.random() < 0.5:
                 self._add(self._fill(line.removeprefix(_OPTIONAL), **fields), "related", self.stories, article.topic)
@@ -179,26 +182,13 @@ class _Composer:
     def _next_article(self) -> Article | None:
         return self.unused.pop() if self.unused else None
 
-    def _cut(self, paragraphs: list[str], *, merged: bool) -> list[str]:
-        if merged:
-            size = self.rng.randint(2, 4)
-            return [" ".join(paragraphs[i : i + size]) for i in range(0, len(paragraphs), size)]
-        lines = []
-        for paragraph in paragraphs:
-            rest = sentences(paragraph)
-            while rest:
-                size = self.rng.choice((1, 1, 2, 2, 3))
-                lines.append(" ".join(rest[:size]))
-                rest = rest[size:]
-        return lines
-
     def _body_fields(self, paragraphs: list[str] | tuple[str, ...]) -> dict[str, str]:
         texts = [s for paragraph in paragraphs for s in sentences(paragraph)]
-        cut = self.rng.randint(1, max(1, len(texts) // 2))
+        half = self.rng.randint(1, max(1, len(texts) // 2))
         return {
             "body": " ".join(paragraphs),
-            "body_start": " ".join(texts[:cut]),
-            "body_rest": " ".join(texts[cut:]),
+            "body_start": " ".join(texts[:half]),
+            "body_rest": " ".join(texts[half:]),
             "summary": " ".join(texts[: self.rng.choice((1, 1, 2))]),
         }
 
@@ -229,22 +219,8 @@ class _Composer:
         return self.rng.choice(choices)
 
     def _long_date(self) -> str:
-        months = [
-            "January",
-            "February",
-            "March",
-            "April",
-            "May",
-            "June",
-            "July",
-            "August",
-            "September",
-            "October",
-            "November",
-            "December",
-        ]
         year, month, day = self.date.split("-")
-        name = months[int(month) - 1]
+        name = MONTHS[int(month) - 1]
         return self.rng.choice(
             (
                 f"{int(day)} {name} {year}",
