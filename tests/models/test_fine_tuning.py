@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.helpers.configs import ConfigMaker
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
-from train.models.encoder.checkpoint import Checkpoint
 from train.models.encoder.family import EncoderFamily
 from train.models.encoder.fine_tuning import DECAY, FineTuning
 from train.models.encoder.networks import BLOCK, PageNetwork
@@ -55,10 +53,6 @@ def _learning(
     return FineTuning(family.config, network, reader, family.tokenizer, plan, CPU, examples, seed), examples
 
 
-def _train(tuning: FineTuning, path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    return tuning.train(Checkpoint(path, tuning.modules, tuning.optimizer, tuning.schedule))
-
-
 def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in module.named_parameters()}
 
@@ -74,7 +68,7 @@ def test_what_learns_is_what_the_config_says(
     family = _family(make_config, tmp_path, "encoder.layers=null", "encoder.page_layers=0")  # two layers read segments
     tuning, _ = _learning(family, pages[:6], fine_tune=fine_tune)
     before, network = _weights(family.segment_reader), _weights(tuning.network)
-    list(_train(tuning, tmp_path / "checkpoint"))
+    list(tuning.train(tmp_path / "checkpoint"))
     layers = {name.split("layer.")[1][0] for name in _changed(before, family.segment_reader) if "layer." in name}
     assert layers == {"page": set(), "top": {"1"}, "all": {"0", "1"}}[fine_tune]
     assert not [name for name in _changed(before, family.segment_reader) if "embeddings" in name]
@@ -86,7 +80,7 @@ def test_layers_that_read_the_page_learn_from_the_first(
 ) -> None:
     tuning, _ = _learning(family, pages[:6])
     before = _weights(tuning.network)
-    list(_train(tuning, tmp_path / "checkpoint"))
+    list(tuning.train(tmp_path / "checkpoint"))
     assert len([name for name in _changed(before, tuning.network) if name.startswith("upper.encoder.layer.0.")]) > 10
     assert not tuning.network.training
 
@@ -107,7 +101,7 @@ def test_rates_fall_layer_by_layer_towards_the_tokens(
     handle = register_optimizer_step_pre_hook(
         lambda optimizer, *_: seen.append([group["lr"] for group in optimizer.param_groups])
     )
-    list(_train(tuning, tmp_path / "checkpoint"))
+    list(tuning.train(tmp_path / "checkpoint"))
     handle.remove()
     rates = np.array(seen)
     assert len(rates) > 10
@@ -131,14 +125,14 @@ def test_a_killed_training_ends_as_one_that_was_not(
         tuning = again(name)
         checkpoint = tmp_path / name / "checkpoint.safetensors"
         if killed:
-            assert next(islice(_train(tuning, checkpoint), 1, None))[0] == 2
+            assert next(islice(tuning.train(checkpoint), 1, None))[0] == 2
             tuning = again(name)
-            assert [epoch for epoch, _ in _train(tuning, checkpoint)] == [3]
+            assert [epoch for epoch, _ in tuning.train(checkpoint)] == [3]
         else:
-            assert [epoch for epoch, _ in _train(tuning, checkpoint)] == [1, 2, 3]
+            assert [epoch for epoch, _ in tuning.train(checkpoint)] == [1, 2, 3]
         learnt.append({**_weights(tuning.network), **{f"reader.{k}": v for k, v in _weights(tuning.reader).items()}})
     assert all(torch.allclose(value, learnt[1][name], atol=1e-6) for name, value in learnt[0].items())
-    assert not list(_train(again("killed"), checkpoint)), "and is not done again"
+    assert not list(again("killed").train(checkpoint)), "and is not done again"
 
 
 def test_segments_are_read_with_gradients_as_without(family: EncoderFamily, pages: list[Page]) -> None:

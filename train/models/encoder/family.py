@@ -23,7 +23,6 @@ from train.corpus.training_data import TrainingPages
 from train.models.backbone import fast_tokenizer, load_backbone, load_upper, special_ids
 from train.models.backbone_files import backbone_content
 from train.models.early_stopping import EarlyStopping
-from train.models.encoder.checkpoint import Checkpoint
 from train.models.encoder.distributed import ReportEpoch, train_on_devices
 from train.models.encoder.embedding_cache import VectorStore
 from train.models.encoder.fine_tuning import FineTuning
@@ -182,8 +181,7 @@ class EncoderFamily:
         tuning = FineTuning(
             self.config, network, self.segment_reader, self.tokenizer, self.plan, self.device, own, self.seed
         )
-        checkpoint = self.work / "checkpoint.safetensors"
-        yield from tuning.train(Checkpoint(checkpoint, tuning.modules, tuning.optimizer, tuning.schedule))
+        yield from tuning.train(self.work / "checkpoint.safetensors")
 
     def fine_tune_share(self, pages: Sequence[Page]) -> Iterator[tuple[int, dict[str, float]]]:
         """The second stage in one of several processes, on training `pages`, with the network that another process

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,13 +77,17 @@ class FineTuning:
         """Name -> what learns."""
         return {"network": self.network} | ({} if self.config.fine_tune == "page" else {"reader": self.reader})
 
-    def train(self, checkpoint: Checkpoint) -> Iterator[tuple[int, dict[str, float]]]:
+    def train(self, path: Path) -> Iterator[tuple[int, dict[str, float]]]:
         """Trains the epochs that a checkpoint does not hold yet, and keeps each in it, in the first process.
+
+        Args:
+            path: The file of the checkpoint.
 
         Yields:
             The number of each epoch, from 1, and its step metrics.
         """
         leads = not distributed.is_initialized() or distributed.get_rank() == 0
+        checkpoint = Checkpoint(path, self.modules, self.optimizer, self.schedule)
         done = checkpoint.resume()
         for module in self.modules.values():
             module.train()
