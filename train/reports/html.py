@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,18 +51,30 @@ def web_address(address: str | None) -> bool:
     return address is not None and re.match(r"https?://[^\s]+$", address, re.IGNORECASE) is not None
 
 
-@cache
-def environment() -> Environment:
-    """The templates of all pages. A value is escaped where it is written, whatever a template forgets."""
+def templates_that(finalize: Callable[[Any], str], **options: Any) -> Environment:
+    """Our templates; a value that none was given for is an error.
+
+    Args:
+        finalize: Makes of a value what is written, whatever a template forgets: escapes it.
+        **options: Further options of Jinja's `Environment`.
+    """
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=escape,
+        finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **options,
     )
-    templates.filters |= {"clipped": clipped, "number": number}
+    templates.filters["number"] = number
+    return templates
+
+
+@cache
+def environment() -> Environment:
+    """The templates of all pages, whose values are escaped for HTML."""
+    templates = templates_that(escape, autoescape=True)
+    templates.filters["clipped"] = clipped
     templates.tests["web_address"] = web_address
     templates.globals |= {"ROLES": ROLES, "SIGNS": SIGNS}
     return templates

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from train.common.markdown import plain, table
 from train.config.schema import Config
 from train.corpus.page import Page
 from train.evaluation.metrics import Evaluation
-from train.reports.html import TEMPLATES, number
+from train.reports.html import templates_that
 
 LEAST_PAGES = 5
 """A language with fewer test pages gets no row."""
@@ -80,15 +79,8 @@ class ModelCardData:
 def model_card(data: ModelCardData) -> str:
     """The card as Markdown, with a YAML header."""
     pages = [page for part in data.parts.values() for page in part]
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        finalize=_escaped,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters |= {"code": _code, "number": number}
+    templates = templates_that(_escaped, keep_trailing_newline=True)
+    templates.filters["code"] = _code
     return templates.get_template("model_card.md").render(
         vars(data),
         family=data.config.family,
