@@ -20,7 +20,7 @@ from train.corpus.build import build
 from train.corpus.loading import split_corpus
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
-from train.evaluation.metrics import Evaluation, evaluate
+from train.evaluation.metrics import evaluate
 from train.evaluation.trivial_baselines import majority_records
 from train.export.bundle import copy_bundle, size_mb
 from train.inference.inputs import read_texts
@@ -143,7 +143,8 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
         write_comparison(page, compared)
         attach_comparison(page, compared)
         if save:
-            _save_difference(compared.gains[0], built.sha256)
+            row = {"encoder minus baseline": Measured.from_difference(compared.gains[0])}
+            save_rows("demo-difference", row, command="make demo", corpus_sha256=built.sha256)
         out.print(f"{'. '.join(verdicts(compared))} ({page})", soft_wrap=True)
 
     _title(out, 5, "register the better one, by validation pages; the gate decides whether it serves")
@@ -171,14 +172,6 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
     out.print("  make ui                                          compare the runs in MLflow")
     out.print(f"  .venv/bin/python -m train predict --model {uri} {PAGE}", soft_wrap=True)
     out.print('  make train CONFIG=configs/pages-baseline.yaml SET="corpus.path=YOUR.jsonl"', soft_wrap=True)
-
-
-def _save_difference(difference: Evaluation, corpus_sha256: str) -> None:
-    """Keeps the paired difference of the encoder and the baseline, in points of a hundred."""
-    metric = "role/macro_f1"
-    bounds = [100 * bound for bound in difference.intervals[metric]]
-    row = Measured({f"gain/{metric}": 100 * difference.values[metric]}, {f"gain/{metric}": bounds})
-    save_rows("demo-difference", {"encoder minus baseline": row}, command="make demo", corpus_sha256=corpus_sha256)
 
 
 def _majority(parts: Mapping[str, list[Page]], config: Config) -> dict[str, float]:

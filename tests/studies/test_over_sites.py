@@ -154,9 +154,8 @@ def test_points_of_a_curve_have_intervals_over_sites(
         asked.append(work.parent.name)
         return read_as(pages, right_on={"sites-1": SMALL, "sites-2": LARGE}.get(work.parent.name, ""))
 
-    monkeypatch.setattr(
-        curve, "folded", lambda _, pages, count: [dict.fromkeys(("train", "validation", "test"), pages)]
-    )
+    fold = SimpleNamespace(select=lambda pages: dict.fromkeys(("train", "validation", "test"), pages))
+    monkeypatch.setattr(curve, "fold_splits", lambda _, pages, count: [fold])
     monkeypatch.setattr(study, "out_of_fold", label)
     monkeypatch.setattr(curve, "_picture", lambda points: Drawing("", "", Markup("")))
     one, two, every = curve.curve(config, "x", tmp_path / "curve", sizes=(0, 2, 1), count=2)

@@ -16,7 +16,6 @@ from train.studies.results import (
     COMMAND,
     Measured,
     documents,
-    holds,
     read_records,
     render,
     save_cross_validation,
@@ -162,11 +161,3 @@ def test_a_file_that_holds_no_records_is_refused(text: str, tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         read_records(tmp_path)
     assert caught.value.rule == "bad-records"
-
-
-@pytest.mark.parametrize(
-    ("number", "held"), [("0.870", True), ("87.0", True), ("0.87", True), ("0.871", False), ("246", True)]
-)
-def test_a_number_is_held_when_a_value_rounds_to_it(number: str, held: bool, tmp_path: Path) -> None:
-    save_rows("real-pages", {"encoder": SCORES}, command="make x", folder=tmp_path)
-    assert holds(number, read_records(tmp_path)) is held

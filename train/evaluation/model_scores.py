@@ -1,15 +1,27 @@
-"""The scores of a model on labelled pages, on all of them and on the pages of each value of a key."""
+"""The records of a model on pages, and its scores: on all of them, and on the pages of each value of a key."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from train.common.console import track
 from train.corpus.page import Page
 from train.evaluation.known_stories import label_known_stories
 from train.evaluation.metrics import Evaluation, by_value, evaluate
 from train.runtime import Labeler
+
+
+def label_pages(labeler: Labeler, pages: Sequence[Page], what: str) -> list[dict[str, Any]]:
+    """`predict`'s records of pages, in the same order, under a progress bar.
+
+    Args:
+        labeler: The model.
+        pages: The pages; their labels are not looked at.
+        what: The text of the progress bar.
+    """
+    return list(labeler.label(track(((page.page_id, page.texts) for page in pages), what, total=len(pages))))
 
 
 def score_model(
@@ -40,8 +52,7 @@ def score_model(
     if known_stories:
         records = list(label_known_stories(labeler, track(pages, "reading stories", total=len(pages))))
     else:
-        texts = ((page.page_id, page.texts) for page in pages)
-        records = list(labeler.label(track(texts, "labelling pages", total=len(pages))))
+        records = label_pages(labeler, pages, "labelling pages")
     score = partial(evaluate, bootstrap_samples=samples, seed=seed)
     whole = score(pages, records)
     slices = {value: score(*part) for value, part in by_value(pages, records, slice_by).items()} if slice_by else {}

@@ -17,6 +17,7 @@ from train.common.console import console, waiting
 from train.common.errors import InputError
 from train.corpus.loading import part_of_run
 from train.corpus.page import Page
+from train.evaluation.model_scores import label_pages
 from train.inference.resolve import bundle_folder, load_labeler
 from train.registry.behaviour import behaviour
 from train.registry.champion import ChampionMoved, promote, refuse
@@ -26,7 +27,6 @@ from train.registry.versions import CHALLENGER, CHAMPION, version, version_of
 from train.runtime import Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import REGISTERED_MODEL
-from train.training.scoring import label_pages
 
 MOST_JUDGED = 5
 """Times that a version is judged again because another became champion meanwhile."""

@@ -15,8 +15,9 @@ from train.corpus.loading import corpus_sha256, read_corpus
 from train.corpus.page import Page
 from train.evaluation.trivial_baselines import majority_records, rule_records
 from train.studies.search.space import read_yaml
-from train.studies.study import Label, Result, Row, Study, cross_validated, folded, run_study
+from train.studies.study import Label, Result, Row, Study, cross_validated, run_study
 from train.studies.tables import USUAL_FOLDS
+from train.training.crossval import fold_splits
 
 FLOORS = ("majority role", "hand rule")
 
@@ -100,6 +101,7 @@ def ablate(
 
 def _majority(pages: Sequence[Page], config: Config, count: int) -> list[dict[str, Any]]:
     by_id: dict[str, dict[str, Any]] = {}
-    for parts in folded(config, pages, count):
+    for split in fold_splits(config, pages, count):
+        parts = split.select(pages)
         by_id |= {record["page_id"]: record for record in majority_records(parts["train"], parts["test"])}
     return [by_id[page.page_id] for page in pages]

@@ -13,11 +13,11 @@ from train.common.errors import InputError
 from train.corpus.loading import part_of_run
 from train.corpus.page import Page
 from train.evaluation.metrics import evaluate, paired_difference
+from train.evaluation.model_scores import label_pages
 from train.inference.resolve import load_labeler
 from train.reports.comparison import Change, Compared, verdicts
 from train.tracking.store import attach
 from train.training.outcome import read_outcome
-from train.training.scoring import label_pages
 
 
 def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples: int = 1000, seed: int = 0) -> Compared:

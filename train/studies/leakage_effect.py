@@ -13,9 +13,10 @@ from train.corpus.page import Page
 from train.corpus.splits.leakage import LeakReport, find_leaks
 from train.corpus.splits.split import PARTS, Split
 from train.evaluation.metrics import Evaluation
+from train.evaluation.model_scores import label_pages
 from train.evaluation.subsets import drop_segments
 from train.inference.resolve import load_labeler
-from train.training.scoring import label_pages, score
+from train.training.scoring import score
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from train.corpus.loading import fewer_sites, read_corpus
 from train.evaluation.metrics import KEY_METRICS
 from train.reports.figures import Drawing, gallery, growth
 from train.reports.html import write_page
-from train.studies.study import Result, Row, Study, cross_validated, folded, run_study
+from train.studies.study import Result, Row, Study, cross_validated, run_study
 from train.studies.tables import USUAL_FOLDS
 from train.tracking.tracker import Tracker
-from train.training.crossval import TrainingSelection
+from train.training.crossval import TrainingSelection, fold_splits
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def curve(
         )
     by_file, corpus_sha256 = read_corpus(config, output)
     pages = [page for part in by_file.values() for page in part]
-    parts = folded(config, pages, count)
+    parts = [split.select(pages) for split in fold_splits(config, pages, count)]
     rows: list[Row] = []
     for size in sorted(sizes, key=lambda size: size or 10**9):
         select = partial(fewer_sites, size=size, seed=config.seed)

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +55,17 @@ class Measured:
         values = {name: round(value, 6) for name, value in scores.values.items()}
         bounds = {name: [round(low, 6), round(high, 6)] for name, (low, high) in scores.intervals.items()}
         return cls({**values, "n_pages": scores.n_pages, "n_sites": scores.n_sites, **more}, bounds)
+
+    @classmethod
+    def from_difference(cls, difference: Evaluation, metric: str = "role/macro_f1") -> Measured:
+        """A paired difference of scores as `gain/METRIC`, in points of a hundred.
+
+        Args:
+            difference: The scores less those of another model on the same pages.
+            metric: The score whose difference is kept.
+        """
+        bounds = [round(100 * bound, 4) for bound in difference.intervals[metric]]
+        return cls({f"gain/{metric}": round(100 * difference.values[metric], 4)}, {f"gain/{metric}": bounds})
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, float]) -> Measured:
@@ -265,22 +275,3 @@ def update(root: Path, tables: Mapping[str, str], *, write: bool = True) -> list
             if write:
                 write_text(path, rendered)
     return stale
-
-
-def holds(number: str, records: Mapping[str, Sequence[Record]]) -> bool:
-    """Whether a number of a document is the value of some record, rounded to as many digits.
-
-    Args:
-        number: As it stands there, e.g. `0.870`, `3.8 %`, `-0.6` (points) or `7,013`.
-        records: Table name -> its records.
-    """
-    wanted = Decimal(number.replace(",", "").strip(" %+"))
-    scale = Decimal(1).scaleb(int(wanted.as_tuple().exponent))
-    return any(
-        wanted == (Decimal(repr(value)) * times).quantize(scale)
-        for rows in records.values()
-        for one in rows
-        for value in one.values.values()
-        if not isinstance(value, str)
-        for times in (1, 100)
-    )

@@ -19,15 +19,12 @@ from train.common.markdown import table
 from train.config.schema import Config
 from train.corpus.page import Page
 from train.corpus.sources import jsonl
-from train.corpus.splits.page_summary import page_summaries
-from train.corpus.splits.split import folds
 from train.evaluation.metrics import KEY_METRICS, Evaluation, paired_difference
 from train.studies.results import Measured, save_rows
 from train.studies.tables import cells, make_command, note
 from train.tracking.runs import tracked_run
 from train.tracking.tracker import Tracker
-from train.training.crossval import TrainingSelection, out_of_fold
-from train.training.fingerprint import run_fingerprint
+from train.training.crossval import TrainingSelection, folds_fingerprint, out_of_fold
 from train.training.scoring import score
 
 Label = Callable[[Path], list[dict[str, Any]]]
@@ -92,28 +89,8 @@ class Result:
         values = Measured.from_scores(self.scores, **details)
         if self.difference is None:
             return values
-        name = "gain/role/macro_f1"
-        points = round(100 * self.difference.values["role/macro_f1"], 4)
-        bounds = [round(100 * bound, 4) for bound in self.difference.intervals["role/macro_f1"]]
-        return Measured({**values.metrics, name: points}, {**values.intervals, name: bounds})
-
-
-def folded(config: Config, pages: Sequence[Page], count: int) -> list[dict[str, list[Page]]]:
-    """The parts of each fold of a cross-validation by site.
-
-    Args:
-        config: Says how large the validation part is, and the seed.
-        pages: Labelled pages.
-        count: The number of folds.
-
-    Returns:
-        For each fold, part -> its pages.
-    """
-    corpus = config.corpus
-    splits = folds(
-        list(page_summaries(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
-    )
-    return [split.select(pages) for split in splits]
+        points = Measured.from_difference(self.difference)
+        return Measured({**values.metrics, **points.metrics}, {**values.intervals, **points.intervals})
 
 
 def cross_validated(
@@ -128,12 +105,11 @@ def cross_validated(
         count: The number of folds.
         selection: The training selection, when it is not the pages of the other folds.
     """
-    state = sha256_json([run_fingerprint(config, corpus_sha256), count, selection.name if selection else None])
 
     def label(folder: Path) -> list[dict[str, Any]]:
         return out_of_fold(config, pages, corpus_sha256, count=count, work=folder, selection=selection)
 
-    return label, state
+    return label, folds_fingerprint(config, corpus_sha256, count, selection)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from train.corpus.loading import read_corpus, read_topic_texts
 from train.corpus.page import Page
 from train.corpus.sources import jsonl
 from train.corpus.splits.page_summary import page_summaries
-from train.corpus.splits.split import folds
+from train.corpus.splits.split import Split, folds
 from train.corpus.training_data import training_pages
 from train.evaluation.metrics import Evaluation, by_value
+from train.evaluation.model_scores import label_pages
 from train.evaluation.reliability import reliability
 from train.models.factory import family_of
 from train.models.selection import choose
@@ -28,7 +29,7 @@ from train.runtime import Labeler
 from train.tracking.runs import tracked_run
 from train.tracking.tracker import Tracker
 from train.training.fingerprint import code_sha256, run_fingerprint
-from train.training.scoring import label_pages, score
+from train.training.scoring import score
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,33 @@ class TrainingSelection:
 
     name: str
     parts: Callable[[dict[str, list[Page]]], dict[str, list[Page]]]
+
+
+def fold_splits(config: Config, pages: Sequence[Page], count: int) -> list[Split]:
+    """The split of each fold of a cross-validation by site.
+
+    Args:
+        config: Says how large the validation part is, and the seed.
+        pages: Labelled pages.
+        count: The number of folds.
+
+    Raises:
+        InputError: There are fewer groups of sites than folds.
+    """
+    corpus, summaries = config.corpus, list(page_summaries(pages))
+    return folds(summaries, count=count, validation_share=corpus.validation_share, seed=corpus.split_seed)
+
+
+def folds_fingerprint(config: Config, corpus_sha256: str, count: int, selection: TrainingSelection | None) -> str:
+    """Names all that the records of a cross-validation depend on.
+
+    Args:
+        config: The model that is trained.
+        corpus_sha256: Names the corpus.
+        count: The number of folds.
+        selection: The training selection; None for the pages of the other folds.
+    """
+    return sha256_json([run_fingerprint(config, corpus_sha256), count, selection.name if selection else None])
 
 
 def predict_folds(
@@ -80,14 +108,8 @@ def predict_folds(
             remedy="rename them",
             rule="duplicate-page",
         )
-    begin_folder(
-        work, sha256_json([run_fingerprint(config, corpus_sha256), count, selection.name if selection else None])
-    )
-    corpus = config.corpus
-    splits = folds(
-        list(page_summaries(pages)), count=count, validation_share=corpus.validation_share, seed=corpus.split_seed
-    )
-    for i, split in enumerate(splits):
+    begin_folder(work, folds_fingerprint(config, corpus_sha256, count, selection))
+    for i, split in enumerate(fold_splits(config, pages, count)):
         path = work / f"fold-{i}.jsonl.gz"
         if not path.is_file():
             console.print(f"fold {i + 1} of {count}")

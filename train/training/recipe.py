@@ -13,6 +13,7 @@ from train.config.schema import Config
 from train.corpus.loading import auxiliary_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, topics_sha256
 from train.corpus.quality.check import require_roles
 from train.corpus.training_data import training_pages
+from train.evaluation.model_scores import label_pages
 from train.evaluation.reliability import reliability
 from train.export.bundle import size_mb, write_bundle
 from train.models.factory import family_of
@@ -25,7 +26,7 @@ from train.training.fingerprint import code_sha256, run_fingerprint
 from train.training.outcome import Outcome
 from train.training.resume import WORK, mark_begun, mark_finished, unfinished_run
 from train.training.run import ExportedModel, PartScores, Run, RunData, RunScores, TrainedFamily
-from train.training.scoring import label_pages, score
+from train.training.scoring import score
 
 
 def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = ()) -> Outcome:

@@ -1,26 +1,13 @@
-"""The records and the scores of a model on labelled pages."""
+"""The scores of a model on labelled pages, as its config asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from train.common.console import track
 from train.config.schema import Config
 from train.corpus.page import Page
 from train.evaluation.metrics import Evaluation, evaluate
-from train.runtime import Labeler
-
-
-def label_pages(labeler: Labeler, pages: Sequence[Page], what: str) -> list[dict[str, Any]]:
-    """`predict`'s records of pages, in the same order, under a progress bar.
-
-    Args:
-        labeler: The model.
-        pages: The pages; their labels are not looked at.
-        what: The text of the progress bar.
-    """
-    return list(labeler.label(track(((page.page_id, page.texts) for page in pages), what, total=len(pages))))
 
 
 def score(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], config: Config) -> Evaluation:
