@@ -61,7 +61,7 @@ show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (defau
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
 	@$(RUN) ui --port $(PORT) $(ARGS)
 
-##@ Your pages
+##@ Pages to learn from
 
 .PHONY: sources
 sources: $(READY) ## List the formats that CORPUS= may have
@@ -70,6 +70,12 @@ sources: $(READY) ## List the formats that CORPUS= may have
 .PHONY: corpus
 corpus: $(READY) ## Compose the embedded corpus only (outputs/corpus/composed.jsonl.gz)
 	@$(RUN) compose --output outputs/corpus/composed.jsonl.gz
+
+.PHONY: collections
+collections: $(READY) $(if $(NAMES),,$(VENV)/.extractors) ## Fetch public collections of pages into outputs/collections: all, or NAMES="aeb fundus" (git)
+	@$(RUN) collections fetch $(or $(NAMES),all) $(ARGS)
+
+##@ Your pages
 
 .PHONY: corpus-report
 corpus-report: $(READY) ## Show CORPUS= as one HTML page of figures, findings and random pages

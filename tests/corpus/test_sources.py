@@ -59,6 +59,8 @@ READ_AND_KEPT = {
     "aeb": (5, 1),
     "cleaneval": (3, 2),
     "wcxb": (5, 2),
+    "wcxb-no-story": (6, 1),
+    "fundus": (9, 2),
     "schema-org": (4, 2),
     "extracted": (3, 1),
     "html": (3, 3),
@@ -260,6 +262,26 @@ def test_wcxb(tmp_path: Path) -> None:
     assert told[0] == ("Ferry sails again", "weak"), "the headline is not in the gold text: markup tells it"
     assert [source for _, source in told[1:]] == ["aligned"] * 3
     assert dict(report.errors) == {"no-gold": 1, "broken-json": 1, "no-type": 1}
+
+
+def test_pages_without_a_story(tmp_path: Path) -> None:
+    pages, report, refused = check("wcxb-no-story", tmp_path)
+    assert {s.role for page in pages.values() for s in page.segments} == {"boilerplate"}
+    assert list(pages) == ["wcxb-dev-0004"]
+    assert dict(report.errors) == {"dubious-type": 1, "no-gold": 1, "running-text": 1, "broken-json": 1, "no-type": 1}
+    assert next(row["message"] for row in refused if row["rule"] == "running-text") == "360 words of running text"
+
+
+def test_fundus(tmp_path: Path) -> None:
+    pages, report, refused = check("fundus", tmp_path)
+    assert [(page.page_id, page.site, page.date) for page in pages.values()] == [
+        ("fundus-gb-Post_2023_01_01", "post.example", "2024-05-03"),
+        ("fundus-gb-Post_2024_05_03", "post.example", "2024-05-03"),
+    ], "each page is read with the rules of its time"
+    main = [s.text for s in pages["fundus-gb-Post_2024_05_03"].segments if s.role == "main"]
+    assert main == formats.GOLD.split("\n"), "the title is not in the body: markup tells it"
+    assert dict(report.errors) == {"gold-not-shown": 1, "no-gold": 5, "no-file": 1}
+    assert "the page shows 0% of its gold" in {row["message"] for row in refused}
 
 
 def test_pages_that_label_themselves(tmp_path: Path) -> None:

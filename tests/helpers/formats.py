@@ -202,10 +202,45 @@ def wcxb(folder: Path) -> str:
     write("dev", "0001", "article", truth)
     write("dev", "0002", "forum", truth)
     write("dev", "0003", "article", {"title": None})
+    write("dev", "0004", "listing", truth)
+    write("dev", "0005", "product", {"main_content": "\n".join([GOLD, "This boat is a good boat. " * 60])})
     write("test", "0001", "article", truth)
     (root / "test" / "ground-truth" / "0009.json").write_text("{torn")
     (root / "test" / "ground-truth" / "0010.json").write_text(json.dumps({"_internal": "x", "ground_truth": truth}))
     return f"wcxb:{root}"
+
+
+def wcxb_no_story(folder: Path) -> str:
+    return wcxb(folder).replace("wcxb:", "wcxb-no-story:", 1)
+
+
+def fundus(folder: Path) -> str:
+    root = folder / "fundus"
+    (root / "gb").mkdir(parents=True)
+    headline, *body = GOLD.split("\n")
+    sections = [{"headline": [], "paragraphs": body[:2]}, {"headline": [], "paragraphs": body[2:]}]
+    gold = {
+        "title": headline,
+        "publishing_date": "2024-05-03 12:00:00+00:00",
+        "body": {"summary": [], "sections": sections},
+    }
+    other = {**gold, "body": {"summary": ["The lighthouse was sold to a baker."], "sections": []}}
+    html = gzip.compress(HTML.encode())
+    for name, truth in {
+        "Post": {"V2": gold, "V1": other, "V1_1": gold},  # only the order of time says which page is whose
+        "Torn": {"V1": {**gold, "body": {"sections": []}}},
+        "Mute": {"V1": {**gold, "body": {"summary": [" "], "sections": []}}},
+        "More": {"V1": gold, "V1_1": gold},
+        "List": [gold],
+    }.items():
+        (root / "gb" / f"{name}.json").write_text(json.dumps(truth))
+    for name in ("Post_2020_01_01", "Post_2023_01_01", "Post_2024_05_03", "Torn_2024_05_03", "Mute_2024_05_03"):
+        (root / "gb" / f"{name}.html.gz").write_bytes(html)
+    for name in ("More_2024_05_03", "List_2024_05_03", "Lone_2024_05_03", "undated"):
+        (root / "gb" / f"{name}.html.gz").write_bytes(html)
+    about = {f"Post_{day}.html.gz": {"url": f"https://post.example/{day}"} for day in ("2023_01_01", "2024_05_03")}
+    (root / "gb" / "meta.info").write_text(json.dumps(about))
+    return f"fundus:{root}"
 
 
 def schema_org(folder: Path) -> str:
@@ -314,6 +349,8 @@ FORMATS: dict[str, Callable[[Path], str]] = {
     "aeb": aeb,
     "cleaneval": cleaneval,
     "wcxb": wcxb,
+    "wcxb-no-story": wcxb_no_story,
+    "fundus": fundus,
     "schema-org": schema_org,
     "extracted": extracted,
     "html": html,

@@ -17,6 +17,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PHONY = re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE)
 GIVEN = {
     "check": 'CORPUS=pages.jsonl COLUMNS="a=b" ROLES="a=main" KEEP=kept.jsonl JSON=report.json UNLABELLED=1',
+    "collections": 'NAMES="aeb fundus"',
     "corpus-report": "CORPUS=pages.jsonl UNLABELLED=1",
     "split": 'CONFIG=configs/pages-baseline.yaml SET="seed=7"',
     "leakage": "CONFIG=configs/pages-baseline.yaml",

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Data": (
         data.compose,
         data.sources,
+        data.collections,
         data.check,
         data.corpus_report,
         data.corpus_statistics,

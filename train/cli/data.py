@@ -322,3 +322,35 @@ def label_studio(
     count = studio.write_tasks(output / "tasks.json", tasks())
     write_text(output / "interface.xml", studio.interface(sorted(topics)))
     out.print(f"{output / 'tasks.json'}: {count:,} tasks; interface in {output / 'interface.xml'}")
+
+
+def collections(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Nothing lists the table; `fetch NAME…` or `fetch all` fetches.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the corpora are kept.")] = Path("outputs/collections"),
+    table: Annotated[
+        Path | None, typer.Option(help="Another table of collections, a YAML file as train/corpus/collections has.")
+    ] = None,
+) -> None:
+    """Lists public collections of pages, or fetches some by git at pinned commits and converts them to our pages."""
+    from train.common.signals import signals_raise
+    from train.corpus.collections.conversion import fetch, provenance
+    from train.corpus.collections.table import TABLE, read_table
+    from train.reports.collections import collection_view, collections_view
+
+    known = read_table(table or TABLE)
+    if not words:
+        out.print(collections_view(known, {name: provenance(known, name, folder) for name in known.collections}))
+        return
+    if words[0] != "fetch" or len(words) == 1:
+        raise InputError(
+            f"collections {' '.join(words)}",
+            expected="fetch, and names",
+            remedy="python -m train collections fetch all",
+            rule="unknown-word",
+        )
+    with signals_raise():
+        for name, made, is_new in fetch(known, words[1:], folder):
+            out.print(collection_view(name, made, is_new=is_new), soft_wrap=True)
+    out.print(f"the corpora are {folder}/NAME.jsonl.gz, their provenance NAME.json beside them", markup=False)

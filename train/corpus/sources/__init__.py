@@ -25,6 +25,7 @@ from train.corpus.sources import (
     csv_table,
     doccano,
     extracted,
+    fundus,
     html_folder,
     hub,
     jsonl,
@@ -81,6 +82,15 @@ SOURCES: dict[str, Source] = {
     ),
     "wcxb": Source(
         wcxb.rows, "the folder of WCXB: SPLIT/html/ID.html.gz and SPLIT/ground-truth/ID.json", True, wcxb.documents
+    ),
+    "wcxb-no-story": Source(
+        wcxb.rows_without_story, "the same folder's listings, collections and products, which show no main story", True
+    ),
+    "fundus": Source(
+        fundus.rows,
+        "the folder of fundus' test pages: COUNTRY/PUBLISHER_DATE.html.gz and COUNTRY/PUBLISHER.json",
+        True,
+        fundus.documents,
     ),
     "schema-org": Source(
         schema_org.rows, "a folder of HTML files that label themselves by schema.org's articleBody", True

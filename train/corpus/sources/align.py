@@ -33,6 +33,7 @@ class Document:
         gold: The main story's text, a paragraph a line where its lines are known.
         url: Its address; its own word for it when None.
         titles: What the story is called, besides the page's own title.
+        date: `YYYY-MM-DD`, or None.
     """
 
     page_id: str
@@ -40,6 +41,7 @@ class Document:
     gold: str
     url: str | None = None
     titles: tuple[str, ...] = ()
+    date: str | None = None
 
     def record(self, naming: ColumnMapping) -> dict[str, Any]:
         """The page in our JSON form, labelled; `naming` names its site.
@@ -51,7 +53,7 @@ class Document:
         page = read_html(self.content, markup.mark)
         record = naming.with_site(page_record(self.page_id, page, page.url if self.url is None else self.url))
         record["segments"] = aligned(page, markup, self.gold, url=record["url"] or page.url, titles=self.titles)
-        return record
+        return {**record, "date": self.date}
 
 
 Make = Callable[[Document], Any]

@@ -1,14 +1,22 @@
 """Source: WCXB, the Web Content eXtraction Benchmark (Foley 2026, CC-BY-4.0): `SPLIT/html/ID.html.gz` and
 `SPLIT/ground-truth/ID.json`.
 
-Its pages of the type article are read. Blocks inside the gold text are main; headline and related items, which the
+`wcxb:` reads its pages of the type article. Blocks inside the gold text are main; headline and related items, which the
 benchmark does not label, are told by markup.
+
+`wcxb-no-story:` reads pages that teach that a page may have no main story. By its taxonomy a listing is "repeated card
+elements", a collection a "product grid", a product page what a shop says of a thing: none tells a story of its own,
+what it links to is told by markup, the rest is boilerplate. Where the gold of such a page runs on like a story (whole
+posts, an essay before a list, a brochure), the page is refused. So are the other types: a service's and a
+documentation's pages are prose of one author, which on an article's page is main, and the first post of a forum's
+thread is as much a story as a blog's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +26,10 @@ from train.corpus.sources.align import Document, Make, as_it_is
 from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.html_folder import numbered
 
-TYPE = "article"
+ARTICLE = "article"
+WITHOUT_STORY = ("listing", "collection", "product")
+PARAGRAPH, RUNNING = 25, 300
+"""A line of so many words is a paragraph; more words than a short story has, in such lines, are running text."""
 
 
 def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
@@ -28,18 +39,56 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
         path: The folder that the repository unpacks to.
         naming: Maps the corpus' columns and labels to ours.
     """
-    return _read(path, lambda document: document.record(naming))
+    return _read(path, _is_article, lambda document: document.record(naming))
+
+
+def rows_without_story(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
+    """As `rows`, of the pages that are no article; those that may show a story are refused.
+
+    Args:
+        path: The folder that the repository unpacks to.
+        naming: Maps the corpus' columns and labels to ours.
+    """
+
+    def record(document: Document) -> dict[str, Any]:
+        paragraphs = [len(line.split()) for line in document.gold.split("\n")]
+        running = sum(words for words in paragraphs if words >= PARAGRAPH)
+        if running > RUNNING:
+            raise InputError(
+                f"{running} words of running text",
+                expected=f"a page without a story: {RUNNING} words or fewer in paragraphs of {PARAGRAPH} or more",
+                remedy="leave the page out",
+                rule="running-text",
+            )
+        return replace(document, gold="", titles=()).record(naming)
+
+    return _read(path, _has_no_story, record)
 
 
 def documents(path: Path) -> Iterator[tuple[int, Any]]:
     """As `rows`, the HTML and the gold text themselves: `(number from 1, Document or InputError)`."""
-    return _read(path, as_it_is)
+    return _read(path, _is_article, as_it_is)
 
 
-def _read(path: Path, make: Make) -> Iterator[tuple[int, Any]]:
+def _is_article(kind: str) -> bool:
+    return kind == ARTICLE
+
+
+def _has_no_story(kind: str) -> bool:
+    if kind not in (ARTICLE, *WITHOUT_STORY):
+        raise InputError(
+            f"a page of the type {kind!r}",
+            expected=f"a type that shows no story: {', '.join(WITHOUT_STORY)}",
+            remedy="leave the page out",
+            rule="dubious-type",
+        )
+    return kind != ARTICLE
+
+
+def _read(path: Path, wanted: Callable[[str], bool], make: Make) -> Iterator[tuple[int, Any]]:
     def convert(file: Path) -> Any:
         gold = _gold(file, path)
-        if gold["type"] != TYPE:
+        if not wanted(gold["type"]):
             return None
         truth, url = gold["ground_truth"], gold.get("url")
         title = truth.get("title")
@@ -77,7 +126,7 @@ def _gold(file: Path, path: Path) -> dict[str, Any]:
             "no main_content", expected='{"ground_truth": {"main_content": …}}', remedy="complete it", rule="no-gold"
         )
     try:
-        return {**gold, "type": gold["_internal"]["page_type"]["primary"]}
+        return {**gold, "type": str(gold["_internal"]["page_type"]["primary"])}
     except (KeyError, TypeError):
         raise InputError(
             "no page type",
