@@ -30,6 +30,7 @@ GOLD = (
 HTML = """<html lang="en"><head><title>Ferry</title></head><body><nav><a>Home</a></nav>
 <h1>Ferry sails again</h1><p>The night ferry sails <b>again</b> from Friday, the council said on Monday evening.</p><p>Advertisement</p>
 <p>Fares stay.</p><p>It will carry cars.</p><aside><p>Boats get dearer in spring, a maker of boats says.</p></aside><p>Fares</p></body></html>"""
+TEASER = '<ul><li><a href="/2024/bridge-closed-for-a-year.html">Bridge closed for a year</a></li></ul>'
 ANNOTATED = """<html><body><p>Menu</p><span class="x-nc-sel1"><h1>Ferry sails again</h1></span>
 <div><span class="x-nc-sel2"><p>The night ferry sails again.</p><p>Fares <span class="x-nc-sel2">stay</span>.</p>
 <p>Photo: <span class="x-nc-sel3">N. N., for the Harbour Post</span></p></span></div>
@@ -191,7 +192,8 @@ def wcxb(folder: Path) -> str:
     truth = {"title": "Ferry sails again", "main_content": GOLD.partition("\n")[2]}
 
     def write(split: str, name: str, kind: str, gold: Any) -> None:
-        (root / split / "html" / f"{name}.html.gz").write_bytes(gzip.compress(HTML.encode()))
+        page = HTML if kind == "article" else HTML.replace("</body>", f"{TEASER}</body>")
+        (root / split / "html" / f"{name}.html.gz").write_bytes(gzip.compress(page.encode()))
         record = {
             "url": f"https://{split}.example/{name}",
             "_internal": {"page_type": {"primary": kind}},
@@ -203,6 +205,7 @@ def wcxb(folder: Path) -> str:
     write("dev", "0002", "forum", truth)
     write("dev", "0003", "article", {"title": None})
     write("dev", "0004", "listing", truth)
+    write("dev", "0006", "collection", truth)
     write("dev", "0005", "product", {"main_content": "\n".join([GOLD, "This boat is a good boat. " * 60])})
     write("test", "0001", "article", truth)
     (root / "test" / "ground-truth" / "0009.json").write_text("{torn")

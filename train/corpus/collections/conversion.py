@@ -6,6 +6,7 @@ Every HTML file of a collection is kept, refused by a named rule of `check`, or 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from train.corpus.collections.repository import fetched
 from train.corpus.collections.table import Collection, Table
 from train.corpus.quality.check import check_corpus
 from train.corpus.read import write_pages
-from train.corpus.sources import extracted
+from train.corpus.sources import SOURCES, extracted
 from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.html_folder import SUFFIXES
 
@@ -86,7 +87,8 @@ def _stands(table: Table, name: str, folder: Path, made: dict[str, Any]) -> bool
 def _state(collection: Collection, earlier: set[str]) -> str:
     """What a corpus depends on, as one sha256: the line of the table, the code, extractors, and what others hold."""
     here = Path(__file__).parents[1]
-    code = [*(here / "sources").glob("*.py"), Path(__file__), here / "page.py"]
+    shared = (here / "sources" / f"{name}.py" for name in ("align", "html_blocks", "html_folder", "markup"))
+    code = [Path(inspect.getfile(SOURCES[collection.importer].rows)), *shared, Path(__file__), here / "page.py"]
     taken = collection.importer == LABELLED_HERE
     tools = [version(one) for one in ("trafilatura", "readability-lxml")] if taken else []
     return sha256_json([asdict(collection), sha256_files(code, here), tools, sorted(earlier) if taken else []])

@@ -5,11 +5,11 @@
 benchmark does not label, are told by markup.
 
 `wcxb-no-story:` reads pages that teach that a page may have no main story. By its taxonomy a listing is "repeated card
-elements", a collection a "product grid", a product page what a shop says of a thing: none tells a story of its own,
-what it links to is told by markup, the rest is boilerplate. Where the gold of such a page runs on like a story (whole
-posts, an essay before a list, a brochure), the page is refused. So are the other types: a service's and a
-documentation's pages are prose of one author, which on an article's page is main, and the first post of a forum's
-thread is as much a story as a blog's.
+elements", a collection a "product grid", a product page what a shop says of a thing: none tells a story of its own.
+What a listing links to is told by markup; the rest is boilerplate, and so is all that a shop offers. Where the gold of
+such a page runs on like a story (whole posts, an essay before a list, a brochure), the page is refused. So are the
+other types: a service's and a documentation's pages are prose of one author, which on an article's page is main, and
+the first post of a forum's thread is as much a story as a blog's.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
-from train.corpus.sources.align import Document, Make, as_it_is
+from train.corpus.sources.align import Document
 from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.html_folder import numbered
 
 ARTICLE = "article"
-WITHOUT_STORY = ("listing", "collection", "product")
+OF_SHOPS = ("collection", "product")
+WITHOUT_STORY = ("listing", *OF_SHOPS)
 PARAGRAPH, RUNNING = 25, 300
 """A line of so many words is a paragraph; more words than a short story has, in such lines, are running text."""
 
@@ -39,7 +40,7 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
         path: The folder that the repository unpacks to.
         naming: Maps the corpus' columns and labels to ours.
     """
-    return _read(path, _is_article, lambda document: document.record(naming))
+    return _read(path, _is_article, lambda document, _: document.record(naming))
 
 
 def rows_without_story(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
@@ -50,7 +51,7 @@ def rows_without_story(path: Path, naming: ColumnMapping) -> Iterator[tuple[int,
         naming: Maps the corpus' columns and labels to ours.
     """
 
-    def record(document: Document) -> dict[str, Any]:
+    def record(document: Document, kind: str) -> dict[str, Any]:
         paragraphs = [len(line.split()) for line in document.gold.split("\n")]
         running = sum(words for words in paragraphs if words >= PARAGRAPH)
         if running > RUNNING:
@@ -60,14 +61,17 @@ def rows_without_story(path: Path, naming: ColumnMapping) -> Iterator[tuple[int,
                 remedy="leave the page out",
                 rule="running-text",
             )
-        return replace(document, gold="", titles=()).record(naming)
+        made = replace(document, gold="", titles=()).record(naming)
+        if kind in OF_SHOPS:
+            made["segments"] = [{**segment, "role": "boilerplate", "story": None} for segment in made["segments"]]
+        return made
 
     return _read(path, _has_no_story, record)
 
 
 def documents(path: Path) -> Iterator[tuple[int, Any]]:
     """As `rows`, the HTML and the gold text themselves: `(number from 1, Document or InputError)`."""
-    return _read(path, _is_article, as_it_is)
+    return _read(path, _is_article, lambda document, _: document)
 
 
 def _is_article(kind: str) -> bool:
@@ -85,7 +89,7 @@ def _has_no_story(kind: str) -> bool:
     return kind != ARTICLE
 
 
-def _read(path: Path, wanted: Callable[[str], bool], make: Make) -> Iterator[tuple[int, Any]]:
+def _read(path: Path, wanted: Callable[[str], bool], make: Callable[[Document, str], Any]) -> Iterator[tuple[int, Any]]:
     def convert(file: Path) -> Any:
         gold = _gold(file, path)
         if not wanted(gold["type"]):
@@ -99,7 +103,7 @@ def _read(path: Path, wanted: Callable[[str], bool], make: Make) -> Iterator[tup
             url if isinstance(url, str) else None,
             (title,) if isinstance(title, str) else (),
         )
-        return make(document)
+        return make(document, gold["type"])
 
     truths = [file for file in files(path, (".json",)) if file.parent.name == "ground-truth"]
     if not truths:
