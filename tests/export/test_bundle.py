@@ -62,9 +62,7 @@ def test_a_bundle_labels_in_a_process_without_this_repository(outcome: Outcome, 
 
 def test_a_bundle_holds_no_pickle_and_lists_every_file(outcome: Outcome) -> None:
     bundle = outcome.output / "bundle"
-    found = {
-        p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and "__pycache__" not in p.parts
-    }
+    found = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file()}
     manifest = read_json(bundle / "bundle.json")
     assert found == {"bundle.json", *manifest["files"], *manifest["documents"]}
     assert manifest["topic_word_limit"] == Labeler.load(bundle).topic_word_limit > 1, (

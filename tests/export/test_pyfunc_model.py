@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
+from train.common.files import sha256_file, write_json
 from train.tracking.senders import quiet
 
 
@@ -148,6 +149,9 @@ def test_a_bundle_is_read_by_its_own_code_beside_others(tmp_path: Path) -> None:
         package.mkdir(parents=True)
         (package / "__init__.py").write_text(CODE)
         (package / "answers.py").write_text(f"SAYS = {name!r}\n")
+        (package / "__pycache__").touch()
+        files = {f"newsparts_runtime/{path.name}": sha256_file(path) for path in package.iterdir()}
+        write_json(tmp_path / name / "bundle.json", {"files": files, "documents": {}})
         model = _bare()
         model.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / name)}))
         models.append(model)

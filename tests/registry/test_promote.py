@@ -196,19 +196,19 @@ def test_a_candidate_is_its_versions_own_bundle_and_names_its_corpus_and_split(
 
     folders = {"models:/newsparts/7": tmp_path / "seven"}
     monkeypatch.setattr(promotion, "bundle_folder", lambda uri: folders[uri])
-    monkeypatch.setattr(promotion, "load_labeler", lambda folder: f"labeler of {Path(folder).name}")
+    monkeypatch.setattr(promotion, "load_labeler", lambda folder, sha256: f"labeler of {Path(folder).name} {sha256}")
     monkeypatch.setattr(promotion, "behaviour", lambda labeler: f"behaviour of {labeler}")
     signature = SimpleNamespace(to_dict=lambda: {"inputs": "x"})
     monkeypatch.setattr(
         mlflow.models, "get_model_info", lambda uri: SimpleNamespace(signature=signature if uri in folders else None)
     )
-    tags = {"corpus.sha256": "c", "split.sha256": "s"}
+    tags = {"corpus.sha256": "c", "split.sha256": "s", "bundle.sha256": "b"}
     found = promotion._candidate(SimpleNamespace(version=7, tags=tags))
     assert (found.version, found.bundle, found.labeler, found.behaviour) == (
         "7",
         tmp_path / "seven",
-        "labeler of seven",
-        "behaviour of labeler of seven",
+        "labeler of seven b",
+        "behaviour of labeler of seven b",
     )
     assert (found.corpus_sha256, found.split_sha256, found.signature) == ("c", "s", {"inputs": "x"})
     bare = promotion._candidate(SimpleNamespace(version=7, tags={}))

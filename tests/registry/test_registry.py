@@ -3,6 +3,7 @@ comes of it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from tests.helpers.registry import MODEL, Registry
 from train.common import signals as interrupt
 from train.common.errors import InputError
+from train.common.files import write_text
 from train.common.signals import process_id
 from train.registry import lock, mlflow_client
 from train.registry import versions as registry
@@ -336,11 +338,12 @@ def test_what_served_before_the_champion_and_is_still_there_serves_again(
     assert LOCK not in client.models
 
 
-def test_a_bundle_is_registered_once_and_the_alias_follows(registered: Registry) -> None:
+def test_a_bundle_is_registered_once_and_the_alias_follows(registered: Registry, tmp_path: Path) -> None:
     again = register("models:/m-1", bundle_version="v", alias="tried")
     assert (again.version, again.was_new, again.uri) == ("4", False, f"models:/{MODEL}@tried")
     assert registered.aliases == {"champion": "1", "tried": "4"}
-    outcome = Outcome(Path("x"), {}, "run", "models:/m-2", "w", "c", "s")
+    write_text(tmp_path / "bundle/bundle.json", "{}")
+    outcome = Outcome(tmp_path, {}, "run", "models:/m-2", "w", "c", "s")
     new = register_outcome(outcome)
     assert (new.version, new.was_new, registered.aliases["challenger"]) == ("5", True, "5")
     assert registered.versions["5"].tags == {
@@ -348,6 +351,7 @@ def test_a_bundle_is_registered_once_and_the_alias_follows(registered: Registry)
         "corpus.sha256": "c",
         "split.sha256": "s",
         "run": "run",
+        "bundle.sha256": hashlib.sha256(b"{}").hexdigest(),
     }
     assert registered.versions["5"].source == "models:/m-2"
 

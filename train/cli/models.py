@@ -71,9 +71,11 @@ def export(
     model: opt.Model, output: Annotated[Path, typer.Option(help="The folder of the bundle.")] = Path("outputs/bundle")
 ) -> None:
     """Copies a model's bundle to a folder of its own, after checking every file and what it answers on golden pages."""
+    from train.common.files import sha256_file
     from train.export.bundle import copy_bundle, size_mb
     from train.inference.resolve import bundle_folder, load_labeler
     from train.runtime import golden
+    from train.runtime.manifest import MANIFEST
 
     source = bundle_folder(model)
     differences = golden.differences(load_labeler(str(source)), source)
@@ -91,3 +93,4 @@ def export(
         f"{output}/requirements.txt",
         markup=False,
     )
+    out.print(f"sha256   {sha256_file(output / MANIFEST)} (Labeler.load(folder, sha256=…) takes no other bundle)")

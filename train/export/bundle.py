@@ -12,18 +12,17 @@ from typing import Any
 
 import train.runtime
 from train.common.errors import InputError
-from train.common.files import read_json, sha256_file, write_json
+from train.common.files import read_json, sha256_file, write_json, write_text
 from train.export.golden import write_golden
 from train.models.quantize import REPORT as INT8_REPORT
-from train.runtime import BundleError, Labeler
+from train.runtime import BundleError, Labeler, golden
 from train.runtime.calibration import Calibration
 from train.runtime.decoding import Decoder
+from train.runtime.manifest import CODE as RUNTIME
 from train.runtime.manifest import MANIFEST, SCHEMA, read_manifest, version_of
 from train.runtime.text import ROLES, TOPIC_WORD_LIMIT
 
 NAME = "newsparts"
-RUNTIME = "newsparts_runtime"
-"""The reading code's package name inside a bundle."""
 CARD = "MODEL_CARD.md"
 _REQUIREMENTS = {
     "baseline": ("numpy", "scipy", "scikit-learn", "skops"),
@@ -62,10 +61,13 @@ def write_bundle(
             shutil.copyfile(path, aside / RUNTIME / path.name)
         (aside / "requirements.txt").write_text("\n".join(requirements(family)) + "\n", encoding="utf-8")
         measured = list(aside.glob(INT8_REPORT))
+        # A file of this name keeps Python from writing compiled code into the bundle, and from running what is there.
+        (aside / RUNTIME / "__pycache__").touch()
+        write_text(aside / golden.FILE, "")  # until the model can label the pages
         files = {
             p.relative_to(aside).as_posix(): sha256_file(p)
             for p in sorted(aside.rglob("*"))
-            if p.is_file() and p not in measured
+            if p.is_file() and p not in measured and p.name != golden.FILE
         }
         manifest = {
             "schema": SCHEMA,
@@ -79,7 +81,8 @@ def write_bundle(
             "files": files,
         }
         write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest, "documents": {}})
-        add_documents(aside, [write_golden(Labeler.load(aside), aside), *measured])
+        add_documents(aside, [aside / golden.FILE, *measured])
+        add_documents(aside, [write_golden(Labeler.load(aside), aside)])
         _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

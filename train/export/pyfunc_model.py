@@ -5,7 +5,9 @@ The reading code is the bundle's own copy, so what was measured is what serves.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ class PageLabeler(PythonModel):  # type: ignore[misc]
     def load_context(self, context: Any) -> None:
         """Loads the bundle with the bundle's own reading code."""
         folder = Path(context.artifacts["bundle"])
+        _require_listed(folder)
         package = folder / "newsparts_runtime"
         # A name of its own for each bundle: two versions can be loaded side by side.
         name = f"newsparts_runtime_{abs(hash(str(folder.resolve()))):x}"
@@ -55,6 +58,22 @@ class PageLabeler(PythonModel):  # type: ignore[misc]
                 message = f"row {i}: page_id is {page_id!r}; expected a string, or no page_id"
                 raise MlflowException(message, error_code=INVALID_PARAMETER_VALUE)  # a server answers 400
         return list(self.labeler.label(zip(ids, pages, strict=True)))
+
+
+def _require_listed(folder: Path) -> None:
+    """Raises an ImportError, before any code of a bundle runs, unless it is what the manifest lists and nothing lies
+    beside it."""
+    manifest = json.loads((folder / "bundle.json").read_bytes())
+    listed = {"bundle.json": "", **manifest["files"], **manifest["documents"]}
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    changed = [
+        name
+        for name, path in found.items()
+        if name.startswith("newsparts_runtime/") and hashlib.sha256(path.read_bytes()).hexdigest() != listed.get(name)
+    ]
+    wrong = sorted((found.keys() ^ listed.keys()) | set(changed))
+    if wrong:
+        raise ImportError(f"{folder / wrong[0]} is not what the bundle lists; copy the bundle again")
 
 
 def _missing(value: Any) -> bool:

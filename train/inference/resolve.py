@@ -10,14 +10,18 @@ from train.tracking.senders import first_line
 from train.tracking.store import connect
 
 
-def load_labeler(model: str) -> Labeler:
+def load_labeler(model: str, *, sha256: str | None = None) -> Labeler:
     """Loads a model by folder or URI.
+
+    Args:
+        model: The folder or URI.
+        sha256: What the sha256 of its bundle's manifest must be; None takes any.
 
     Raises:
         InputError: There is no such model, or its bundle must not be loaded.
     """
     try:
-        return Labeler.load(bundle_folder(model))
+        return Labeler.load(bundle_folder(model), sha256=sha256)
     except BundleError as error:
         raise InputError(
             str(error), expected="a bundle as it was exported", remedy="see above", rule="bad-bundle"

@@ -134,7 +134,7 @@ def _candidate(registered: Any) -> Candidate:
 
     uri = f"models:/{REGISTERED_MODEL}/{registered.version}"
     bundle = bundle_folder(uri)
-    labeler = load_labeler(str(bundle))
+    labeler = load_labeler(str(bundle), sha256=registered.tags.get("bundle.sha256"))
     signature = mlflow.models.get_model_info(uri).signature
     with waiting(f"testing how version {registered.version} behaves"):
         checked = behaviour(labeler)

@@ -9,8 +9,10 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from train.common.errors import InputError
+from train.common.files import sha256_file
 from train.registry import mlflow_client
 from train.registry.lock import locked
+from train.runtime.manifest import MANIFEST
 from train.tracking.store import REGISTERED_MODEL, has_model
 
 if TYPE_CHECKING:
@@ -79,8 +81,9 @@ def register(
 
 
 def register_outcome(outcome: Outcome) -> Registered:
-    """Registers the model that a tracked run logged, as challenger."""
+    """Registers the model that a tracked run logged, as challenger; the sha256 of its manifest pins it there."""
     tags = {"corpus.sha256": outcome.corpus_sha256, "split.sha256": outcome.split_sha256, "run": str(outcome.run_id)}
+    tags["bundle.sha256"] = sha256_file(outcome.output / "bundle" / MANIFEST)
     return register(str(outcome.model_uri), bundle_version=outcome.version, tags=tags)
 
 

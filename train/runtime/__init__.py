@@ -4,6 +4,7 @@ Imports nothing outside this package but the standard library, numpy and, per fa
 onnxruntime + tokenizers. No torch, no transformers, no mlflow, no `train`.
 """
 
+from . import alone as alone  # first: it refuses what would be imported in place of what follows
 from .labeler import Labeler, Scores
 from .manifest import BundleError
 

@@ -7,7 +7,8 @@ neighbours' words, which mostly teach the templates of the training sites.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ import scipy.sparse as sp
 from .captions import captions
 from .decoding import B_RELATED, BOILERPLATE, I_RELATED, MAIN, TAGS, softmax
 from .features import Features, shifted
+from .manifest import BundleError
 from .ngrams import Vectoriser, transform_each
 from .page_features import LONG_WORDS, SURFACE_NAMES, numeric_features
 from .text import spaced_words
@@ -77,7 +79,11 @@ class Baseline:
         """
         import skops.io
 
+        for name in ("model.skops", "trees.npz"):
+            if (folder / name).is_file():
+                require_unpacked(folder / name)
         parts = skops.io.load(folder / "model.skops", trusted=[])
+        _require_finite(parts)
         second = Trees.load(folder / "trees.npz") if manifest["baseline"]["reach"] else None
         return cls(
             **parts, second=second, **{"captions": False, **manifest["baseline"]}, topics=tuple(manifest["topics"])
@@ -183,6 +189,24 @@ class Baseline:
             return np.zeros((0, len(self.topics)))
         read = [story[:STORY_CHARS] for story in stories]
         return np.asarray(self.topic_linear.predict_proba(self._table("topic_words").transform(read)))
+
+
+def require_unpacked(path: Path) -> None:
+    """Raises a BundleError where an archive unpacks to much more than itself: ours are not packed."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > 2 * path.stat().st_size + 2**20:
+            raise BundleError(f"{path} unpacks to more than twice its size. Do not use this bundle.")
+
+
+def _require_finite(parts: Mapping[str, Any]) -> None:
+    for name, values in (
+        ("linear", ("coef_", "intercept_")),
+        ("topic_linear", ("coef_", "intercept_")),
+        ("scaler", ("mean_", "scale_")),
+    ):
+        part = parts[name]
+        if part is not None and not all(np.isfinite(np.asarray(getattr(part, value), float)).all() for value in values):
+            raise ValueError(f"numbers of {name} that are not finite; do not use this file")
 
 
 STORY_CHARS = 1_000_000

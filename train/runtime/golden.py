@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .labeler import Labeler
-from .manifest import BundleError
+from .manifest import GOLDEN, BundleError
 
-FILE = "golden.jsonl"
+FILE = GOLDEN
+
 TOLERANCE = 1e-3
 """Of confidences and scores; processors round differently. Labels, stories and topics must be equal."""
 

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from .calibration import Calibration
-from .decoding import Decoder, group_segments, role_scores, softmax
-from .manifest import read_manifest
+from .decoding import TAGS, Decoder, group_segments, role_scores, softmax
+from .manifest import BundleError, read_manifest, reading
 from .scorer import Scorer, StoryScorer
 from .text import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 
 BATCH_PAGES = 32
+PROBE = ("A headline", "", f"A paragraph {'that goes on and on ' * 200}", "Related articles", "©")
+"""The page that is read when a bundle is loaded: no words, few and many."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +83,57 @@ class Labeler:
     topic_word_limit: int = TOPIC_WORD_LIMIT
 
     @classmethod
-    def load(cls, folder: Path | str, *, threads: int | None = None, precision: str | None = None) -> Labeler:
-        """Loads a bundle after checking its schema, label order and the sha256 of every file.
+    def load(
+        cls, folder: Path | str, *, threads: int | None = None, precision: str | None = None, sha256: str | None = None
+    ) -> Labeler:
+        """Loads a bundle after checking its schema, label order, the range of its values and the sha256 of every file.
+
+        Reads data alone: no code of the bundle is imported.
 
         Args:
             folder: The bundle's folder.
             threads: The number of threads of an encoder; None takes the cores at hand.
             precision: `float32` passes over the int8 weights that a bundle may have; answers then differ a little from
                 the golden ones.
+            sha256: The sha256 of its `bundle.json`, as `make export` prints it. The hashes within a bundle tell an
+                accident; this one tells whether it is the bundle that was meant. None takes any.
 
         Raises:
-            BundleError: Something is missing, changed, outside the folder or of another version.
+            BundleError: Something is missing, changed, not listed, outside the folder, out of its range, of another
+                version, or cannot be read.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        scorer = _load_reader(folder, manifest, threads, exact=precision == "float32")
-        decoder = Decoder.from_json(manifest["decoder"])
-        calibration = Calibration.from_json(manifest.get("calibration"))
-        topics = tuple(manifest["topics"])
-        known = manifest.get("topic_word_limit", 1)  # older bundles of this schema do not say
-        return cls(
-            scorer, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known
-        )
+        manifest = read_manifest(folder, sha256=sha256)
+        with reading(folder):
+            scorer = _load_reader(folder, manifest, threads, exact=precision == "float32")
+            decoder = Decoder.from_json(manifest["decoder"])
+            calibration = Calibration.from_json(manifest.get("calibration"))
+            topics = tuple(manifest["topics"])
+            known = manifest.get("topic_word_limit", 1)  # older bundles of this schema do not say
+            labeler = cls(
+                scorer, decoder, manifest["name"], manifest["version"], manifest["family"], topics, calibration, known
+            )
+            labeler.require_sound(folder)
+        return labeler
+
+    def require_sound(self, folder: Path) -> None:
+        """Reads a small page, so that weights that fit neither each other nor the settings are found when they are
+        loaded.
+
+        Args:
+            folder: The bundle's folder.
+
+        Raises:
+            BundleError: An answer is no probability.
+        """
+        (prediction,) = self.read([("", PROBE)])
+        told = [prediction.scores.local, prediction.scores.posterior]
+        if self.topics:
+            told += [rows[0][None] for rows in self.story_topics([PROBE], [[0] * len(PROBE)])]
+        shapes = [(len(PROBE), len(TAGS))] * 2 + [(1, len(self.topics))] * (len(told) - 2)
+        for rows, shape in zip(told, shapes, strict=True):
+            if rows.shape != shape or not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or (rows < 0).any():
+                raise BundleError(f"{folder} does not answer with probabilities. Do not use this bundle.")
 
     def score(self, pages: Sequence[Sequence[str]]) -> list[Scores]:
         """Scores of some pages, given as raw segment texts."""

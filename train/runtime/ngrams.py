@@ -21,6 +21,8 @@ BASE = 0x9E3779B97F4A7C15
 """Odd, so that it can be divided by modulo 2^64."""
 INVERSE = pow(BASE, -1, 1 << 64)
 SPACE, NEWLINE, NEWLINE_TEXT = 32, 10, "\n"
+LONGEST = 10
+"""Characters of an n-gram."""
 
 
 @dataclass(frozen=True)
@@ -192,13 +194,19 @@ class Vectoriser:
     def of(cls, fitted: Any) -> Vectoriser:
         """Takes the vocabulary and the weights of scikit-learn's."""
         shortest, longest = fitted.ngram_range
-        known = fitted.analyzer == "char_wb" or (fitted.analyzer == "word" and (shortest, longest) in ((1, 1), (1, 2)))
+        known = (
+            1 <= shortest <= longest <= LONGEST
+            if fitted.analyzer == "char_wb"
+            else fitted.analyzer == "word" and (shortest, longest) in ((1, 1), (1, 2))
+        )
         if not known or not (fitted.sublinear_tf and fitted.lowercase and fitted.norm == "l2" and fitted.use_idf):
             raise ValueError(f"a vectoriser of another kind than this version fits: {fitted}; train again")
         names = list(fitted.vocabulary_)
         columns = np.fromiter(fitted.vocabulary_.values(), np.int32, len(names))
-        hashes = term_hashes(names)
-        return cls(fitted.analyzer, shortest, longest, hashes, columns, np.asarray(fitted.idf_, np.float32))
+        weights = np.asarray(fitted.idf_, np.float32)
+        if not np.array_equal(np.sort(columns), np.arange(len(weights))) or not np.isfinite(weights).all():
+            raise ValueError("words and weights that do not fit each other; do not use this file")
+        return cls(fitted.analyzer, shortest, longest, term_hashes(names), columns, weights)
 
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """TF-IDF rows, CSR float32 `[texts, columns]`, each of length 1 or empty."""
