@@ -182,7 +182,9 @@ def test_a_link_to_a_bundle_stays_a_link(outcome: Outcome, tmp_path: Path) -> No
         assert (tmp_path / "link").is_symlink()
     assert Labeler.load(tmp_path / "link").version == outcome.version
     (tmp_path / "real").rename(tmp_path / ".real.old")  # killed between two renames
+    (tmp_path / ".real.new").mkdir()  # and while it was copied
     copy_bundle(outcome.output / "bundle", tmp_path / "real")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
     assert Labeler.load(tmp_path / "link").version == outcome.version
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.helpers.pages import make_page
 from tests.helpers.paths import ROOT
 from tests.helpers.toys import toy_baseline
 from train.common.errors import InputError
+from train.common.lock import in_use
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.read import write_pages
@@ -158,6 +160,21 @@ def test_work_that_labelled_nothing_yet_gives_way_to_other_work(labeler: Labeler
         "refused": 0,
         "parts": 4,
     }
+
+
+def test_a_part_of_another_model_is_labelled_again(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+    label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    label_corpus(cast(Labeler, StubLabeler("v2")), str(corpus), tmp_path / "other", pages_a_part=20)
+    shutil.copy(tmp_path / "other" / "part-00002.parquet", tmp_path / "out")
+    found = label_corpus(labeler, str(corpus), tmp_path / "out", pages_a_part=20)
+    assert (found.known, found.labelled) == (40, 72)
+    assert {record["model"]["version"] for record in _table(tmp_path / "out")} == {"v1"}
+
+
+def test_a_folder_that_another_labels_into_is_refused(labeler: Labeler, corpus: Path, tmp_path: Path) -> None:
+    with in_use(tmp_path / "out"), pytest.raises(InputError, match="in use by process"):
+        label_corpus(labeler, str(corpus), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("dies", [0, 1, 2, 3])

@@ -205,6 +205,7 @@ def leakage(
 ) -> None:
     """Shows exact and near duplicates across the parts of a split; with --model, test scores with and without them."""
     from train.common.files import write_json
+    from train.common.generation import finished_run
     from train.config.schema import load_config
     from train.reports.corpus_report import leakage_view, with_and_without_view
     from train.studies.leakage_effect import look, scores
@@ -213,6 +214,7 @@ def leakage(
         raise InputError(
             "neither --config nor --model", expected="one of them", remedy="make leakage CONFIG=… or MODEL=outputs/…"
         )
+    model = model and finished_run(model)
     loaded = load_config(config or Path(str(model)) / "config.yaml", overrides or ())
     report, split, parts = look(loaded, None if model is None else model / "split.json")
     out.print(leakage_view(report, split.shared_stories()))

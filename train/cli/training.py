@@ -105,20 +105,20 @@ def evaluate(
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
     from train.common.files import write_json
+    from train.common.generation import finished_run
     from train.corpus.loading import part_of_run
     from train.corpus.read import read_pages
     from train.corpus.sources import digest
     from train.evaluation.model_scores import score_model
     from train.inference.resolve import load_labeler
     from train.reports.run_report import scores_view
-    from train.training.outcome import run_corpus_sha256
+    from train.training.outcome import require_of_run, run_corpus_sha256
 
-    pages = (
-        read_pages(corpus)
-        if part is None
-        else part_of_run(Path(model), part, corpus, sha256=run_corpus_sha256(Path(model)))
-    )
-    labeler = load_labeler(model)
+    run = Path(model) if part is None else finished_run(Path(model))
+    pages = read_pages(corpus) if part is None else part_of_run(run, part, corpus, sha256=run_corpus_sha256(run))
+    labeler = load_labeler(model if part is None else str(run))
+    if part is not None:
+        require_of_run(run, labeler.version)
     report, slices = score_model(
         labeler, pages, slice_by=slice_by, known_stories=known_stories, samples=samples, seed=seed
     )

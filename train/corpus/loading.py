@@ -12,6 +12,7 @@ import numpy as np
 from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import sha256_json
+from train.common.generation import finished_run
 from train.config.schema import Config, load_config
 from train.corpus import topic_texts
 from train.corpus.column_mapping import ColumnMapping
@@ -245,6 +246,7 @@ def part_of_run(run: Path, part: str, corpus: str | None = None, *, sha256: str 
         raise InputError(
             f"part {part!r}", expected=f"one of {', '.join(PARTS)}", remedy="name one of them", rule="no-part"
         )
+    run = finished_run(run)
     if not (run / "split.json").is_file():
         raise InputError(
             "no split there",

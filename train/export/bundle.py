@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import train.runtime
 from train.common.errors import InputError
 from train.common.files import read_json, sha256_file, write_json, write_text
+from train.common.generation import put_in_place
+from train.common.lock import in_use
 from train.export.golden import write_golden
 from train.models.quantize import REPORT as INT8_REPORT
 from train.runtime import BundleError, Labeler, golden
@@ -50,10 +51,7 @@ def write_bundle(
     Returns:
         `folder`.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        os.chmod(aside, 0o755)
+    with _aside(folder) as aside:
         part = write(aside)
         source = Path(train.runtime.__file__).parent
         (aside / RUNTIME).mkdir()
@@ -83,9 +81,6 @@ def write_bundle(
         write_json(aside / MANIFEST, {"version": version_of(manifest), **manifest, "documents": {}})
         add_documents(aside, [aside / golden.FILE, *measured])
         add_documents(aside, [write_golden(Labeler.load(aside), aside)])
-        _replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
@@ -120,16 +115,10 @@ def copy_bundle(source: Path, target: Path) -> dict[str, Any]:
             remedy="name another folder",
             path=target,
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        os.chmod(aside, 0o755)
+    with in_use(target), _aside(target) as aside:
         for name in (MANIFEST, *manifest["files"], *manifest["documents"]):
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, aside / name)
-        _replace(aside, target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return manifest
 
 
@@ -152,19 +141,15 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def _replace(aside: Path, folder: Path) -> None:
-    """Puts a whole bundle in another's place; a link goes on pointing where it points."""
-    folder = folder.resolve()
-    old = folder.with_name(f".{folder.name}.old")
-    if old.is_dir() and not folder.exists():
-        old.rename(folder)  # a run was killed between the two renames below
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A new folder beside one that nobody else writes to; put in its place when the block ends. What a killed process
+    left of it is deleted."""
+    aside = folder.resolve().with_name(f".{folder.resolve().name}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     try:
-        aside.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        yield aside
+        put_in_place(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -13,6 +13,7 @@ from typing import Any
 from train.common.console import bar
 from train.common.errors import InputError
 from train.common.files import only_begun, read_json, write_json, written_aside
+from train.common.lock import in_use
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
 from train.corpus.read import Refusal, scan, unique
@@ -65,8 +66,16 @@ def label_corpus(
         pages_a_part: Pages in a part: what a killed run loses at most.
 
     Raises:
-        InputError: The corpus cannot be read, or the folder holds other things, or pages of another corpus or model.
+        InputError: The corpus cannot be read, or the folder holds other things, or pages of another corpus or model, or
+            another process labels into it.
     """
+    with in_use(folder):
+        return _label(labeler, corpus, folder, naming, pages_a_part)
+
+
+def _label(
+    labeler: Labeler, corpus: str, folder: Path, naming: ColumnMapping | None, pages_a_part: int
+) -> LabelledCorpus:
     source, _ = locate(corpus)
     state = {
         "corpus": str(corpus),
@@ -77,7 +86,7 @@ def label_corpus(
         "pages_a_part": pages_a_part,
     }
     _begin(folder, state)
-    done = _done(folder)
+    done = _done(folder, labeler.version)
     labelled, lines, refused = done[-1] if done else (0, 0, 0)
     known = labelled
     items = unique(scan(corpus, labelled=None, naming=naming), corpus)
@@ -135,8 +144,8 @@ def _begin(folder: Path, state: dict[str, Any]) -> None:
     write_json(folder / STATE, state)
 
 
-def _done(folder: Path) -> list[tuple[int, int, int]]:
-    """Pages labelled, lines read and lines refused up to the end of each part that is whole."""
+def _done(folder: Path, version: str) -> list[tuple[int, int, int]]:
+    """Pages labelled, lines read and lines refused up to the end of each part that is whole and of this model alone."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -144,6 +153,8 @@ def _done(folder: Path) -> list[tuple[int, int, int]]:
     while (path := folder / f"part-{len(whole):05d}.parquet").is_file():
         try:
             progress = json.loads(pq.read_schema(path).metadata[_PROGRESS])
+            if {row["version"] for row in pq.read_table(path, columns=["model"])["model"].to_pylist()} - {version}:
+                break
             whole.append((int(progress["labelled"]), int(progress["lines"]), int(progress["refused"])))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
             break  # a power cut, or another's file: it is written again

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from train.common.errors import InputError
+from train.common.generation import finished_run
 from train.runtime import BundleError, Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import connect
@@ -35,7 +36,7 @@ def bundle_folder(model: str) -> Path:
         InputError: There is no such model.
     """
     if ":/" not in model:
-        for folder in (Path(model), Path(model) / "bundle"):
+        for folder in (Path(model), finished_run(Path(model)) / "bundle"):
             if (folder / "bundle.json").is_file():
                 return folder
         raise InputError(

@@ -17,7 +17,7 @@ from train.evaluation.model_scores import label_pages
 from train.inference.resolve import load_labeler
 from train.reports.comparison import Change, Compared, verdicts
 from train.tracking.store import attach
-from train.training.outcome import read_outcome
+from train.training.outcome import read_outcome, require_of_run
 
 
 def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples: int = 1000, seed: int = 0) -> Compared:
@@ -47,10 +47,11 @@ def compare_runs(folders: Sequence[Path], *, corpus: str | None = None, samples:
                 path=outcome.output,
                 rule="other-pages",
             )
-    pages = part_of_run(folders[0], "test", corpus, sha256=first.corpus_sha256)
+    pages = part_of_run(first.output, "test", corpus, sha256=first.corpus_sha256)
     records, scores = [], []
-    for folder in folders:
-        labeler = load_labeler(str(folder))
+    for folder, outcome in zip(folders, outcomes, strict=True):
+        labeler = load_labeler(str(outcome.output))
+        require_of_run(outcome.output, labeler.version)
         records.append(label_pages(labeler, pages, f"labelling with {escape(folder.name)}"))
         scores.append(evaluate(pages, records[-1], bootstrap_samples=samples, seed=seed))
     gains = [paired_difference(pages, other, records[0], bootstrap_samples=samples, seed=seed) for other in records[1:]]

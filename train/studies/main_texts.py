@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from train.common.console import track
 from train.common.errors import InputError
 from train.common.files import read_json
+from train.common.generation import finished_run
 from train.config.schema import load_config
 from train.corpus.column_mapping import site_of
 from train.corpus.read import Corpus
@@ -17,6 +18,7 @@ from train.corpus.sources import jsonl
 from train.corpus.training_data import learns_from_auxiliary
 from train.inference.resolve import load_labeler
 from train.runtime import Labeler
+from train.training.outcome import require_of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class ModelTexts(MainTexts):
     def __init__(self, model: str) -> None:
         self.labeler: Labeler = load_labeler(model)
         self.name = f"newsparts, {self.labeler.family} {self.labeler.version}"
-        runs = [run for run in (Path(model), Path(model).parent) if (run / "split.json").is_file()]
+        runs = [finished_run(run) for run in (Path(model), Path(model).parent) if (run / "split.json").is_file()]
+        if runs:
+            require_of_run(runs[0], self.labeler.version)
         self._known = _learnt_from(runs[0]) if runs else None
         self.unknown: str | None = None if runs else "sites that the model learnt from may be among them"
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 from train.common.environment import ROOT
 from train.common.errors import InputError, refusal_of_the_disk
+from train.common.lock import in_use
 from train.tracking.senders import NOTE, artifact_page, first_line, quiet
 
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
@@ -42,6 +44,8 @@ _EXPERIMENT_TAGS = {
     "`split.sha256` alone; `make compare` tells "
     "differences with paired intervals.",
 }
+FIRST_S = 300.0
+"""For how long another process may be making the tables of a store."""
 T = TypeVar("T")
 
 
@@ -71,11 +75,12 @@ def connect(experiment: str = EXPERIMENT) -> str:
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+    file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
     try:
-        with quiet():
+        # The first to come makes the tables of a file, or brings them up to date; two at once break each other.
+        with in_use(file, wait_s=FIRST_S) if file else nullcontext(), quiet():
             known = mlflow.get_experiment_by_name(experiment)
             if known is None:
-                file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
                 location = (file.parent / "mlartifacts").as_uri() if file else None
                 try:
                     mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS)

@@ -12,6 +12,7 @@ from typing import Any
 from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import begin_folder, sha256_json, write_json
+from train.common.lock import in_use
 from train.config.schema import Config
 from train.corpus.loading import read_corpus, read_topic_texts
 from train.corpus.page import Page
@@ -210,7 +211,8 @@ def cross_validate(
     """
     by_file, corpus_sha256 = read_corpus(config, output)
     pages = [page for file_pages in by_file.values() for page in file_pages]
-    with tracked_run(config, resume=None, fallback_name=f"{name}, {count} folds", folder=output) as tracker:
+    whole_name = f"{name}, {count} folds"
+    with in_use(output), tracked_run(config, resume=None, fallback_name=whole_name, folder=output) as tracker:
         tracker.tags(
             {"config": name, "corpus.sha256": corpus_sha256, "folds": str(count), "code.sha256": code_sha256()}
         )

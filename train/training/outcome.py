@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train.common.errors import InputError
 from train.common.files import read_json, write_json
+from train.common.generation import OUTCOME, finished_run
 from train.runtime import BundleError
 from train.runtime.manifest import read_manifest
 from train.tracking import runs
-
-OUTCOME = "outcome.json"
-"""In the output folder of a finished run."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,36 @@ def bundle_version(folder: Path) -> str | None:
 
 def run_corpus_sha256(output: Path) -> str | None:
     """The sha256 of the corpus that the finished run in a folder read; None where there is no such run."""
-    return read_outcome(output).corpus_sha256 if (output / OUTCOME).is_file() else None
+    return read_outcome(output).corpus_sha256 if (finished_run(output) / OUTCOME).is_file() else None
+
+
+def require_of_run(run: Path, version: str) -> None:
+    """Refuses a model that is not the one of the run in a folder, as when another run has ended there meanwhile.
+
+    Args:
+        run: The folder of a finished run; one that tells no outcome is taken as it is.
+        version: The version of the model that was loaded.
+
+    Raises:
+        InputError: It is of another run than the split and the scores there.
+    """
+    if (run / OUTCOME).is_file() and read_outcome(run).version != version:
+        raise InputError(
+            f"model {version} beside the split of model {read_outcome(run).version}",
+            expected="one run's model and split",
+            remedy="give the command again; if it stays so, train again",
+            path=run,
+            rule="other-run",
+        )
 
 
 def read_outcome(output: Path) -> Outcome:
-    """The outcome of a finished run, by its output folder.
+    """The outcome of a finished run, by its output folder; of the one before, while another is at work there.
 
     Raises:
         InputError: There is no finished run in it.
     """
+    output = finished_run(output)
     fields: dict[str, Any] = read_json(output / OUTCOME)
     names = ("metrics", "run_id", "model_uri", "version", "corpus_sha256", "split_sha256")
     return Outcome(output, **{name: fields[name] for name in names})

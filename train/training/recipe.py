@@ -9,6 +9,7 @@ from pathlib import Path
 from train.common.console import console, waiting
 from train.common.environment import peak_memory_mb
 from train.common.files import write_json, write_text
+from train.common.lock import in_use
 from train.config.schema import Config
 from train.corpus.loading import auxiliary_sha256, parts_of, read_corpus, read_topic_texts, split_corpus, topics_sha256
 from train.corpus.quality.check import require_roles
@@ -33,7 +34,7 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
     """Trains one model and leaves it, its scores and its split in `config.output`.
 
     A run that was killed goes on where it was: same config, corpus and code find the unfinished work in the output
-    folder and go on in the same MLflow run. A finished output folder is overwritten.
+    folder and go on in the same MLflow run. A finished run that is there is read until the new one is whole.
 
     Args:
         config: The resolved config.
@@ -45,11 +46,15 @@ def fit(config: Config, *, name: str | None = None, overrides: Sequence[str] = (
         What the run left behind.
 
     Raises:
-        InputError: The corpus or the config cannot give a model.
+        InputError: The corpus or the config cannot give a model, or another process works in the folder.
     """
-    started = time.monotonic()
     output = Path(config.output)
-    name = name or config.family
+    with in_use(output):
+        return _fit(config, output, name or config.family, overrides)
+
+
+def _fit(config: Config, output: Path, name: str, overrides: Sequence[str]) -> Outcome:
+    started = time.monotonic()
     data = _load(config, output)
     fingerprint = run_fingerprint(config, data.corpus_sha256)
     resumed, run_id = unfinished_run(output, fingerprint)

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from train.common.files import read_json, write_json
+from train.common.generation import OUTCOME, PREVIOUS, UNFINISHED, keep_finished
 from train.config.schema import Config
 from train.corpus.loading import corpus_sha256
 from train.tracking.store import has_model
 from train.training.fingerprint import run_fingerprint
-from train.training.outcome import OUTCOME, Outcome, bundle_version, read_outcome
+from train.training.outcome import Outcome, bundle_version, read_outcome
 
-UNFINISHED = "unfinished.json"
-"""In the output folder of a run that has begun and not ended: its fingerprint and its MLflow run."""
 WORK = "work"
 """Folder, inside the output folder, for what a family has done so far."""
 
@@ -39,13 +38,14 @@ def unfinished_run(output: Path, fingerprint: str) -> tuple[bool, str | None]:
 
 
 def mark_begun(output: Path, fingerprint: str, run_id: str | None) -> None:
-    """Marks a folder as that of a run that is not finished.
+    """Marks a folder as that of a run that is not finished; a finished one in it is kept until then.
 
     Args:
         output: The run's output folder.
         fingerprint: `run_fingerprint` of the run.
         run_id: The id of its MLflow run, or None where tracking is off.
     """
+    keep_finished(output)
     write_json(output / UNFINISHED, {"state": fingerprint, "run_id": run_id})
     (output / OUTCOME).unlink(missing_ok=True)
 
@@ -72,7 +72,8 @@ def mark_finished(outcome: Outcome, fingerprint: str) -> None:
         },
     )
     (output / UNFINISHED).unlink(missing_ok=True)
-    shutil.rmtree(output / WORK, ignore_errors=True)
+    for left in (WORK, PREVIOUS):
+        shutil.rmtree(output / left, ignore_errors=True)
 
 
 def finished(config: Config) -> Outcome | None:
