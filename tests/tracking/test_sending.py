@@ -4,6 +4,7 @@ ours."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -300,9 +301,14 @@ def test_runs_whose_process_is_gone_are_closed_and_no_others(monkeypatch: pytest
                 "resumed": ("here", "2"),
                 "alive": ("here", "3"),
                 "elsewhere": ("there", "1"),
+                "elsewhere, long ago": ("there", "1"),
             }
+            began = {"elsewhere, long ago": time.time() - tracking.LONGEST_RUN_S - 60}
             return [
-                SimpleNamespace(info=SimpleNamespace(run_id=run), data=SimpleNamespace(tags={"host": host, "pid": pid}))
+                SimpleNamespace(
+                    info=SimpleNamespace(run_id=run, start_time=int(began.get(run, time.time()) * 1000)),
+                    data=SimpleNamespace(tags={"host": host, "pid": pid}),
+                )
                 for run, (host, pid) in told.items()
             ]
 
@@ -313,7 +319,7 @@ def test_runs_whose_process_is_gone_are_closed_and_no_others(monkeypatch: pytest
             closed.append((run, status))
 
     tracking._close_dead_runs(Runs(), "e", but="resumed")
-    assert closed == [("dead", "FAILED")]
+    assert closed == [("dead", "FAILED"), ("elsewhere, long ago", "FAILED")]
 
 
 def test_warnings_and_loggers_are_as_before_behind_a_quiet_block() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from train.tracking.outbox import UNSENT, Outbox
 from train.tracking.senders import model_of, quiet, send
 from train.tracking.store import connect, no_answer, tracking_uri
 from train.tracking.tracker import MlflowTracker, Tracker, run_context
+
+LONGEST_RUN_S = 7 * 24 * 3600.0
+"""A run that is RUNNING for longer is taken for dead: nobody here knows of processes on other machines, containers
+among them."""
 
 
 @contextmanager
@@ -203,9 +208,11 @@ def _report_pending(outbox: Outbox, folder: Path) -> None:
 
 
 def _close_dead_runs(client: Any, experiment: str, *, but: str | None) -> None:
-    """Marks FAILED what is still RUNNING though its process on this machine is gone."""
+    """Marks FAILED what is still RUNNING though its process on this machine is gone, or it began too long ago; one that
+    works on all the same ends as it would have."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=100):
         tags = run.data.tags
-        if run.info.run_id != but and owner_is_dead(f"{tags.get('host')} {tags.get('pid', 0)}"):
+        too_old = time.time() - run.info.start_time / 1000 > LONGEST_RUN_S
+        if run.info.run_id != but and (too_old or owner_is_dead(f"{tags.get('host')} {tags.get('pid', 0)}")):
             client.set_tag(run.info.run_id, "ended_by", "the process was gone")
             client.set_terminated(run.info.run_id, "FAILED")
