@@ -1,14 +1,18 @@
 """Source: Label Studio's JSON export, and tasks for it with pre-annotations.
 
 Two labelling interfaces are read: `Paragraphs` with `ParagraphLabels`, where each segment is a paragraph (what
-`write_tasks` makes, `INTERFACE` is its configuration), and `Text` with `Labels` over a page's text, a segment a line.
-Format: Label Studio documentation, "Label Studio JSON format of annotated tasks" and "Import pre-annotated data".
+`write_tasks` makes, `interface` is its configuration), and `Text` with `Labels` over a page's text, a segment a line.
+Format: Label Studio documentation, "Label Studio JSON format of annotated tasks" and "Import pre-annotated data"; for
+what a region's `text` holds, `captureSelection` and `captureDocumentSelection` of its editor (`selection-tools.js`,
+`HtxParagraphs.jsx`, label-studio at 014c626a and 09edc54e).
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -18,7 +22,7 @@ from train.common.errors import InputError
 from train.common.files import written_aside
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import Page
-from train.corpus.sources.spans import segments, span, split_lines
+from train.corpus.sources.spans import PASSED_OVER, about_page, mapping, no_text, segments, span, split_lines
 from train.runtime.text import ROLES
 
 _KEYS = ("page_id", "site", "lang", "title", "url", "date")
@@ -164,57 +168,50 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
 
 
 def _page(item: Any, naming: ColumnMapping) -> dict[str, Any]:
-    data = item.get("data") if isinstance(item, dict) else None
-    if not isinstance(data, dict):
+    data = naming.record(item["data"]) if isinstance(item, dict) and isinstance(item.get("data"), dict) else None
+    if data is None:
         raise _refuse(
             "a task without data",
             "Label Studio's JSON export; JSON-MIN leaves out where labels stand",
             "export as JSON",
         )
-    paragraphs = data.get(_SEGMENTS)
+    held = next((data[key] for key in (_SEGMENTS, _TEXT) if isinstance(data.get(key), list)), None)
+    paragraphs = None if held is None else [naming.record(mapping(p)) for p in held]
     result = _chosen(item)
-    if isinstance(paragraphs, list):
-        texts = [p["text"] for p in paragraphs if isinstance(p, dict) and isinstance(p.get("text"), str)]
+    labels, used, passed_over = _parted(result, of_paragraphs=paragraphs is not None)
+    if paragraphs is not None:
+        texts = [p["text"] for p in paragraphs if isinstance(p.get("text"), str)]
         if len(texts) < len(paragraphs):
             raise _refuse(
-                "a paragraph without text", 'data.segments: [{"text": …}]', "import the tasks this project writes"
+                "a paragraph without text",
+                'data.segments: [{"text": …}]',
+                'import the tasks this project writes, or name the key, e.g. COLUMNS="phrase=text"',
             )
         # A line end inside a segment would cut it in two; offsets keep their meaning when it becomes a space.
         lines = [text.replace("\n", " ") for text in texts]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
-        labelled = [_region(r, begins, texts) for r in result if _type(r) == "paragraphlabels"]
+        labelled = [_region(r, begins, texts) for r in labels]
     elif isinstance(data.get(_TEXT), str):
         text = data[_TEXT]
         texts = lines = split_lines(text)
         units = None if text.isascii() else list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
-        labelled = [_stretch(r, text, units) for r in result if _type(r) == "labels"]
+        labelled = [_stretch(r, text, units) for r in labels]
     else:
-        raise _refuse(
-            f"a task whose data holds {', '.join(map(str, data)) or 'nothing'}",
-            "data.segments or data.text",
-            "see train/corpus/README.md",
-        )
-    extras = _of_regions(result)
+        raise no_text(data, "bad-label-studio", "data.segments or data.text")
+    extras = _of_regions(used)
     length = sum(map(len, lines)) + len(lines) - 1
     spans = [
         span(start, end, label, length, **extras.get(str(region.get("id")), {}))
         for start, end, label, region in labelled
     ]
-    page = {
-        "page_id": f"task-{item.get('id')}",
-        **{k: v for k, v in naming.record(data).items() if k not in (_SEGMENTS, _TEXT, _EXTRA)},
-    }
-    page = {key: value for key, value in page.items() if value != "" or key not in _KEYS}
+    told = {key: value for key, value in data.items() if key not in (_SEGMENTS, _TEXT, _EXTRA)}
+    page = about_page(f"task-{item.get('id')}", told)
     page["segments"] = segments(lines, spans, naming, texts)
-    page |= {k: v for k, v in _mapping(data.get(_EXTRA)).items() if k not in page}
-    if isinstance(paragraphs, list):
+    page |= {k: v for k, v in mapping(data.get(_EXTRA)).items() if k not in page}
+    if paragraphs is not None:
         shown = [p for p, line in zip(paragraphs, lines, strict=True) if line.strip()]
-        page["segments"] = [{**_mapping(p.get(_EXTRA)), **s} for p, s in zip(shown, page["segments"], strict=True)]
-    return naming.with_site(page)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        page["segments"] = [{**mapping(p.get(_EXTRA)), **s} for p, s in zip(shown, page["segments"], strict=True)]
+    return naming.with_site(page | ({PASSED_OVER: dict(passed_over)} if passed_over else {}))
 
 
 def _chosen(item: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -234,7 +231,7 @@ def _chosen(item: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     chosen = next((a for a in reversed(kept) if a.get("ground_truth")), kept[-1]).get("result") or []
     if not isinstance(chosen, list) or not all(
-        isinstance(r, dict) and isinstance(r.get("value"), dict) for r in chosen
+        isinstance(r, dict) and (isinstance(r.get("value"), dict) or _type(r) == "relation") for r in chosen
     ):
         raise _refuse("a result that is no list of regions", "Label Studio's JSON export", "export as JSON")
     return chosen
@@ -242,6 +239,42 @@ def _chosen(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _type(region: Mapping[str, Any]) -> str:
     return str(region.get("type"))
+
+
+def _parted(
+    result: Sequence[Mapping[str, Any]], *, of_paragraphs: bool
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], Counter[str]]:
+    """The results that label stretches, those that say more of them, and how many of each other type there are.
+
+    Raises:
+        InputError: There are labels, and none that can be placed in such a task.
+    """
+    read = ("labels", "paragraphlabels") if of_paragraphs else ("labels",)
+    labels, others, rest = [], [], Counter[str]()
+    for region in result:
+        kind, value = _type(region), region.get("value")
+        if kind in read and value is not None and not _of_html(value):
+            labels.append(region)
+        elif value is not None and (region.get("from_name"), kind) in (("story", "number"), ("topic", "choices")):
+            others.append(region)
+        else:
+            rest["hypertextlabels" if value is not None and _of_html(value) else kind] += 1
+    unread = sorted(kind for kind in rest if kind.endswith("labels"))
+    if unread and not labels:
+        html = unread == ["hypertextlabels"]
+        raise _refuse(
+            f"labels of the type {' and '.join(unread)}" + (", over HTML (HyperText)" if html else ""),
+            "Labels over the task's Text, or ParagraphLabels over its Paragraphs",
+            "HTML is not read: make label-studio CORPUS=html:FOLDER writes its text as tasks to label"
+            if html
+            else f"label the {'paragraphs' if of_paragraphs else 'text'} in such an interface",
+        )
+    return labels, others, rest
+
+
+def _of_html(value: Mapping[str, Any]) -> bool:
+    """Whether a region is placed by XPath, as those of HyperText are."""
+    return "globalOffsets" in value or str(value.get("start", "")).startswith("/")
 
 
 def _label(region: Mapping[str, Any]) -> Any:
@@ -274,35 +307,49 @@ def _region(
             remedy="export again",
             rule="bad-span",
         )
-    start = before[first] + _from_utf16(texts[first], begins)
-    end = before[last] + (
-        len(texts[last]) if ends is None else _from_utf16(texts[last], ends)
-    )  # without offsets: to the paragraph's end
-    return start, end, _label(region), region
+    begin = _from_utf16(texts[first], begins)
+    until = len(texts[last]) if ends is None else _from_utf16(texts[last], ends)  # without one: to the paragraph's end
+    said = value.get("text")
+    if isinstance(said, str) and begin >= 0 and until >= 0:
+        head, tail = texts[first][begin : until if first == last else None], texts[last][:until]
+        said = _bare(said)
+        whole = said == _bare(head) if first == last else said.startswith(_bare(head)) and said.endswith(_bare(tail))
+        if not whole:
+            raise _changed(value, head)
+    return before[first] + begin, before[last] + until, _label(region), region
 
 
 def _stretch(
     region: Mapping[str, Any], text: str, units: Sequence[int] | None
 ) -> tuple[Any, Any, Any, Mapping[str, Any]]:
-    """A region of a text. Label Studio counts UTF-16 units, as browsers do; the text it stores beside tells."""
+    """A region of a text. Its offsets count characters, or UTF-16 units in older versions; its own text tells which."""
     value = region["value"]
     start, end, said = value.get("start"), value.get("end"), value.get("text")
-    if (
-        isinstance(start, int)
-        and isinstance(end, int)
-        and isinstance(said, str)
-        and text[max(0, start) : max(0, end)] != said
-    ):
-        there = (bisect_left(units, start), bisect_left(units, end)) if units else (start, end)
-        if text[slice(*there)] != said:
-            raise InputError(
-                f"a label at {start}-{end} over {said[:40]!r}",
-                expected=f"what stands there: {text[start:end][:40]!r}",
-                remedy="export again; the text was changed since",
-                rule="bad-span",
-            )
-        start, end = there
+    if isinstance(start, int) and isinstance(end, int) and isinstance(said, str):
+        here = max(0, start), max(0, end)
+        places = [here, (bisect_left(units, start), bisect_left(units, end))] if units else [here]
+        exact = next((place for place in places if text[slice(*place)] == said), None)
+        there = exact or next((place for place in places if _bare(text[slice(*place)]) == _bare(said)), None)
+        if there is None:
+            raise _changed(value, text[slice(*here)])
+        if there != here:
+            start, end = there
     return start, end, _label(region), region
+
+
+def _bare(text: str) -> str:
+    """A text without what the browser's selection changes of it: white space, and line ends, which Label Studio writes
+    as a backslash and an n."""
+    return re.sub(r"\\n|\s+", "", text)
+
+
+def _changed(value: Mapping[str, Any], there: str) -> InputError:
+    return InputError(
+        f"a label at {value['start']}-{value['end']} over {value['text'][:40]!r}",
+        expected=f"what stands there: {there[:40]!r}",
+        remedy="label the task again, or import its text as it was: the text was changed since",
+        rule="bad-span",
+    )
 
 
 def _of_regions(result: Iterable[Mapping[str, Any]]) -> dict[Any, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Source: Prodigy's JSONL of spans (`spans.manual`, `ner.manual`), one page a line.
 
-`{"text", "spans": [{"start", "end", "label"}, …], "meta": {"page_id", "site", …}, "answer": "accept", "_input_hash":
-…}`. What was not accepted is refused by rule, and so counted.
+`{"text", "spans": [{"start", "end", "label"}, …], "meta": {…}, "answer": "accept", "_input_hash": …}`. Prodigy keeps
+every key of the task that it was given, so `page_id`, `site`, `url` and the like stand beside the text or in `meta`.
+What was not accepted is refused by rule, and so counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources import jsonl
-from train.corpus.sources.spans import segments, span, split_lines
+from train.corpus.sources.spans import about_page, mapping, no_text, segments, span, split_lines
+
+_OWN_KEYS = ("text", "spans", "tokens", "meta", "answer", "html", "options", "accept", "label")
 
 
 def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
@@ -27,7 +30,8 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
         yield line, jsonl.converted(record, lambda r: _page(r, naming), path, line)
 
 
-def _page(record: Mapping[str, Any], naming: ColumnMapping) -> dict[str, Any]:
+def _page(task: Mapping[str, Any], naming: ColumnMapping) -> dict[str, Any]:
+    record = naming.record(task)
     text, spans, decision = record.get("text"), record.get("spans"), record.get("answer", "accept")
     if decision != "accept":
         raise InputError(
@@ -36,19 +40,18 @@ def _page(record: Mapping[str, Any], naming: ColumnMapping) -> dict[str, Any]:
             remedy="decide it in Prodigy, or leave it out",
             rule="not-accepted",
         )
-    if not isinstance(text, str) or not isinstance(spans if spans is not None else [], list) or "options" in record:
+    if not isinstance(text, str):
+        raise no_text(record, "bad-prodigy", 'text and spans: {"text": …, "spans": [{"start", "end", "label"}]}')
+    if not isinstance(spans or [], list) or (not spans and {"options", "label"} & record.keys()):
         raise InputError(
-            "a task without text and spans",
+            "a task of categories, without spans",
             expected='{"text": …, "spans": [{"start", "end", "label"}]}',
             remedy="label the page's stretches with spans.manual; a category of a loose text does not tell its place",
             rule="bad-prodigy",
         )
     marked = [s if isinstance(s, dict) else {} for s in spans or []]
-    meta = record.get("meta")
-    page = {
-        "page_id": f"prodigy-{record.get('_input_hash')}",
-        **(naming.record(meta) if isinstance(meta, dict) else {}),
-    }
+    beside = {key: value for key, value in record.items() if key not in _OWN_KEYS and not key.startswith("_")}
+    page = about_page(f"prodigy-{record.get('_input_hash')}", naming.record(mapping(record.get("meta"))), beside)
     page["segments"] = segments(
         split_lines(text), [span(s.get("start"), s.get("end"), s.get("label"), len(text)) for s in marked], naming
     )

@@ -6,14 +6,17 @@ A segment is a line of the text. It has the label that covers more than half of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
+from train.corpus.sources.rows import PAGE_COLUMNS
 
+PASSED_OVER = "passed_over"
+"""The key of a page that counts what its task held besides labels: relations, comments, answers to other questions."""
 _STORY_SIGN = "#"
 NO_STORY = -1
 """Says that a related stretch has no story number, where leaving the number out would give it one of its own."""
@@ -133,6 +136,36 @@ def segments(
             records.append(record)
         begin = end + 1
     return records
+
+
+def about_page(page_id: str, *parts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a labelling tool's task says of its page.
+
+    Args:
+        page_id: Its id, where no part has one.
+        parts: Keys and values, the later ones before the earlier; those without a value say nothing.
+    """
+    told = {key: value for part in parts for key, value in part.items() if value is not None}
+    return {"page_id": page_id, **{k: v for k, v in told.items() if v != "" or k not in PAGE_COLUMNS}}
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON object, or an empty one where the value is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def no_text(record: Mapping[str, Any], rule: str, expected: str) -> InputError:
+    """The refusal of a task without a text, by the keys that it has.
+
+    Args:
+        record: The task, its columns renamed.
+        rule: The rule that it breaks.
+        expected: Where the tool keeps the text.
+    """
+    texts = {key: value for key, value in record.items() if isinstance(value, str)}
+    longest = max(texts, key=lambda key: len(texts[key]), default="theirs")
+    found = f"a task without text; it has {', '.join(map(str, record)) or 'nothing'}"
+    return _refuse(rule, found, expected, f'export again; if the text has another name, COLUMNS="{longest}=text"')
 
 
 def _joined(spans: Sequence[Span]) -> list[tuple[int, int]]:
