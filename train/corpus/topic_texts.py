@@ -22,6 +22,7 @@ from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal
 from train.corpus.sources import hub
 from train.corpus.sources.html_blocks import decode, files, read_within
+from train.corpus.sources.table_folder import names_for_numbers
 
 IPTC = Path(__file__).with_name("iptc-media-topics.yaml")
 _AG_TOPICS = {"1": "World", "2": "Sports", "3": "Business", "4": "Sci/Tech"}
@@ -269,7 +270,7 @@ def _dataset(path: Path) -> Iterator[tuple[int, Any]]:
         data = hub.open_table(path)
         text, topic = _columns(data.column_names or list(next(iter(data), {})), path)
         for number, row in enumerate(data, start=1):
-            named = hub.names_for_numbers(row, data.features)
+            named = names_for_numbers(row, data.features)
             yield number, (f"{path.name}-{number}", _topic(named[topic]), str(named[text] or "").split("\n"))
     except InputError:
         raise

@@ -12,11 +12,12 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.common.files import digest_of, read_json
-from train.corpus.column_mapping import ColumnMapping, plain
+from train.corpus.column_mapping import ColumnMapping
+from train.corpus.sources.parquet import with_segments
 from train.corpus.sources.rows import Row, check_columns, pages
+from train.corpus.sources.table_folder import TableFolder, digest, names_for_numbers
 
 TABLES = ("parquet", "arrow", "json", "csv")
-_KINDS = {".parquet": "parquet", ".arrow": "arrow", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 
 
 def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
@@ -24,8 +25,8 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     segments.
 
     Args:
-        path: `FOLDER` (saved by `save_to_disk`, or holding table files), `ID`, with `@REVISION` and `#SPLIT` (default
-            train).
+        path: `FOLDER` (saved by `save_to_disk`, or holding table files), `ID`, with `@REVISION` and `#SPLIT`, which is
+            needed where there are several.
         naming: Renames columns, e.g. `{"blocks": "segments"}`.
 
     Raises:
@@ -48,12 +49,21 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
 def _rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     data = open_table(path)
     columns = data.column_names or list(next(iter(data), {}))
-    numbered = enumerate((names_for_numbers(row, data.features) for row in data), start=1)
+    if isinstance(data, TableFolder):
+        numbered = data.rows()
+    else:
+        numbered = enumerate((names_for_numbers(row, data.features) for row in data), start=1)
     if "segments" in {naming.columns.get(column, column) for column in columns}:
-        yield from ((number, naming.page(row)) for number, row in numbered)
+        yield from (
+            (n, row if isinstance(row, InputError) else naming.page(with_segments(row, naming))) for n, row in numbered
+        )
     else:
         check_columns(columns, path, naming)
-        yield from pages(((number, Row(row)) for number, row in numbered), path, naming)
+        yield from pages(((n, _row(row)) for n, row in numbered), path, naming)
+
+
+def _row(row: Any) -> Row:
+    return Row({}, row) if isinstance(row, InputError) else Row(row)
 
 
 def open_table(path: Path) -> Any:
@@ -78,43 +88,24 @@ def open_table(path: Path) -> Any:
             )
         builder = datasets.load_dataset_builder(location, revision=revision)
         _require_table(builder.name if builder.name in TABLES else getattr(builder, "builder_name", "?"), path)
-        return _plain(datasets.load_dataset(location, revision=revision, split=split or "train", streaming=True), path)
-    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        loaded = datasets.load_dataset(location, revision=revision, streaming=True)
+        return _plain(_part(loaded, split, path), path)
+    if _saved(folder):
         _stay_inside(folder, path)
         loaded = datasets.load_from_disk(str(folder))
         if isinstance(loaded, Mapping):
-            return _plain(_part(loaded, split or "train", path), path)
+            return _plain(_part(loaded, split, path), path)
         if split is not None:
             raise InputError(
                 "a data set without splits", expected="no #SPLIT", remedy="leave it out", path=path, rule="no-split"
             )
         return _plain(loaded, path)
-    files = sorted(
-        p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.suffix in _KINDS and p.name[0] != "."
-    )
-    own = [p for p in files if split is None or p.stem.startswith(split)]
-    if files and not own:
-        fault = f"no file that begins with {split!r}; there are {', '.join(p.name for p in files[:8])}"
-        raise InputError(
-            fault,
-            expected="one file or more of the split",
-            remedy="name another split, or none",
-            path=path,
-            rule="no-split",
-        )
-    kinds = {_KINDS[p.suffix] for p in own}
-    if len(kinds) != 1:
-        fault = "no table file" if not kinds else f"files of {len(kinds)} kinds ({', '.join(sorted(kinds))})"
-        raise InputError(
-            fault,
-            expected=f"files of one kind: {', '.join(_KINDS)}",
-            remedy="keep one kind",
-            path=path,
-            rule="no-table",
-        )
-    return _plain(
-        datasets.load_dataset(kinds.pop(), data_files={"all": [str(p) for p in own]}, split="all", streaming=True), path
-    )
+    return TableFolder(folder, split, path)
+
+
+def _saved(folder: Path) -> bool:
+    """Whether a folder is what `save_to_disk` writes."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
 def _stay_inside(folder: Path, path: Path) -> None:
@@ -172,8 +163,9 @@ def fingerprint(path: Path) -> list[str | None]:
         InputError: The Hub does not answer, or has no such data set.
     """
     location, revision, split = parse(path)
-    if Path(location).is_dir():
-        return [digest_of(Path(location)), None, split]
+    folder = Path(location)
+    if folder.is_dir():
+        return [digest_of(folder) if _saved(folder) else digest(folder, path), None, split]
     from huggingface_hub import dataset_info
 
     try:
@@ -188,7 +180,16 @@ def fingerprint(path: Path) -> list[str | None]:
         ) from None
 
 
-def _part(loaded: Mapping[str, Any], split: str, path: Path) -> Any:
+def _part(loaded: Mapping[str, Any], split: str | None, path: Path) -> Any:
+    if split is None and len(loaded) > 1:
+        raise InputError(
+            f"the splits {', '.join(loaded)}, and none named",
+            expected="the name of one",
+            remedy=f"name it: dataset:{path}#{next(iter(loaded))}",
+            path=path,
+            rule="no-split",
+        )
+    split = split or "train"
     if split not in loaded:
         raise InputError(
             f"no split {split!r}; there are {', '.join(loaded)}",
@@ -209,31 +210,6 @@ def _require_table(kind: str, path: Path) -> None:
             path=path,
             rule="no-table",
         )
-
-
-def names_for_numbers(row: Mapping[str, Any], features: Any) -> dict[str, Any]:
-    """A row with class numbers replaced by their names.
-
-    Args:
-        row: The row, column -> value.
-        features: The data set's `Features`, whose `ClassLabel` columns hold the names; None leaves numbers as they are.
-    """
-    if not features:
-        return dict(plain(row))
-    return {key: plain(_named(value, features.get(key))) for key, value in row.items()}
-
-
-def _named(value: Any, feature: Any) -> Any:
-    names = getattr(feature, "names", None)
-    if names and isinstance(value, int) and 0 <= value < len(names):
-        return names[value]
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else None)
-    if isinstance(inner, Mapping) and isinstance(value, list):
-        return [
-            {k: _named(v, inner.get(k)) for k, v in item.items()} if isinstance(item, Mapping) else item
-            for item in value
-        ]
-    return value
 
 
 def _first_line(error: Exception) -> str:

@@ -35,10 +35,12 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             if "segments" in {naming.columns.get(name, name) for name in names}:
-                yield from ((number, naming.page(_unpacked(record))) for number, record in _records(file))
+                yield from (
+                    (number, naming.page(_unpacked(with_segments(record, naming)))) for number, record in records(file)
+                )
             else:
                 check_columns(names, path, naming)
-                yield from pages(((number, Row(record)) for number, record in _records(file)), path, naming)
+                yield from pages(((number, Row(record)) for number, record in records(file)), path, naming)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise InputError(
             f"not readable as Parquet: {error}",
@@ -49,7 +51,8 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
         ) from None
 
 
-def _records(file: Any) -> Iterator[tuple[int, Any]]:
+def records(file: Any) -> Iterator[tuple[int, Any]]:
+    """Yields `(row number from 1, row)` of an open Parquet file, its values as JSON has them."""
     number = 0
     for batch in file.iter_batches(batch_size=_BATCH_ROWS):
         for record in batch.to_pylist():
@@ -118,6 +121,24 @@ def _unpacked(record: Any) -> Any:
     page = _without_extra(record)
     page["segments"] = [_without_extra(s) if isinstance(s, dict) else s for s in record["segments"]]
     return page
+
+
+def with_segments(record: Any, naming: ColumnMapping) -> Any:
+    """A row whose segments are a list of objects, also where the table holds an object of lists, as a `Sequence` of
+    Hugging Face does.
+
+    Args:
+        record: The row, under its own columns.
+        naming: Tells which column holds the segments.
+    """
+    if not isinstance(record, dict):
+        return record
+    key = next((key for key in record if naming.columns.get(key, key) == "segments"), None)
+    held = record[key] if key is not None and isinstance(record[key], dict) else {}
+    lists = list(held.values())
+    if not lists or not all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists):
+        return record
+    return {**record, key: [dict(zip(held, row, strict=True)) for row in zip(*lists, strict=True)]}
 
 
 def _without_extra(record: dict[str, Any]) -> dict[str, Any]:
