@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from train.common.errors import InputError
 from train.runtime.text import ROLES
+
+MOST_COPIES = 5
+"""Copies of copies that an address is followed through."""
 
 
 @dataclass(frozen=True)
@@ -138,23 +142,79 @@ def _extract() -> Any:
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
-_ARCHIVED = re.compile(r"\A(?:https?://web(?:-beta)?\.archive\.org/web/[^/]+/(?=\S))+", re.IGNORECASE)
+_ARCHIVES = (
+    r"web(?:-beta)?\.archive\.org/web/[^/?#]+",
+    r"archive\.(?:today|ph|is|li|vn|fo|md)/(?:\d{4,14}|newest|oldest|o/\w+)",
+    r"(?:www\.)?arquivo\.pt/(?:noframe/)?(?:wayback|replay)(?:/[^/?#]+)??/\d{4,14}\w*",
+    r"wayback\.archive-it\.org/\d+/\d{4,14}\w*",
+    r"(?:www\.)?webarchive\.org\.uk/wayback/(?:en/)?archive/\d{4,14}\w*",
+    r"webarchive\.nationalarchives\.gov\.uk/(?:ukgwa/)?\d{4,14}\w*",
+    r"webarchive\.loc\.gov/\w+/\d{4,14}\w*",
+    r"[\w-]+\.cdn\.ampproject\.org/\w+(?:/s)?",
+    r"cdn\.ampproject\.org/\w+(?:/s)?",
+    r"[\w-]+\.bing-amp\.com/\w+(?:/s)?",
+    r"(?:www\.)?google\.[a-z.]+/amp(?:/s)?",
+    r"(?:www\.)?bing\.com/amp(?:/s)?",
+)
+"""Addresses that go on with that of the page they show: of web archives and of caches of AMP pages."""
+_ARCHIVED = re.compile(rf"\A(?:(?:https?:)?//)?(?:{'|'.join(_ARCHIVES)})/(?=[^\s/?#]+[.:])", re.IGNORECASE)
+_SHOWN = re.compile(
+    r"\A(?:(?:https?:)?//)?(?:([^\s/?#.]+)\.(?:translate\.goog|cdn\.ampproject\.org|turbopages\.org|bing-amp\.com)"
+    r"|(?:translate\.google\.[a-z.]+|translate\.googleusercontent\.com)/[^\s#]*?[?&]u=([^\s&#]+))",
+    re.IGNORECASE,
+)
+"""Addresses that hold the host of the page they show in their own, or its address in the query."""
 
 
 def site_of(url: str) -> str:
     """The registered domain of an address, e.g. `example.co.uk`; the host when it has none, empty when there is no
-    host.
+    host. Punycode and other spellings of one host are one: the Unicode that browsers show.
 
-    A copy that the Wayback Machine keeps is of the site it was taken from: else pages of one site would stand on both
-    sides of a split.
+    A copy that a web archive, a cache of AMP pages or a translator shows is of the site it was taken from: else pages
+    of one site would stand on both sides of a split.
     """
     try:
-        address = _extract()(_ARCHIVED.sub("", url.strip()))
+        address = _extract()(_origin(url.strip()))
     except ValueError:  # e.g. an unclosed IPv6 bracket
         return ""
     if address.top_domain_under_public_suffix:
-        return str(address.top_domain_under_public_suffix).casefold()
+        return _unicode(address.top_domain_under_public_suffix)
     # An unknown suffix counts as one label, the list's own default rule; addresses and lone names stay as they are.
     host = ".".join(part for part in (address.subdomain, address.domain, address.suffix) if part)
-    host = host.casefold()
-    return "" if "[" in host else host if address.ipv4 or address.ipv6 else ".".join(host.split(".")[-2:])
+    if "[" in host:
+        return ""
+    return host.casefold() if address.ipv4 or address.ipv6 else _unicode(".".join(host.split(".")[-2:]))
+
+
+def _origin(url: str) -> str:
+    """The address that an archive, a cache or a translator shows under an address of its own."""
+    for _ in range(MOST_COPIES):
+        if match := _ARCHIVED.match(url):
+            url = url[match.end() :]
+            if re.match(r"https?%3a", url, re.IGNORECASE):
+                url = unquote(url)
+        elif match := _SHOWN.match(url):
+            host, address = match.groups()
+            if host is None:
+                url = unquote(address)
+            elif "-" not in host:
+                break
+            else:
+                # Of a host, dots are written as one dash, dashes as two; 0-…-0 marks what would pass for Punycode.
+                if host.lower().startswith("xn--"):
+                    host = host[4:].encode("ascii", "ignore").decode("punycode", "ignore")
+                host = re.sub(r"\A0-(.*)-0\Z", r"\1", host)
+                url = re.sub(r"--?", lambda found: "-" if found[0] == "--" else ".", host)
+        else:
+            break
+    return url
+
+
+def _unicode(host: str) -> str:
+    """A host as browsers show it; what is no valid name stays, in small letters."""
+    import idna
+
+    try:
+        return idna.decode(idna.encode(host, uts46=True))
+    except idna.IDNAError:
+        return host.casefold()
