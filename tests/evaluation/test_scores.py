@@ -415,3 +415,19 @@ def test_roles_and_topics_that_pages_have_are_told_by_what_is_scored() -> None:
     )
     assert scored_classes([one]) == (["main", "boilerplate"], [])
     assert scored_classes([one, long]) == (["main", "related", "boilerplate"], ["sport"])
+
+
+def test_a_role_that_nobody_labels_and_nothing_predicts_is_named_and_counts_as_the_referee_counts_it() -> None:
+    one = page("p", ("m", words(6)), ("b", words(4)), ("r1", "two words"))
+    right, wrong = evaluate([one], [said("p", "m", "b", "m")]), evaluate([one], [said("p", "m", "r", "m")])
+    assert (right.absent, right.to_json()["absent_roles"]) == (("related",), ["related"])
+    assert (right.values["role/f1/related"], right.values["role/macro_f1"]) == (1.0, 1.0)
+    assert (wrong.absent, wrong.values["role/f1/related"]) == ((), 0.0)
+    assert "absent_roles" not in wrong.to_json()
+
+
+def test_no_topic_is_told_under_the_name_of_another_ones_bound() -> None:
+    values = {"topic/f1/sport": 0.5, "topic/f1/sport/low": 0.75, "topic/f1/sport/low_": 1.0}
+    told = Evaluation(values, {"topic/f1/sport": (0.25, 0.625)}, 1, 1, 0.95).metrics("test")
+    assert sorted(told.values()) == [0.25, 0.5, 0.625, 0.75, 1.0]
+    assert (told["test/topic/f1/sport"], told["test/topic/f1/sport/low"]) == (0.5, 0.25)

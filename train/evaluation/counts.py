@@ -105,6 +105,12 @@ class CountTable:
             row[self.column[f"{kind}/right"]] += predicted == topic
             self._count_class(row, kind, topic, predicted)
 
+    def absent_roles(self, counts: np.ndarray) -> tuple[str, ...]:
+        """The roles that no scored segment has, neither labelled nor predicted, by counts `[columns]`."""
+        return tuple(
+            role for role in ROLES if not any(counts[self.column[f"role/{role}/{event}"]] for event in _EVENTS)
+        )
+
     def metrics(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """Metric -> its values `[…]`, from counts `[…, columns]`."""
 

@@ -48,6 +48,8 @@ class Evaluation:
         n_pages: Pages scored.
         n_sites: Sites they come from.
         confidence: Level of the intervals.
+        absent: Roles of no scored segment, neither labelled nor predicted. Their F1 is 1 and counts in the macro-F1, as
+            the definition of these scores has it; it tells nothing.
     """
 
     values: dict[str, float]
@@ -55,12 +57,18 @@ class Evaluation:
     n_pages: int
     n_sites: int
     confidence: float
+    absent: tuple[str, ...] = ()
 
     def metrics(self, part: str) -> dict[str, float]:
         """By the names of MLflow: `<part>/<metric>`, and `/low` and `/high` of those with an interval."""
-        metrics = {f"{part}/{name}": value for name, value in self.values.items()}
+        metrics: dict[str, float] = {}
         for name, (low, high) in self.intervals.items():
             metrics |= {f"{part}/{name}/low": low, f"{part}/{name}/high": high}
+        for name, value in self.values.items():
+            own = f"{part}/{name}"
+            while own in metrics:  # a topic that is called like the bound of another
+                own += "_"
+            metrics[own] = value
         return metrics
 
     def only(self, prefix: str) -> Evaluation:
@@ -78,6 +86,7 @@ class Evaluation:
             "confidence": self.confidence,
             "n_pages": self.n_pages,
             "n_sites": self.n_sites,
+            **({"absent_roles": list(self.absent)} if self.absent else {}),
             **more,
         }
 
@@ -103,11 +112,12 @@ def evaluate(
         InputError: A page has no record, or one with another number of segments.
     """
     table, per_site = count_by_site(pages, records)
-    values = {name: float(value) for name, value in table.metrics(per_site.sum(axis=0)).items()}
+    summed = per_site.sum(axis=0)
+    values = {name: float(value) for name, value in table.metrics(summed).items()}
     intervals: dict[str, tuple[float, float]] = {}
     if bootstrap_samples:
         intervals = intervals_of(table.metrics(resampled(per_site, bootstrap_samples, seed)), confidence)
-    return Evaluation(values, intervals, len(pages), len(per_site), confidence)
+    return Evaluation(values, intervals, len(pages), len(per_site), confidence, table.absent_roles(summed))
 
 
 def paired_difference(

@@ -225,13 +225,15 @@ def scores_view(title: str, whole: Evaluation, by_slice: Mapping[str, Evaluation
     table = framed(title, "score", "value", "95 % interval over sites")
     for metric, value in whole.values.items():
         low, high = whole.intervals.get(metric, (value, value))
-        table.add_row(metric, f"{value:.4f}", f"{low:.3f}-{high:.3f}")
+        absent = metric.removeprefix("role/f1/") in whole.absent
+        table.add_row(metric, f"{value:.4f}", "absent: no label, no prediction" if absent else f"{low:.3f}-{high:.3f}")
     if not by_slice:
         return table
     shown = {name: heading for name, heading in KEY_METRICS.items() if name in whole.values}
     shown = shown or {name: name for name in whole.values if name.endswith(("/macro_f1", "/accuracy"))}
     below = framed("By slice", "slice", "pages", "sites", *shown.values())
     for name, part in sorted(by_slice.items(), key=lambda item: (-item[1].n_pages, item[0])):
-        scores = (f"{part.values[metric]:.3f}" if metric in part.values else "-" for metric in shown)
+        told = {name for name in part.values if name.removeprefix("role/f1/") not in part.absent}
+        scores = (f"{part.values[metric]:.3f}" if metric in told else "-" for metric in shown)
         below.add_row(escape(name), f"{part.n_pages:,}", f"{part.n_sites:,}", *scores)
     return Group(table, below)
