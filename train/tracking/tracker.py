@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,33 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
+LONGEST_NAME = 250
+"""Characters of a name, the most that MLflow takes."""
+
+
 def safe_names(values: Mapping[str, T]) -> dict[str, T]:
-    """Metrics or params under names that MLflow takes: a topic or a column may hold other characters than letters of
-    any script, digits, `_-. :/`."""
-    return {re.sub(r"[^\w\-. :/]", "_", name): value for name, value in values.items()}
+    """Metrics or params under names that MLflow takes, each under one of its own.
+
+    A topic or a column may hold other characters than letters of any script, digits, `_-. :/`, be no step of a path
+    (`a//b`, `a/`, `..`), or be too long. What two names would share gets the hash of each.
+
+    Args:
+        values: Name -> value; all names of one kind, as those of a part are, come at once.
+    """
+    safe = {name: _safe(name) for name in values}
+    shared = Counter(safe.values())
+    return {
+        named if shared[named] == 1 or named == name else _hashed(named, name): values[name]
+        for name, named in safe.items()
+    }
+
+
+def _safe(name: str) -> str:
+    steps = [step if step.strip(".") else step.replace(".", "_") or "_" for step in name.split("/")]
+    safe = re.sub(r"[^\w\-. :/]", "_", "/".join(steps))
+    return safe if len(safe) <= LONGEST_NAME else _hashed(safe, name)
+
+
+def _hashed(safe: str, name: str) -> str:
+    digest = sha256_json(name)[:8]
+    return f"{safe[: LONGEST_NAME - len(digest) - 1]}_{digest}"
