@@ -113,7 +113,8 @@ crossval: $(READY) ## Score CONFIG= by 5-fold cross-validation over sites; SLICE
 
 .PHONY: tune
 tune: $(READY) ## Search settings of CONFIG= with N=20 trials (Optuna), test pages left out; WORKERS=4
-	@$(RUN) tune --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --n $(or $(N),20) $(call options,SPACE METRIC SAMPLER WORKERS STORAGE) $(ARGS)
+	$(call unseen,STORAGE)
+	@$(RUN) tune --config $(call need,CONFIG,a config such as configs/pages-baseline.yaml) $(SET) --n $(or $(N),20) $(call options,SPACE METRIC SAMPLER WORKERS) $(ARGS)
 
 .PHONY: ablate
 ablate: $(READY) ## Cross-validate the rows of CONFIG=configs/ablations/x.yaml, each less the first; ROW= alone
@@ -185,8 +186,9 @@ send: $(READY) ## Tell MLflow what it was not told of the run in MODEL=outputs/x
 	@$(RUN) send --model $(call need,MODEL,the output folder of a run that left unsent.jsonl) $(ARGS)
 
 .PHONY: server
-server: $(READY) ## Start an MLflow server for a team, with accounts: STORE=postgresql://… PORT=
-	@$(RUN) server --port $(PORT) $(if $(STORE),--store "$(STORE)") $(ARGS)
+server: $(READY) ## Start an MLflow server for a team, with accounts: STORE=postgresql://… make server PORT=
+	$(call unseen,STORE)
+	@$(RUN) server --port $(PORT) $(ARGS)
 
 ##@ What it costs, and the documents' tables
 
@@ -217,7 +219,7 @@ setup: $(if $(LOCKED),$(LOCKED_READY),$(READY)) ## Create .venv with pinned depe
 .PHONY: demo-short
 demo-short: $(READY) ## The demo on a quarter of the pages, with a store of its own, in outputs/short (what CI runs)
 	@mkdir -p outputs/short
-	@MLFLOW_TRACKING_URI="sqlite:///$(CURDIR)/outputs/short/mlflow.db" $(RUN) demo --short
+	@MLFLOW_TRACKING_URI="$$($(call sqlite,outputs/short/mlflow.db))" $(RUN) demo --short
 
 .PHONY: extractors
 extractors: $(VENV)/.extractors $(VENV)/.beside ## Install extractors of HTML, which label pages for corpus.auxiliary and are what `make benchmark` compares
@@ -267,7 +269,7 @@ test-slow: $(READY) ## Kill every command 25 times, and the like (30 minutes); w
 
 .PHONY: test-ui
 test-ui: $(READY) ## Look at MLflow on RUNS=sqlite:///… (default: of make demo) in a browser
-	@NEWSPARTS_RUNS="$(or $(RUNS),sqlite:///$(CURDIR)/mlflow.db)" $(BIN)/python -m pytest tests/browser/test_ui.py
+	@NEWSPARTS_RUNS="$(or $(RUNS),$$($(call sqlite,mlflow.db)))" $(BIN)/python -m pytest tests/browser/test_ui.py
 
 .PHONY: lint
 lint: $(READY) ## Check style (ruff) and types (mypy --strict)
@@ -291,6 +293,9 @@ lock: .venv-audit ## Renew .ci/requirements.lock, the hashes that CI installs by
 audit: .venv-audit $(VENV)/.spark ## List licences, last releases and known holes of all dependencies (network)
 	@.venv-audit/bin/python .ci/dependencies.py .ci/requirements.lock $(BIN)/python .ci/dependencies.md
 
+# The address of a SQLite file, whatever characters the path of this folder has.
+sqlite = $(BIN)/python -c 'from pathlib import Path; from train.common.addresses import sqlite_uri; print(sqlite_uri(Path("$(1)")))'
+
 # Variables of single verbs, each as the option it stands for; ARGS= gives any option.
 options = $(foreach name,$(1),$(if $($(name)),$(OPTION_$(name))))
 OPTION_COLUMNS = --columns "$(COLUMNS)"
@@ -310,10 +315,11 @@ OPTION_ROW = --row "$(ROW)"
 OPTION_SAMPLER = --sampler $(SAMPLER)
 OPTION_SLICE = --slice $(SLICE)
 OPTION_SPACE = --space $(SPACE)
-OPTION_STORAGE = --storage "$(STORAGE)"
 OPTION_UNLABELLED = --unlabelled
 OPTION_WORKERS = --workers $(WORKERS)
 
 # Whether a variable was given on the command line: a chance FORCE or VERSION of the environment must promote nothing.
 said = $(and $(filter command,$(origin $(1))),$($(1)))
+# An address goes to the command by the environment; one with a password must come from there, too.
+unseen = $(if $(and $(findstring command,$(origin $(1))),$(findstring @,$($(1)))),$(error $(1)= shows its password to every account of this machine; write it before the command: $(1)=… make $@))
 need = $(or $($(1)),$(error make $@ needs $(1)=…: $(2)))

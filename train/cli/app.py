@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from train.cli import data, inference, models, studies, training
+from train.common.addresses import has_password
 from train.common.console import console
 from train.common.errors import InputError, refusal_of_the_disk
 from train.common.signals import Interrupted
@@ -92,6 +93,13 @@ def main() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        if any(has_password(word) for word in sys.argv[1:]):
+            raise InputError(
+                "a password on the command line, where every account of this machine reads it",
+                expected="an address with a password in the environment alone",
+                remedy="change the password; then STORE=…, STORAGE=… or MLFLOW_TRACKING_URI=… before the command",
+                rule="password-shown",
+            )
         code = application()(standalone_mode=False)
     except InputError as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True, style="red")

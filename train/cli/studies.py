@@ -28,7 +28,12 @@ def tune(
     sampler: Annotated[str, typer.Option(help="tpe models what was tried; random prunes nothing.")] = "tpe",
     workers: Annotated[int, typer.Option(min=1, help="The number of processes that work on it at once.")] = 1,
     storage: Annotated[
-        str | None, typer.Option(help="Database URL of the study, for workers on several machines.")
+        str | None,
+        typer.Option(
+            envvar="STORAGE",
+            help="Database URL of the study, for workers on several machines; one with a password in the environment "
+            "alone, as STORAGE=….",
+        ),
     ] = None,
     lead: Annotated[str | None, typer.Option("--join", hidden=True, help="The search's MLflow run.")] = None,
     worker: Annotated[int, typer.Option(hidden=True, help="The number of this worker, from 0.")] = 0,

@@ -66,11 +66,10 @@ def fit(config: opt.Config, overrides: opt.Overrides = None) -> None:
     out.print(metrics_view([(config.stem, outcome.metrics)], "Test pages"))
     out.print(f"model    {outcome.output} (--model {outcome.output})")
     if outcome.run_id:
-        from train.tracking.store import tracking_uri
+        from train.tracking.store import shown_uri
 
         out.print(
-            f"mlflow   run {outcome.run_id}, model {outcome.model_uri}, store {tracking_uri()} (make ui)",
-            soft_wrap=True,
+            f"mlflow   run {outcome.run_id}, model {outcome.model_uri}, store {shown_uri()} (make ui)", soft_wrap=True
         )
 
 
@@ -148,11 +147,12 @@ def send(
 
 def ui(host: opt.Host = "127.0.0.1", port: opt.Port = 5000) -> None:
     """Opens MLflow on the runs; of a tracking server, only tells where it shows them."""
-    from train.tracking.store import EXPERIMENT, connect, runs_page, tracking_uri
+    from train.common.addresses import sqlite_file
+    from train.tracking.store import EXPERIMENT, connect, runs_page, shown_uri, tracking_uri
 
     uri = tracking_uri()
-    file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not file.is_file():
+    file = sqlite_file(uri)
+    if file is not None and not file.is_file():
         raise InputError(
             "no runs yet",
             expected="a store that a run has made",
@@ -162,17 +162,20 @@ def ui(host: opt.Host = "127.0.0.1", port: opt.Port = 5000) -> None:
         )
     page = runs_page(connect())
     if uri.startswith("http"):
-        out.print(f"{uri.rstrip('/')}/{page}", soft_wrap=True, markup=False)
+        out.print(f"{shown_uri().rstrip('/')}/{page}", soft_wrap=True, markup=False)
         return
     out.print(
         f"MLflow, experiment {EXPERIMENT}: http://{host}:{port}/{page}\nCtrl-C ends it", soft_wrap=True, markup=False
     )
-    become_mlflow("ui", "--backend-store-uri", uri, "--host", host, "--port", str(port))
+    become_mlflow("ui", "--host", host, "--port", str(port), store=uri)
 
 
 def server(
     store: Annotated[
-        str, typer.Option(help="Database URI of the runs, e.g. postgresql://user:password@host/newsparts.")
+        str,
+        typer.Option(
+            envvar="STORE", help="Database URI of the runs; one with a password in the environment alone, as STORE=…."
+        ),
     ] = "",
     folder: Annotated[Path, typer.Option(help="For artifacts, accounts and the administrator's password.")] = Path(
         "outputs/server"
@@ -187,10 +190,16 @@ def server(
     unless told otherwise."""
     import secrets
 
+    from train.common.addresses import sqlite_uri
     from train.common.files import write_text
 
+    os.umask(0o077)  # whatever the server writes is its own account's alone, also in a folder that was there
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for path in folder.iterdir():
+        if path.is_file() and not path.is_symlink():
+            path.chmod(0o600)
     kept: dict[str, str] = {}
     for variable, name in (
         ("MLFLOW_AUTH_ADMIN_PASSWORD", "admin-password"),
@@ -199,12 +208,9 @@ def server(
         path = folder / name
         if not path.is_file():
             write_text(path, os.environ.get(variable) or secrets.token_urlsafe(24))
-            path.chmod(0o600)
         kept[variable] = path.read_text(encoding="utf-8")
-    accounts = (
-        "[mlflow]\ndefault_permission = EDIT\ndatabase_uri = "
-        f"sqlite:///{folder / 'accounts.db'}\nadmin_username = admin\n"
-    )
+    database = sqlite_uri(folder / "accounts.db").replace("%", "%%")  # in such a file, %% stands for %
+    accounts = f"[mlflow]\ndefault_permission = EDIT\ndatabase_uri = {database}\nadmin_username = admin\n"
     accounts += "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     write_text(folder / "accounts.ini", accounts)
     os.environ.update(kept, MLFLOW_AUTH_CONFIG_PATH=str(folder / "accounts.ini"))
@@ -217,18 +223,25 @@ def server(
     become_mlflow(
         "server",
         "--app-name=basic-auth",
-        "--backend-store-uri=" + (store or f"sqlite:///{folder / 'mlflow.db'}"),
-        f"--artifacts-destination={folder / 'artifacts'}",
+        f"--artifacts-destination={(folder / 'artifacts').as_uri()}",
         f"--host={host}",
         f"--port={port}",
         f"--workers={workers}",
+        store=store or sqlite_uri(folder / "mlflow.db"),
     )
 
 
-def become_mlflow(*arguments: str) -> None:
-    """Becomes the `mlflow` command with these arguments: its signals and its exit code are ours."""
+def become_mlflow(*arguments: str, store: str = "") -> None:
+    """Becomes the `mlflow` command: its signals and its exit code are ours.
+
+    Args:
+        arguments: The command's words.
+        store: The database that it serves, which may hold a password and so is no word of the command.
+    """
+    from train.tracking.plain_paths import find_mlflow
     from train.tracking.store import tracking_uri
 
+    find_mlflow()
     sys.stdout.flush()
     # MLflow starts uvicorn by its name, which must be found though the environment was not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -237,5 +250,6 @@ def become_mlflow(*arguments: str) -> None:
         "PATH": path,
         "MLFLOW_TRACKING_URI": tracking_uri(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        **({"MLFLOW_BACKEND_STORE_URI": store} if store else {}),
     }
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)

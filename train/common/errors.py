@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+from train.common.addresses import without_secrets
+
 _FULL = (
     *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
     "database or disk is full",
@@ -21,6 +23,8 @@ _CLOSED = (
 
 class InputError(Exception):
     """Something the user gave is wrong. The CLI prints it without a traceback and exits with code 2.
+
+    No address in it shows a password.
 
     Args:
         found: What is there, in the user's terms.
@@ -41,7 +45,7 @@ class InputError(Exception):
         line: int | None = None,
         rule: str = "bad-input",
     ) -> None:
-        self.found, self.expected, self.remedy = found, expected, remedy
+        self.found, self.expected, self.remedy = map(without_secrets, (found, expected, remedy))
         self.path, self.line, self.rule = path, line, rule
         self.record: object = None
         """What was refused, as far as it could be decoded; goes to the quarantine file."""

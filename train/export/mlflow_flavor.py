@@ -33,7 +33,7 @@ def log_bundle(bundle: Path) -> Any:
     return mlflow.pyfunc.log_model(
         name=NAME,
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"bundle": str(bundle)},
+        artifacts={"bundle": bundle.resolve().as_uri()},  # a path would be read as an address, with its % ? #
         signature=signature(),
         input_example=pd.DataFrame({"segments": [EXAMPLE]}),
         pip_requirements=["mlflow", *(bundle / "requirements.txt").read_text(encoding="utf-8").split()],

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from train.common.addresses import without_secrets
 from train.common.console import console
 from train.common.environment import environment, git_state
 from train.common.errors import InputError
@@ -18,7 +19,7 @@ from train.common.signals import Interrupted, owner_is_dead, signals_raise
 from train.config.schema import Config
 from train.tracking.outbox import UNSENT, Outbox
 from train.tracking.senders import model_of, quiet, send
-from train.tracking.store import connect, no_answer, tracking_uri
+from train.tracking.store import connect, no_answer, shown_uri
 from train.tracking.tracker import MlflowTracker, Tracker, run_context
 
 LONGEST_RUN_S = 7 * 24 * 3600.0
@@ -85,7 +86,7 @@ def tracked_run(
         tracker.tags({"ended_by": repr(error)})
         raise
     except BaseException as error:
-        tracker.tags({"ended_by": f"{type(error).__name__}: {error}"[:500]})
+        tracker.tags({"ended_by": without_secrets(f"{type(error).__name__}: {error}")[:500]})
         raise
     finally:
         tracker.put("end", status=status)
@@ -150,7 +151,7 @@ def _begin(config: Config, resume: str | None, name: str, folder: Path) -> tuple
 
 
 def _outbox(path: Path) -> Outbox:
-    return Outbox(path, send, f"MLflow at {tracking_uri()}")
+    return Outbox(path, send, f"MLflow at {shown_uri()}")
 
 
 def _owner() -> dict[str, str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from train.common.addresses import without_secrets
 from train.common.errors import InputError
 from train.tracking.outbox import Away, Entry
 
@@ -144,8 +145,8 @@ def model_of(run: str | None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, shortened."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The first line of what an error says, shortened, without passwords."""
+    return without_secrets((str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
+from train.common.addresses import sqlite_file, sqlite_uri, without_secrets
 from train.common.environment import ROOT
 from train.common.errors import InputError, refusal_of_the_disk
 from train.common.lock import in_use
+from train.tracking.plain_paths import find_mlflow
 from train.tracking.senders import NOTE, artifact_page, first_line, quiet
 
 EXPERIMENT = REGISTERED_MODEL = "newsparts"
@@ -46,12 +48,19 @@ _EXPERIMENT_TAGS = {
 }
 FIRST_S = 300.0
 """For how long another process may be making the tables of a store."""
+_ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+"""The variable that tells MLflow where a new store's first experiment keeps artifacts."""
 T = TypeVar("T")
 
 
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, else the SQLite file at the repository root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(ROOT / "mlflow.db")
+
+
+def shown_uri() -> str:
+    """The store's address as it may be printed: without a password."""
+    return without_secrets(tracking_uri())
 
 
 def connect(experiment: str = EXPERIMENT) -> str:
@@ -60,7 +69,7 @@ def connect(experiment: str = EXPERIMENT) -> str:
     Artifacts of a SQLite store go beside its file, to `mlartifacts/`; a server decides for itself.
 
     Raises:
-        InputError: The store does not answer.
+        InputError: The store does not answer, or its experiment was deleted.
     """
     # A store that is away must not hold training up: the outbox tries again later.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -69,19 +78,31 @@ def connect(experiment: str = EXPERIMENT) -> str:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    find_mlflow()
     import mlflow
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri()
+    file = sqlite_file(uri)
+    if file is not None and not file.parent.is_dir():  # MLflow itself would try for minutes, and not name it
+        raise InputError(
+            "no such folder",
+            expected="the folder of MLflow's SQLite file",
+            remedy="make it, or mend MLFLOW_TRACKING_URI, where %25 stands for %, and %3F for ?",
+            path=file.parent,
+            rule="no-mlflow",
+        )
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    file = Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+    location = (file.resolve().parent / "mlartifacts").as_uri() if file else None
+    if location is not None:
+        # Else MLflow takes the working directory, whose quotes it would put into SQL as they are.
+        os.environ[_ARTIFACT_ROOT] = location
     try:
         # The first to come makes the tables of a file, or brings them up to date; two at once break each other.
-        with in_use(file, wait_s=FIRST_S) if file else nullcontext(), quiet():
+        with in_use(file.resolve(), wait_s=FIRST_S) if file else nullcontext(), quiet():
             known = mlflow.get_experiment_by_name(experiment)
             if known is None:
-                location = (file.parent / "mlartifacts").as_uri() if file else None
                 try:
                     mlflow.create_experiment(experiment, artifact_location=location, tags=_EXPERIMENT_TAGS)
                 except MlflowException as error:
@@ -89,12 +110,22 @@ def connect(experiment: str = EXPERIMENT) -> str:
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
                 known = mlflow.get_experiment_by_name(experiment)
+            if known.lifecycle_stage != "active":
+                raise InputError(
+                    f"the experiment {experiment!r} of {uri} was deleted",
+                    expected="one that is active",
+                    remedy=f"restore it: MLFLOW_TRACKING_URI=… .venv/bin/mlflow experiments restore --experiment-id "
+                    f"{known.experiment_id}; or name another: tracking.experiment=NAME",
+                    rule="deleted-experiment",
+                )
             for tag in _EXPERIMENT_TAGS.keys() - known.tags.keys():
                 mlflow.MlflowClient().set_experiment_tag(known.experiment_id, tag, _EXPERIMENT_TAGS[tag])
             mlflow.set_experiment(experiment_id=known.experiment_id)
             return str(known.experiment_id)
     except (MlflowException, OSError) as error:
         raise no_answer(error) from None
+    finally:
+        os.environ.pop(_ARTIFACT_ROOT, None)
 
 
 def no_answer(error: BaseException) -> InputError:

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from train.common.addresses import sqlite_uri
 from train.common.console import console
 from train.common.errors import InputError
 from train.common.files import sha256_json, write_json, write_text
@@ -135,7 +136,7 @@ class SearchSession:
             search.metric,
             search.sampler,
         ]
-        storage = search.storage or f"sqlite:///{search.output / 'study.db'}"
+        storage = search.storage or sqlite_uri(search.output / "study.db")
         self.study = open_study(storage, sha256_json(settings)[:16], seed=self.config.seed, sampler=search.sampler)
 
     def work(self, tracker: Tracker) -> None:
@@ -240,13 +241,14 @@ def _send_out(search: SearchSpec, workers: int, run_id: str) -> None:
         "folds": search.folds,
         "metric": search.metric,
         "sampler": search.sampler,
-        "storage": search.storage,
         "join": run_id,
     }
     given = [f"--{name}={value}" for name, value in options.items() if value is not None]
     command = [sys.executable, "-m", "train", "tune", *search.overrides, *given]
     threads = str(max(1, cores_at_hand() // workers))
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    if search.storage is not None:
+        environment["STORAGE"] = search.storage  # it may hold a password, so it is no word of a command
     running = [subprocess.Popen([*command, "--worker", str(i)], env=environment) for i in range(workers)]
     try:
         while any(

@@ -81,7 +81,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
             raise InputError(
                 "that database is MLflow's",
                 expected="one of its own for studies: Optuna and MLflow both keep a table alembic_version there",
-                remedy="create another on the same server and name it, STORAGE=postgresql://user:password@host/another",
+                remedy="create another on the same server and name it in STORAGE=",
                 rule="no-storage",
             )
         study = _create_study(storage, name)
@@ -90,8 +90,7 @@ def open_study(storage: str, name: str, *, seed: int, sampler: str) -> Any:
         raise InputError(
             f"no study can be kept there: {type(error).__name__}",
             expected="a database that answers, and its driver",
-            remedy="start it, or mend STORAGE=postgresql://user:password@host/database (and pip install "
-            "'newsparts[server]')",
+            remedy="start it, or mend STORAGE= (and pip install 'newsparts[server]')",
             rule="no-storage",
         ) from None
     own_seed = None if study.trials else seed
