@@ -22,11 +22,12 @@ def serve(
     port: opt.Port = 5001,
     workers: Annotated[int, typer.Option(help="The number of processes, each with a model of its own.")] = 1,
 ) -> None:
-    """Serves a model over HTTP by `mlflow models serve`; POST /invocations takes pages, GET /ping says whether it is
-    well."""
-    from train.inference.resolve import bundle_folder
+    """Serves a model over HTTP by `mlflow models serve`, which runs the code that was logged with it; POST /invocations
+    takes pages, GET /ping says whether it is well."""
+    from train.inference.resolve import bundle_folder, is_folder
+    from train.tracking.plain_paths import plain_path
 
-    if ":/" not in model:
+    if is_folder(model):
         raise InputError(
             f"a folder, {model}",
             expected="a URI such as models:/newsparts@champion or models:/m-…",
@@ -34,10 +35,11 @@ def serve(
             remedy="register the run's model (make register, make promote), or serve a bundle as "
             "train/export/examples/service.py does",
         )
-    bundle_folder(model)  # a clear error before a server is started
+    bundle = bundle_folder(model)  # a clear error before a server is started
     out.print(f"{model} on http://{host}:{port}/invocations; Ctrl-C ends it", soft_wrap=True, markup=False)
+    logged = plain_path(bundle.parents[2]) / bundle.parents[1].name  # MLflow follows no link that is the model itself
     become_mlflow(
-        "models", "serve", "-m", model, "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers)
+        "models", "serve", "-m", str(logged), "--env-manager", "local", "-h", host, "-p", str(port), "-w", str(workers)
     )
 
 

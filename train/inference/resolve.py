@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from train.common.addresses import without_secrets
 from train.common.errors import InputError
 from train.common.generation import finished_run
 from train.runtime import BundleError, Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import connect
+
+_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
 
 def load_labeler(model: str, *, sha256: str | None = None) -> Labeler:
@@ -30,13 +34,16 @@ def load_labeler(model: str, *, sha256: str | None = None) -> Labeler:
 
 
 def bundle_folder(model: str) -> Path:
-    """The bundle of a model: a bundle folder, a run's output folder, or any `models:/` or `runs:/` URI.
+    """The bundle of a model: a bundle folder, a run's output folder, or a URI of the store that runs are tracked in.
+
+    Of an MLflow model only the bundle's data is loaded, by our own code. MLflow itself runs the code of a model that it
+    loads (models from code), as `serve` does.
 
     Raises:
-        InputError: There is no such model.
+        InputError: There is no such model, or the URI is of another place: nothing is asked of it.
     """
-    if ":/" not in model:
-        for folder in (Path(model), finished_run(Path(model)) / "bundle"):
+    if is_folder(model):
+        for folder in _places(Path(model)):
             if (folder / "bundle.json").is_file():
                 return folder
         raise InputError(
@@ -45,6 +52,14 @@ def bundle_folder(model: str) -> Path:
             remedy="train with `make train CONFIG=…` first, or check the path",
             path=model,
             rule="no-model",
+        )
+    if not re.match(r"(models|runs|mlflow-artifacts):/(?!/)", model):
+        raise InputError(
+            f"a model of {model.partition(':')[0]!r}",
+            expected=f"a folder, or one of the store of MLFLOW_TRACKING_URI: {', '.join(_SCHEMES)}",
+            remedy="copy the bundle to a folder and name that, or register the model",
+            path=without_secrets(model),
+            rule="foreign-model",
         )
     connect()
     import mlflow
@@ -59,4 +74,14 @@ def bundle_folder(model: str) -> Path:
             remedy="`make demo` registers models:/newsparts@champion; `make ui` lists what there is",
             rule="no-model",
         ) from None
-    return folder / "artifacts" / "bundle"
+    return next((place for place in _places(folder) if (place / "bundle.json").is_file()), folder)
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is named by its folder, not by a URI; a folder that is there is one, whatever it is called."""
+    return Path(model).is_dir() or not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", model)
+
+
+def _places(folder: Path) -> tuple[Path, ...]:
+    """Where the bundle is in a folder: it may be the folder, a run's output or an MLflow model."""
+    return folder, finished_run(folder) / "bundle", folder / "artifacts" / "bundle"
