@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from tests.helpers.html_frames import LOSSES, PARAGRAPHS, STORY
 from train.common.errors import InputError
-from train.corpus.sources.html_blocks import LARGEST, decode, read_html
+from train.corpus.sources.html_blocks import LARGEST, read_html
 
 
 def texts(html: str | bytes) -> list[str]:
@@ -40,30 +43,6 @@ def texts(html: str | bytes) -> list[str]:
 )
 def test_blocks_are_what_a_reader_sees(html: str, expected: list[str]) -> None:
     assert texts(html) == expected
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("<p>Käse".encode(), "<p>Käse"),
-        ("<p>Käse".encode("cp1252"), "<p>Käse"),
-        ("<meta charset=iso-8859-1><p>“Käse”".encode("cp1252"), "<meta charset=iso-8859-1><p>“Käse”"),
-        ("<meta charset='windows-1251'>Мир".encode("cp1251"), "<meta charset='windows-1251'>Мир"),
-        (
-            b'<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS">' + "日本".encode("shift_jis"),
-            "日本",
-        ),
-        (b"\xef\xbb\xbf<p>bom", "<p>bom"),
-        ("<p>wide".encode("utf-16"), "<p>wide"),
-        (b"<meta charset=utf-8><p>K\xe4se", "<p>Käse"),
-        ("<meta charset=utf-8><p>Käse für Zürich".encode() + b" cut \xe2\x80", "Käse für Zürich cut \ufffd"),
-        (b"<meta charset=zlib><p>x", "<p>x"),
-        (b"<meta charset=unicode_escape>\\x41", "\\x41"),
-        (b"<meta charset=nonsense><p>x", "<p>x"),
-    ],
-)
-def test_encodings_are_those_of_the_web(content: bytes, expected: str) -> None:
-    assert decode(content).endswith(expected)
 
 
 @pytest.mark.parametrize("paragraphs", [5_000, pytest.param(140_000, marks=pytest.mark.slow, id="five megabytes")])
@@ -105,3 +84,54 @@ def test_the_innermost_mark_counts_and_a_block_has_that_of_most_characters() -> 
         (None, {None: 4}),
         ("b", {"b": 5}),
     ]
+
+
+@pytest.mark.parametrize("frame", LOSSES.values(), ids=LOSSES)
+def test_a_story_is_read_however_the_page_is_built(frame: str) -> None:
+    read = [text for text in texts(frame.format(PARAGRAPHS)) if text != "Menu"]
+    assert read == STORY
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(LOSSES)), st.sampled_from(sorted(LOSSES)))
+def test_a_story_is_read_in_any_two_of_them(outer: str, inner: str) -> None:
+    assume((outer, inner) != ("an unclosed svg", "a comment in noscript"))  # a comment there, which nothing ends
+    read = " ".join(texts(LOSSES[outer].format(LOSSES[inner].format(PARAGRAPHS))))
+    assert all(text in read for text in STORY)
+
+
+@pytest.mark.parametrize(
+    "fallback",
+    [
+        "<video src=a>No film for you.</video>",
+        "<audio>No sound.</audio>",
+        "<canvas>No drawing.</canvas>",
+        "<dialog><p>Subscribe now, it is free of charge for the first months, and then ends by itself</p></dialog>",
+        "<noscript>Please switch scripts on in your browser, as this page and its comments need them.</noscript>",
+        "<template><p>A line of a list that scripts fill</p></template>",
+        "<div popover>A tip</div>",
+        "<iframe src=a>No frames.</iframe>",
+        "<ruby><rp>(</rp></ruby>",
+    ],
+)
+def test_what_nobody_sees_is_no_block(fallback: str) -> None:
+    assert texts(f"{PARAGRAPHS}{fallback}<footer>Imprint</footer>") == [*STORY, "Imprint"]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<ul><li>" * 100_000,
+        "<p " + " ".join(f"a{i}" for i in range(80_000)) + ">x",
+        "".join(f"<html a{i}>" for i in range(80_000)),
+        "".join(f"<b id={i}>" for i in range(10_000)) + "<p>x" * 10_000,
+        "<div><!-- </div> -->" * 100_000,
+        "<svg><style><g></style>" * 100_000,
+        "<noscript><div></noscript>" * 100_000,
+    ],
+    ids=lambda html: html[:20],
+)
+def test_a_page_that_would_take_minutes_is_refused(html: str) -> None:
+    with pytest.raises(InputError) as caught:
+        texts(html)
+    assert caught.value.rule == "too-deep"

@@ -135,7 +135,8 @@ def csv(folder: Path) -> str:
     ]
     path = folder / "rows.csv"
     path.write_bytes(
-        "\n".join(rows).encode() + b"\nc6,https://b.example/1,K\xe4se,main,0\nc7,https://b.example/1,nul\x00,main,0\n"
+        "\n".join(rows).encode()
+        + b"\nc6,https://b.example/1,K\xe4se,main,0\nc7,https://b.example/1,nul\x00 \xc3\xa4,main,0\n"
     )
     return str(path)
 

@@ -90,6 +90,20 @@ def _refuse(rule: str, found: str, expected: str, remedy: str) -> InputError:
     return InputError(found, expected=expected, remedy=remedy, rule=rule)
 
 
+def whole_number(value: Any) -> Any:
+    """A whole number as data has it (`3`, `"3"`, `3.0` from pandas), NaN and an empty cell as None; anything else as it
+    is, for `parse_page` to refuse."""
+    if value in (None, "") or value != value:
+        return None
+    if isinstance(value, bool):
+        return value
+    try:
+        number = float(value)
+        return int(number) if number.is_integer() else value
+    except (TypeError, ValueError, OverflowError):
+        return value
+
+
 def parse_page(record: Any, *, labelled: bool) -> Page:
     """Turns one JSON object into a Page.
 
@@ -149,7 +163,7 @@ def _parse_segment(record: Any, name: str, labelled: bool) -> Segment:
         raise _refuse(
             "bad-segment", f"{name} has no text", '{"text": "…", "role": …}', "give every segment a string 'text'"
         )
-    role, story, topic = record.get("role"), record.get("story"), record.get("topic")
+    role, story, topic = record.get("role"), whole_number(record.get("story")), record.get("topic")
     if role not in ROLES and (labelled or role is not None):
         label = "no role" if role is None else f"role {role!r}"
         raise _refuse(
@@ -161,7 +175,7 @@ def _parse_segment(record: Any, name: str, labelled: bool) -> Segment:
     if story is not None and (isinstance(story, bool) or not isinstance(story, int) or not 0 <= story < 2**31):
         raise _refuse(
             "bad-story",
-            f"{name}: story is {story!r}",
+            f"{name}: story is {record['story']!r}",
             "an integer from 0, or null",
             "number the main story 0 and related items 1, 2, …",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.page import LABELS, Page, parse_page
 from train.corpus.sources import jsonl, locate, parquet
+from train.corpus.sources.html_blocks import PassedOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,15 @@ class Refusal:
             "path": str(error.path),
             "record": self.record,
         }
-        return json.dumps(entry, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
+        return jsonl.line_of(entry)
 
 
 def scan(
-    corpus: str | Path, *, labelled: bool | None, naming: ColumnMapping | None = None
+    corpus: str | Path,
+    *,
+    labelled: bool | None,
+    naming: ColumnMapping | None = None,
+    passed_over: Counter[str] | None = None,
 ) -> Iterator[tuple[int, Page | Refusal]]:
     """Streams a corpus: `(line, page or refusal)` for every page, in order; one page is in memory at a time.
 
@@ -48,12 +53,17 @@ def scan(
         corpus: A path or `SOURCE:PATH` (`train.corpus.sources`).
         labelled: Whether roles and sites are required; None passes over labels, whatever they are.
         naming: Maps its columns and labels to ours.
+        passed_over: Counts, by what it is, what is no page and need not be: blank lines, files that are not HTML.
 
     Raises:
         InputError: It is missing, of unknown format, or broken as a whole.
     """
     source, path = locate(corpus)
     for line, record in source.rows(path, naming or ColumnMapping()):
+        if isinstance(record, PassedOver):
+            if passed_over is not None:
+                passed_over[record.what] += 1
+            continue
         if isinstance(record, InputError):
             yield line, Refusal(record, record.record)
             continue

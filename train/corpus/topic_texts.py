@@ -5,9 +5,7 @@ A set is named `KIND:PATH`. A text becomes a page whose segments have a topic an
 
 from __future__ import annotations
 
-import csv
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +19,9 @@ from train.common.files import digest_of, sha256_file, sha256_json, written_asid
 from train.corpus.page import Page, Segment
 from train.corpus.read import Refusal
 from train.corpus.sources import hub
-from train.corpus.sources.html_blocks import decode, files, read_within
+from train.corpus.sources.csv_table import split_commas
+from train.corpus.sources.encodings import bad_text, decode, open_table
+from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.table_folder import names_for_numbers
 
 IPTC = Path(__file__).with_name("iptc-media-topics.yaml")
@@ -152,60 +152,50 @@ def as_labelled(text: Page) -> Page:
 
 def _ag_news(path: Path) -> Iterator[tuple[int, Any]]:
     """AG News as published: `class,title,description` with classes 1 to 4, with or without a header."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        for line, row in _rows(file, path):
-            if line == 1 and row[:1] and not row[0].strip().isdigit():
-                continue
+    for line, row in _rows(path):
+        if isinstance(row, InputError):
+            yield line, row
+        elif line > 1 or row[0].strip().isdigit():
             if len(row) != 3 or row[0].strip() not in _AG_TOPICS:
-                yield (
-                    line,
-                    InputError(
-                        f"the row {str(row)[:80]}",
-                        expected="class 1-4, title, description",
-                        remedy="correct it",
-                        rule="bad-row",
-                    ),
-                )
-                continue
-            yield line, (f"ag-news-{line}", _AG_TOPICS[row[0].strip()], [row[1], *row[2].split("\\")])
+                yield line, _bad_row(f"the row {str(row)[:80]}", "class 1-4, title, description", "correct it")
+            else:
+                yield line, (f"ag-news-{line}", _AG_TOPICS[row[0].strip()], [row[1], *row[2].split("\\")])
 
 
 def _table(path: Path) -> Iterator[tuple[int, Any]]:
     """Any CSV with a header that names a text and a topic column."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = _rows(file, path)
-        header = [name.strip().casefold() for name in next(rows, (0, []))[1]]
-        text, topic = _columns(header, path)
-        for line, row in rows:
-            if len(row) != len(header):
-                yield (
-                    line,
-                    InputError(
-                        f"{len(row)} cells",
-                        expected=f"{len(header)}, as in the header",
-                        remedy="quote cells",
-                        rule="bad-row",
-                    ),
-                )
-            else:
-                yield line, (f"{path.stem}-{line}", row[header.index(topic)], row[header.index(text)].split("\n"))
+    rows = _rows(path)
+    first = next(rows, (0, []))[1]
+    if isinstance(first, InputError):
+        raise first.at(path, 1)
+    header = [name.strip().casefold() for name in first]
+    text, topic = _columns(header, path)
+    for line, row in rows:
+        if not isinstance(row, InputError) and len(row) != len(header):
+            row = _bad_row(f"{len(row)} cells", f"{len(header)}, as in the header", "quote cells")
+        if isinstance(row, InputError):
+            yield line, row
+        else:
+            yield line, (f"{path.stem}-{line}", row[header.index(topic)], row[header.index(text)].split("\n"))
 
 
-def _rows(file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    reader = csv.reader(file, strict=True)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise InputError(
-            f"the table breaks at line {reader.line_num}: {error}",
-            expected="a whole CSV table",
-            remedy="write it again",
-            path=path,
-            rule="broken-csv",
-        ) from None
+def _rows(path: Path) -> Iterator[tuple[int, list[str] | InputError]]:
+    """The rows of a CSV file that are not blank, and what is refused in their place."""
+    with path.open("rb") as raw:
+        text = open_table(raw)
+        try:
+            for line, row in split_commas(text):
+                wrong = next(filter(None, (bad_text(cell, text.encoding) for cell in row)), None)
+                if wrong is not None:
+                    yield line, InputError(wrong, expected="UTF-8 text", remedy="save as UTF-8", rule="bad-encoding")
+                elif row:
+                    yield line, row
+        except InputError as error:
+            raise error.at(path, error.line) from None
+
+
+def _bad_row(found: str, expected: str, remedy: str) -> InputError:
+    return InputError(found, expected=expected, remedy=remedy, rule="bad-row")
 
 
 def _columns(names: list[str], path: Path) -> tuple[str, str]:

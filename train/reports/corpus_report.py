@@ -225,6 +225,7 @@ def check_view(report: CheckReport) -> RenderableType:
             f"{report.lines:,} pages in = {report.kept:,} kept + {sum(report.errors.values()):,} quarantined; "
             f"{report.sites:,} sites, {report.segments:,} segments"
         ),
+        *([Text(f"passed over: {_counts(report.passed_over.most_common(12))}")] if report.passed_over else []),
         Text(f"roles: {_counts(report.roles.most_common())}"),
     ]
     if report.topics:

@@ -11,8 +11,9 @@ from train.common.console import console, track
 from train.common.errors import InputError
 from train.corpus.column_mapping import site_of
 from train.corpus.sources import SOURCES, locate
+from train.corpus.sources.encodings import decode
 from train.corpus.sources.extracted import without_declaration
-from train.corpus.sources.html_blocks import cut, decode, parse
+from train.corpus.sources.html_blocks import cut, parse
 from train.corpus.sources.markup import title_words, words_of
 from train.evaluation.text_overlap import text_events
 from train.studies.extractors import EXTRACTORS, Extract, Extractor
@@ -64,7 +65,7 @@ def read_benchmark(
         if language is not None and lang != language[:2].lower():
             left_out[f"not in {language[:2].lower()}"] += 1
             continue
-        headings = [] if root is None else [" ".join(element.text_content().split()) for element in root.iter("h1")]
+        headings = [] if root is None else [" ".join("".join(h1.itertext()).split()) for h1 in root.iter("h1")]
         called = [title for title in (html.title, *headings, *document.titles) if title]
         titles = frozenset(tuple(words) for title in called for words in title_words(title)) - {()}
         gold = without_titles(document.gold, titles)

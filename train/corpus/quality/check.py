@@ -23,14 +23,19 @@ WARNINGS: dict[str, str] = {name: says for name, (says, _) in PAGE_RULES.items()
 
 @dataclass
 class CheckReport:
-    """What a check found. Every page is kept or quarantined: `lines == kept + sum(errors.values())`.
+    """What a check found. What was read is kept, quarantined or passed over, pages and rows alike: `read == kept +
+    sum(errors.values()) + sum(passed_over.values())`; so are the rows of a table: `segments + segments_refused` and its
+    blank lines.
 
     Args:
         path: The corpus, as the user named it.
         sha256: The sha256 of the file's bytes (of a folder: over its files).
-        lines: Number of pages in it: non-blank lines, rows, tasks or files, by source.
+        lines: Number of pages in it: non-blank lines, tasks, files or pages of a table, by source.
         kept: Number of pages kept.
+        passed_over: What is no page and need not be, such as blank lines or files that are not HTML -> how many.
+        read: Number of pages and of what was passed over.
         segments: Number of segments of kept pages.
+        segments_refused: Number of segments of quarantined pages, as far as they could be read.
         sites: Number of sites of kept pages.
         roles: Role -> number of segments of kept pages.
         topics: Topic -> number of segments of kept pages.
@@ -44,7 +49,10 @@ class CheckReport:
     sha256: str
     lines: int = 0
     kept: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    read: int = 0
     segments: int = 0
+    segments_refused: int = 0
     sites: int = 0
     roles: Counter[str] = field(default_factory=Counter)
     topics: Counter[str] = field(default_factory=Counter)
@@ -88,16 +96,28 @@ def check_corpus(
     checked.roles.update({role: 0 for role in ROLES})
     watch = CorpusWatch()
     with written_aside(quarantine) as aside, aside.open("wb") as refused:
-        pages = _kept(scan(corpus, labelled=labelled, naming=naming), checked, watch, refused, corpus)
+        pages = _kept(
+            scan(corpus, labelled=labelled, naming=naming, passed_over=checked.passed_over),
+            checked,
+            watch,
+            refused,
+            corpus,
+        )
         seen = _watched(pages, on_page) if on_page else pages
         if keep is not None:
             write_pages(keep, seen)
         else:
             deque(seen, maxlen=0)
+    checked.read = checked.lines + checked.passed_over.total()
     if not checked.lines:
         quarantine.unlink()
+        what = ", ".join(f"{count:,} × {what}" for what, count in checked.passed_over.most_common(5))
         raise InputError(
-            "no page in it", expected="at least one page", remedy="check the export", path=corpus, rule="empty-corpus"
+            f"no page in it{what and f', but {what}'}",
+            expected="at least one page",
+            remedy="check the export",
+            path=corpus,
+            rule="empty-corpus",
         )
     if not checked.errors:
         quarantine.unlink()
@@ -147,6 +167,8 @@ def _kept(
             checked.errors[error.rule] += 1
             checked.examples.setdefault(error.rule, str(error).splitlines()[0])
             refused.write(item.row(line))
+            segments = item.record.get("segments") if isinstance(item.record, dict) else None
+            checked.segments_refused += len(segments) if isinstance(segments, list) else 0
             continue
         checked.kept += 1
         checked.segments += len(item.segments)

@@ -11,6 +11,7 @@ from itertools import groupby
 from train.common.files import sha256_json
 from train.corpus.page import Page
 from train.corpus.quality.swapped_labels import SwappedLabelDetector
+from train.corpus.sources.html_blocks import RUNNING
 from train.corpus.splits.near_duplicates import words
 from train.runtime.text import CONTROL, ROLES
 
@@ -22,11 +23,23 @@ LEAST_SITES = 3
 UNIFORM_PAGES = 5
 DOMINANT_SHARE = 0.5
 _VISIBLE = re.compile(rf"(?!{CONTROL})\S")
-_DEBRIS = re.compile("\ufffd|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac[\u0098-\u2122]|\u00e2\u20ac.|[\ue000-\uf8ff]")
+_DEBRIS = re.compile(
+    "\ufffd|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac[\u0098-\u2122]|\u00e2\u20ac.|[\ue000-\uf8ff]|[\u00c0-\u00ff]{5}"
+)
+HARDLY_ANY = 0.01
+"""Of the characters of a page's HTML that are no markup, such a share or less is seen, the rest are scripts."""
+LABEL_CHARS = 100
+"""So few characters are a word about loading, or about scripts, when there are ten times as many others."""
+RUNNING_CHARS = 1000
+"""A page with more running text has a story, whatever else is in it."""
 _MARKUP = re.compile(
     r"&(?:amp|nbsp|quot|lt|gt|#\d{2,5}|#x[0-9a-fA-F]{2,4});|</?(?:p|div|span|br|a|script|b|i|li)(?:\s[^<>]{0,200})?/?>"
 )
 PAGE_RULES: dict[str, tuple[str, Callable[[Page], bool]]] = {
+    "no-text": (
+        "page with no or hardly any text for its size: its story is in scripts, or elsewhere",
+        lambda page: _no_text(page),
+    ),
     "no-main": ("page without a main segment", lambda page: all(s.role != "main" for s in page.segments)),
     "short-main": (
         f"page whose main story has fewer than {SHORT_MAIN_WORDS} words",
@@ -49,7 +62,7 @@ PAGE_RULES: dict[str, tuple[str, Callable[[Page], bool]]] = {
         lambda page: any(len(s.text) > LONG_CHARS for s in page.segments),
     ),
     "encoding-debris": (
-        "page with encoding debris (U+FFFD, Ã¤, â€™, private characters)",
+        "page with encoding debris (U+FFFD, Ã¤, â€™, Ìîñêâà, private characters)",
         lambda page: any(_DEBRIS.search(s.text) for s in page.segments),
     ),
     "markup-debris": (
@@ -79,6 +92,17 @@ CORPUS_RULES: dict[str, str] = {
     "rare-topic": f"topic on fewer than {LEAST_SITES} sites: no split can have it in every part",
 }
 """Rules of the corpus as a whole: name -> what it says."""
+
+
+def _no_text(page: Page) -> bool:
+    """Whether next to nothing of a page is seen; what else its HTML has is known of pages read from HTML alone."""
+    texts = [" ".join(s.text.split()) for s in page.segments if _VISIBLE.search(s.text)]
+    seen, unseen = sum(map(len, texts)), page.extra.get("unseen_chars")
+    if not seen or not isinstance(unseen, int | float):
+        return not seen
+    running = sum(len(text) for text in texts if len(text) >= RUNNING)
+    least = max(HARDLY_ANY * unseen, min(LABEL_CHARS, unseen / 10))
+    return seen < least and running < RUNNING_CHARS
 
 
 def _main_words(page: Page) -> int:

@@ -16,7 +16,8 @@ from typing import Any
 from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.align import Document, Make, as_it_is
-from train.corpus.sources.html_blocks import decode, files, read_within
+from train.corpus.sources.encodings import decode
+from train.corpus.sources.html_blocks import files, read_within
 from train.corpus.sources.html_folder import SUFFIXES, numbered, stem
 
 _SIDES = {

@@ -19,8 +19,9 @@ from typing import Any
 from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
 from train.corpus.sources.align import aligned, main_blocks
-from train.corpus.sources.html_blocks import cut, decode, files, parse, read_html, read_within
-from train.corpus.sources.html_folder import SUFFIXES, file_record, numbered
+from train.corpus.sources.encodings import decode
+from train.corpus.sources.html_blocks import cut, parse, read_html
+from train.corpus.sources.html_folder import file_record, html_pages
 from train.corpus.sources.markup import Markup
 from train.corpus.sources.schema_org import LEAST_WORDS
 
@@ -32,7 +33,7 @@ Extractor = Callable[[str], str]
 
 
 def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
-    """Yields `(number from 1, page record or InputError)`, in the order of the files' names.
+    """Yields `(number from 1, page record, InputError or PassedOver)`, in the order of the files' names.
 
     Args:
         path: The folder of HTML files.
@@ -43,8 +44,7 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """
     extract = extractors()
 
-    def convert(file: Path) -> dict[str, Any]:
-        content = read_within(file, path)
+    def convert(file: Path, content: bytes) -> dict[str, Any]:
         html = without_declaration(decode(content))
         markup = Markup()
         page = cut(parse(content), markup.mark)
@@ -56,7 +56,7 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
             segment["role_source"] = "weak"
         return record
 
-    return numbered(files(path, SUFFIXES), convert)
+    return html_pages(path, convert)
 
 
 def agreed(texts: Sequence[str], masks: Sequence[Sequence[bool]]) -> list[str]:

@@ -1,12 +1,12 @@
 """HTML cut into the blocks of text a reader sees, in page order.
 
 A block is the text between block-level tags; inline tags never break it, two line breaks in a row do. Scripts, styles,
-form options, frames and what `hidden` or an inline style hides are left out. Stylesheets are not read.
+form options, frames, fallbacks and what `hidden` or an inline style hides are left out, unless the page's running text
+stands there: then a script shows it. Stylesheets are not read.
 """
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import os
 import re
@@ -15,102 +15,46 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from train.common.errors import InputError
+from train.corpus.sources.encodings import decode
+from train.corpus.sources.html_tree import Element, parse_html
 
 LARGEST = 64 * 2**20
 """Bytes; a larger page (or a gzip that unpacks to more) is refused."""
+_WORDS = re.compile(r"\w+")
 _BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "button",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "frameset",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "label",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "optgroup",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "title",
-        "tr",
-        "ul",
-        "video",
-        "audio",
-        "canvas",
-    ]
+    _WORDS.findall(
+        "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset "
+        "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html label legend li listing main "
+        "menu nav ol optgroup p plaintext pre section summary table tbody td tfoot th thead tr ul video audio canvas "
+        "xmp"
+    )
 )
-_DROPPED = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "head",
-        "svg",
-        "math",
-        "select",
-        "datalist",
-        "textarea",
-        "iframe",
-        "frame",
-        "object",
-        "embed",
-        "applet",
-        "noframes",
-        "noembed",
-        "map",
-        "area",
-    ]
+_NEVER_SEEN = frozenset(
+    ["script", "style", "title", "svg", "select", "datalist", "textarea", "iframe", "frame", "rp", "annotation"]
 )
-_HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
-_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_WEB_ENCODING = re.compile(
-    r"utf-8|utf-16|iso8859-\d+|cp125\d|cp874|koi8-[ru]|gb\d+|gbk|big5\w*|shift_jis\w*|cp932|euc_\w+|iso2022_jp\w*|mac-\w+|ascii|cp949"
-)
-Mark = Callable[[Any], str | None]
+_FALLBACKS = frozenset(["noscript", "noframes", "noembed", "video", "audio", "canvas", "template"])
+"""What a browser shows where it cannot show, or run, something else; and what its scripts copy from."""
+_HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))", re.I)
+RUNNING = 60
+"""Characters; a block of so many is running text rather than a label."""
+LEAST_UNSEEN = 100
+"""Characters of running text; what is hidden and has less is a hint or a form, whatever else there is."""
+Mark = Callable[[Element], str | None]
 """Says what an element marks the text inside it as; None leaves that to the elements around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What a source yields in the place of a page for what is none and need not be: it is counted.
+
+    Args:
+        what: What it is, in two words, such as `blank line` or `.css file`.
+    """
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +84,14 @@ class Html:
         title: The page's title, or None.
         lang: The language code it states, or None.
         url: The address it states, or None.
+        unseen: The characters of its text that are in no block: scripts, styles, what is hidden.
     """
 
     blocks: list[Block]
     title: str | None
     lang: str | None
     url: str | None
+    unseen: int = 0
 
 
 def read_html(content: bytes, mark: Mark | None = None) -> Html:
@@ -161,7 +107,7 @@ def read_html(content: bytes, mark: Mark | None = None) -> Html:
     return cut(parse(content), mark)
 
 
-def cut(root: Any, mark: Mark | None = None) -> Html:
+def cut(root: Element | None, mark: Mark | None = None) -> Html:
     """Cuts a parsed page into blocks.
 
     Args:
@@ -171,42 +117,31 @@ def cut(root: Any, mark: Mark | None = None) -> Html:
     if root is None:
         return Html([], None, None, None)
     title = root.findtext(".//title")
+    blocks = _blocks(root, mark)
     return Html(
-        _blocks(root, mark),
+        blocks,
         " ".join(title.split()) or None if title else None,
         (root.get("lang") or "")[:35] or None,
         _url(root),
+        sum(map(len, root.itertext())) - sum(len(block.text) for block in blocks),
     )
 
 
-def parse(content: bytes) -> Any:
+def parse(content: bytes) -> Element | None:
     """The root element of a page, however broken; None when there is nothing in it.
 
     Raises:
-        InputError: It is too large, nests too deeply to be read whole, or the parser gives up.
+        InputError: It is too large, or nests too deeply to be read whole.
     """
-    from lxml import etree, html
-
     if len(content) > LARGEST:
         raise _refuse(
             "too-large", f"a page of {len(content):,} bytes", f"at most {LARGEST:,}", "cut it, or leave it out"
         )
-    # The parser gets UTF-8: it would believe a wrong declaration, and refuse text with an XML declaration.
-    text = decode(content).replace("\x00", " ").encode("utf-8", "replace")
-    parser = html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
-    try:
-        root = html.document_fromstring(text, parser=parser) if text.strip() else None
-    except (etree.ParserError, etree.XMLSyntaxError, ValueError):
-        root = None
-    fatal = next((e for e in parser.error_log if e.level_name == "FATAL"), None)
-    if fatal is not None and "depth" in fatal.message.lower():
-        raise _refuse(
-            "too-deep", fatal.message.strip(), "tags nested less than 2,048 deep", "repair the page: text would be lost"
-        )
-    return root
+    text = decode(content).replace("\x00", " ")
+    return parse_html(text) if text.strip() else None
 
 
-def _url(root: Any) -> str | None:
+def _url(root: Element) -> str | None:
     """The page's own address: canonical link, else og:url."""
     for path, key in (('.//link[@rel="canonical"]', "href"), ('.//meta[@property="og:url"]', "content")):
         element = root.find(path)
@@ -215,42 +150,79 @@ def _url(root: Any) -> str | None:
     return None
 
 
-def _blocks(root: Any, mark: Mark | None) -> list[Block]:
-    from lxml import etree
+def _blocks(root: Element, mark: Mark | None) -> list[Block]:
+    """The blocks of what is seen, and of that which is not but holds more running text: a script shows it."""
+    shown: set[Element] = set()
+    running: dict[Element, int] = {}
+    while True:
+        blocks, unseen = _gather(root, mark, shown)
+        for element in unseen:
+            if element not in running:
+                running[element] = _running(_gather(element, None, None)[0])
+        most = max(unseen, key=lambda element: running[element], default=None)
+        if most is None or running[most] <= max(_running(blocks), LEAST_UNSEEN):
+            return blocks
+        shown.add(most)
 
+
+def _running(blocks: list[Block]) -> int:
+    return sum(len(block.text) for block in blocks if len(block.text) >= RUNNING)
+
+
+def _unseen(element: Element) -> bool:
+    """Whether browsers leave an element out of what is seen, until a script changes that. What pages hide on `html` and
+    `body` until their scripts have run is seen."""
+    tag = element.tag
+    if tag in _FALLBACKS:
+        return tag != "template" or element.get("shadowrootmode") not in ("open", "closed")
+    if tag in ("html", "body"):
+        return False
+    return (
+        element.get("hidden") is not None
+        or element.get("popover") is not None
+        or (tag == "dialog" and element.get("open") is None)
+        or _HIDDEN.search(element.get("style", "")) is not None
+    )
+
+
+def _gather(root: Element, mark: Mark | None, shown: set[Element] | None) -> tuple[list[Block], list[Element]]:
+    """The blocks of an element, and the elements in it that were left out as unseen.
+
+    Args:
+        root: The element.
+        mark: Marks elements, as in `read_html`.
+        shown: Elements that are seen, whatever they say of themselves; None: all are.
+    """
     gathering = _Gathering()
+    unseen: list[Element] = []
     marks: list[str | None] = [None]
-    walker = etree.iterwalk(root, events=("start", "end"))
-    skipped: Any = None
-    for event, element in walker:
-        tag = element.tag if isinstance(element.tag, str) else ""
-        if event == "start":
-            # Pages hide themselves as a whole until their scripts have run: what is hidden on html and body is seen.
-            hides = element.get("hidden") is not None or _HIDDEN.search(element.get("style") or "")
-            if tag in _DROPPED or (hides and tag not in ("html", "body")):
-                skipped = element
-                walker.skip_subtree()
-                continue
-            if tag in _BLOCKS:
-                gathering.end_block()
-            elif tag == "br":
-                gathering.line_break()
-            elif tag in ("img", "input"):
-                gathering.add(" ", marks[-1])
-            own = mark(element) if mark else None
-            marks.append(marks[-1] if own is None else own)
-            gathering.add(element.text, marks[-1])
-            continue
-        if element is skipped:
-            skipped = None
-        else:
+    waiting = [(root, False)]
+    while waiting:
+        element, ends = waiting.pop()
+        tag = element.tag
+        if ends:
             marks.pop()
-        if tag in _BLOCKS:
+        elif tag not in _NEVER_SEEN:
+            if shown is None or element in shown or not _unseen(element):
+                if tag in _BLOCKS or tag in _FALLBACKS:
+                    gathering.end_block()
+                elif tag == "br":
+                    gathering.line_break()
+                elif tag in ("img", "input"):
+                    gathering.add(" ", marks[-1])
+                own = mark(element) if mark else None
+                marks.append(marks[-1] if own is None else own)
+                gathering.add(element.text, marks[-1])
+                waiting.append((element, True))
+                waiting += [(child, False) for child in reversed(cast("list[Element]", list(element)))]
+                continue
+            unseen.append(element)
+        if tag in _BLOCKS or (ends and tag in _FALLBACKS):
             gathering.end_block()
         if element is not root:
             gathering.add(element.tail, marks[-1])
     gathering.end_block()
-    return gathering.blocks
+    return gathering.blocks, unseen
 
 
 class _Gathering:
@@ -286,51 +258,19 @@ class _Gathering:
         self._after_break = False
 
 
-def decode(content: bytes) -> str:
-    """Text of a page's bytes; what the encoding does not know becomes U+FFFD, which `check` reports."""
-    for bom, name in _BOMS:
-        if content.startswith(bom):
-            return content[len(bom) :].decode(name, "replace")
-    declared = _CHARSET.search(content[:4096])
-    named = _encoding(declared.group(1).decode("ascii", "ignore")) if declared else None
-    for encoding in filter(None, (named, "utf-8")):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    if named not in (None, "utf-8"):
-        return content.decode(str(named), "replace")
-    # A page that is UTF-8 but for a few bytes is UTF-8; others are Windows-1252, as browsers read undeclared ones,
-    # whatever they say.
-    text = content.decode("utf-8", "replace")
-    wide = sum(char > "\x7f" for char in text)
-    return text if b"\x00" in content[:4096] or text.count("\ufffd") * 2 < wide else content.decode("cp1252", "replace")
-
-
-def _encoding(name: str) -> str | None:
-    """A declared encoding, if it is one of the web's: Python knows others, some of which are no encodings at all."""
-    try:
-        codec = codecs.lookup(name).name
-    except LookupError:
-        return None
-    if codec.startswith("utf-16"):
-        return "utf-8"  # whoever reads this declaration as ASCII is not reading UTF-16 (HTML standard, 13.2.3.2)
-    codec = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}.get(codec, codec)
-    return codec if _WEB_ENCODING.fullmatch(codec) else None
-
-
-def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def files(root: Path, suffixes: tuple[str, ...], *, hidden: bool = False) -> Iterator[Path]:
     """Files below a folder, sorted, those of a folder before those of the folders in it; links to folders are not
     followed.
 
     Args:
         root: The folder.
         suffixes: Endings of the names of wanted files, e.g. `(".html",)`; `("",)` takes all.
+        hidden: Whether files whose names begin with a dot are among them.
     """
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
         for name in sorted(names):
-            if name.lower().endswith(suffixes) and not name.startswith("."):
+            if name.lower().endswith(suffixes) and (hidden or not name.startswith(".")):
                 yield Path(folder) / name
 
 

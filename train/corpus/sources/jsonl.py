@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,21 +12,27 @@ from typing import Any, BinaryIO, cast
 
 from train.common.errors import InputError
 from train.common.files import written_aside
-from train.corpus.column_mapping import ColumnMapping
+from train.corpus.column_mapping import ColumnMapping, plain
+from train.corpus.sources.html_blocks import PassedOver
 
 
 def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
-    """Yields `(line number, decoded value or InputError)`; blank lines are passed over.
+    """Yields `(line number, decoded value, InputError or PassedOver)`.
 
     Args:
         path: The JSON lines file, plain or gzipped.
         naming: Maps the corpus' columns and labels to ours.
     """
-    return ((line, naming.page(record) if isinstance(record, dict) else record) for line, record in lines(path))
+    read = lines(path, blanks=True)
+    return ((line, naming.page(record) if isinstance(record, dict) else record) for line, record in read)
 
 
-def lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yields `(line number, decoded value or InputError)` of any JSON lines, plain or gzipped.
+def lines(path: Path, *, blanks: bool = False) -> Iterator[tuple[int, Any]]:
+    """Yields `(line number, decoded value, InputError or PassedOver)` of any JSON lines, plain or gzipped.
+
+    Args:
+        path: The file.
+        blanks: Whether a blank line is yielded too, as passed over.
 
     Raises:
         InputError: The gzip file is broken.
@@ -36,6 +43,8 @@ def lines(path: Path) -> Iterator[tuple[int, Any]]:
             for line, raw in enumerate(file, start=1):
                 if raw.strip():
                     yield line, _decode(raw, path, line)
+                elif blanks:
+                    yield line, PassedOver("blank line")
         except (gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise InputError(
                 f"the gzip stream breaks after line {line}: {error}",
@@ -53,7 +62,8 @@ def _decode(raw: bytes, path: Path, line: int) -> Any:
         )
 
     try:
-        return json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"), parse_constant=_no_constant)
+        text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
+        return json.loads(text, parse_constant=_no_constant, parse_float=_number)
     except UnicodeDecodeError as error:
         return refuse(
             "bad-encoding", f"bytes that are not UTF-8: {error.reason} at byte {error.start}", "save the file as UTF-8"
@@ -73,7 +83,7 @@ def converted(record: Any, convert: Callable[[Mapping[str, Any]], dict[str, Any]
         path: The file, for the error.
         line: The line's number, from 1.
     """
-    if isinstance(record, InputError):
+    if isinstance(record, InputError | PassedOver):
         return record
     if not isinstance(record, dict):
         return InputError(
@@ -94,6 +104,25 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _number(digits: str) -> float | str:
+    """A number; one that no computer holds stays the text it is, so that it can be written again."""
+    number = float(digits)
+    return digits if math.isinf(number) else number
+
+
+def line_of(record: Any) -> bytes:
+    """A record as a line of JSON. NaN and Infinity, which JSON has not, become null.
+
+    Args:
+        record: The record.
+    """
+    try:
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError):
+        text = json.dumps(plain(record), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
 def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Writes records as JSON lines, gzipped when the name ends in .gz, whole or not at all; returns their number.
 
@@ -112,10 +141,7 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
             else plain
         )
         for record in records:
-            file.write(
-                json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-                + b"\n"
-            )
+            file.write(line_of(record))
             count += 1
         if packed:
             file.close()

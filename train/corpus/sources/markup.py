@@ -148,6 +148,22 @@ class Markup:
                 inside.append(element)
         return texts
 
+    def running_on(self, blocks: Sequence[Block], is_main: Sequence[bool]) -> list[str]:
+        """The paragraphs after the last of the main story that stand in the same element as its paragraphs do.
+
+        Args:
+            blocks: As `read_html(content, self.mark)` cut them.
+            is_main: Which are the main story.
+        """
+        within = [next((e.getparent() for e in _lineage(self._place(block)) if e.tag == "p"), None) for block in blocks]
+        homes = {home for home, main in zip(within, is_main, strict=True) if main and home is not None}
+        last = max((i for i, main in enumerate(is_main) if main), default=len(blocks))
+        return [
+            block.text
+            for block, home in zip(blocks[last + 1 :], within[last + 1 :], strict=True)
+            if home in homes and len(block.text.split()) >= BODY_WORDS
+        ]
+
     def _place(self, block: Block) -> Any:
         return None if block.mark is None else self._elements[int(block.mark)]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from train.common.errors import InputError
 from train.corpus.column_mapping import ColumnMapping
+from train.corpus.sources.html_blocks import PassedOver
 
 PAGE_COLUMNS = ("page_id", "site", "lang", "title", "url", "date")
 SEGMENT_COLUMNS = ("text", "role", "story", "topic")
@@ -23,9 +24,19 @@ def check_columns(columns: Iterable[str], path: Path, naming: ColumnMapping) -> 
         naming: Maps its columns to ours.
 
     Raises:
-        InputError: A column is missing.
+        InputError: A column is missing, or there twice.
     """
     present = list(columns)
+    renamed = [naming.columns[column] for column in present if column in naming.columns]
+    repeated = next((name for names in (present, renamed) for name in names if name and names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(
+            f"the column {repeated!r} twice",
+            expected="every column once",
+            remedy="rename or delete one of them",
+            path=path,
+            rule="repeated-column",
+        )
     named = {naming.columns.get(column, column) for column in present}
     missing = [name for name in ("page_id", "text") if name not in named]
     if missing:
@@ -53,17 +64,20 @@ class Row:
     fault: InputError | None = None
 
 
-def pages(rows: Iterable[tuple[int, Row]], path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
+def pages(rows: Iterable[tuple[int, Row | PassedOver]], path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
     """Groups rows into page records; a page has the line of its first row. One page is in memory at a time.
 
     Args:
-        rows: `(line, row)`.
+        rows: `(line, row)`; what is passed over is passed on.
         path: For messages.
         naming: Renames columns and roles.
     """
     seen: set[str] = set()
     line, page, fault = 0, None, None  # the page being gathered, and what is wrong with it
     for number, row in rows:
+        if isinstance(row, PassedOver):
+            yield number, row
+            continue
         record = naming.record(row.cells)
         page_id = "" if record.get("page_id") is None else str(record["page_id"])
         if page is None or page_id != page["page_id"]:
@@ -110,22 +124,10 @@ def _segment(record: Mapping[str, Any], naming: ColumnMapping) -> dict[str, Any]
         segment["text"] = ""  # an empty cell is an empty segment, which `check` reports
     if _text(record.get("role")) is not None:
         segment["role"] = naming.role(record["role"])
-    segment["story"] = _number(record.get("story"))
+    segment["story"] = record.get("story")
     known = {*PAGE_COLUMNS, *SEGMENT_COLUMNS}
     return segment | {key: value for key, value in record.items() if key not in known and value not in (None, "")}
 
 
 def _text(value: Any) -> Any:
     return None if value in (None, "") else value
-
-
-def _number(value: Any) -> Any:
-    """A whole number as it may stand in a cell (`3`, `"3"`, `3.0` from pandas); anything else is left for the reader to
-    refuse."""
-    if value in (None, ""):
-        return None
-    try:
-        number = float(value)
-        return int(number) if number.is_integer() else value
-    except (TypeError, ValueError, OverflowError):
-        return value
