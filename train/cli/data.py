@@ -107,13 +107,14 @@ def corpus_statistics(
 ) -> None:
     """Prints what the pages of corpora are like, side by side: their size, their story and what is around it."""
     from train.common.files import write_json
+    from train.corpus.column_mapping import in_languages
     from train.corpus.read import read_pages
     from train.corpus.statistics import statistics
     from train.reports.corpus_report import statistics_view
 
     figures = {}
     for corpus in corpora:
-        pages = [page for page in read_pages(corpus) if language in ("", page.lang)]
+        pages = [page for page in read_pages(corpus) if in_languages(page.lang, [language] if language else [])]
         if not pages:
             raise InputError(f"no page of {language!r} in {corpus}", expected="pages", remedy="name another language")
         figures[corpus] = statistics(pages)

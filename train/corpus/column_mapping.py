@@ -84,9 +84,12 @@ class ColumnMapping:
 
     @staticmethod
     def with_site(page: dict[str, Any]) -> dict[str, Any]:
-        """The page, its site taken from its address when it has none."""
-        if not page.get("site") and isinstance(page.get("url"), str):
+        """The page, its site taken from its address when it has none, and in Unicode."""
+        site = page.get("site")
+        if not site and isinstance(page.get("url"), str):
             page["site"] = site_of(page["url"])
+        elif isinstance(site, str) and "xn--" in site:
+            page["site"] = _unicode(site)
         return page
 
     def _segment(self, segment: Any) -> Any:

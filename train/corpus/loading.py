@@ -15,7 +15,7 @@ from train.common.files import sha256_json
 from train.common.generation import finished_run
 from train.config.schema import Config, load_config
 from train.corpus import topic_texts
-from train.corpus.column_mapping import ColumnMapping
+from train.corpus.column_mapping import ColumnMapping, in_languages
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
 from train.corpus.read import Corpus, read_pages
@@ -58,7 +58,7 @@ def read_corpus(config: Config, output: Path) -> tuple[dict[str, list[Page]], st
                 )
         else:
             kept = read_pages(path, naming=naming)
-        pages[key] = [topics.page(page, path) for page in in_languages(kept, corpus.languages, path)]
+        pages[key] = [topics.page(page, path) for page in wished_pages(kept, corpus.languages, path)]
     return pages, corpus_sha256(config)
 
 
@@ -84,9 +84,13 @@ class _Wished:
     path: str
 
     def __iter__(self) -> Iterator[Page]:
+        kept = total = 0
         for page in self.pages:
-            if not self.languages or page.lang in self.languages:
+            total += 1
+            if in_languages(page.lang, self.languages):
+                kept += 1
                 yield self.topics.page(page, self.path)
+        _tell(kept, total, self.languages, self.path)
 
 
 def read_topic_texts(config: Config, output: Path, parts: Mapping[str, Sequence[Page]]) -> list[Page]:
@@ -139,7 +143,7 @@ def drop_overlapping(pages: Sequence[Page], parts: Mapping[str, Sequence[Page]])
     return [page for page in pages if not np.isin(passages("\n".join(page.texts)), unseen, assume_unique=True).any()]
 
 
-def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
+def wished_pages(pages: list[Page], languages: Sequence[str], path: str) -> list[Page]:
     """The pages in some languages.
 
     Args:
@@ -150,7 +154,7 @@ def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list
     Raises:
         InputError: No page is in these languages.
     """
-    kept = [page for page in pages if not languages or page.lang in languages]
+    kept = [page for page in pages if in_languages(page.lang, languages)]
     if not kept:
         present = ", ".join(sorted({str(page.lang) for page in pages}))
         raise InputError(
@@ -160,11 +164,15 @@ def in_languages(pages: list[Page], languages: Sequence[str], path: str) -> list
             path=path,
             rule="no-language",
         )
-    if len(kept) < len(pages):
-        console.print(
-            f"{len(kept)} of {len(pages)} pages of {path} are in {', '.join(languages)}; the rest is left out"
-        )
+    _tell(len(kept), len(pages), languages, path)
     return kept
+
+
+def _tell(kept: int, total: int, languages: Sequence[str], path: str) -> None:
+    if kept < total:
+        console.print(
+            f"{kept:,} of {total:,} pages of {path} are in {', '.join(languages)}; the rest is left out", markup=False
+        )
 
 
 def _corpus_paths(config: Config) -> dict[str, str]:

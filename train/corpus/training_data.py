@@ -12,7 +12,7 @@ from train.common.errors import InputError
 from train.config.schema import Config
 from train.corpus.column_mapping import site_of
 from train.corpus.composed import compose as composed
-from train.corpus.loading import auxiliary_sha256, drop_overlapping, held_out_pages, in_languages
+from train.corpus.loading import auxiliary_sha256, drop_overlapping, held_out_pages, wished_pages
 from train.corpus.page import Page
 from train.corpus.quality.check import check_corpus
 from train.corpus.topic_texts import TopicMapping
@@ -148,6 +148,6 @@ def _read_auxiliary(
         kept += [
             # They teach roles: topics that the corpus has not would be one family's alone.
             replace(topics.page(page, path).without_topics(), page_id=f"auxiliary-{number}/{page.page_id}")
-            for page in in_languages(pages, languages, path)
+            for page in wished_pages(pages, languages, path)
         ]
     return kept
