@@ -76,6 +76,7 @@ def test_damaged_corpora_are_refused_clearly_and_counted(
         else:
             quarantined = sum(1 for _ in (tmp_path / "q.jsonl").open("rb")) if report.quarantine else 0
             assert report.lines == report.kept + quarantined == len(kept) + quarantined
+            assert report.read == report.lines + report.passed_over.total()
             assert quarantined == sum(report.errors.values())
             answered += 1
         path.write_bytes(content)

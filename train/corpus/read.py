@@ -37,7 +37,7 @@ class Refusal:
             "path": str(error.path),
             "record": self.record,
         }
-        return jsonl.line_of(entry)
+        return jsonl.line_of(entry, (", ", ": "))
 
 
 def scan(

@@ -31,7 +31,7 @@ def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:
         path: The JSON lines file.
         naming: Maps the corpus' columns and labels to ours.
     """
-    for line, record in jsonl.lines(path):
+    for line, record in jsonl.lines(path, blanks=True):
         yield line, jsonl.converted(record, lambda r: _page(r, naming), path, line)
 
 

@@ -110,16 +110,17 @@ def _number(digits: str) -> float | str:
     return digits if math.isinf(number) else number
 
 
-def line_of(record: Any) -> bytes:
+def line_of(record: Any, separators: tuple[str, str] = (",", ":")) -> bytes:
     """A record as a line of JSON. NaN and Infinity, which JSON has not, become null.
 
     Args:
         record: The record.
+        separators: What stands between items, and between a key and its value.
     """
     try:
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(record, ensure_ascii=False, separators=separators, allow_nan=False)
     except (ValueError, TypeError):
-        text = json.dumps(plain(record), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(plain(record), ensure_ascii=False, separators=separators)
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
