@@ -123,7 +123,7 @@ def cut(root: Element | None, mark: Mark | None = None) -> Html:
         " ".join(title.split()) or None if title else None,
         (root.get("lang") or "")[:35] or None,
         _url(root),
-        sum(map(len, root.itertext())) - sum(len(block.text) for block in blocks),
+        max(0, sum(map(len, root.itertext())) - sum(len(block.text) for block in blocks)),
     )
 
 
