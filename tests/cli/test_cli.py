@@ -250,7 +250,7 @@ def test_report_label_errors_suggest_and_label_studio(corpus: Path, model: Path,
         (html / f"{i}.html").write_text(
             f"<nav>Home</nav><h1>Story {i}</h1><p>It rained in town number {i} on Monday.</p>"
         )
-    (html / "deep.html").write_text("<div>" * 5000 + "too deep")
+    (html / "deep.html").write_text("<div>" * 50_000 + "too deep")
     done = train(
         "suggest", "--model", str(model), "--corpus", "html:html", "--n", "2", "--output", "next", cwd=tmp_path
     )
