@@ -17,6 +17,7 @@ from .scorer import Scorer, StoryScorer
 from .text import ROLES, TOPIC_WORD_LIMIT, clean, spaced_words, split_text
 
 BATCH_PAGES = 32
+SOFT_HYPHEN = "\u00ad"
 PROBE = ("A headline", "", f"A paragraph {'that goes on and on ' * 200}", "Related articles", "©")
 """The page that is read when a bundle is loaded: no words, few and many."""
 
@@ -172,7 +173,13 @@ class Labeler:
         iterator = iter(pages)
         while batch := list(islice(iterator, BATCH_PAGES)):
             cleaned = _cleaned([page for _, page in batch])
-            yield from self._decode_batch(batch, cleaned, *self.scorer.score_segments(cleaned))
+            # What shows nothing is boilerplate, and the rest of the page reads as if it were not there.
+            shown = [[i for i, text in enumerate(page) if text.strip(SOFT_HYPHEN)] for page in cleaned]
+            parts = [(page_id, [page[i] for i in where]) for (page_id, page), where in zip(batch, shown, strict=True)]
+            visible = [[page[i] for i in where] for page, where in zip(cleaned, shown, strict=True)]
+            predictions = self._decode_batch(parts, visible, *self.scorer.score_segments(visible))
+            for (_, page), where, prediction in zip(batch, shown, predictions, strict=True):
+                yield prediction if len(where) == len(page) else _with_blanks(prediction, list(page), where)
 
     def decode(
         self,
@@ -277,6 +284,36 @@ class Labeler:
             )
         model = {"name": self.name, "version": self.version, "family": self.family}
         return {"page_id": prediction.page_id, "segments": segments, "stories": story_records, "model": model}
+
+
+def _with_blanks(prediction: PagePrediction, texts: list[str], where: Sequence[int]) -> PagePrediction:
+    """A prediction of a page's visible segments as one of the whole page.
+
+    Args:
+        prediction: What is read on the visible segments.
+        texts: All segments of the page.
+        where: The places of the visible ones.
+    """
+    n, scores = len(texts), prediction.scores
+    sure = np.eye(len(TAGS))[TAGS.index("boilerplate")]
+
+    def whole(rows: np.ndarray, blank: np.ndarray) -> np.ndarray:
+        filled = np.repeat(blank[None], n, axis=0)
+        filled[where] = rows
+        return filled
+
+    logits = scores.topic_logits
+    roles = np.full(n, ROLES.index("boilerplate"))
+    roles[where] = prediction.roles
+    stories: list[int | None] = [None] * n
+    for i, story in zip(where, prediction.stories, strict=True):
+        stories[i] = story
+    filled = Scores(
+        whole(scores.local, sure),
+        whole(scores.posterior, sure),
+        None if logits is None else whole(logits, np.zeros(logits.shape[1])),
+    )
+    return PagePrediction(prediction.page_id, texts, filled, roles, stories, prediction.topics)
 
 
 def _cleaned(pages: Sequence[Sequence[str]]) -> list[list[str]]:
