@@ -84,7 +84,7 @@ def test_a_split_that_is_not_there_is_told_and_one_that_is_is_checked(tmp_path: 
     made = datasets.Dataset.from_list([make_page("a", n).to_json() for n in range(2)])
     (tmp_path / "tab").mkdir()
     made.to_parquet(tmp_path / "tab" / "train-0.parquet")
-    with pytest.raises(InputError, match="no file that begins with 'test'"):
+    with pytest.raises(InputError, match="no file of the split 'test'"):
         read_pages(f"dataset:{tmp_path / 'tab'}#test")
     datasets.DatasetDict({"validation": made}).save_to_disk(str(tmp_path / "dd"))
     assert check_corpus(f"dataset:{tmp_path / 'dd'}#validation", quarantine=tmp_path / "q.jsonl").kept == 2

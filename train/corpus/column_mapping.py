@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -147,7 +147,8 @@ def _extract() -> Any:
 
 _ARCHIVES = (
     r"web(?:-beta)?\.archive\.org/web/[^/?#]+",
-    r"archive\.(?:today|ph|is|li|vn|fo|md)/(?:\d{4,14}|newest|oldest|o/\w+)",
+    r"(?:www\.)?archive\.(?:today|ph|is|li|vn|fo|md)/(?:\d{4,14}(?:\.\d\d\.\d\d-\d{6})?|newest|oldest|o/\w+)",
+    r"(?:www\.)?archive\.(?:today|ph|is|li|vn|fo|md)(?=/https?:)",
     r"(?:www\.)?arquivo\.pt/(?:noframe/)?(?:wayback|replay)(?:/[^/?#]+)??/\d{4,14}\w*",
     r"wayback\.archive-it\.org/\d+/\d{4,14}\w*",
     r"(?:www\.)?webarchive\.org\.uk/wayback/(?:en/)?archive/\d{4,14}\w*",
@@ -158,12 +159,14 @@ _ARCHIVES = (
     r"[\w-]+\.bing-amp\.com/\w+(?:/s)?",
     r"(?:www\.)?google\.[a-z.]+/amp(?:/s)?",
     r"(?:www\.)?bing\.com/amp(?:/s)?",
+    r"[\w.-]+/(?:[\w-]+/){0,3}\d{8,14}(?:[a-z]{2}_)?(?=/https?:)",  # as pywb and OpenWayback, most archives' software
 )
 """Addresses that go on with that of the page they show: of web archives and of caches of AMP pages."""
 _ARCHIVED = re.compile(rf"\A(?:(?:https?:)?//)?(?:{'|'.join(_ARCHIVES)})/(?=[^\s/?#]+[.:])", re.IGNORECASE)
 _SHOWN = re.compile(
     r"\A(?:(?:https?:)?//)?(?:([^\s/?#.]+)\.(?:translate\.goog|cdn\.ampproject\.org|turbopages\.org|bing-amp\.com)"
-    r"|(?:translate\.google\.[a-z.]+|translate\.googleusercontent\.com)/[^\s#]*?[?&]u=([^\s&#]+))",
+    r"|(?:(?:translate\.google\.[a-z.]+|translate\.googleusercontent\.com)/[^\s#]*?[?&]u="
+    r"|webcache\.googleusercontent\.com/search\?(?:[^\s#]*&)?q=cache:(?:[\w-]{12}:)?)([^\s&#]+))",
     re.IGNORECASE,
 )
 """Addresses that hold the host of the page they show in their own, or its address in the query."""
@@ -221,3 +224,18 @@ def _unicode(host: str) -> str:
         return idna.decode(idna.encode(host, uts46=True))
     except idna.IDNAError:
         return host.casefold()
+
+
+def in_languages(language: str | None, wished: Sequence[str]) -> bool:
+    """Whether a page's language is among some, however it is spelled: `en` means `en-US`, `EN` and `en_GB` too.
+
+    Args:
+        language: The page's language code, or None.
+        wished: Language codes; none takes every page.
+    """
+    code = _tag(language or "")
+    return not wished or any(code == tag or code.startswith(f"{tag}-") for tag in map(_tag, wished))
+
+
+def _tag(code: str) -> str:
+    return code.strip().replace("_", "-").partition(".")[0].casefold()
