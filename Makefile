@@ -38,7 +38,7 @@ $(LOCKED_READY): pyproject.toml constraints.txt .ci/requirements.lock
 ##@ Start here
 
 .PHONY: demo
-demo: $(READY) ## The whole chain on embedded pages: train, compare, register, export, label a page (6 minutes)
+demo: $(READY) $(VENV)/.extractors-if-any ## The whole chain on embedded pages: train, compare, register, export, label a page (6 minutes)
 	@$(RUN) demo $(call options,RECORD) $(ARGS)
 
 .PHONY: check
@@ -54,8 +54,8 @@ compare: $(READY) ## Compare RUNS="outputs/a outputs/b" on their test pages: pai
 	@$(RUN) compare $(call need,RUNS,output folders of two runs or more) $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
 
 .PHONY: show
-show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default the champion); HTML=page.html draws it
-	@$(RUN) show --model "$(or $(MODEL),models:/newsparts@champion)" $(or $(FILE),configs/demo-page.txt) $(call options,HTML) $(ARGS)
+show: $(READY) ## Label FILE= (default configs/demo-page.txt) with MODEL= (default pretrained); HTML=page.html draws it
+	@$(RUN) show --model "$(or $(MODEL),pretrained)" $(or $(FILE),configs/demo-page.txt) $(call options,HTML) $(ARGS)
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow on the runs, on http://127.0.0.1:5000 or PORT=
@@ -74,6 +74,16 @@ corpus: $(READY) ## Compose the embedded corpus only (outputs/corpus/composed.js
 .PHONY: collections
 collections: $(READY) $(if $(NAMES),,$(VENV)/.extractors) ## Fetch public collections of pages into outputs/collections: all, or NAMES="aeb fundus" (git)
 	@$(RUN) collections fetch $(or $(NAMES),all) $(ARGS)
+
+.PHONY: real-pages
+real-pages: $(READY) ## Fetch aeb and fundus, and join them: outputs/real-pages.jsonl.gz, what models are scored on
+	@$(RUN) collections fetch aeb fundus
+	@cat outputs/collections/aeb.jsonl.gz outputs/collections/fundus.jsonl.gz > outputs/real-pages.jsonl.gz.part
+	@mv outputs/real-pages.jsonl.gz.part outputs/real-pages.jsonl.gz && echo outputs/real-pages.jsonl.gz
+
+.PHONY: pretrained
+pretrained: $(READY) ## Train the page reader that comes with the package on what `make collections` fetched
+	@$(RUN) pretrain $(SET) $(ARGS)
 
 ##@ Your pages
 
@@ -105,7 +115,7 @@ label-studio: $(READY) ## Write CORPUS= as Label Studio tasks; MODEL= pre-annota
 
 .PHONY: evaluate
 evaluate: $(READY) ## Score MODEL= on labelled CORPUS=; PART=test of its split alone; SLICE=lang; KNOWN=1
-	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) $(call options,PART SLICE KNOWN) --json outputs/evaluation.json $(ARGS)
+	@$(RUN) evaluate --model $(call need,MODEL,a model folder or URI) --corpus $(call need,CORPUS,a labelled corpus) $(call options,PART SLICE KNOWN RECORD) --json outputs/evaluation.json $(ARGS)
 
 .PHONY: crossval
 crossval: $(READY) ## Score CONFIG= by 5-fold cross-validation over sites; SLICE=lang FOLDS=5
@@ -223,6 +233,11 @@ demo-short: $(READY) ## The demo on a quarter of the pages, with a store of its 
 
 .PHONY: extractors
 extractors: $(VENV)/.extractors $(VENV)/.beside ## Install extractors of HTML, which label pages for corpus.auxiliary and are what `make benchmark` compares
+
+# The demo shows a model beside them on real pages; without them it says so.
+$(VENV)/.extractors-if-any: $(READY)
+	@$(MAKE) --no-print-directory $(VENV)/.extractors || echo "no extractors can be installed: the demo does without"
+	@touch $@
 
 # In two calls, as pip 23 fails over two packages that ask for the same extra of lxml.
 $(VENV)/.extractors: $(READY)

@@ -212,7 +212,8 @@ def test_a_config_of_an_older_version_is_read_and_every_new_name_told(
         assert (config.encoder.topic_C, config.encoder.auxiliary_epochs) == (0.002, 9)
     for old, new in renamed.items():
         assert told.count(f"warning: {old} is called {new} now") == 1
-    assert told.count("warning: ") == len(renamed) + 1, "and the learning curve"
+    added = 0 if config.encoder is None else 1  # encoder.pretrained
+    assert told.count("warning: ") == len(renamed) + 1 + added, "and the learning curve"
     given = [f"{old}={config.flat()[new]!r}" for old, new in renamed.items()]
     assert load_config(path, given) == config, "overrides go by older names too"
 

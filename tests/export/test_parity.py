@@ -48,7 +48,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The shipped backbone, two layers, after a short training: in torch; a function that loads it from the bundle's
     files, with int8 weights or not; the network's file."""
     folder, pages = tmp_path_factory.mktemp("parity"), list(compose(seed=13, pages=16))
-    overrides = ["encoder.layers=2", "encoder.page_layers=1", "encoder.fine_tune_epochs=1", "encoder.epochs=3"]
+    overrides = [
+        "encoder.pretrained=null",
+        "encoder.layers=2",
+        "encoder.page_layers=1",
+        "encoder.fine_tune_epochs=1",
+        "encoder.epochs=3",
+    ]
     family = family_of(
         load_config(ROOT / "configs/pages-encoder.yaml", [f"corpus.path={folder}", *overrides]), folder / "work"
     )

@@ -32,6 +32,7 @@ def shrunk(name: str, corpus: Path, backbone: Path, folder: Path, *overrides: st
     if family == "encoder":
         small += [
             f"encoder.backbone={backbone}",
+            "encoder.pretrained=null",
             "encoder.layers=1",
             "encoder.page_layers=1",
             "encoder.fine_tune_epochs=2",

@@ -72,6 +72,9 @@ class GuessFamily:
         self.samples.append(ids(sample))
         return {}
 
+    def keep(self, folder: Path, decoder: Decoder, calibration: Calibration, sites: frozenset[str]) -> None:
+        pass
+
 
 def ids(pages: Sequence[Page]) -> list[str]:
     return [page.page_id for page in pages]

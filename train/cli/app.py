@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[Callable[..., Any], ...]] = {
         training.demo,
         training.fit,
         training.configs,
+        training.pretrain,
         training.crossval,
         training.evaluate,
         training.send,
@@ -82,6 +83,16 @@ def application() -> typer.Typer:
     return app
 
 
+def _refuse_passwords(words: list[str]) -> None:
+    if any(has_password(word) for word in words):
+        raise InputError(
+            "a password on the command line, where every account of this machine reads it",
+            expected="an address with a password in the environment alone",
+            remedy="change the password; then STORE=…, STORAGE=… or MLFLOW_TRACKING_URI=… before the command",
+            rule="password-shown",
+        )
+
+
 def main() -> int:
     """Runs the command line; returns the exit code. Errors of the user's input are told without a traceback, with code
     2."""
@@ -93,13 +104,7 @@ def main() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        if any(has_password(word) for word in sys.argv[1:]):
-            raise InputError(
-                "a password on the command line, where every account of this machine reads it",
-                expected="an address with a password in the environment alone",
-                remedy="change the password; then STORE=…, STORAGE=… or MLFLOW_TRACKING_URI=… before the command",
-                rule="password-shown",
-            )
+        _refuse_passwords(sys.argv[1:])
         code = application()(standalone_mode=False)
     except InputError as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True, style="red")

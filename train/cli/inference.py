@@ -44,9 +44,9 @@ def serve(
 
 
 def label(
-    model: opt.Model,
     corpus: opt.Corpus,
     output: Annotated[Path, typer.Option(help="The folder of the Parquet parts.")],
+    model: opt.Model = "pretrained",
     columns: opt.Columns = "",
     pages_a_part: Annotated[int, typer.Option(min=1, help="Pages in a part, the most that a killed run loses.")] = 1000,
 ) -> None:
@@ -92,8 +92,8 @@ def drift(
 
 
 def predict(
-    model: opt.Model,
     files: opt.Files,
+    model: opt.Model = "pretrained",
     unsure: Annotated[
         bool, typer.Option("--unsure", help="Say of each segment whether its confidence is below its role's threshold.")
     ] = False,
@@ -108,8 +108,8 @@ def predict(
 
 
 def show(
-    model: opt.Model,
     files: opt.Files,
+    model: opt.Model = "pretrained",
     svg: Annotated[Path | None, typer.Option(help="Also write the picture as SVG.")] = None,
     html: Annotated[
         Path | None, typer.Option(help="Also write the pages as one HTML page, beside the labels they have.")

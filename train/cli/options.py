@@ -11,7 +11,8 @@ from rich.console import Console
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 Model = Annotated[
-    str, typer.Option("--model", help="A bundle, a run's output folder, or a URI: models:/newsparts@champion.")
+    str,
+    typer.Option("--model", help="A bundle, a run's output folder, a URI (models:/newsparts@champion), or pretrained."),
 ]
 Corpus = Annotated[
     str, typer.Argument(help="A .jsonl, .jsonl.gz, .parquet, .csv or .tsv corpus, or SOURCE:PATH (see `sources`).")

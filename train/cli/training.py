@@ -56,6 +56,19 @@ def crossval(
     out.print(f"{folder / 'crossval.json'}, records in {folder / 'records.jsonl.gz'}")
 
 
+def pretrain(
+    config: opt.Config = Path("configs/pretraining.yaml"),
+    overrides: opt.Overrides = None,
+    folder: Annotated[Path, typer.Option(help="Where the collections were fetched to.")] = Path("outputs/collections"),
+) -> None:
+    """Trains the page reader that comes with the package on the public collections, and puts it there."""
+    from train.config.schema import load_config
+    from train.corpus.collections.table import read_table
+    from train.studies.pretraining import pretrain as run
+
+    out.print(f"{run(load_config(config, overrides or ()), config.stem, read_table(), folder)}", soft_wrap=True)
+
+
 def fit(config: opt.Config, overrides: opt.Overrides = None) -> None:
     """Trains one model; goes on where a killed run of the same config, corpus and code stopped."""
     from train.config.schema import load_config
@@ -101,6 +114,7 @@ def evaluate(
     ] = False,
     samples: Annotated[int, typer.Option(help="The number of bootstrap resamples of sites.")] = 1000,
     seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
+    record: opt.Record = False,
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
     from train.common.files import write_json
@@ -133,6 +147,13 @@ def evaluate(
         )
     )
     out.print(f"scores are in {json_}")
+    if record:
+        from train.studies.results import save_scores
+        from train.studies.tables import make_command
+
+        variables = {"MODEL": model, "CORPUS": corpus, "SLICE": slice_by or "", "PART": part or ""}
+        command = make_command("evaluate", variables=variables)
+        save_scores(model, report, slices, slice_by=slice_by, command=command, corpus_sha256=digest(corpus))
 
 
 def send(

@@ -14,7 +14,10 @@ UNFINISHED = "unfinished.json"
 """In the output folder of a run that has begun and not ended: its fingerprint and its MLflow run."""
 PREVIOUS = "previous"
 """Folder, inside the output folder, of the finished run that was there, until the next is whole."""
-_OF_A_RUN = ("config.yaml", "split.json", "validation.json", "test.json", "calibration.json", "decoding.json", "bundle")
+_OF_A_RUN = (
+    *("config.yaml", "split.json", "validation.json", "test.json", "calibration.json", "decoding.json", "bundle"),
+    *("page_reader.safetensors", "page_reader.json"),
+)
 """What is read of a finished run."""
 
 

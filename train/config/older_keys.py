@@ -32,6 +32,8 @@ GONE = {
     "evaluation.learning_curve": "`make curve` draws scores by training sites, cross-validated",
 }
 """Keys that are passed over whatever they say -> why."""
+ADDED = {"encoder.pretrained": None}
+"""Keys that older configs do not have -> what they mean by it."""
 PACKED = frozenset(
     {
         "window_tokens",
@@ -140,6 +142,12 @@ def refuse(values: dict[str, Any], error: Error) -> None:
                 raise error(dotted, f"{dotted} is {at[key]}", f"no such key: {why}", "delete it")
             del at[key]
             _warn(f"{dotted} is passed over: {why}")
+    for dotted, value in ADDED.items():
+        section, _, key = dotted.rpartition(".")
+        at = values.get(section)
+        if isinstance(at, dict) and key not in at:
+            at[key] = value
+            _warn(f"{dotted} is missing, and read as {value or 'null'}: there was no such key before")
 
 
 def _one_layer(encoder: dict[str, Any], error: Error) -> None:

@@ -163,6 +163,11 @@ class EncoderConfig:
 
     backbone: str = Field(description="The transformer: package:NAME/FOLDER, a local folder, or a Hub id.")
     revision: str | None = Field(description="The commit of a Hub id, which must be given; null for anything else.")
+    pretrained: str | None = Field(
+        description="The page reader that training starts from: default, a run's folder, or null. "
+        "default comes with the package. It asks for its own backbone, layers, head_tokens, tail_tokens, width and "
+        "depth."
+    )
     layers: Annotated[Whole | None, "layers"] = Field(
         gt=0,
         description="How many of the backbone's first layers read a segment; null: all. A segment's vector is the mean "

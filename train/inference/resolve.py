@@ -8,11 +8,14 @@ from pathlib import Path
 from train.common.addresses import without_secrets
 from train.common.errors import InputError
 from train.common.generation import finished_run
+from train.export.pretrained import pretrained_bundle
 from train.runtime import BundleError, Labeler
 from train.tracking.senders import first_line
 from train.tracking.store import connect
 
 _SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
+PRETRAINED = "pretrained"
+"""The name of the model that comes with the package."""
 
 
 def load_labeler(model: str, *, sha256: str | None = None) -> Labeler:
@@ -34,7 +37,8 @@ def load_labeler(model: str, *, sha256: str | None = None) -> Labeler:
 
 
 def bundle_folder(model: str) -> Path:
-    """The bundle of a model: a bundle folder, a run's output folder, or a URI of the store that runs are tracked in.
+    """The bundle of a model: a bundle folder, a run's output folder, a URI of the store that runs are tracked in, or
+    `pretrained`.
 
     Of an MLflow model only the bundle's data is loaded, by our own code. MLflow itself runs the code of a model that it
     loads (models from code), as `serve` does.
@@ -46,6 +50,8 @@ def bundle_folder(model: str) -> Path:
         for folder in _places(Path(model)):
             if (folder / "bundle.json").is_file():
                 return folder
+        if model == PRETRAINED:
+            return pretrained_bundle()
         raise InputError(
             "no bundle there" if Path(model).is_dir() else "no such folder",
             expected="a bundle, the output folder of a finished `fit`, or a URI like models:/newsparts@champion",

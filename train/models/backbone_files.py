@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 from train.common.errors import InputError
@@ -10,6 +11,11 @@ from train.common.files import sha256_files
 
 _READ = (".safetensors", ".json", ".txt", ".model")
 """What is read of a backbone: weights, settings, tokenizer."""
+
+
+def cache_folder(name: str) -> Path:
+    """A folder of this name beside the other caches of Hugging Face (`HF_HOME`)."""
+    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / name
 
 
 def backbone_source(backbone: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 
 from train.corpus.page import Page
 from train.corpus.training_data import TrainingPages
-from train.runtime.decoding import tags_of
+from train.runtime.calibration import Calibration
+from train.runtime.decoding import Decoder, tags_of
 from train.runtime.scorer import Scorer
 
 Log = Callable[[dict[str, float], int], None]
@@ -30,6 +31,16 @@ class Family(Protocol):
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes the bundle's weights into `folder` and returns the family's part of the manifest; `sample` pages check
         the export."""
+
+    def keep(self, folder: Path, decoder: Decoder, calibration: Calibration, sites: frozenset[str]) -> None:
+        """Leaves what another training can start from, where the family has such.
+
+        Args:
+            folder: The folder.
+            decoder: What validation pages chose.
+            calibration: What they chose.
+            sites: The sites of all pages that were learnt from or chosen by.
+        """
 
 
 def topics_of(pages: Iterable[Page]) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from train.corpus.column_mapping import site_of
 from train.corpus.read import Corpus
 from train.corpus.sources import jsonl
 from train.corpus.training_data import learns_from_auxiliary
-from train.inference.resolve import load_labeler
+from train.inference.resolve import PRETRAINED, load_labeler
+from train.models.pretrained import DEFAULT, sites_of
 from train.runtime import Labeler
 from train.training.outcome import require_of_run
 
@@ -90,8 +91,12 @@ class ModelTexts(MainTexts):
         runs = [finished_run(run) for run in (Path(model), Path(model).parent) if (run / "split.json").is_file()]
         if runs:
             require_of_run(runs[0], self.labeler.version)
-        self._known = _learnt_from(runs[0]) if runs else None
-        self.unknown: str | None = None if runs else "sites that the model learnt from may be among them"
+        if model == PRETRAINED:
+            self._known: frozenset[str] | None = sites_of(DEFAULT)
+        else:
+            self._known = _learnt_from(runs[0]) if runs else None
+        checked = self._known is not None
+        self.unknown: str | None = None if checked else "sites that the model learnt from may be among them"
 
     def left_out(self, page_id: str, url: str | None) -> str | None:
         if self._known is None:
@@ -200,15 +205,17 @@ def _main_text(record: Mapping[str, Any]) -> str:
     return "\n".join(segment["text"] for segment in record["segments"] if segment["role"] == "main")
 
 
-def _learnt_from(run: Path) -> set[str]:
-    """The sites that a run chose by or learnt from, `corpus.auxiliary` included; each as it is called and as its
-    address' site."""
+def _learnt_from(run: Path) -> frozenset[str]:
+    """The sites that a run chose by or learnt from, those of `corpus.auxiliary` and of its pretrained page reader
+    included; each as it is called and as its address' site."""
     parts = read_json(run / "split.json")["parts"]
     sites = {site for part in ("train", "validation") for site in parts[part]["sites"]}
     config = load_config(run / "config.yaml", [])
+    if config.encoder is not None:
+        sites |= sites_of(config.encoder.pretrained)
     if learns_from_auxiliary(config):
         # Of the tested sites nothing is learnt, whatever corpus has pages of them.
         tested = set(parts["test"]["sites"])
         for path in config.corpus.auxiliary:
             sites |= {page.site for page in track(Corpus(path, skip_refused=True), f"sites of {path}")} - tested
-    return sites | {site_of(site) for site in sites}
+    return frozenset(sites | {site_of(site) for site in sites})

@@ -155,7 +155,15 @@ LAYOUTS = {
     "real-pages": Layout(
         _always([*key_scores(intervals=True), *_SAMPLE]),
         "make crossval",
-        rows={f"{family}": [("real-pages", f"{family}, lang en")] for family in ("baseline", "encoder")},
+        rows={name: [("real-pages", f"{name}, lang en")] for name in ("pretrained", "baseline", "encoder")},
+    ),
+    "pretrained": Layout(
+        _always([*key_scores(intervals=True), *_SAMPLE]),
+        "make evaluate MODEL=pretrained SLICE=lang",
+        "pages",
+        rows={
+            label: [("real-pages", f"pretrained, lang {code}")] for label, code in (("English", "en"), ("German", "de"))
+        },
     ),
     "which-model": Layout(
         _always(_MODELS),

@@ -159,7 +159,7 @@ def save_cross_validation(
     slice_by: str | None,
     folder: Path = RESULTS,
 ) -> Path:
-    """Keeps the scores of a cross-validation in `real-pages`: a row of the whole corpus, and one of each slice.
+    """Keeps the scores of a cross-validation in `real-pages`, as `save_scores` does.
 
     Args:
         result: The scores.
@@ -173,10 +173,39 @@ def save_cross_validation(
     Returns:
         The file that was written.
     """
-    rows: dict[str, Measured] = {config.family: Measured.from_scores(result.whole)}
-    rows |= {f"{config.family}, {slice_by} {value}": Measured.from_scores(one) for value, one in result.slices.items()}
     command = make_command("crossval", path.as_posix(), overrides, {"SLICE": slice_by or ""}, folds=count)
-    return save_rows("real-pages", rows, command=command, corpus_sha256=corpus_sha256(config), folder=folder)
+    sha256 = corpus_sha256(config)
+    scores = (result.whole, result.slices)
+    return save_scores(config.family, *scores, slice_by=slice_by, command=command, corpus_sha256=sha256, folder=folder)
+
+
+def save_scores(
+    name: str,
+    whole: Evaluation,
+    slices: Mapping[str, Evaluation],
+    *,
+    slice_by: str | None,
+    command: str,
+    corpus_sha256: str,
+    folder: Path = RESULTS,
+) -> Path:
+    """Keeps the scores of a model in `real-pages`: a row of the whole corpus, and one of each slice.
+
+    Args:
+        name: What the rows are called.
+        whole: The scores on all pages.
+        slices: Value -> the scores of its pages.
+        slice_by: The key of pages that slices go by; None without.
+        command: The command that measured them.
+        corpus_sha256: Names the pages.
+        folder: Where the records are kept.
+
+    Returns:
+        The file that was written.
+    """
+    rows = {name: Measured.from_scores(whole)}
+    rows |= {f"{name}, {slice_by} {value}": Measured.from_scores(one) for value, one in slices.items()}
+    return save_rows("real-pages", rows, command=command, corpus_sha256=corpus_sha256, folder=folder)
 
 
 def read_records(folder: Path = RESULTS) -> dict[str, list[Record]]:

@@ -24,7 +24,7 @@ def code_sha256() -> str:
             path
             for room in ROOMS
             for path in (root / room).rglob("*")
-            if path.suffix in (".py", ".yaml") and path.parent.name != "examples"
+            if path.suffix in (".py", ".yaml", ".safetensors") and path.parent.name != "examples"
         ],
         root,
     )

@@ -120,8 +120,10 @@ def _train(run: Run, data: RunData, *, resumed: bool) -> TrainedFamily:
     family = family_of(run.config, run.output / WORK)
     started = time.monotonic()
     steps = StepLog(run.output / "steps.jsonl", run.tracker.step_metrics, resumed=resumed)
-    family.fit(training_pages(run.config, data.parts, data.topic_texts), steps)
-    return TrainedFamily(family, steps, time.monotonic() - started)
+    pages = training_pages(run.config, data.parts, data.topic_texts)
+    family.fit(pages, steps)
+    sites = frozenset(page.site for page in (*pages.train, *pages.validation, *pages.auxiliary))
+    return TrainedFamily(family, steps, time.monotonic() - started, sites)
 
 
 def _choose(run: Run, data: RunData, trained: TrainedFamily) -> Chosen:
@@ -136,7 +138,8 @@ def _choose(run: Run, data: RunData, trained: TrainedFamily) -> Chosen:
 
 
 def _export(run: Run, data: RunData, trained: TrainedFamily, chosen: Chosen) -> ExportedModel:
-    """Writes the bundle, and loads the model that is scored from it."""
+    """Writes the bundle and what another training may start from; loads the model that is scored from the bundle."""
+    trained.family.keep(run.output, chosen.decoder, chosen.calibration, trained.sites)
     with waiting("writing the bundle and checking it"):
         bundle = write_bundle(
             run.output / "bundle",

@@ -59,11 +59,13 @@ class TrainedFamily:
         family: The fitted family.
         steps: The step metrics of training.
         seconds: How long training took.
+        sites: The sites of all pages that it was trained or chosen on.
     """
 
     family: Family
     steps: StepLog
     seconds: float
+    sites: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from train.models.family import Log, page_tags, topics_of
 from train.models.linear import fit_linear, fit_parts
 from train.models.story_topics import labelled_stories, topic_indices
 from train.runtime.baseline import Baseline, ends, first_stage, stacking_features
+from train.runtime.calibration import Calibration
+from train.runtime.decoding import Decoder
 from train.runtime.features import Features
 from train.runtime.ngrams import Vectoriser
 from train.runtime.text import clean
@@ -154,6 +156,16 @@ class BaselineFamily:
         """The fitted model."""
         assert self._fitted is not None, "fit first"
         return self._fitted
+
+    def keep(self, folder: Path, decoder: Decoder, calibration: Calibration, sites: frozenset[str]) -> None:
+        """Nothing: a training of trees and linear weights starts from no other.
+
+        Args:
+            folder: The folder.
+            decoder: What validation pages chose.
+            calibration: What they chose.
+            sites: The sites of all pages that were learnt from or chosen by.
+        """
 
     def write(self, folder: Path, sample: Sequence[Page]) -> dict[str, Any]:
         """Writes `model.skops` and `trees.npz` into `folder`; returns the family's part of the manifest. No `sample` is

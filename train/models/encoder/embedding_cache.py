@@ -4,7 +4,6 @@ it."""
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from train.common.console import console, track
 from train.common.files import written_aside
+from train.models.backbone_files import cache_folder
 
 TEXTS_AT_ONCE = 4000
 """A file is written after so many texts: a killed run loses no more."""
@@ -21,8 +21,8 @@ _open: dict[Path, VectorStore] = {}
 
 
 def vector_folder() -> Path:
-    """Where vectors are kept: beside the other caches of Hugging Face (`HF_HOME`)."""
-    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "newsparts-vectors"
+    """Where vectors are kept."""
+    return cache_folder("newsparts-vectors")
 
 
 class VectorStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from train.models.encoder.embedding_cache import VectorStore
 from train.models.encoder.fine_tuning import FineTuning
 from train.models.encoder.loop import train_epochs
 from train.models.encoder.networks import BLOCK, PageNetwork, SegmentReader
+from train.models.encoder.page_reader import PageReader
 from train.models.encoder.training_examples import TrainingExample, batches, stored_vectors
 from train.models.family import Log, page_tags, topics_of
 from train.models.onnx_export import export_encoder
@@ -39,7 +41,8 @@ from train.models.story_topics import (
     token_counts,
     topic_indices,
 )
-from train.runtime.decoding import TAGS
+from train.runtime.calibration import Calibration
+from train.runtime.decoding import TAGS, Decoder
 from train.runtime.encoder import Embed, Encoder, Read, SegmentPlan, counted, embed_all
 from train.runtime.onnx import cores_at_hand
 from train.runtime.text import clean, word_count
@@ -143,7 +146,15 @@ class EncoderFamily:
             report(first + epoch, metrics)
 
     def _network(self, own: Sequence[TrainingExample]) -> PageNetwork:
-        """A page network that has learnt nothing."""
+        """The page network that training starts from: a pretrained one, or one that has learnt nothing."""
+        network = self._bare_network()
+        if self.config.pretrained is not None:
+            PageReader.load(self.config.pretrained).start(network, self.config)
+        else:
+            network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
+        return network.to(self.device)
+
+    def _bare_network(self) -> PageNetwork:
         config = self.config
         torch.manual_seed(self.seed)
         upper = None
@@ -156,11 +167,9 @@ class EncoderFamily:
                 layers=config.page_layers,
                 positions=BLOCK,
             )
-        network = PageNetwork(
+        return PageNetwork(
             self.segment_reader.width, width=config.width, depth=config.depth, dropout=config.dropout, upper=upper
         )
-        network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
-        return network.to(self.device)
 
     @property
     def _trained(self) -> Path:
@@ -274,6 +283,32 @@ class EncoderFamily:
         )
         vectors_of = partial(stored_vectors, device=self.device)
         return train_epochs(network, epochs, vectors_of, optimizer, schedule, self.device)
+
+    @classmethod
+    def of(cls, reader: PageReader) -> EncoderFamily:
+        """The family with a trained page reader in the place of training; it knows no topics."""
+        family = cls(replace(reader.config, device="cpu", int8=False), 0, Path())
+        family.load_backbone()
+        family.network = family._bare_network().eval()
+        reader.start(family.network, family.config)
+        return family
+
+    def keep(self, folder: Path, decoder: Decoder, calibration: Calibration, sites: frozenset[str]) -> None:
+        """Writes the page reader. It reads the vectors of the backbone as it came: where layers below it learnt too,
+        nothing is written.
+
+        Args:
+            folder: The folder.
+            decoder: What validation pages chose.
+            calibration: What they chose.
+            sites: The sites of all pages that were learnt from or chosen by.
+        """
+        assert self.network is not None, "fit first"
+        if self.config.fine_tune == "page":
+            if self.config.pretrained is not None:
+                sites |= PageReader.load(self.config.pretrained).sites
+            content = backbone_content(self.config.backbone)
+            PageReader(self.network.state_dict(), self.config, content, decoder, calibration, sites).save(folder)
 
     def scorer(self) -> Encoder:
         """The network in torch, as the runtime reads with it; vectors of texts that were read before come from the
