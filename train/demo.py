@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.markdown import Markdown
 
 from train.common.console import waiting
 from train.common.errors import InputError
@@ -33,6 +34,7 @@ from train.reports.comparison import metrics_markdown, metrics_view, verdicts, w
 from train.reports.corpus_report import check_view, split_view
 from train.reports.page_view import page_view
 from train.studies.comparison import attach_comparison, compare_runs
+from train.studies.real_pages import compare as compare_on_real_pages
 from train.studies.results import Measured, save_rows
 from train.training.outcome import Outcome, bundle_version
 from train.training.recipe import fit
@@ -164,7 +166,10 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
         copy_bundle(source, bundle)
     out.print(f"{bundle}: {outcomes[best].version}, {size_mb(bundle):.1f} MB, sha256 of every file checked")
 
-    _title(out, 7, f"label {PAGE}")
+    _title(out, 7, "on real pages: the main story's text, beside extractors that read the HTML")
+    out.print(Markdown(compare_on_real_pages(str(outcomes[best].output), size.folder / "real-pages")))
+
+    _title(out, 8, f"label {PAGE}")
     for record in load_labeler(str(bundle)).label(read_texts([PAGE])):
         out.print(page_view(record, width=out.width))
 

@@ -18,6 +18,7 @@ from train.inference.resolve import load_labeler
 from train.registry import promotion
 from train.registry.behaviour import Behaviour
 from train.registry.versions import version_of
+from train.studies import real_pages
 from train.training.outcome import Outcome, read_outcome
 
 STEPS = [
@@ -27,6 +28,7 @@ STEPS = [
     "train and evaluate",
     "register the better one",
     "export",
+    "on real pages",
     "label configs/demo-page.txt",
 ]
 
@@ -36,6 +38,7 @@ def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
     """A tenth of the pages, a tiny backbone, a gate that lets weak models pass; behavioural tests have tests of their
     own."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(real_pages, "fetch", lambda folder: "no network in tests")
     monkeypatch.setattr(promotion, "behaviour", lambda labeler: Behaviour(frozenset({"check_a"}), frozenset()))
     weak = ["evaluation.bootstrap_samples=20"]
     return demo.Size(
@@ -46,6 +49,7 @@ def size(backbone: Path, tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
             "encoder": [
                 *weak,
                 f"encoder.backbone={backbone}",
+                "encoder.pretrained=null",
                 "encoder.layers=1",
                 "encoder.page_layers=1",
                 "encoder.epochs=2",
@@ -95,7 +99,7 @@ def test_the_demo_tells_and_does_every_step_and_a_second_run_trains_nothing(
     assert version.version == champion.version
 
     changed = replace(
-        size, overrides={**size.overrides, "encoder": [*size.overrides["encoder"], "encoder.learning_rate=0.001"]}
+        size, overrides={**size.overrides, "encoder": [*size.overrides["encoder"], "encoder.learning_rate=0.003"]}
     )
     with pytest.raises(_Stopped):
         _run(changed)

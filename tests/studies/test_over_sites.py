@@ -72,8 +72,10 @@ def runs(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return pages if (name, corpus, sha256) == ("test", None, "c") and folder.name != "small" else []
 
     monkeypatch.setattr(compare, "part_of_run", part)
-    monkeypatch.setattr(compare, "load_labeler", lambda folder: Path(folder).name)
-    monkeypatch.setattr(compare, "label_pages", lambda labeler, given, what: read_as(given, right_on=right[labeler]))
+    monkeypatch.setattr(compare, "load_labeler", lambda folder: SimpleNamespace(name=Path(folder).name, version="v"))
+    monkeypatch.setattr(
+        compare, "label_pages", lambda labeler, given, what: read_as(given, right_on=right[labeler.name])
+    )
     return [Path("x/large"), Path("x/small"), Path("x/both")]
 
 
@@ -105,9 +107,9 @@ def test_the_page_with_most_changes_comes_first(
     """Alike everywhere but on so many segments of each page."""
     changed = {page.page_id: n % 4 for n, page in enumerate(pages)}
 
-    def label(labeler: str, given: list[Page], what: str) -> list[dict[str, Any]]:
+    def label(labeler: Any, given: list[Page], what: str) -> list[dict[str, Any]]:
         records = read_as(given, right_on="")
-        for record in records if labeler == "small" else ():
+        for record in records if labeler.name == "small" else ():
             for segment in record["segments"][: changed[record["page_id"]]]:
                 segment["role"] = "related"
         return records
