@@ -123,6 +123,10 @@ def table_files(folder: Path, path: Path) -> tuple[list[Path], list[Path]]:
 
     Links are followed where they stay in the folder, or lead from a snapshot of the Hub's cache to its blobs.
 
+    Args:
+        folder: The folder, with all below it.
+        path: The corpus as it was named, for messages.
+
     Raises:
         InputError: A link leads elsewhere, or to nothing.
     """
@@ -156,13 +160,23 @@ def table_files(folder: Path, path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def digest(folder: Path, path: Path) -> str:
-    """The sha256 that names a folder's content, over its files' names and bytes, those of links too."""
+    """The sha256 that names a folder's content, over its files' names and bytes, those of links too.
+
+    Args:
+        folder: The folder, with all below it.
+        path: The corpus as it was named, for messages.
+    """
     return sha256_files((file for files in table_files(folder, path) for file in files), folder)
 
 
 def split_of(file: Path, folder: Path) -> str:
     """The split that a file is of: as its folder is called where that is a split's name or the file has but a number,
-    else as the file is called, without the number of a shard."""
+    else as the file is called, without the number of a shard.
+
+    Args:
+        file: The file.
+        folder: The folder of the data set, above it.
+    """
     above = [part for part in file.relative_to(folder).parts[:-1]]
     named = next((part for part in above if _SPLIT.match(part)), None)
     if named is None and above and _PARTS.fullmatch(_stem(file)):
