@@ -173,7 +173,7 @@ def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: s
     Args:
         pages: Labelled pages.
         records: Their records, in the same order.
-        key: `lang`, `site`, or a key that came with the corpus.
+        key: `lang`, whose regions count as one (en-US and en-GB as en), `site`, or a key that came with the corpus.
 
     Returns:
         Value -> its pages and records, sorted by value; pages without the key are under `none`.
@@ -181,6 +181,8 @@ def by_value(pages: Sequence[Page], records: Sequence[Mapping[str, Any]], key: s
     groups: dict[str, PagesAndRecords] = {}
     for page, record in zip(pages, records, strict=True):
         value = getattr(page, key) if key in ("lang", "site") else page.extra.get(key)
+        if key == "lang" and value:
+            value = value.replace("_", "-").partition("-")[0].casefold()
         group = groups.setdefault("none" if value is None else str(value), ([], []))
         group[0].append(page)
         group[1].append(record)
