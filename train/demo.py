@@ -166,7 +166,7 @@ def run(out: Console, size: Size = FULL, *, save: bool = False) -> None:
         copy_bundle(source, bundle)
     out.print(f"{bundle}: {outcomes[best].version}, {size_mb(bundle):.1f} MB, sha256 of every file checked")
 
-    _title(out, 7, "on real pages: the main story's text, beside extractors that read the HTML")
+    _title(out, 7, "on real pages in English: the main story's text, beside extractors that read the HTML")
     out.print(Markdown(compare_on_real_pages(str(outcomes[best].output), size.folder / "real-pages")))
 
     _title(out, 8, f"label {PAGE}")

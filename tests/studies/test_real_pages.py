@@ -18,9 +18,7 @@ STORY = "The ferry to the outer islands sails again after two years, and the har
 
 
 def _archive(folder: Path) -> None:
-    page = (
-        f"<html><head><link rel=canonical href='https://paper.example.org/a'></head><body><p>{STORY}</p></body></html>"
-    )
+    page = f"<html lang=en><head><link rel=canonical href='https://paper.example.org/a'></head><body><p>{STORY}</p></body></html>"
     with tarfile.open(folder / "newspaper4k-0.9.6.tar.gz", "w:gz") as archive:
         for name, text in (
             (f"{real_pages.INSIDE}/html/a.html", page),

@@ -15,6 +15,8 @@ from train.studies.main_texts import ModelTexts
 PACKAGE = "newspaper4k==0.9.6"
 SHA256 = "a3f2f0e017dddb6f1019ee77aaa8980e13e6ecea0b949abc7167aae4770d2d0e"
 INSIDE = "newspaper4k-0.9.6/tests/data"
+LANGUAGE = "en"
+"""What the default backbone reads."""
 TIMEOUT_S = 120
 
 
@@ -59,5 +61,6 @@ def compare(model: str, folder: Path) -> str:
     if reason is not None:
         return f"No real pages: {PACKAGE} cannot be had from the package index ({reason})\n"
     corpus = f"cleaneval:{folder / 'pages'}"
-    table = benchmark(corpus, ModelTexts(model), folder / "scores", variables={"CORPUS": corpus, "MODEL": model})
+    given = {"CORPUS": corpus, "MODEL": model, "LANGUAGE": LANGUAGE}
+    table = benchmark(corpus, ModelTexts(model), folder / "scores", variables=given, language=LANGUAGE)
     return table.read_text(encoding="utf-8")
