@@ -151,8 +151,8 @@ explain: $(READY) ## Name the features that the baseline MODEL= goes by; FILE=pa
 ##@ A model at work
 
 .PHONY: label
-label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet) with MODEL=; it goes on where it stopped
-	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model "$(or $(MODEL),models:/newsparts@champion)" $(call options,COLUMNS) $(ARGS)
+label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet) with MODEL= (default pretrained); it goes on where it stopped
+	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model "$(or $(MODEL),pretrained)" $(call options,COLUMNS) $(ARGS)
 
 .PHONY: drift
 drift: $(READY) ## Compare CORPUS= with the pages MODEL= was tested on; fails when they have shifted

@@ -20,9 +20,10 @@ from train.corpus.training_data import TrainingPages
 from train.models.encoder.family import EncoderFamily
 from train.models.encoder.page_reader import PageReader
 from train.models.factory import family_of
-from train.models.pretrained import DEFAULT, SETTINGS, WEIGHTS, folder_of
+from train.models.pretrained import DEFAULT, SETTINGS, WEIGHTS, folder_of, warnings_of
 from train.models.selection import role_macro_f1
 from train.runtime import Labeler
+from train.training.recipe import fit
 
 
 @pytest.fixture
@@ -115,3 +116,25 @@ def test_the_one_of_the_package_is_small_and_fits_the_shipped_configs() -> None:
         config = load_config(ROOT / f"configs/{name}.yaml").encoder
         assert config is not None
         reader.start(network, config)
+
+
+def test_scored_sites_that_the_page_reader_knows_are_told(run: Path) -> None:
+    known = sorted(PageReader.load(str(run)).sites)
+    (warning,) = warnings_of(str(run), [*known[:2], "unseen.example"])
+    assert (
+        f"2 of the 3 sites that are scored were learnt from by the pretrained page reader, such as {known[0]}"
+        in warning
+    )
+    assert warnings_of(str(run), ["unseen.example"]) == warnings_of(None, known) == []
+
+
+def test_a_run_that_leaves_no_page_reader_leaves_none_of_an_earlier_one(
+    make_config: ConfigMaker, run: Path, tmp_path: Path
+) -> None:
+    config = make_config("demo-baseline", f"output={tmp_path / 'out'}")
+    (tmp_path / "out").mkdir()
+    for name in (WEIGHTS, SETTINGS):
+        shutil.copy(run / name, tmp_path / "out" / name)
+    fit(config)
+    with pytest.raises(InputError, match="no page reader there"):
+        PageReader.load(str(tmp_path / "out"))

@@ -117,13 +117,15 @@ def evaluate(
     record: opt.Record = False,
 ) -> None:
     """Scores a model on labelled pages, with 95 % intervals over sites."""
+    from train.common.console import console
     from train.common.files import write_json
     from train.common.generation import finished_run
     from train.corpus.loading import part_of_run
     from train.corpus.read import read_pages
     from train.corpus.sources import digest
     from train.evaluation.model_scores import score_model
-    from train.inference.resolve import load_labeler
+    from train.inference.resolve import PRETRAINED, load_labeler
+    from train.models.pretrained import DEFAULT, warnings_of
     from train.reports.run_report import scores_view
     from train.training.outcome import require_of_run, run_corpus_sha256
 
@@ -132,6 +134,9 @@ def evaluate(
     labeler = load_labeler(model if part is None else str(run))
     if part is not None:
         require_of_run(run, labeler.version)
+    if model == PRETRAINED:
+        for warning in warnings_of(DEFAULT, (page.site for page in pages)):
+            console.print(f"warning: {warning}", style="yellow", markup=False)
     report, slices = score_model(
         labeler, pages, slice_by=slice_by, known_stories=known_stories, samples=samples, seed=seed
     )

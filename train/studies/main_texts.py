@@ -17,7 +17,7 @@ from train.corpus.read import Corpus
 from train.corpus.sources import jsonl
 from train.corpus.training_data import learns_from_auxiliary
 from train.inference.resolve import PRETRAINED, load_labeler
-from train.models.pretrained import DEFAULT, sites_of
+from train.models.pretrained import DEFAULT, SETTINGS, sites_of
 from train.runtime import Labeler
 from train.training.outcome import require_of_run
 
@@ -212,7 +212,7 @@ def _learnt_from(run: Path) -> frozenset[str]:
     sites = {site for part in ("train", "validation") for site in parts[part]["sites"]}
     config = load_config(run / "config.yaml", [])
     if config.encoder is not None:
-        sites |= sites_of(config.encoder.pretrained)
+        sites |= sites_of(str(run) if (run / SETTINGS).is_file() else config.encoder.pretrained)
     if learns_from_auxiliary(config):
         # Of the tested sites nothing is learnt, whatever corpus has pages of them.
         tested = set(parts["test"]["sites"])

@@ -24,6 +24,7 @@ from train.corpus.training_data import site_names
 from train.models.encoder.page_reader import PageReader
 from train.models.pretrained import CARD, DEFAULT, folder_of
 from train.training.recipe import fit
+from train.training.resume import finished
 
 KEPT_OUT = ("aeb", "fundus")
 """The collections whose pages, sites and passages the page reader never sees: it is scored on them. So are those that
@@ -124,10 +125,10 @@ def pretrain(config: Config, name: str, table: Table, folder: Path, *, package: 
     path = Path(str(config.corpus.path))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_pages(path, gathered.pages)
-    outcome = fit(config, name=name)
+    outcome = finished(config) or fit(config, name=name)
     target.mkdir(parents=True, exist_ok=True)
-    PageReader.load(str(outcome.output)).save(target)
     write_text(target / CARD, _card(gathered, why))
+    PageReader.load(str(outcome.output)).save(target)
     return target
 
 

@@ -8,6 +8,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from train.common.errors import InputError
 from train.common.files import write_text
 from train.studies.extractor_benchmark import benchmark
 from train.studies.main_texts import ModelTexts
@@ -62,5 +63,8 @@ def compare(model: str, folder: Path) -> str:
         return f"No real pages: {PACKAGE} cannot be had from the package index ({reason})\n"
     corpus = f"cleaneval:{folder / 'pages'}"
     given = {"CORPUS": corpus, "MODEL": model, "LANGUAGE": LANGUAGE}
-    table = benchmark(corpus, ModelTexts(model), folder / "scores", variables=given, language=LANGUAGE)
+    try:
+        table = benchmark(corpus, ModelTexts(model), folder / "scores", variables=given, language=LANGUAGE)
+    except InputError as error:  # e.g. a model that has learnt from all of their sites
+        return f"No comparison: {error}\n"
     return table.read_text(encoding="utf-8")

@@ -27,6 +27,8 @@ from train.training.fingerprint import code_sha256
 
 RESULTS = Path("configs/results")
 COMMAND = "python -m train results"
+LEAST_PAGES = 30
+"""Slices of fewer pages say too little to be kept."""
 _BLOCK = re.compile(r"<!-- results:(?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- /results -->", re.DOTALL)
 _OPENED = re.compile(r"^<!-- results:[\w-]+ -->$", re.MULTILINE)
 _NOT_OURS = frozenset({"outputs", "node_modules", "mlartifacts", "mlruns"})
@@ -189,7 +191,7 @@ def save_scores(
     corpus_sha256: str,
     folder: Path = RESULTS,
 ) -> Path:
-    """Keeps the scores of a model in `real-pages`: a row of the whole corpus, and one of each slice.
+    """Keeps the scores of a model in `real-pages`: a row of the whole corpus, and one of each slice of `LEAST_PAGES`.
 
     Args:
         name: What the rows are called.
@@ -204,7 +206,8 @@ def save_scores(
         The file that was written.
     """
     rows = {name: Measured.from_scores(whole)}
-    rows |= {f"{name}, {slice_by} {value}": Measured.from_scores(one) for value, one in slices.items()}
+    large = {value: one for value, one in slices.items() if one.n_pages >= LEAST_PAGES}
+    rows |= {f"{name}, {slice_by} {value}": Measured.from_scores(one) for value, one in large.items()}
     return save_rows("real-pages", rows, command=command, corpus_sha256=corpus_sha256, folder=folder)
 
 

@@ -24,6 +24,7 @@ from train.evaluation.metrics import Evaluation, by_value
 from train.evaluation.model_scores import label_pages
 from train.evaluation.reliability import reliability
 from train.models.factory import family_of
+from train.models.pretrained import warnings_of
 from train.models.selection import choose
 from train.reports.run_report import one_line
 from train.runtime import Labeler
@@ -211,6 +212,9 @@ def cross_validate(
     """
     by_file, corpus_sha256 = read_corpus(config, output)
     pages = [page for file_pages in by_file.values() for page in file_pages]
+    start = config.encoder.pretrained if config.encoder else None
+    for warning in warnings_of(start, (page.site for page in pages)):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
     whole_name = f"{name}, {count} folds"
     with in_use(output), tracked_run(config, resume=None, fallback_name=whole_name, folder=output) as tracker:
         tracker.tags(

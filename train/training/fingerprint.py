@@ -11,6 +11,7 @@ from train.common.files import sha256_file, sha256_files, sha256_json
 from train.config.schema import Config
 from train.corpus.loading import auxiliary_sha256, topics_sha256
 from train.models.backbone_files import backbone_content
+from train.models.pretrained import SETTINGS, folder_of
 
 ROOMS = ("common", "runtime", "config", "corpus", "evaluation", "models", "export", "training")
 """The rooms of `train/` whose code a model depends on; the others show it, steer it, or use it."""
@@ -43,6 +44,9 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
     split = sha256_file(Path(saved)) if saved is not None and Path(saved).is_file() else None
     section = settings[config.family]
     backbone = backbone_content(section["backbone"]) if "backbone" in section else None
+    start = section.get("pretrained")
+    settings_of = folder_of(start) / SETTINGS if start else None
+    page_reader = sha256_file(settings_of) if settings_of is not None and settings_of.is_file() else None
     libraries = {name: version for name, version in environment().items() if name.startswith("version.")}
     payload = [
         settings,
@@ -51,6 +55,7 @@ def run_fingerprint(config: Config, corpus_sha256: str) -> str:
         auxiliary_sha256(config),
         topics_sha256(config),
         backbone,
+        page_reader,
         code_sha256(),
         libraries,
         platform.python_version(),

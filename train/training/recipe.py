@@ -18,6 +18,7 @@ from train.evaluation.model_scores import label_pages
 from train.evaluation.reliability import reliability
 from train.export.bundle import size_mb, write_bundle
 from train.models.factory import family_of
+from train.models.pretrained import SETTINGS, WEIGHTS, warnings_of
 from train.models.selection import Chosen, choose
 from train.runtime import Labeler
 from train.tracking.runs import tracked_run
@@ -88,7 +89,8 @@ def _load(config: Config, output: Path) -> RunData:
     split = split_corpus(config, pages_by_file)
     parts = parts_of(split, pages_by_file)
     require_roles(parts["train"], "training")
-    for warning in split.warnings():
+    start = config.encoder.pretrained if config.encoder else None
+    for warning in [*split.warnings(), *warnings_of(start, (page.site for page in parts["test"]))]:
         console.print(f"warning: {warning}", style="yellow", markup=False)
     return RunData(corpus_sha256, split, parts, read_topic_texts(config, output, parts))
 
@@ -139,6 +141,8 @@ def _choose(run: Run, data: RunData, trained: TrainedFamily) -> Chosen:
 
 def _export(run: Run, data: RunData, trained: TrainedFamily, chosen: Chosen) -> ExportedModel:
     """Writes the bundle and what another training may start from; loads the model that is scored from the bundle."""
+    for name in (SETTINGS, WEIGHTS):
+        (run.output / name).unlink(missing_ok=True)  # of an earlier run, which has its own in the folder of its own
     trained.family.keep(run.output, chosen.decoder, chosen.calibration, trained.sites)
     with waiting("writing the bundle and checking it"):
         bundle = write_bundle(

@@ -63,6 +63,7 @@ class EncoderFamily:
     def __init__(self, config: EncoderConfig, seed: int, work: Path) -> None:
         self.config, self.seed, self.work = config, seed, work
         self.network: PageNetwork | None = None
+        self.known_sites: frozenset[str] = frozenset()  # of the page reader that training starts from
         self.topics: tuple[str, ...] = ()
         self.topic_weights: TopicWeights | None = None
         transformers.utils.logging.disable_progress_bar()
@@ -149,7 +150,9 @@ class EncoderFamily:
         """The page network that training starts from: a pretrained one, or one that has learnt nothing."""
         network = self._bare_network()
         if self.config.pretrained is not None:
-            PageReader.load(self.config.pretrained).start(network, self.config)
+            reader = PageReader.load(self.config.pretrained)
+            reader.start(network, self.config)
+            self.known_sites = reader.sites
         else:
             network.standardise_by(torch.from_numpy(np.concatenate([example.vectors for example in own])))
         return network.to(self.device)
@@ -305,8 +308,7 @@ class EncoderFamily:
         """
         assert self.network is not None, "fit first"
         if self.config.fine_tune == "page":
-            if self.config.pretrained is not None:
-                sites |= PageReader.load(self.config.pretrained).sites
+            sites |= self.known_sites
             content = backbone_content(self.config.backbone)
             PageReader(self.network.state_dict(), self.config, content, decoder, calibration, sites).save(folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from train.common.files import read_json
@@ -27,3 +28,20 @@ def sites_of(name: str | None) -> frozenset[str]:
         InputError: There is no page reader there.
     """
     return frozenset() if name is None else frozenset(read_json(folder_of(name) / SETTINGS)["sites"])
+
+
+def warnings_of(name: str | None, sites: Iterable[str]) -> list[str]:
+    """What to warn of before pages are scored: sites that the page reader has learnt from are not unseen.
+
+    Args:
+        name: Its name in `encoder.pretrained`.
+        sites: The sites of the pages that are scored.
+    """
+    tested = set(sites)
+    known = tested & sites_of(name)
+    if not known:
+        return []
+    return [
+        f"{len(known)} of the {len(tested)} sites that are scored were learnt from by the pretrained page reader, such "
+        f"as {min(known)}: their scores flatter (encoder.pretrained)"
+    ]
