@@ -90,8 +90,11 @@ _DEMO = [
     *_COST,
 ]
 _MODELS = [
-    Column("role macro-F1, real pages of unseen sites", plain_score("real-pages/role/macro_f1")),
-    Column("main text F1, the same", plain_score("real-pages/text/f1")),
+    Column(
+        "role macro-F1, real pages of unseen sites",
+        plain_score("real-pages/role/macro_f1") + plain_score("role/macro_f1"),
+    ),
+    Column("main text F1, the same", plain_score("real-pages/text/f1") + plain_score("text/f1")),
     Column("training s", ("{demo/cost/train_s:,.0f}",)),
     Column("segments/s", ("{demo/cost/segments_per_s:,.0f}",)),
     Column("MB", ("{demo/size/mb:,.0f}",)),
@@ -167,8 +170,11 @@ LAYOUTS = {
     ),
     "which-model": Layout(
         _always(_MODELS),
-        "make crossval and make demo",
-        rows={family: [("real-pages", f"{family}, lang en"), ("demo", family)] for family in ("baseline", "encoder")},
+        "make crossval, make demo and make evaluate MODEL=pretrained",
+        rows={
+            "pretrained": [("real-pages", "pretrained, lang en")],
+            **{name: [("real-pages", f"{name}, lang en"), ("demo", name)] for name in ("encoder", "baseline")},
+        },
     ),
     "extractor-benchmark": Layout(_always(_EXTRACTORS), "make benchmark"),
     "ablation-baseline": Layout(_always([*key_scores(), _CHANGE]), "make ablate"),

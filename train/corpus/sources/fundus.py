@@ -25,7 +25,7 @@ from train.corpus.sources.markup import words_of
 
 SHOWN = 0.85
 """Such a share of the gold's words must be in the main blocks of a page."""
-_NAME = re.compile(r"(.+?)_\d{4}_\d{2}_\d{2}\.html\.gz")
+_NAME = re.compile(r"\A(.+?)_\d{4}_\d{2}_\d{2}\.html\.gz")
 
 
 def rows(path: Path, naming: ColumnMapping) -> Iterator[tuple[int, Any]]:

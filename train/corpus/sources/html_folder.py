@@ -17,7 +17,7 @@ from train.corpus.sources.html_blocks import Html, PassedOver, files, read_html,
 
 SUFFIXES = (".html", ".htm", ".xhtml", ".shtml", ".html.gz", ".htm.gz")
 _STARTS_AS_HTML = re.compile(
-    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|(?:html|head|body|title|meta|link|base|script|style|"
+    r"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|(?:html|head|body|title|meta|link|base|script|style|"
     r"iframe|noscript|h[1-6]|div|span|p|a|b|br|font|table|ul|ol|main|article|section|header|nav|form)(?=[\s/>]))",
     re.IGNORECASE | re.DOTALL,
 )
