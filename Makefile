@@ -76,13 +76,13 @@ collections: $(READY) $(if $(NAMES),,$(VENV)/.extractors) ## Fetch public collec
 	@$(RUN) collections fetch $(or $(NAMES),all) $(ARGS)
 
 .PHONY: real-pages
-real-pages: $(READY) ## Fetch aeb and fundus, and join them: outputs/real-pages.jsonl.gz, what models are scored on
+real-pages: $(READY) ## Fetch aeb and fundus and join them, as outputs/real-pages.jsonl.gz, to score models on
 	@$(RUN) collections fetch aeb fundus
 	@cat outputs/collections/aeb.jsonl.gz outputs/collections/fundus.jsonl.gz > outputs/real-pages.jsonl.gz.part
 	@mv outputs/real-pages.jsonl.gz.part outputs/real-pages.jsonl.gz && echo outputs/real-pages.jsonl.gz
 
 .PHONY: pretrained
-pretrained: $(READY) ## Train the page reader that comes with the package on what `make collections` fetched
+pretrained: $(READY) ## Train the package's page reader on what `make collections` fetched
 	@$(RUN) pretrain $(SET) $(ARGS)
 
 ##@ Your pages
@@ -151,7 +151,7 @@ explain: $(READY) ## Name the features that the baseline MODEL= goes by; FILE=pa
 ##@ A model at work
 
 .PHONY: label
-label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet) with MODEL= (default pretrained); it goes on where it stopped
+label: $(READY) ## Label CORPUS= of any size into the folder OUT= (Parquet); MODEL= (default pretrained); goes on if killed
 	@$(RUN) label "$(call need,CORPUS,pages)" --output "$(call need,OUT,a new folder)" --model "$(or $(MODEL),pretrained)" $(call options,COLUMNS) $(ARGS)
 
 .PHONY: drift

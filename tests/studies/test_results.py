@@ -50,17 +50,17 @@ def test_a_record_tells_how_it_came_about_and_replaces_the_row_of_its_name(tmp_p
     assert path == tmp_path / "real-pages.json"
 
 
-def test_a_cross_validation_keeps_a_row_for_each_slice(tmp_path: Path) -> None:
-    scores = Evaluation({"role/macro_f1": 0.5}, {}, 2, 1, 0.95)
+def test_a_cross_validation_keeps_a_row_for_each_slice_of_some_pages(tmp_path: Path) -> None:
+    scores, few = (Evaluation({"role/macro_f1": 0.5}, {}, pages, 1, 0.95) for pages in (30, 29))
     (tmp_path / "c.jsonl").write_text('{"page_id": "a"}\n')
     path = ROOT / "configs/pages-baseline.yaml"
     config = load_config(path, [f"corpus.path={tmp_path / 'c.jsonl'}"])
-    found = CrossValidation([], scores, {"en": scores}, {})
+    found = CrossValidation([], scores, {"en": scores, "fr": few}, {})
     save_cross_validation(found, config, path, ["seed=1"], count=3, slice_by="lang", folder=tmp_path)
     rows = read_records(tmp_path)["real-pages"]
     assert [row.row for row in rows] == ["baseline", "baseline, lang en"]
     assert rows[0].command == f'make crossval CONFIG={path} SET="seed=1" SLICE="lang" FOLDS="3"'
-    assert "| baseline | 0.500 | 2 | 1 | " in table("real-pages", {"real-pages": rows})
+    assert "| baseline | 0.500 | 30 | 1 | " in table("real-pages", {"real-pages": rows})
 
 
 def test_a_table_has_intervals_when_it_was_measured_and_by_what(tmp_path: Path) -> None:
